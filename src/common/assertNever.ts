@@ -1,0 +1,4 @@
+/** Ends an exhaustive switch: does not compile while a case is missing, and throws if one slips in from outside. */
+export function assertNever(value: never): never {
+  throw new Error(`unexpected case: ${JSON.stringify(value)}`);
+}

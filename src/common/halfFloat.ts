@@ -1,0 +1,59 @@
+/**
+ * Conversions between 16-bit floating point and numbers.
+ * float16: IEEE 754 binary16 (1 sign, 5 exponent, 10 fraction bits). bfloat16: the upper half of binary32.
+ * Narrowing rounds half to even, as the processor and PyTorch do; overflow gives infinity; NaN stays NaN.
+ */
+
+const scratchFloat = new Float32Array(1);
+const scratchBits = new Uint32Array(scratchFloat.buffer);
+
+/** The value of a float16 bit pattern. */
+export function float16ToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The float16 bit pattern nearest to a number (which is taken as float32 first). */
+export function numberToFloat16(value: number): number {
+  scratchFloat[0] = value;
+  const x = scratchBits[0] as number;
+  const sign = (x >>> 16) & 0x8000;
+  const magnitude = x & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
+  if (magnitude >= 0x47800000) return sign | 0x7c00; // 2^16 and above, infinity included
+  if (magnitude < 0x38800000) {
+    // Below 2^-14: subnormal. In units of 2^-24 the value is small enough to be rounded exactly in float64.
+    const units = Math.abs(scratchFloat[0] as number) * 2 ** 24;
+    const floor = Math.floor(units);
+    const rest = units - floor;
+    return sign | (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor);
+  }
+  const half = (magnitude - 0x38000000) >>> 13;
+  const rest = magnitude & 0x1fff;
+  // A carry out of the fraction runs into the exponent, and from 65520 on into infinity, as it should.
+  return sign | (rest > 0x1000 || (rest === 0x1000 && half & 1) ? half + 1 : half);
+}
+
+/** The value of a bfloat16 bit pattern. */
+export function bfloat16ToNumber(bits: number): number {
+  scratchBits[0] = bits << 16;
+  return scratchFloat[0] as number;
+}
+
+/** The bfloat16 bit pattern nearest to a number (which is taken as float32 first). */
+export function numberToBfloat16(value: number): number {
+  scratchFloat[0] = value;
+  const x = scratchBits[0] as number;
+  if ((x & 0x7fffffff) > 0x7f800000) return (x >>> 16) | 0x40;
+  return ((x + 0x7fff + ((x >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/** The float32 value of every one of the 65,536 codes of a 16-bit format; widening is then one look-up a value. */
+export function decodingTable(format: 'float16' | 'bfloat16'): Float32Array {
+  const decode = format === 'float16' ? float16ToNumber : bfloat16ToNumber;
+  return Float32Array.from({ length: 65536 }, (_, bits) => decode(bits));
+}

@@ -1,0 +1,115 @@
+/**
+ * Parameter specifications. One list describes a method's parameters for every surface:
+ * command line flags, panel forms, validation, recipe schema and completions, docs/methods.md.
+ */
+
+/** What a parameter may hold once parsed. */
+export type ParamValue = number | string | boolean;
+
+interface ParamBase {
+  /** camelCase name in recipes and reports; the flag is its kebab-case form. */
+  readonly key: string;
+  readonly label: string;
+  /** One plain sentence. */
+  readonly doc: string;
+}
+
+/** A whole or real number within limits, both ends included. */
+export interface NumberParam extends ParamBase {
+  readonly kind: 'integer' | 'number';
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit?: string;
+}
+
+/** A switch. */
+export interface BooleanParam extends ParamBase {
+  readonly kind: 'boolean';
+  readonly default: boolean;
+}
+
+/** One of several words. */
+export interface ChoiceParam extends ParamBase {
+  readonly kind: 'choice';
+  readonly default: string;
+  readonly choices: readonly string[];
+}
+
+/** A whole number or one of several words, as in `--group-size 32|row|tensor`. */
+export interface IntegerOrWordParam extends ParamBase {
+  readonly kind: 'integer-or-word';
+  readonly default: number | string;
+  readonly min: number;
+  readonly max: number;
+  readonly words: readonly string[];
+}
+
+/** A parameter of a method. */
+export type ParamSpec = NumberParam | BooleanParam | ChoiceParam | IntegerOrWordParam;
+
+/** Values by key, complete after `resolveParams`. */
+export type ParamValues = Readonly<Record<string, ParamValue>>;
+
+/** Says what a parameter allows: `a whole number from 1 to 8`. */
+export function describeAllowed(spec: ParamSpec): string {
+  switch (spec.kind) {
+    case 'integer':
+      return `a whole number from ${spec.min} to ${spec.max}`;
+    case 'number':
+      return `a number from ${spec.min} to ${spec.max}`;
+    case 'boolean':
+      return 'true or false';
+    case 'choice':
+      return `one of ${spec.choices.join(', ')}`;
+    case 'integer-or-word':
+      return `a whole number from ${spec.min} to ${spec.max}, or ${spec.words.join(' or ')}`;
+  }
+}
+
+/** Reads text or a raw value for one parameter. Undefined where it is not allowed. */
+export function parseParam(spec: ParamSpec, raw: unknown): ParamValue | undefined {
+  const asNumber = typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : NaN;
+  const inRange = (limits: { min: number; max: number }) => asNumber >= limits.min && asNumber <= limits.max;
+  switch (spec.kind) {
+    case 'integer':
+      return Number.isInteger(asNumber) && inRange(spec) ? asNumber : undefined;
+    case 'number':
+      return Number.isFinite(asNumber) && inRange(spec) ? asNumber : undefined;
+    case 'boolean':
+      return raw === true || raw === 'true' ? true : raw === false || raw === 'false' ? false : undefined;
+    case 'choice':
+      return typeof raw === 'string' && spec.choices.includes(raw) ? raw : undefined;
+    case 'integer-or-word':
+      if (typeof raw === 'string' && spec.words.includes(raw)) return raw;
+      return Number.isInteger(asNumber) && inRange(spec) ? asNumber : undefined;
+  }
+}
+
+/**
+ * Fills defaults in and checks every given value. Problems are sentences that name the parameter, the range and what was
+ * given; an unknown key is a problem too. Nothing is thrown: the caller decides what a problem means.
+ */
+export function resolveParams(
+  specs: readonly ParamSpec[],
+  given: Readonly<Record<string, unknown>>,
+): { readonly values: ParamValues; readonly problems: readonly string[] } {
+  const values: Record<string, ParamValue> = {};
+  const problems: string[] = [];
+  for (const spec of specs) {
+    const raw = given[spec.key];
+    const value = raw === undefined ? spec.default : parseParam(spec, raw);
+    if (value === undefined) problems.push(`${spec.key} must be ${describeAllowed(spec)}, got ${JSON.stringify(raw)}.`);
+    else values[spec.key] = value;
+  }
+  for (const key of Object.keys(given)) {
+    if (given[key] !== undefined && !specs.some((spec) => spec.key === key))
+      problems.push(`${key} is not a parameter here; there are: ${specs.map((spec) => spec.key).join(', ') || 'none'}.`);
+  }
+  return { values, problems };
+}
+
+/** `groupSize` becomes `--group-size`. */
+export function flagOf(spec: ParamSpec): string {
+  return `--${spec.key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

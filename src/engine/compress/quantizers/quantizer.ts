@@ -1,0 +1,60 @@
+import type { ParamSpec, ParamValues } from '../../../common/params';
+import type { MethodSource } from '../../../protocol/methods';
+import type { TensorRole } from '../../../protocol/model';
+
+/** A weight matrix offered to a method. */
+export interface QuantizableTensor {
+  readonly name: string;
+  readonly role: TensorRole;
+  /** [out, in]; convolution kernels folded to [out, in * kernel]. */
+  readonly shape: readonly [rows: number, columns: number];
+}
+
+/**
+ * A matrix cut into groups along its columns, every group with one scale and one zero point:
+ *   weight = (code - zeroPoint) * scale
+ * Shapes: `codes` [rows, columns] one byte each (0 to 2^bits - 1); `scales` and `zeroPoints` [rows, groups] with
+ * groups = ceil(columns / groupSize); the last group of a row may be shorter. Per row: groupSize = columns. Per tensor: one
+ * scale repeated for every row (`granularity` tells the exporter that it may store one).
+ */
+export interface QuantizedMatrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly bits: number;
+  readonly groupSize: number;
+  readonly granularity: 'group' | 'row' | 'tensor';
+  readonly symmetric: boolean;
+  readonly codes: Uint8Array;
+  /** Already rounded to the storage type `scaleDType`, widened to float32. */
+  readonly scales: Float32Array;
+  readonly scaleDType: 'float16' | 'float32';
+  readonly zeroPoints: Uint8Array;
+}
+
+/** Size of a planned matrix in bits, before any file format's padding. */
+export interface SizeEstimate {
+  readonly codeBits: number;
+  readonly scaleBits: number;
+  readonly zeroPointBits: number;
+}
+
+/** A quantisation method: descriptor and one pure planning function. The runner never asks which method it runs. */
+export interface Quantizer {
+  readonly id: string;
+  readonly label: string;
+  readonly summary: string;
+  readonly source: MethodSource;
+  readonly parameters: readonly ParamSpec[];
+  /** Statistics the runner must collect: none for data-free methods. */
+  readonly needs: readonly 'gram'[];
+  /** True, or the reason why not, as the end of a sentence. */
+  appliesTo(tensor: QuantizableTensor): true | string;
+  estimate(tensor: QuantizableTensor, parameters: ParamValues): SizeEstimate;
+  /** Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. */
+  plan(context: { readonly tensor: QuantizableTensor; readonly weights: Float32Array }, parameters: ParamValues): QuantizedMatrix;
+}
+
+/** Checks a descriptor's type; keeps method files free of annotations. */
+export function defineQuantizer(quantizer: Quantizer): Quantizer {
+  return quantizer;
+}

@@ -1,0 +1,37 @@
+import type { DType } from '../../protocol/dtypes';
+import type { Diagnostic, GraphSummary, ModelFormat } from '../../protocol/model';
+
+/** Where a tensor's bytes lie. `offset` counts from the start of the file. */
+export interface ByteLocation {
+  /** Absolute path. */
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** One tensor of an opened model: everything but its values. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Undefined for values that are not stored as raw bytes (ONNX strings and typed repeated fields): read them with `read`. */
+  readonly location: ByteLocation | undefined;
+  readonly bytes: number;
+}
+
+/**
+ * An opened model: its tensors by name and how to read them. Opening reads headers only; weights are read on demand,
+ * by range, never the whole file. One owner closes it.
+ */
+export interface TensorContainer {
+  readonly format: ModelFormat;
+  /** Absolute path that was opened. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly graph?: GraphSummary;
+  /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */
+  read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,184 @@
+import { elementCount } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { Graph, Node, Value } from './graph';
+import type { OperatorTable } from './operator';
+import type { Attribute, Attributes, ConstantData, TensorType } from './types';
+
+/** Plain attribute values as builders write them. Integers are given with `int`, because 1 and 1.0 are one number here. */
+export type AttributeInput = Attribute | string | undefined;
+
+/** An ONNX `int` attribute. */
+export const int = (value: number): Attribute => ({ kind: 'int', value });
+/** An ONNX `float` attribute. */
+export const float = (value: number): Attribute => ({ kind: 'float', value });
+/** An ONNX `ints` attribute. */
+export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
+
+/**
+ * Builds a graph node by node, in the order of computation. Names are made unique; types are inferred at once by the
+ * operator's rule, so a wrong shape fails at the line that makes it.
+ */
+export class GraphBuilder {
+  private readonly names = new Set<string>();
+  private readonly inputs: Value[] = [];
+  private readonly outputs: Value[] = [];
+  private readonly nodes: Node[] = [];
+  private readonly constants = new Map<Value, ConstantData>();
+  private readonly sharedConstants = new Map<string, Value>();
+  private readonly usedDomains = new Set<string>();
+
+  constructor(
+    private readonly operators: OperatorTable,
+    private readonly graphName: string,
+    private readonly opset = 21,
+  ) {}
+
+  /** Declares a graph input. Its name is kept as given. */
+  input(name: string, type: TensorType): Value {
+    const value = { name: this.claim(name, true), type };
+    this.inputs.push(value);
+    return value;
+  }
+
+  /** Adds a constant. Small inline constants of the same bytes are shared unless a name is asked for. */
+  constant(data: ConstantData, name?: string): Value {
+    const key =
+      name === undefined && data.kind === 'inline' && data.bytes.byteLength <= 256
+        ? `${data.dtype}:${data.shape.join('x')}:${Buffer.from(data.bytes).toString('base64')}`
+        : undefined;
+    const shared = key === undefined ? undefined : this.sharedConstants.get(key);
+    if (shared) return shared;
+    const value = { name: this.claim(name ?? 'constant', name !== undefined), type: { dtype: data.dtype, shape: data.shape } };
+    this.constants.set(value, data);
+    if (key !== undefined) this.sharedConstants.set(key, value);
+    return value;
+  }
+
+  /** A float32 constant; a scalar by default. */
+  float32(values: number | readonly number[], shape?: readonly number[]): Value {
+    const array = Float32Array.from(typeof values === 'number' ? [values] : values);
+    return this.typed('float32', array, shape ?? (typeof values === 'number' ? [] : [array.length]));
+  }
+
+  /** An int64 constant; a vector by default, as shapes and axes are. */
+  int64(values: number | readonly number[], shape?: readonly number[]): Value {
+    const array = BigInt64Array.from((typeof values === 'number' ? [values] : values).map(BigInt));
+    return this.typed('int64', array, shape ?? (typeof values === 'number' ? [] : [array.length]));
+  }
+
+  /** Adds a node with one output and gives that output. */
+  op(
+    name: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, AttributeInput>> = {},
+    options: { readonly domain?: string; readonly name?: string } = {},
+  ): Value {
+    return this.node(name, inputs, attributes, { ...options, outputs: 1 })[0] as Value;
+  }
+
+  /** Adds a node and gives all its outputs. `outputNames` fixes the names of outputs. */
+  node(
+    name: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, AttributeInput>> = {},
+    options: { readonly domain?: string; readonly name?: string; readonly outputs?: number; readonly outputNames?: readonly string[] } = {},
+  ): Value[] {
+    const domain = options.domain ?? '';
+    const operator = this.operators.get(domain, name);
+    if (!operator)
+      throw new LoomweightError('unsupported', `Operator ${domain ? `${domain}.` : ''}${name} is not known. Add it to src/engine/ops.`, {
+        op: name,
+        domain,
+      });
+    const fullAttributes = normalizeAttributes(attributes);
+    const outputCount = options.outputs ?? options.outputNames?.length ?? 1;
+    const nodeName = this.claim(options.name ?? name, false);
+    const types = this.inferTypes(operator, nodeName, inputs, fullAttributes, outputCount);
+    const outputs = types.slice(0, outputCount).map((type, index) => {
+      const given = options.outputNames?.[index];
+      return { name: this.claim(given ?? `${nodeName}_output${index === 0 ? '' : index}`, given !== undefined), type };
+    });
+    this.usedDomains.add(domain);
+    this.nodes.push({ name: nodeName, op: name, domain, inputs, outputs, attributes: fullAttributes });
+    return outputs;
+  }
+
+  /** Declares a value as graph output, under a name of its own where one is given (an Identity is added then). */
+  output(value: Value, name?: string): Value {
+    const named =
+      name === undefined || name === value.name ? value : (this.node('Identity', [value], {}, { outputNames: [name] })[0] as Value);
+    this.outputs.push(named);
+    return named;
+  }
+
+  /** The finished graph. The builder may not be used afterwards. */
+  finish(): Graph {
+    const opsets: Record<string, number> = { '': this.opset };
+    for (const domain of this.usedDomains) if (domain !== '') opsets[domain] = 1;
+    return { name: this.graphName, inputs: this.inputs, outputs: this.outputs, nodes: this.nodes, constants: this.constants, opsets };
+  }
+
+  private typed(dtype: 'float32' | 'int64', array: Float32Array | BigInt64Array, shape: readonly number[]): Value {
+    if (elementCount(shape) !== array.length)
+      throw new LoomweightError(
+        'invalid-argument',
+        `A constant of shape [${shape.join(', ')}] needs ${elementCount(shape)} values, got ${array.length}.`,
+      );
+    return this.constant({ kind: 'inline', dtype, shape, bytes: new Uint8Array(array.buffer) });
+  }
+
+  private inferTypes(
+    operator: { infer: NonNullable<ReturnType<OperatorTable['get']>>['infer'] },
+    node: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputCount: number,
+  ): readonly TensorType[] {
+    try {
+      return operator.infer(
+        inputs.map((value) => value?.type),
+        {
+          attributes,
+          outputCount,
+          constantOf: (index) => {
+            const value = inputs[index];
+            return value === undefined ? undefined : this.constants.get(value);
+          },
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof LoomweightError)) throw error;
+      throw new LoomweightError(
+        error.code,
+        `${error.message} At node '${node}' of graph '${this.graphName}'.`,
+        { ...error.details, node, graph: this.graphName },
+        { cause: error },
+      );
+    }
+  }
+
+  private claim(name: string, exact: boolean): string {
+    if (!this.names.has(name)) {
+      this.names.add(name);
+      return name;
+    }
+    if (exact)
+      throw new LoomweightError('invalid-argument', `Graph '${this.graphName}' has two values named '${name}'. Names must be unique.`);
+    for (let suffix = 1; ; suffix += 1) {
+      const candidate = `${name}_${suffix}`;
+      if (!this.names.has(candidate)) {
+        this.names.add(candidate);
+        return candidate;
+      }
+    }
+  }
+}
+
+function normalizeAttributes(attributes: Readonly<Record<string, AttributeInput>>): Attributes {
+  const result: Record<string, Attribute> = {};
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined) continue;
+    result[key] = typeof value === 'string' ? { kind: 'string', value } : value;
+  }
+  return result;
+}

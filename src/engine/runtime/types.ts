@@ -1,0 +1,47 @@
+import type { DType } from '../../protocol/dtypes';
+import type { RunEnvironment } from '../../protocol/report';
+import type { Graph } from '../graph/graph';
+
+/** A tensor as it goes into and comes out of a run. Data of 16-bit floats is Uint16Array, of bool and 4-bit types Uint8Array. */
+export interface RuntimeTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data:
+    | Float32Array
+    | Float64Array
+    | Uint8Array
+    | Int8Array
+    | Uint16Array
+    | Int16Array
+    | Int32Array
+    | Uint32Array
+    | BigInt64Array
+    | BigUint64Array;
+}
+
+/** Options of a session that change its results. */
+export interface SessionOptions {
+  /** ORT's graph optimisation level. Default `all`. */
+  readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** True: fused 4-bit kernels round activations to int8 only if false (ORT's default). Default true: exact. */
+  readonly exactMatMulNBits?: boolean;
+  /** Keep initialisers unpacked and memory-mapped: quick to create, for models that run once or must stay small. */
+  readonly disablePrepacking?: boolean;
+}
+
+/** A graph ready to run. Runs block the thread; keep each under about a second where progress matters. */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  run(feeds: Readonly<Record<string, RuntimeTensor>>, outputs?: readonly string[]): Promise<Readonly<Record<string, RuntimeTensor>>>;
+  release(): Promise<void>;
+}
+
+/** The runtime that a job was given: one provider, chosen once, reported. Nothing outside `runtime` knows ONNX Runtime. */
+export interface Runtime {
+  readonly environment: RunEnvironment;
+  /** A session for one of our graphs (constants inline, or external under `folder`). */
+  createFromGraph(graph: Graph, options?: SessionOptions & { readonly folder?: string }): Promise<Session>;
+  /** A session for an ONNX file on disk, external data beside it. */
+  createFromFile(path: string, options?: SessionOptions): Promise<Session>;
+}

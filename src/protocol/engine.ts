@@ -1,0 +1,99 @@
+import type { DevicesReport } from './devices';
+import type { Forecast, JobProgress, JobSpec } from './jobs';
+import type { MethodDescription } from './methods';
+import type { Diagnostic, ModelSummary, TensorPicture, TensorStatistics } from './model';
+import type { JobReport } from './report';
+
+/** First message in both directions: a difference in protocol ends the connection with a clear error. */
+export interface Handshake {
+  readonly protocol: number;
+  readonly engine: string;
+  readonly pid: number;
+}
+
+/** A place in a recipe file: zero-based line and character, as editors count. */
+export interface RecipePosition {
+  readonly line: number;
+  readonly character: number;
+}
+
+/** A finding in a recipe file. */
+export interface RecipeDiagnostic {
+  readonly start: RecipePosition;
+  readonly end: RecipePosition;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+}
+
+/** A completion in a recipe file. */
+export interface RecipeCompletion {
+  readonly label: string;
+  readonly detail: string;
+  readonly insertText: string;
+}
+
+/** A model found by walking a folder; cheap: only names, sizes and headers. */
+export interface FoundModel {
+  readonly path: string;
+  readonly name: string;
+  readonly format: ModelSummary['format'];
+  readonly bytes: number;
+}
+
+/**
+ * Everything an engine process answers. Every method takes one plain object and gives a promise; each may be aborted.
+ * The same class answers in the process of the command line.
+ */
+export interface EngineApi {
+  handshake(request: { readonly protocol: number }): Promise<Handshake>;
+  /** Models under a folder, without opening weights. */
+  findModels(request: { readonly folder: string }): Promise<readonly FoundModel[]>;
+  /** Reads headers only. `limited` (untrusted workspaces) never follows a path out of the given file. */
+  inspect(request: { readonly model: string; readonly limited?: boolean }): Promise<ModelSummary>;
+  statistics(request: { readonly model: string; readonly tensor: string; readonly bins?: number }): Promise<TensorStatistics>;
+  picture(request: {
+    readonly model: string;
+    readonly tensor: string;
+    readonly region?: { readonly row: number; readonly column: number; readonly rows: number; readonly columns: number };
+    readonly width: number;
+    readonly height: number;
+  }): Promise<TensorPicture>;
+  methods(request: Record<string, never>): Promise<readonly MethodDescription[]>;
+  devices(request: { readonly runtimePath?: string }): Promise<DevicesReport>;
+  forecast(request: { readonly spec: JobSpec }): Promise<Forecast>;
+  /** Runs a job to its end. Progress arrives as `progress` events. */
+  runJob(request: { readonly spec: JobSpec }): Promise<JobReport>;
+  checkRecipe(request: { readonly file: string; readonly text: string }): Promise<readonly RecipeDiagnostic[]>;
+  completeRecipe(request: {
+    readonly file: string;
+    readonly text: string;
+    readonly position: RecipePosition;
+  }): Promise<readonly RecipeCompletion[]>;
+}
+
+/** Events from the engine to whoever started it. */
+export interface EngineEvents {
+  progress: JobProgress;
+  log: { readonly level: 'info' | 'warning' | 'error'; readonly message: string };
+}
+
+/** Names of the engine's methods, for both ends of the channel. */
+export const engineMethods = [
+  'handshake',
+  'findModels',
+  'inspect',
+  'statistics',
+  'picture',
+  'methods',
+  'devices',
+  'forecast',
+  'runJob',
+  'checkRecipe',
+  'completeRecipe',
+] as const satisfies readonly (keyof EngineApi)[];
+
+/** What each file reader gives when it can go on: the value and what was odd. */
+export interface Parsed<T> {
+  readonly value: T;
+  readonly diagnostics: readonly Diagnostic[];
+}

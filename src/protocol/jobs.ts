@@ -1,0 +1,140 @@
+import type { ErrorData } from './errors';
+import type { CompareReport, CompressReport, EvaluateReport, InspectReport, JobReport, RecipeReport } from './report';
+
+/** Where results run. `auto` chooses and the report says what was chosen and why. */
+export const providerChoices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
+export type ProviderChoice = (typeof providerChoices)[number];
+
+/** Settings that every job takes. */
+export interface SharedJobOptions {
+  readonly provider?: ProviderChoice;
+  readonly threads?: number;
+  /** Host memory limit of the job's process in bytes. */
+  readonly maxMemory?: number;
+  readonly seed?: number;
+}
+
+export const outputFormats = ['hf', 'onnx', 'onnx-fast', 'onnx-packed'] as const;
+export type OutputFormat = (typeof outputFormats)[number];
+
+/** Parameters for the tensors whose name matches a glob, over the general ones: `*.down_proj.weight=bits:8,groupSize:64`. */
+export interface TensorOverride {
+  readonly glob: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** Make a model smaller. */
+export interface CompressSpec extends SharedJobOptions {
+  readonly kind: 'compress';
+  readonly model: string;
+  readonly method: string;
+  /** The method's parameters by key; missing ones take their defaults. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** Only tensors whose name matches. */
+  readonly tensors?: string;
+  readonly overrides?: readonly TensorOverride[];
+  readonly embeddings?: boolean;
+  readonly head?: boolean;
+  readonly format: OutputFormat;
+  readonly out: string;
+  readonly keepFailed?: boolean;
+}
+
+/** Measure a model on text or data. */
+export interface EvaluateSpec extends SharedJobOptions {
+  readonly kind: 'evaluate';
+  readonly model: string;
+  readonly text?: string;
+  readonly window?: number;
+  /** Only the first windows. */
+  readonly limit?: number;
+  readonly data?: string;
+  readonly split?: string;
+  readonly batch?: number;
+}
+
+/** Compare two models tensor by tensor. */
+export interface CompareSpec extends SharedJobOptions {
+  readonly kind: 'compare';
+  readonly first: string;
+  readonly second: string;
+  readonly tensors?: string;
+}
+
+/** Look into a model, as a step of a recipe. */
+export interface InspectSpec extends SharedJobOptions {
+  readonly kind: 'inspect';
+  readonly model: string;
+}
+
+/** Run a recipe file. */
+export interface RecipeSpec extends SharedJobOptions {
+  readonly kind: 'recipe';
+  readonly recipe: string;
+  readonly resume?: boolean;
+}
+
+export type JobSpec = CompressSpec | EvaluateSpec | CompareSpec | InspectSpec | RecipeSpec;
+
+/** The report that belongs to a kind of job. */
+export type ReportOf<Spec extends JobSpec> = Spec extends CompressSpec
+  ? CompressReport
+  : Spec extends EvaluateSpec
+    ? EvaluateReport
+    : Spec extends CompareSpec
+      ? CompareReport
+      : Spec extends InspectSpec
+        ? InspectReport
+        : RecipeReport;
+
+/** How far a job is: a whole snapshot, at most about ten a second, latest wins. */
+export interface JobProgress {
+  readonly phase: string;
+  readonly done: number;
+  /** Undefined while unknown. */
+  readonly total?: number;
+  readonly unit: string;
+  readonly message?: string;
+  readonly elapsedSeconds: number;
+  readonly remainingSeconds?: number;
+  readonly rssBytes: number;
+  /** Layers finished so far, for the panel that fills while the job runs. */
+  readonly layers?: readonly {
+    readonly name: string;
+    readonly bits: number;
+    readonly weights: number;
+    readonly relativeError: number;
+    readonly bytesBefore: number;
+    readonly bytesAfter: number;
+  }[];
+}
+
+/** What a job will need, before it starts. */
+export interface Forecast {
+  readonly hostMemoryBytes: number;
+  readonly hostMemoryAvailableBytes: number;
+  /** The limit in force: `--max-memory` or what is free. */
+  readonly hostMemoryLimitBytes: number;
+  readonly deviceMemoryBytes?: number;
+  readonly deviceMemoryAvailableBytes?: number;
+  readonly diskBytes: number;
+  readonly diskAvailableBytes: number;
+  readonly seconds: number;
+  readonly provider: string;
+  readonly providerReason: string;
+  /** Empty where the job can start; else one sentence for each shortfall, with the missing amount. */
+  readonly shortfalls: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/** A job as the Jobs tree shows it. */
+export interface JobState {
+  readonly id: string;
+  readonly spec: JobSpec;
+  readonly status: 'running' | 'done' | 'failed' | 'cancelled';
+  /** ISO time. */
+  readonly startedAt: string;
+  readonly progress?: JobProgress;
+  readonly report?: JobReport;
+  readonly error?: ErrorData;
+}

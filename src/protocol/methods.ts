@@ -1,0 +1,22 @@
+import type { ParamSpec } from '../common/params';
+
+/** A method as the command line, the panels and docs/methods.md see it. */
+export interface MethodDescription {
+  readonly id: string;
+  readonly family: 'quantizer' | 'pruner' | 'merge';
+  readonly label: string;
+  readonly summary: string;
+  readonly source: MethodSource;
+  readonly parameters: readonly ParamSpec[];
+  /** Statistics that the runner collects for it: empty for methods that need no data. */
+  readonly needs: readonly string[];
+}
+
+/** Where a method comes from. */
+export interface MethodSource {
+  readonly title: string;
+  readonly authors?: string;
+  readonly year?: number;
+  readonly url: string;
+  readonly equation?: string;
+}

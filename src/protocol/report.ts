@@ -1,0 +1,154 @@
+/** One output file with its size. */
+export interface OutputFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** A layer in a report. */
+export interface LayerReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Bits of a code. */
+  readonly bits: number;
+  /** All bits stored for the layer (codes, scales, zero points) divided by its weights. */
+  readonly bitsPerWeight: number;
+  readonly weights: number;
+  /** Norm of the weight error divided by the norm of the weights. */
+  readonly relativeError: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+}
+
+/** One check of a verification: what was measured, against which limit. */
+export interface VerificationCheck {
+  /** `bytes`, `blocks`, `logits-exact`, `logits-default`, ... */
+  readonly name: string;
+  readonly passed: boolean;
+  readonly measured: number;
+  readonly limit: number;
+  /** `absolute`, `relative`, `nats`, `mismatches`. */
+  readonly unit: string;
+  readonly note?: string;
+}
+
+/** Float and result run on the same inputs. */
+export interface Verification {
+  readonly passed: boolean;
+  /** `whole` where the whole model ran, `blocks` where it did not fit and only blocks were compared, `bytes` where nothing can run. */
+  readonly scope: 'whole' | 'blocks' | 'bytes';
+  readonly checks: readonly VerificationCheck[];
+}
+
+/** Where and with what a job ran. */
+export interface RunEnvironment {
+  readonly provider: string;
+  /** One sentence: why this provider. */
+  readonly providerReason: string;
+  readonly runtime: string;
+  readonly threads: number;
+}
+
+/** Time of one forward pass, float and result, on this machine. */
+export interface LatencyReport {
+  /** Tokens or samples in the measured pass. */
+  readonly batch: number;
+  readonly beforeMilliseconds: number;
+  readonly afterMilliseconds: number;
+  /** A plain sentence; says so when the smaller file is slower. */
+  readonly summary: string;
+}
+
+/** `report.json`, and what `compress --json` prints. */
+export interface CompressReport {
+  readonly kind: 'compress';
+  readonly version: string;
+  readonly method: string;
+  readonly format: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly source: {
+    readonly path: string;
+    readonly architecture: string;
+    readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
+  };
+  readonly seed: number;
+  readonly parameterCount: number;
+  readonly bitsPerWeight: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Bytes in memory once loaded, where that differs from the file (self-unpacking graphs). */
+  readonly loadedBytes?: number;
+  readonly layers: readonly LayerReport[];
+  readonly verification: Verification;
+  readonly latency?: LatencyReport;
+  readonly environment: RunEnvironment;
+  readonly seconds: number;
+  readonly peakRssBytes: number;
+  readonly outputs: readonly OutputFile[];
+  /** Relative path of the file that `evaluate` and `inspect` use. */
+  readonly primary: string;
+  readonly notes: readonly string[];
+}
+
+/** What `evaluate` prints. */
+export interface EvaluateReport {
+  readonly kind: 'evaluate';
+  readonly metric: 'perplexity' | 'accuracy' | 'auc';
+  readonly value: number;
+  /** Mean negative log-likelihood in nats per token or sample. */
+  readonly loss: number;
+  readonly tokens?: number;
+  readonly samples?: number;
+  readonly windows?: number;
+  readonly window?: number;
+  /** Choices that the number depends on: BOS, window, text encoding. */
+  readonly choices: readonly string[];
+  readonly environment: RunEnvironment;
+  readonly seconds: number;
+  readonly tokensPerSecond?: number;
+  readonly peakRssBytes: number;
+}
+
+/** One tensor in `compare A B`. */
+export interface TensorComparison {
+  readonly name: string;
+  readonly status: 'equal' | 'changed' | 'only-in-first' | 'only-in-second' | 'shape-differs';
+  readonly cosine?: number;
+  /** Signal to quantisation-noise ratio in decibels; absent where the tensors are equal or cannot be compared. */
+  readonly sqnr?: number;
+  readonly largestError?: number;
+  readonly relativeError?: number;
+  readonly note?: string;
+}
+
+/** What `compare` prints. */
+export interface CompareReport {
+  readonly kind: 'compare';
+  readonly first: string;
+  readonly second: string;
+  readonly equal: number;
+  readonly changed: number;
+  readonly missing: number;
+  readonly tensors: readonly TensorComparison[];
+  readonly seconds: number;
+  readonly peakRssBytes: number;
+}
+
+/** What `inspect` prints; also a recipe step's result. */
+export type StepReport = CompressReport | EvaluateReport | CompareReport | InspectReport;
+
+/** The model summary as a step of a recipe. */
+export interface InspectReport {
+  readonly kind: 'inspect';
+  readonly summary: import('./model').ModelSummary;
+}
+
+/** What `run` prints: one report per step, in order. */
+export interface RecipeReport {
+  readonly kind: 'recipe';
+  readonly recipe: string;
+  readonly steps: readonly { readonly name: string; readonly report: StepReport }[];
+  readonly seconds: number;
+}
+
+/** The result of any job. */
+export type JobReport = StepReport | RecipeReport;

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** Unit, engine, webview and package tests. The tests in a real VS Code have a runner of their own (test/ui). */
+export default defineConfig({
+  test: {
+    // Native sessions must never share a process with another test file; two files at a time fit two cores.
+    pool: 'forks',
+    poolOptions: { forks: { maxForks: 2 } },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    include: ['test/{unit,engine,webview,package}/**/*.test.ts'],
+  },
+});
