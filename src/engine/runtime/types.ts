@@ -39,9 +39,17 @@ export interface Session {
 
 /** The runtime that a job was given: one provider, chosen once, reported. Nothing outside `runtime` knows ONNX Runtime. */
 export interface Runtime {
+  /** Where it runs and why; names the operators that fell back to the CPU once a run has shown them. */
   readonly environment: RunEnvironment;
-  /** A session for one of our graphs (constants inline, or external under `folder`). */
+  /**
+   * A session for one of our graphs (constants inline, or external under `folder`). Asking again for the same Graph object
+   * with the same options gives the prepared session back; each must be released once.
+   */
   createFromGraph(graph: Graph, options?: SessionOptions & { readonly folder?: string }): Promise<Session>;
   /** A session for an ONNX file on disk, external data beside it. */
   createFromFile(path: string, options?: SessionOptions): Promise<Session>;
+  /** Sentences on what did not run where it should have: operators that fell back to the CPU. Empty on the CPU. */
+  notes(): readonly string[];
+  /** Releases every session, kept ones too. */
+  dispose(): Promise<void>;
 }

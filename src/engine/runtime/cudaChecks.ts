@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import type { DeviceStatus } from '../../protocol/devices';
+import { coreRuntimeVersion } from './loadOrt';
+import type { RuntimePackage } from './loadOrt';
+import { findLibrary } from './machine';
+import type { Machine } from './machine';
+
+/** One line of a device's checks. */
+export type DeviceCheck = DeviceStatus['checks'][number];
+
+/** First driver with CUDA 12. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13). */
+const leastDriver = 525;
+
+/** Libraries of CUDA 12 and cuDNN 9 that the CUDA provider of ONNX Runtime 1.30 is linked with. */
+const cudaLibraries = [
+  'libcudart.so.12',
+  'libcublas.so.12',
+  'libcublasLt.so.12',
+  'libcurand.so.10',
+  'libcufft.so.11',
+  'libnvrtc.so.12',
+] as const;
+const cudnnLibrary = 'libcudnn.so.9';
+
+/** A graphics card as nvidia-smi lists it. */
+export interface NvidiaCard {
+  readonly name: string;
+  readonly driver: string;
+  readonly memoryBytes: number;
+  readonly memoryFreeBytes: number;
+}
+
+/** First NVIDIA card, or undefined where nvidia-smi shows none. */
+export function findNvidiaCard(machine: Machine): NvidiaCard | undefined {
+  const text = machine.run('nvidia-smi', ['--query-gpu=name,driver_version,memory.total,memory.free', '--format=csv,noheader,nounits']);
+  const [name, driver, total, free] = (text?.split('\n')[0] ?? '').split(',').map((field) => field.trim());
+  if (!name || !driver) return undefined;
+  return { name, driver, memoryBytes: Number(total) * 2 ** 20, memoryFreeBytes: Number(free) * 2 ** 20 };
+}
+
+/** Driver version from the kernel module, where nvidia-smi is not installed. */
+function driverFromKernel(machine: Machine): string | undefined {
+  return /Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s/.exec(machine.read('/proc/driver/nvidia/version') ?? '')?.[1];
+}
+
+/**
+ * Everything CUDA needs, in the order in which to set it up. Nothing is loaded: only looked for. A check that fails says in one
+ * sentence what to do.
+ */
+export function cudaChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
+  if (machine.platform !== 'linux' || machine.arch !== 'x64')
+    return [
+      {
+        name: 'platform',
+        passed: false,
+        found: `${machine.platform}-${machine.arch}`,
+        advice: `onnxruntime-node has CUDA only on linux-x64; use ${machine.platform === 'win32' ? 'dml or webgpu' : 'webgpu'} here.`,
+      },
+    ];
+  return [...driverChecks(machine), ...packageChecks(machine, found), ...libraryChecks(machine, found)];
+}
+
+function driverChecks(machine: Machine): readonly DeviceCheck[] {
+  const card = findNvidiaCard(machine);
+  const driver = card?.driver ?? driverFromKernel(machine);
+  const recent = driver !== undefined && Number.parseInt(driver, 10) >= leastDriver;
+  const libcuda = findLibrary(machine, 'libcuda.so.1');
+  return [
+    {
+      name: 'NVIDIA driver',
+      passed: recent,
+      found: driver === undefined ? 'none' : `${driver}${card ? ` (${card.name})` : ''}`,
+      ...(recent
+        ? {}
+        : {
+            advice:
+              driver === undefined
+                ? `Install an NVIDIA driver of version ${leastDriver} or later, or use a machine with an NVIDIA card.`
+                : `Update the NVIDIA driver to version ${leastDriver} or later, which CUDA 12 needs.`,
+          }),
+    },
+    {
+      name: 'libcuda.so.1',
+      passed: libcuda !== undefined,
+      found: libcuda ?? 'not found',
+      ...(libcuda ? {} : { advice: 'libcuda.so.1 comes with the NVIDIA driver: install it, or in a container start it with GPU access.' }),
+    },
+  ];
+}
+
+function packageChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
+  const same = found.version === coreRuntimeVersion;
+  const files = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'].map((name): DeviceCheck => {
+    const path = join(found.nativeFolder, name);
+    const passed = machine.exists(path);
+    return {
+      name,
+      passed,
+      found: passed ? path : `not in ${found.nativeFolder}`,
+      ...(passed
+        ? {}
+        : {
+            advice:
+              `Install onnxruntime-node ${coreRuntimeVersion} with its GPU files in a folder of its own ` +
+              `(npm install onnxruntime-node@${coreRuntimeVersion} --onnxruntime-node-install=cuda12) and name it in loomweight.runtime.path.`,
+          }),
+    };
+  });
+  return [
+    {
+      name: 'ONNX Runtime version',
+      passed: same,
+      found: `${found.version} in ${found.folder}`,
+      ...(same
+        ? {}
+        : { advice: `Install onnxruntime-node ${coreRuntimeVersion} there: this version of Loomweight needs exactly that one.` }),
+    },
+    ...files,
+  ];
+}
+
+function libraryChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
+  const toolkits = ['/usr/local/cuda/lib64', '/usr/local/cuda-12/lib64', ...toolkitFolders(machine)];
+  const check = (names: readonly string[], title: string, install: string): DeviceCheck => {
+    const missing = names.filter((name) => findLibrary(machine, name, [found.nativeFolder]) === undefined);
+    if (missing.length === 0) return { name: title, passed: true, found: names.join(', ') };
+    // Installed but not where the loader looks is the usual case, and has another remedy.
+    const folder = toolkits.find((candidate) => missing.every((name) => machine.exists(join(candidate, name))));
+    return {
+      name: title,
+      passed: false,
+      found: `missing ${missing.join(', ')}`,
+      advice: folder
+        ? `They are in ${folder}, where the loader does not look: add it to LD_LIBRARY_PATH before starting the editor or terminal.`
+        : install,
+    };
+  };
+  return [
+    check(cudaLibraries, 'CUDA 12 libraries', 'Install the CUDA 12 runtime libraries and put their folder on LD_LIBRARY_PATH.'),
+    check([cudnnLibrary], 'cuDNN 9', 'Install cuDNN 9 for CUDA 12 and put its folder on LD_LIBRARY_PATH.'),
+  ];
+}
+
+function toolkitFolders(machine: Machine): readonly string[] {
+  return machine
+    .list('/usr/local')
+    .filter((name) => name.startsWith('cuda-12'))
+    .map((name) => join('/usr/local', name, 'lib64'));
+}

@@ -1,0 +1,106 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import type * as OrtModule from 'onnxruntime-node';
+import { LoomweightError } from '../../protocol/errors';
+
+/** ONNX Runtime's Node API. */
+export type Ort = typeof OrtModule;
+
+/** Version of onnxruntime-node that this engine is written and tested against. */
+export const coreRuntimeVersion = '1.30.0';
+
+/** Where an onnxruntime-node package lies and what it calls itself. Nothing is loaded to find that out. */
+export interface RuntimePackage {
+  /** Folder of package.json. */
+  readonly folder: string;
+  readonly version: string;
+  /** Folder of the native files for this platform. */
+  readonly nativeFolder: string;
+  /** `bundled` beside the engine, or `configured` by loomweight.runtime.path. */
+  readonly origin: 'bundled' | 'configured';
+}
+
+/** Environment variable with the same meaning as the setting `loomweight.runtime.path`. */
+export const runtimePathVariable = 'LOOMWEIGHT_RUNTIME_PATH';
+
+/** Folder that was asked for: the argument, else the environment, else none. */
+export function configuredRuntimePath(runtimePath: string | undefined): string | undefined {
+  return runtimePath || process.env[runtimePathVariable] || undefined;
+}
+
+/**
+ * Finds the onnxruntime-node package: the configured folder (a package folder, or one whose node_modules holds it), else the
+ * one beside the engine. Errors: `not-found` for a folder that is none, `unsupported` for a platform without native files.
+ */
+export function findRuntimePackage(
+  runtimePath?: string,
+  platform: { readonly platform: string; readonly arch: string } = process,
+): RuntimePackage {
+  const configured = configuredRuntimePath(runtimePath);
+  const folder = configured === undefined ? bundledFolder() : packageFolderAt(resolve(configured));
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
+  const nativeFolder = join(folder, 'bin', 'napi-v6', platform.platform, platform.arch);
+  if (!existsSync(join(nativeFolder, 'onnxruntime_binding.node')))
+    throw new LoomweightError(
+      'unsupported',
+      `ONNX Runtime ${version} has no build for ${platform.platform}-${platform.arch}: ${nativeFolder} is missing. ` +
+        'Install the Loomweight package for this platform, or set loomweight.runtime.path.',
+      { folder, platform: platform.platform, arch: platform.arch },
+    );
+  return { folder, version, nativeFolder, origin: configured === undefined ? 'bundled' : 'configured' };
+}
+
+function packageFolderAt(folder: string): string {
+  for (const candidate of [folder, join(folder, 'node_modules', 'onnxruntime-node'), join(folder, 'onnxruntime-node')]) {
+    const manifest = join(candidate, 'package.json');
+    if (!existsSync(manifest)) continue;
+    const name = readName(manifest);
+    if (name === 'onnxruntime-node') return candidate;
+  }
+  throw new LoomweightError(
+    'not-found',
+    `loomweight.runtime.path must name a folder with an onnxruntime-node package, but ${folder} holds none. ` +
+      'Name the folder that contains its package.json, or clear the setting.',
+    { folder },
+  );
+}
+
+function readName(manifest: string): unknown {
+  try {
+    return (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown }).name;
+  } catch {
+    return undefined; // An unreadable manifest is no package.
+  }
+}
+
+function bundledFolder(): string {
+  try {
+    return dirname(dirname(createRequire(__filename).resolve('onnxruntime-node')));
+  } catch (error) {
+    throw new LoomweightError(
+      'not-found',
+      'ONNX Runtime (onnxruntime-node) is not installed beside the engine. Install Loomweight again, or set loomweight.runtime.path.',
+      { from: dirname(__filename) },
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Loads ONNX Runtime. Done once per process and folder by Node's own module cache; two different folders in one process are
+ * not possible, since their native libraries share a name.
+ */
+export function loadOrt(found: RuntimePackage): Ort {
+  try {
+    return createRequire(__filename)(join(found.folder)) as Ort;
+  } catch (error) {
+    throw new LoomweightError(
+      'runtime',
+      `ONNX Runtime ${found.version} in ${found.folder} cannot be loaded: ${error instanceof Error ? error.message : String(error)}. ` +
+        (found.origin === 'configured' ? 'Correct or clear loomweight.runtime.path.' : 'Install Loomweight again.'),
+      { folder: found.folder, version: found.version },
+      { cause: error },
+    );
+  }
+}

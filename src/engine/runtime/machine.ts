@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** The little of a machine that device checks look at. Tests give their own. */
+export interface Machine {
+  readonly platform: string;
+  readonly arch: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  exists(path: string): boolean;
+  /** Text of a file, or undefined. */
+  read(path: string): string | undefined;
+  /** Names in a folder; empty where there is none. */
+  list(path: string): readonly string[];
+  /** Standard output of a program, or undefined where it cannot be run. At most 5 s. */
+  run(program: string, args: readonly string[]): string | undefined;
+}
+
+/** The machine that this process runs on. */
+export function thisMachine(): Machine {
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    env: process.env,
+    exists: existsSync,
+    read: (path) => attempt(() => readFileSync(path, 'utf8')),
+    list: (path) => attempt(() => readdirSync(path)) ?? [],
+    run: (program, args) =>
+      attempt(() => execFileSync(program, [...args], { encoding: 'utf8', timeout: 5000, stdio: ['ignore', 'pipe', 'ignore'] })),
+  };
+}
+
+function attempt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined; // The question was whether it is there.
+  }
+}
+
+/** Folders in which the Linux loader looks for libraries without being told: environment and defaults. */
+function searchedFolders({ env, arch }: Machine): readonly string[] {
+  const triple = arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  return [
+    ...(env['LD_LIBRARY_PATH'] ?? '').split(delimiter).filter(Boolean),
+    `/lib/${triple}`,
+    `/usr/lib/${triple}`,
+    '/lib64',
+    '/usr/lib64',
+    '/lib',
+    '/usr/lib',
+  ];
+}
+
+/** Where a shared library would be loaded from on Linux: given folders, loader's folders, loader's cache. Undefined: nowhere. */
+export function findLibrary(machine: Machine, name: string, folders: readonly string[] = []): string | undefined {
+  for (const folder of [...folders, ...searchedFolders(machine)]) {
+    const path = join(folder, name);
+    if (machine.exists(path)) return path;
+  }
+  const cache = machine.run('/sbin/ldconfig', ['-p']) ?? '';
+  const line = cache.split('\n').find((text) => text.trim().startsWith(`${name} `));
+  return line?.split('=>')[1]?.trim();
+}

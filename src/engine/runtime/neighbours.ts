@@ -1,0 +1,50 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+/**
+ * Processes of this user that compute at the moment, as files named by process id in a folder of the temporary directory.
+ * Two processes whose idle threads spin halve each other's speed, so a session asks here first.
+ */
+function neighbourFolder(): string {
+  return join(tmpdir(), `loomweight-engines-${userInfo().username.replace(/[^\w.-]/g, '_')}`);
+}
+
+/** Announces this process as computing until it ends. Failure is harmless: only the spinning hint is lost. */
+export function announceComputing(folder = neighbourFolder()): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const file = join(folder, String(process.pid));
+    writeFileSync(file, '');
+    process.once('exit', () => rmSync(file, { force: true }));
+  } catch {
+    // A read-only temporary directory: others will not know of us.
+  }
+}
+
+/** True where another announced process is alive. Files of dead processes are removed. */
+export function hasComputingNeighbour(folder = neighbourFolder()): boolean {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return false;
+  }
+  let found = false;
+  for (const name of names) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) continue;
+    if (isAlive(pid)) found = true;
+    else rmSync(join(folder, name), { force: true });
+  }
+  return found;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === 'EPERM';
+  }
+}

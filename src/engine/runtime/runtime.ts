@@ -1,0 +1,95 @@
+import type { ProviderChoice } from '../../protocol/jobs';
+import type { RunEnvironment } from '../../protocol/report';
+import { encodeModel } from '../formats/onnx/encodeModel';
+import type { Graph } from '../graph/graph';
+import { chooseProvider } from './chooseProvider';
+import type { ChosenProvider } from './chooseProvider';
+import { findRuntimePackage, loadOrt } from './loadOrt';
+import type { RuntimePackage } from './loadOrt';
+import { thisMachine } from './machine';
+import type { Machine } from './machine';
+import { createSession } from './session';
+import type { SessionContext } from './session';
+import { SessionCache } from './sessionCache';
+import { chooseThreads } from './threads';
+import type { Runtime, Session, SessionOptions } from './types';
+
+/** What a job asks of its runtime. */
+export interface RuntimeRequest {
+  /** Default `auto`. */
+  readonly provider?: ProviderChoice;
+  /** Default: all cores; never more than them. */
+  readonly threads?: number;
+  /** Folder of another onnxruntime-node package, as in the setting loomweight.runtime.path. */
+  readonly runtimePath?: string;
+  readonly machine?: Machine;
+}
+
+/**
+ * Loads ONNX Runtime and chooses the provider, once. Errors: `unsupported` with what is missing where a named provider cannot
+ * be used, `not-found` or `runtime` where the runtime itself cannot be loaded.
+ */
+export async function createRuntime(request: RuntimeRequest = {}): Promise<Runtime> {
+  const found = findRuntimePackage(request.runtimePath);
+  const ort = loadOrt(found);
+  const threads = chooseThreads(request.threads);
+  const chosen = await chooseProvider(ort, found, request.provider ?? 'auto', threads, request.machine ?? thisMachine());
+  return new OrtRuntime(found, chosen, { ort, provider: chosen.provider, threads });
+}
+
+class OrtRuntime implements Runtime {
+  private readonly cache = new SessionCache();
+  private readonly fallen = new Map<string, Set<string>>();
+  private readonly context: SessionContext;
+
+  constructor(
+    private readonly found: RuntimePackage,
+    private readonly chosen: ChosenProvider,
+    context: SessionContext,
+  ) {
+    this.context = {
+      ...context,
+      onFallback: (source, operators) => {
+        const known = this.fallen.get(source) ?? new Set();
+        for (const operator of operators) known.add(operator);
+        if (known.size > 0) this.fallen.set(source, known);
+      },
+    };
+  }
+
+  get environment(): RunEnvironment {
+    return {
+      provider: this.chosen.provider,
+      providerReason: [this.chosen.reason, ...this.notes()].join(' '),
+      runtime: `onnxruntime-node ${this.found.version}${this.found.origin === 'configured' ? ` from ${this.found.folder}` : ''}`,
+      threads: this.context.threads,
+    };
+  }
+
+  notes(): readonly string[] {
+    return [...this.fallen].map(
+      ([source, operators]) =>
+        `In '${source}' these operators have no ${this.chosen.provider} kernel and ran on the CPU: ${[...operators].join(', ')}.`,
+    );
+  }
+
+  createFromGraph(graph: Graph, options: SessionOptions & { readonly folder?: string } = {}): Promise<Session> {
+    const { folder, ...sessionOptions } = options;
+    const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking]);
+    return this.cache.get(graph, key, () =>
+      createSession(
+        this.context,
+        { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) },
+        sessionOptions,
+      ),
+    );
+  }
+
+  createFromFile(path: string, options: SessionOptions = {}): Promise<Session> {
+    return createSession(this.context, { name: path, model: path }, options);
+  }
+
+  dispose(): Promise<void> {
+    return this.cache.dispose();
+  }
+}

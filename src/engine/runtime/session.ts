@@ -1,0 +1,182 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { InferenceSession } from 'onnxruntime-node';
+import { LoomweightError } from '../../protocol/errors';
+import type { Ort } from './loadOrt';
+import { hasComputingNeighbour } from './neighbours';
+import { wrapOrtError } from './ortErrors';
+import { describeTensors, fromOrtTensor, toOrtTensor } from './tensors';
+import type { RuntimeTensor, Session, SessionOptions } from './types';
+
+/** Providers as ONNX Runtime spells them. */
+export type Provider = 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
+
+/** What a session is made from. */
+export interface SessionSource {
+  /** Graph name or path, for messages. */
+  readonly name: string;
+  /** Model bytes or the path of a file. */
+  readonly model: Uint8Array | string;
+  /** Folder of external data when the model is given as bytes. */
+  readonly folder?: string;
+}
+
+/** What sessions of one runtime share. */
+export interface SessionContext {
+  readonly ort: Ort;
+  readonly provider: Provider;
+  readonly threads: number;
+  /** Told once for each session which operators ran on the CPU although another provider was chosen. */
+  readonly onFallback?: (source: string, operators: readonly string[]) => void;
+  /** Fail instead of letting an operator run on the CPU. */
+  readonly strict?: boolean;
+}
+
+const fallbackRefused = /fallback to CPU EP has been explicitly disabled/;
+
+/** Prepares a model for running. Blocks the thread for as long as that takes (1 s for 1 GB of weights). */
+export async function createSession(context: SessionContext, source: SessionSource, options: SessionOptions = {}): Promise<Session> {
+  const { ort, provider } = context;
+  const create = async (settings: InferenceSession.SessionOptions): Promise<InferenceSession> => {
+    try {
+      // The two overloads do not take a union.
+      return typeof source.model === 'string'
+        ? await ort.InferenceSession.create(source.model, settings)
+        : await ort.InferenceSession.create(source.model, settings);
+    } catch (error) {
+      throw wrapOrtError(error, { model: source.name, action: 'create', provider });
+    }
+  };
+  if (provider === 'cpu') return new OrtSession(context, source.name, await create(ortOptions(context, source, options, {})));
+  try {
+    const session = await create(ortOptions(context, source, options, { disable_cpu_ep_fallback: '1' }));
+    return new OrtSession(context, source.name, session);
+  } catch (error) {
+    if (context.strict || !(error instanceof LoomweightError) || !fallbackRefused.test(error.message)) throw error;
+  }
+  // Some operators have no kernel on this provider. Profile the first run, so that the report can name them.
+  const profileFolder = mkdtempSync(join(tmpdir(), 'loomweight-profile-'));
+  try {
+    const settings = ortOptions(context, source, options, {});
+    const session = await create({ ...settings, enableProfiling: true, profileFilePrefix: join(profileFolder, 'run') });
+    return new OrtSession(context, source.name, session, profileFolder);
+  } catch (error) {
+    rmSync(profileFolder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function ortOptions(
+  { provider, threads }: SessionContext,
+  source: SessionSource,
+  options: SessionOptions,
+  extra: Readonly<Record<string, string>>,
+): InferenceSession.SessionOptions {
+  const session: Record<string, string> = { ...extra };
+  // By default ORT fuses DequantizeLinear + MatMul into a kernel that rounds activations to int8 (relative error 4e-3 to 9e-3).
+  if (options.exactMatMulNBits !== false) session['qdq_matmulnbits_accuracy_level'] = '1';
+  if (options.disablePrepacking) session['disable_prepacking'] = '1';
+  if (hasComputingNeighbour()) session['intra_op.allow_spinning'] = '0';
+  if (source.folder !== undefined) session['model_external_initializers_file_folder_path'] = source.folder;
+  return {
+    executionProviders: [provider],
+    graphOptimizationLevel: options.optimization ?? 'all',
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 4,
+    // DirectML demands both; elsewhere they are the defaults.
+    ...(provider === 'dml' ? { enableMemPattern: false, executionMode: 'sequential' } : {}),
+    extra: { session },
+  };
+}
+
+class OrtSession implements Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  private released = false;
+
+  constructor(
+    private readonly context: SessionContext,
+    private readonly name: string,
+    private readonly session: InferenceSession,
+    private profileFolder?: string,
+  ) {
+    this.inputNames = session.inputNames;
+    this.outputNames = session.outputNames;
+  }
+
+  async run(feeds: Readonly<Record<string, RuntimeTensor>>, outputs?: readonly string[]): Promise<Readonly<Record<string, RuntimeTensor>>> {
+    if (this.released) throw new LoomweightError('internal', `The session of '${this.name}' was used after its release.`);
+    this.checkNames(feeds, outputs);
+    const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrtTensor(this.context.ort, name, tensor)]));
+    try {
+      const results = await this.session.run(tensors, outputs ?? this.outputNames);
+      const given = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrtTensor(name, tensor)]));
+      this.reportFallback();
+      return given;
+    } catch (error) {
+      throw wrapOrtError(error, {
+        model: this.name,
+        action: 'run',
+        provider: this.context.provider,
+        feeds: describeTensors(feeds),
+      });
+    }
+  }
+
+  async release(): Promise<void> {
+    if (this.released) return;
+    this.released = true;
+    this.dropProfile();
+    await this.session.release();
+  }
+
+  private checkNames(feeds: Readonly<Record<string, RuntimeTensor>>, outputs: readonly string[] | undefined): void {
+    const missing = this.inputNames.filter((name) => !(name in feeds));
+    const unknown = Object.keys(feeds).filter((name) => !this.inputNames.includes(name));
+    if (missing.length > 0 || unknown.length > 0)
+      throw new LoomweightError(
+        'invalid-argument',
+        `'${this.name}' takes the inputs ${this.inputNames.join(', ')}; ` +
+          [missing.length > 0 ? `missing: ${missing.join(', ')}` : '', unknown.length > 0 ? `not an input: ${unknown.join(', ')}` : '']
+            .filter(Boolean)
+            .join('; ') +
+          '.',
+        { model: this.name, missing, unknown },
+      );
+    const wrong = outputs?.filter((name) => !this.outputNames.includes(name)) ?? [];
+    if (wrong.length > 0)
+      throw new LoomweightError(
+        'invalid-argument',
+        `'${this.name}' has no output ${wrong.join(', ')}; there are: ${this.outputNames.join(', ')}.`,
+        { model: this.name, wrong },
+      );
+  }
+
+  /** After the first run of a mixed session: reads the profile, tells which operators the CPU ran, stops profiling. */
+  private reportFallback(): void {
+    if (this.profileFolder === undefined) return;
+    this.session.endProfiling();
+    const operators = new Set<string>();
+    for (const file of readdirSync(this.profileFolder)) {
+      const events = JSON.parse(readFileSync(join(this.profileFolder, file), 'utf8')) as readonly ProfileEvent[];
+      for (const { args } of events)
+        if (args?.provider === 'CPUExecutionProvider' && args.op_name !== undefined) operators.add(args.op_name);
+    }
+    rmSync(this.profileFolder, { recursive: true, force: true });
+    this.profileFolder = undefined;
+    this.context.onFallback?.(this.name, [...operators].sort());
+  }
+
+  private dropProfile(): void {
+    if (this.profileFolder === undefined) return;
+    this.session.endProfiling();
+    rmSync(this.profileFolder, { recursive: true, force: true });
+    this.profileFolder = undefined;
+  }
+}
+
+interface ProfileEvent {
+  readonly args?: { readonly provider?: string; readonly op_name?: string };
+}

@@ -1,0 +1,77 @@
+import type { Tensor } from 'onnxruntime-node';
+import type { DType } from '../../protocol/dtypes';
+import { byteLength, elementCount } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { Ort } from './loadOrt';
+import type { RuntimeTensor } from './types';
+
+/** Array type that carries each element type across the runtime's border. int4 is refused: the runtime reads it unsigned. */
+const arrayTypes = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  uint16: Uint16Array,
+  int16: Int16Array,
+  uint32: Uint32Array,
+  int32: Int32Array,
+  uint64: BigUint64Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+  uint4: Uint8Array,
+  int4: Uint8Array,
+} as const satisfies Partial<Record<DType, unknown>>;
+
+type RuntimeDType = keyof typeof arrayTypes;
+
+function isRuntimeDType(dtype: string): dtype is RuntimeDType {
+  return Object.hasOwn(arrayTypes, dtype);
+}
+
+/**
+ * Our tensor as ONNX Runtime's, without a copy. Errors: `unsupported` for types that have no JavaScript tensor (bfloat16,
+ * int2, ...), `invalid-argument` where array type or length and shape disagree.
+ */
+export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tensor {
+  const { dtype, shape, data } = tensor;
+  if (!isRuntimeDType(dtype))
+    throw new LoomweightError(
+      'unsupported',
+      `The runtime takes no ${dtype} tensors from outside, input '${name}' is one. Convert it in the graph or feed float32.`,
+      { input: name, dtype },
+    );
+  const expected = arrayTypes[dtype];
+  const length = dtype === 'uint4' || dtype === 'int4' ? byteLength(dtype, shape) : elementCount(shape);
+  if (!(data instanceof expected) || data.length !== length)
+    throw new LoomweightError(
+      'invalid-argument',
+      `Input '${name}' of type ${dtype} and shape [${shape.join(', ')}] needs a ${expected.name} of ${length}, ` +
+        `got a ${data.constructor.name} of ${data.length}.`,
+      { input: name, dtype, shape },
+    );
+  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
+}
+
+/** ONNX Runtime's tensor as ours, without a copy. float16 is a Uint16Array of bit patterns whatever the Node version. */
+export function fromOrtTensor(name: string, tensor: Tensor): RuntimeTensor {
+  const dtype: string = tensor.type;
+  const shape = [...tensor.dims];
+  if (!isRuntimeDType(dtype))
+    throw new LoomweightError('unsupported', `Output '${name}' is of type ${dtype}, which has no plain array form.`, {
+      output: name,
+      dtype,
+    });
+  const data = tensor.data as unknown as RuntimeTensor['data'];
+  if (data instanceof arrayTypes[dtype]) return { dtype, shape, data };
+  // Node versions that have Float16Array hand that out.
+  const view = data as ArrayBufferView;
+  return { dtype, shape, data: new Uint16Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength / 2) };
+}
+
+/** `input_ids int64 [1, 5]`, for error messages. */
+export function describeTensors(tensors: Readonly<Record<string, RuntimeTensor>>): string {
+  return Object.entries(tensors)
+    .map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`)
+    .join('; ');
+}
