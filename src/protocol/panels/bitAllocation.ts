@@ -5,6 +5,10 @@ export interface BitAllocationView {
   readonly method: string;
   /** `running` while the job fills the panel layer by layer. */
   readonly status: 'running' | 'done' | 'failed';
+  /** How far a running job is, from 0 to 1; absent while unknown. */
+  readonly fraction?: number;
+  /** What a running job is doing, with the time left; or why it failed. */
+  readonly statusText?: string;
   readonly layers: readonly {
     readonly name: string;
     readonly weights: number;
@@ -20,8 +24,18 @@ export interface BitAllocationView {
   readonly notes: readonly string[];
 }
 
+/** One layer of the view. */
+export type AllocatedLayer = BitAllocationView['layers'][number];
+
 /** What the panel may ask of its host. */
 export interface BitAllocationRequests {
+  /** The page (re)starts. */
+  ready(): Promise<BitAllocationView>;
   openReport(): Promise<void>;
   revealOutput(): Promise<void>;
+}
+
+/** What the host tells the panel. */
+export interface BitAllocationEvents {
+  changed: BitAllocationView;
 }

@@ -1,0 +1,69 @@
+/** A readable document about a job or this machine: a snapshot that the report page draws as it is. */
+export interface ReportPageView {
+  readonly title: string;
+  readonly subtitle: string;
+  /** A short verdict beside the title. */
+  readonly verdict?: { readonly state: 'passed' | 'failed' | 'neutral'; readonly text: string };
+  /** The few numbers that matter, largest first. */
+  readonly figures: readonly ReportFigure[];
+  readonly sections: readonly ReportSection[];
+  /** Buttons under the title. */
+  readonly actions: readonly ReportAction[];
+}
+
+/** One number with its label. */
+export interface ReportFigure {
+  readonly label: string;
+  readonly value: string;
+  readonly note?: string;
+}
+
+/** A button; the host knows what it does. */
+export interface ReportAction {
+  readonly id: 'bitAllocation' | 'openFile' | 'revealOutput' | 'refresh' | 'setUpGpu';
+  readonly label: string;
+}
+
+/** One passed, failed or merely noted check. */
+export interface ReportCheck {
+  readonly state: 'passed' | 'failed' | 'neutral';
+  readonly title: string;
+  readonly text: string;
+  readonly advice?: string;
+}
+
+/** A column: text to the left, numbers to the right. */
+export interface ReportColumn {
+  readonly title: string;
+  readonly align: 'left' | 'right';
+}
+
+/** A cell; `order` sorts where the text alone would not. */
+export interface ReportCell {
+  readonly text: string;
+  readonly order?: number;
+}
+
+/** One part of a document. */
+export type ReportSection =
+  | { readonly kind: 'text'; readonly heading: string; readonly paragraphs: readonly string[] }
+  | { readonly kind: 'list'; readonly heading: string; readonly items: readonly string[] }
+  | { readonly kind: 'facts'; readonly heading: string; readonly rows: readonly { readonly label: string; readonly value: string }[] }
+  | { readonly kind: 'checks'; readonly heading: string; readonly items: readonly ReportCheck[] }
+  | {
+      readonly kind: 'table';
+      readonly heading: string;
+      readonly columns: readonly ReportColumn[];
+      readonly rows: readonly (readonly ReportCell[])[];
+    };
+
+/** What the report page may ask of its host. */
+export interface ReportPageRequests {
+  ready(): Promise<ReportPageView>;
+  act(request: { readonly action: ReportAction['id'] }): Promise<void>;
+}
+
+/** What the host tells the report page. */
+export interface ReportPageEvents {
+  changed: ReportPageView;
+}

@@ -1,0 +1,70 @@
+import { elementCount } from '../../src/protocol/dtypes';
+import type { TensorSummary } from '../../src/protocol/model';
+
+/** How the tensor table is ordered; `file` is the order of the file. */
+export interface TensorOrder {
+  readonly column: 'file' | 'name' | 'shape' | 'dtype' | 'bytes';
+  readonly descending: boolean;
+}
+
+/** A shape for people: `256 × 688`, `scalar`. */
+export function shapeText(shape: readonly number[]): string {
+  return shape.length === 0 ? 'scalar' : shape.join(' × ');
+}
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/**
+ * Tensors whose name, type or shape holds every word of the filter (upper and lower case alike; `*` stands for anything
+ * within a word), in the chosen order. Ties keep the order of the file.
+ */
+export function filterAndSort(tensors: readonly TensorSummary[], filter: string, order: TensorOrder): readonly TensorSummary[] {
+  const words = filter
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .map(wordTest);
+  const kept =
+    words.length === 0
+      ? [...tensors]
+      : tensors.filter((tensor) => {
+          const text = `${tensor.name} ${tensor.dtype} ${shapeText(tensor.shape)} ${tensor.role}`.toLowerCase();
+          return words.every((test) => test(text));
+        });
+  const compare = comparison(order);
+  if (compare) kept.sort(order.descending ? (a, b) => compare(b, a) : compare);
+  else if (order.descending) kept.reverse();
+  return kept;
+}
+
+function wordTest(word: string): (text: string) => boolean {
+  if (!word.includes('*')) return (text) => text.includes(word);
+  const pattern = new RegExp(
+    word
+      .split('*')
+      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+      .join('\\S*'),
+  );
+  return (text) => pattern.test(text);
+}
+
+function comparison({ column }: TensorOrder): ((a: TensorSummary, b: TensorSummary) => number) | undefined {
+  switch (column) {
+    case 'file':
+      return undefined;
+    case 'name':
+      return (a, b) => collator.compare(a.name, b.name);
+    case 'dtype':
+      return (a, b) => collator.compare(a.dtype, b.dtype);
+    case 'shape':
+      return (a, b) => elementCount(a.shape) - elementCount(b.shape);
+    case 'bytes':
+      return (a, b) => a.bytes - b.bytes;
+  }
+}
+
+/** What a click on a column's header changes the order to: up, down, back to the order of the file. */
+export function nextOrder(order: TensorOrder, column: TensorOrder['column']): TensorOrder {
+  if (order.column !== column) return { column, descending: false };
+  return order.descending ? { column: 'file', descending: false } : { column, descending: true };
+}

@@ -1,0 +1,78 @@
+import {
+  provideVSCodeDesignSystem,
+  vsCodeButton,
+  vsCodePanelTab,
+  vsCodePanelView,
+  vsCodePanels,
+  vsCodeTextField,
+} from '@vscode/webview-ui-toolkit';
+import { applyAttributes } from './dom';
+
+/** Registers the toolkit's elements that the pages use. Until then the same elements are inert, which tests rely on. */
+export function registerToolkit(): void {
+  provideVSCodeDesignSystem().register(vsCodeButton(), vsCodePanelTab(), vsCodePanelView(), vsCodePanels(), vsCodeTextField());
+}
+
+/** A button. `quiet` is for secondary actions. */
+export function button(options: {
+  readonly label: string;
+  readonly id: string;
+  readonly quiet?: boolean;
+  readonly title?: string;
+  readonly onClick: () => void;
+}): HTMLElement {
+  const made = document.createElement('vscode-button');
+  applyAttributes(made, {
+    text: options.label,
+    'data-testid': options.id,
+    appearance: options.quiet === true ? 'secondary' : 'primary',
+    title: options.title,
+    'aria-label': options.title,
+  });
+  made.addEventListener('click', options.onClick);
+  return made;
+}
+
+/** A line of text to type in; `onInput` gets what is in it. */
+export function textField(options: {
+  readonly id: string;
+  readonly label: string;
+  readonly placeholder: string;
+  readonly onInput: (text: string) => void;
+}): HTMLElement & { value: string } {
+  const made = document.createElement('vscode-text-field') as HTMLElement & { value: string };
+  applyAttributes(made, { 'data-testid': options.id, placeholder: options.placeholder, 'aria-label': options.label });
+  made.addEventListener('input', () => options.onInput(made.value));
+  return made;
+}
+
+/** One sheet of a set of tabs. */
+export interface Tab {
+  readonly id: string;
+  readonly label: string;
+  readonly content: HTMLElement;
+}
+
+/** Tabs over sheets. `onChange` gets the id of the tab that the user chose. */
+export function tabs(options: {
+  readonly label: string;
+  readonly sheets: readonly Tab[];
+  readonly active: string;
+  readonly onChange: (id: string) => void;
+}): HTMLElement {
+  const made = document.createElement('vscode-panels') as HTMLElement & { activeid?: string };
+  applyAttributes(made, { 'aria-label': options.label, activeid: `tab-${options.active}` });
+  for (const sheet of options.sheets) {
+    const tab = document.createElement('vscode-panel-tab');
+    applyAttributes(tab, { id: `tab-${sheet.id}`, text: sheet.label });
+    made.append(tab);
+  }
+  for (const sheet of options.sheets) {
+    const view = document.createElement('vscode-panel-view');
+    applyAttributes(view, { id: `view-${sheet.id}` });
+    view.append(sheet.content);
+    made.append(view);
+  }
+  made.addEventListener('change', () => options.onChange((made.activeid ?? '').replace(/^tab-/, '')));
+  return made;
+}

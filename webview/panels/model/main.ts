@@ -1,0 +1,10 @@
+import './model.css';
+import type { ModelPageEvents, ModelPageRequests } from '../../../src/protocol/panels/modelPage';
+import { registerToolkit } from '../../components/toolkit';
+import { connectPage } from '../../host/page';
+import type { ModelPageState } from './modelPage';
+import { ModelPage } from './modelPage';
+
+const page = connectPage<ModelPageRequests, ModelPageEvents, ModelPageState>(1);
+registerToolkit();
+void new ModelPage(page).start();

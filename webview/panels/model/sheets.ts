@@ -1,0 +1,111 @@
+import { formatCount } from '../../../src/common/units';
+import type { Diagnostic, GraphSummary } from '../../../src/protocol/model';
+import type { ModelPageView } from '../../../src/protocol/panels/modelPage';
+import { element, factList } from '../../components/dom';
+
+/** Longest value shown in one line of metadata; chat templates run to pages. */
+const longestValue = 600;
+
+/** Configuration and metadata, as written in the files. */
+export function metadataSheet(view: ModelPageView): HTMLElement {
+  const rows = Object.entries(view.metadata).map(([label, value]) => ({
+    label,
+    value: value.length > longestValue ? `${value.slice(0, longestValue)}…` : value,
+  }));
+  return element('section', { class: 'sheet', 'data-testid': 'metadata' }, [
+    factList([{ label: 'Path', value: view.path }, ...rows]),
+    ...(rows.length === 0 ? [element('p', { class: 'muted', text: 'The file carries no metadata.' })] : []),
+  ]);
+}
+
+/** What reading the file found odd, worst first. */
+export function diagnosticsSheet(diagnostics: readonly Diagnostic[]): HTMLElement {
+  if (diagnostics.length === 0) {
+    return element('section', { class: 'sheet', 'data-testid': 'diagnostics' }, [
+      element('p', { class: 'muted', text: 'Nothing odd was found in this file.' }),
+    ]);
+  }
+  const rank = { error: 0, warning: 1, info: 2 } as const;
+  const sorted = [...diagnostics].sort((a, b) => rank[a.severity] - rank[b.severity]);
+  return element('section', { class: 'sheet', 'data-testid': 'diagnostics' }, [
+    element(
+      'ul',
+      { class: 'diagnostics' },
+      sorted.map((diagnostic) => {
+        const place = [
+          diagnostic.subject,
+          diagnostic.offset === undefined ? undefined : `byte ${formatCount(diagnostic.offset)}`,
+          diagnostic.code,
+        ].filter((part): part is string => part !== undefined);
+        return element('li', { class: diagnostic.severity }, [
+          element('span', { class: 'severity', text: diagnostic.severity }),
+          element('div', {}, [
+            element('div', { text: diagnostic.message }),
+            element('div', { class: 'muted numbers', text: place.join(' · ') }),
+          ]),
+        ]);
+      }),
+    ),
+  ]);
+}
+
+/** Inputs, outputs and operators of an ONNX graph. */
+export function graphSheet(graph: GraphSummary): HTMLElement {
+  const operators = Object.entries(graph.operators).sort((a, b) => b[1] - a[1]);
+  const most = Math.max(1, ...operators.map(([, count]) => count));
+  return element('section', { class: 'sheet graph', 'data-testid': 'graph' }, [
+    factList([
+      { label: 'Nodes', value: formatCount(graph.nodes) },
+      ...Object.entries(graph.opset).map(([domain, version]) => ({
+        label: domain === '' ? 'Opset' : `Opset ${domain}`,
+        value: String(version),
+      })),
+    ]),
+    element('h2', { text: 'Inputs' }),
+    valueTable(graph.inputs),
+    element('h2', { text: 'Outputs' }),
+    valueTable(graph.outputs),
+    element('h2', { text: 'Operators' }),
+    element('table', { class: 'plain operators' }, [
+      element('thead', {}, [
+        element('tr', {}, [
+          element('th', { text: 'Operator' }),
+          element('th', { class: 'right', text: 'Nodes' }),
+          element('th', { 'aria-hidden': 'true' }),
+        ]),
+      ]),
+      element(
+        'tbody',
+        {},
+        operators.map(([name, count]) => {
+          const bar = element('div', { class: 'bar' });
+          bar.style.width = `${(100 * count) / most}%`;
+          return element('tr', {}, [
+            element('td', { text: name }),
+            element('td', { class: 'right numbers', text: formatCount(count) }),
+            element('td', { class: 'bar-cell', 'aria-hidden': 'true' }, [bar]),
+          ]);
+        }),
+      ),
+    ]),
+  ]);
+}
+
+function valueTable(values: GraphSummary['inputs']): HTMLElement {
+  return element('table', { class: 'plain' }, [
+    element('thead', {}, [
+      element('tr', {}, [element('th', { text: 'Name' }), element('th', { text: 'Type' }), element('th', { text: 'Shape' })]),
+    ]),
+    element(
+      'tbody',
+      {},
+      values.map(({ name, dtype, shape }) =>
+        element('tr', {}, [
+          element('td', { text: name }),
+          element('td', { text: dtype }),
+          element('td', { class: 'numbers', text: shape.length === 0 ? 'scalar' : shape.join(' × ') }),
+        ]),
+      ),
+    ),
+  ]);
+}

@@ -1,0 +1,9 @@
+import './report.css';
+import type { ReportPageEvents, ReportPageRequests } from '../../../src/protocol/panels/reportPage';
+import { registerToolkit } from '../../components/toolkit';
+import { connectPage } from '../../host/page';
+import { ReportPage } from './reportPage';
+
+const page = connectPage<ReportPageRequests, ReportPageEvents, unknown>(1);
+registerToolkit();
+void new ReportPage(page).start();
