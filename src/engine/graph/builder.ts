@@ -19,19 +19,32 @@ export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', va
  * operator's rule, so a wrong shape fails at the line that makes it.
  */
 export class GraphBuilder {
-  private readonly names = new Set<string>();
+  private readonly names: Set<string>;
   private readonly inputs: Value[] = [];
   private readonly outputs: Value[] = [];
   private readonly nodes: Node[] = [];
   private readonly constants = new Map<Value, ConstantData>();
   private readonly sharedConstants = new Map<string, Value>();
-  private readonly usedDomains = new Set<string>();
+  private readonly usedDomains: Set<string>;
 
   constructor(
     private readonly operators: OperatorTable,
     private readonly graphName: string,
     private readonly opset = 21,
-  ) {}
+    private readonly outer?: GraphBuilder,
+  ) {
+    // Names and operator domains are those of the whole model: a body may capture outer values, so it may not hide them.
+    this.names = outer?.names ?? new Set();
+    this.usedDomains = outer?.usedDomains ?? new Set();
+  }
+
+  /**
+   * A builder for a body of Loop, Scan or If. Its nodes may use values of this graph directly. Give the finished body to
+   * the node as attribute `{ kind: 'graph', value: body.finish() }`.
+   */
+  subgraph(name: string): GraphBuilder {
+    return new GraphBuilder(this.operators, name, this.opset, this);
+  }
 
   /** Declares a graph input. Its name is kept as given. */
   input(name: string, type: TensorType): Value {
@@ -118,6 +131,11 @@ export class GraphBuilder {
     return { name: this.graphName, inputs: this.inputs, outputs: this.outputs, nodes: this.nodes, constants: this.constants, opsets };
   }
 
+  /** The constant behind a value, in this graph or around it. */
+  private constantOf(value: Value): ConstantData | undefined {
+    return this.constants.get(value) ?? this.outer?.constantOf(value);
+  }
+
   private typed(dtype: 'float32' | 'int64', array: Float32Array | BigInt64Array, shape: readonly number[]): Value {
     if (elementCount(shape) !== array.length)
       throw new LoomweightError(
@@ -139,10 +157,11 @@ export class GraphBuilder {
         inputs.map((value) => value?.type),
         {
           attributes,
+          node,
           outputCount,
           constantOf: (index) => {
             const value = inputs[index];
-            return value === undefined ? undefined : this.constants.get(value);
+            return value === undefined ? undefined : this.constantOf(value);
           },
         },
       );

@@ -5,6 +5,8 @@ export interface InferContext {
   readonly attributes: Attributes;
   /** The constant behind an input, where it is one: target shapes, axes, starts. */
   constantOf(input: number): ConstantData | undefined;
+  /** Name of the node, unique in its graph: the stem of names for lengths that a rule cannot know. */
+  readonly node: string;
   /** Number of outputs that the node asks for. */
   readonly outputCount: number;
 }

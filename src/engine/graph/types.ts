@@ -7,6 +7,8 @@ export type Dimension = number | string;
 export interface TensorType {
   readonly dtype: DType;
   readonly shape: readonly Dimension[] | undefined;
+  /** Set where not even the element type is known: a value of a read graph behind an operator without a rule, or no tensor. */
+  readonly unknown?: true;
 }
 
 /** Constant tensor of a graph: bytes in memory, or a stretch of a file that the writer refers to as external data. */
@@ -31,6 +33,8 @@ export type Attribute =
   | { readonly kind: 'graph'; readonly value: import('./graph').Graph }
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'strings'; readonly value: readonly string[] };
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  /** A kind that only read graphs have (sparse tensors, types, lists of graphs): the encoded AttributeProto, kept as it is. */
+  | { readonly kind: 'opaque'; readonly value: Uint8Array };
 
 export type Attributes = Readonly<Record<string, Attribute>>;

@@ -1,0 +1,59 @@
+import { LoomweightError } from '../../protocol/errors';
+import type { InferContext, Operator } from '../graph/operator';
+import type { TensorType } from '../graph/types';
+
+type Optional = TensorType | undefined;
+type Rest = readonly Optional[];
+type Required<N extends RequiredCount> = N extends 0
+  ? Rest
+  : N extends 1
+    ? readonly [TensorType, ...Rest]
+    : N extends 2
+      ? readonly [TensorType, TensorType, ...Rest]
+      : N extends 3
+        ? readonly [TensorType, TensorType, TensorType, ...Rest]
+        : readonly [TensorType, TensorType, TensorType, TensorType, ...Rest];
+
+/** How many leading inputs a rule can rely on. */
+type RequiredCount = 0 | 1 | 2 | 3 | 4;
+
+/** An operator as its file writes it down. */
+interface OperatorDefinition<N extends RequiredCount> {
+  readonly name: string;
+  /** Default: the standard domain. */
+  readonly domain?: string;
+  /** Number of leading inputs that must be there; more may follow up to `maxInputs` (default: no more). */
+  readonly inputs: N;
+  readonly maxInputs?: number;
+  infer(inputs: Required<N>, context: InferContext): readonly TensorType[];
+}
+
+/**
+ * Makes an operator from its definition: checks the number of inputs, then asks the shape rule. An input whose type is
+ * unknown (only in read graphs) makes every output unknown.
+ */
+export function defineOp<N extends RequiredCount>(definition: OperatorDefinition<N>): Operator {
+  const { name, domain = '', inputs: required, maxInputs = required } = definition;
+  return {
+    name,
+    domain,
+    infer(inputs, context) {
+      const used = inputs.reduce((count, type, index) => (type === undefined ? count : index + 1), 0);
+      const missing = inputs.slice(0, required).findIndex((type) => type === undefined);
+      if (inputs.length < required || missing >= 0 || used > maxInputs)
+        throw new LoomweightError(
+          'invalid-argument',
+          `${name} takes ${describeCount(required, maxInputs)}, got ${inputs.filter((type) => type !== undefined).length}.`,
+          { op: name, domain },
+        );
+      if (inputs.some((type) => type?.unknown === true))
+        return Array.from({ length: context.outputCount }, () => ({ dtype: 'float32' as const, shape: undefined, unknown: true as const }));
+      return definition.infer(inputs as unknown as Required<N>, context);
+    },
+  };
+}
+
+function describeCount(required: number, maximum: number): string {
+  if (required === maximum) return `${required} input${required === 1 ? '' : 's'}`;
+  return maximum === Infinity ? `at least ${required} inputs` : `${required} to ${maximum} inputs`;
+}

@@ -1,0 +1,130 @@
+import { formatShape, mayBeEqual } from '../graph/shapes';
+import type { Dimension } from '../graph/types';
+import { defineOp } from './defineOp';
+import { commonDType, constantInts, indexTypes, intAttribute, invalid, normalizeAxis, requireDType, unknownLength } from './inference';
+
+/** Operators that pick values by index, or put them. */
+
+/** Slices of `data` along an axis: data.shape with that axis replaced by the indices' shape. */
+const gather = defineOp({
+  name: 'Gather',
+  inputs: 2,
+  infer: ([data, indices], context) => {
+    requireDType(indices, indexTypes, 'The indices of Gather');
+    if (data.shape === undefined || indices.shape === undefined) return [{ dtype: data.dtype, shape: undefined }];
+    const axis = normalizeAxis(intAttribute(context, 'axis', 0), data.shape.length);
+    return [{ dtype: data.dtype, shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)] }];
+  },
+});
+
+/** One value for each index, along one axis: the indices' shape. */
+const gatherElements = defineOp({
+  name: 'GatherElements',
+  inputs: 2,
+  infer: ([data, indices]) => {
+    requireDType(indices, indexTypes, 'The indices of GatherElements');
+    if (data.shape !== undefined && indices.shape !== undefined && data.shape.length !== indices.shape.length)
+      throw invalid(`GatherElements needs equal ranks, got ${formatShape(data.shape)} and ${formatShape(indices.shape)}.`);
+    return [{ dtype: data.dtype, shape: indices.shape }];
+  },
+});
+
+/** Slices by index tuples: the last axis of `indices` holds coordinates into the axes after the batch. */
+const gatherNd = defineOp({
+  name: 'GatherND',
+  inputs: 2,
+  infer: ([data, indices], context) => {
+    requireDType(indices, ['int64'], 'The indices of GatherND');
+    const batch = intAttribute(context, 'batch_dims', 0);
+    const depth = indices.shape?.at(-1);
+    if (data.shape === undefined || indices.shape === undefined || typeof depth !== 'number')
+      return [{ dtype: data.dtype, shape: undefined }];
+    if (batch + depth > data.shape.length)
+      throw invalid(`GatherND has ${depth} coordinates after ${batch} batch axes, but data has shape ${formatShape(data.shape)}.`);
+    return [{ dtype: data.dtype, shape: [...indices.shape.slice(0, -1), ...data.shape.slice(batch + depth)] }];
+  },
+});
+
+/** A copy of `data` with values put (or added, multiplied, ...) at indices of the updates' shape. */
+const scatterElements = defineOp({
+  name: 'ScatterElements',
+  inputs: 3,
+  infer: ([data, indices, updates]) => {
+    requireDType(indices, indexTypes, 'The indices of ScatterElements');
+    return [{ dtype: commonDType([data, updates]), shape: data.shape }];
+  },
+});
+
+/** A copy of `data` with slices put at index tuples. */
+const scatterNd = defineOp({
+  name: 'ScatterND',
+  inputs: 3,
+  infer: ([data, indices, updates]) => {
+    requireDType(indices, ['int64'], 'The indices of ScatterND');
+    const depth = indices.shape?.at(-1);
+    if (data.shape !== undefined && indices.shape !== undefined && updates.shape !== undefined && typeof depth === 'number') {
+      const expected = [...indices.shape.slice(0, -1), ...data.shape.slice(depth)];
+      const shape = updates.shape;
+      if (shape.length !== expected.length || !expected.every((length, axis) => mayBeEqual(length, shape[axis] as Dimension)))
+        throw invalid(`ScatterND needs updates of shape ${formatShape(expected)}, got ${formatShape(shape)}.`);
+    }
+    return [{ dtype: commonDType([data, updates]), shape: data.shape }];
+  },
+});
+
+/** Writes `update` into a cache along an axis at each batch row's own position. */
+const tensorScatter = defineOp({
+  name: 'TensorScatter',
+  inputs: 2,
+  maxInputs: 3,
+  infer: ([cache, update]) => [{ dtype: commonDType([cache, update]), shape: cache.shape }],
+});
+
+/** A new axis of length `depth` with the second of `values` at the index and the first elsewhere. */
+const oneHot = defineOp({
+  name: 'OneHot',
+  inputs: 3,
+  infer: ([indices, , values], context) => {
+    if (indices.shape === undefined) return [{ dtype: values.dtype, shape: undefined }];
+    const rank = indices.shape.length + 1;
+    const axis = normalizeAxis(intAttribute(context, 'axis', -1), rank);
+    const depth = constantInts(context, 1)?.[0] ?? unknownLength(context, axis);
+    return [{ dtype: values.dtype, shape: [...indices.shape.slice(0, axis), depth, ...indices.shape.slice(axis)] }];
+  },
+});
+
+/** Coordinates of the values other than 0: [rank, count]. */
+const nonZero = defineOp({
+  name: 'NonZero',
+  inputs: 1,
+  infer: ([x], context) => [
+    { dtype: 'int64', shape: [x.shape === undefined ? unknownLength(context, 0) : x.shape.length, unknownLength(context, 1)] },
+  ],
+});
+
+/** Slices along an axis where the condition holds; without an axis the tensor is flat. */
+const compress = defineOp({
+  name: 'Compress',
+  inputs: 2,
+  infer: ([x, condition], context) => {
+    requireDType(condition, ['bool'], 'The condition of Compress');
+    if (context.attributes['axis'] === undefined) return [{ dtype: x.dtype, shape: [unknownLength(context, 0)] }];
+    if (x.shape === undefined) return [x];
+    const axis = normalizeAxis(intAttribute(context, 'axis', 0), x.shape.length);
+    return [{ dtype: x.dtype, shape: x.shape.map((length, index) => (index === axis ? unknownLength(context, axis) : length)) }];
+  },
+});
+
+/** All operators that work by index. */
+export const indexingOperators = [
+  gather,
+  gatherElements,
+  gatherNd,
+  scatterElements,
+  { ...scatterElements, name: 'Scatter' },
+  scatterNd,
+  tensorScatter,
+  oneHot,
+  nonZero,
+  compress,
+];

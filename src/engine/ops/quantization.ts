@@ -1,0 +1,79 @@
+import { dtypeOfElementType } from '../graph/elementTypes';
+import { formatShape, isStaticShape } from '../graph/shapes';
+import type { InferContext } from '../graph/operator';
+import type { TensorType } from '../graph/types';
+import { defineOp } from './defineOp';
+import { floatTypes, intAttribute, invalid, normalizeAxis, requireDType } from './inference';
+
+/** Quantisation and its inverse: per tensor (scalar scale), per axis (vector), per block (scale of the input's rank). */
+
+/** Checks a scale against its tensor. Block scales: ceil(length / block_size) on the block axis, equal on the others. */
+function checkScale(name: string, x: TensorType, scale: TensorType, context: InferContext): void {
+  if (x.shape === undefined || scale.shape === undefined || scale.shape.length === 0) return;
+  if (scale.shape.length === 1 && (x.shape.length !== 1 || intAttribute(context, 'block_size', 0) === 0)) {
+    const length = scale.shape[0];
+    if (length === 1 || x.shape.length === 0) return;
+    const axis = normalizeAxis(intAttribute(context, 'axis', 1), x.shape.length);
+    const expected = x.shape[axis];
+    if (typeof length === 'number' && typeof expected === 'number' && length !== expected)
+      throw invalid(`${name} on axis ${axis} of ${formatShape(x.shape)} needs ${expected} scales, got ${length}.`);
+    return;
+  }
+  const block = intAttribute(context, 'block_size', 0);
+  const axis = normalizeAxis(intAttribute(context, 'axis', 1), x.shape.length);
+  if (!isStaticShape(x.shape) || !isStaticShape(scale.shape)) return;
+  const expected = x.shape.map((length, index) => (index === axis && block > 0 ? Math.ceil(length / block) : length));
+  const shape = scale.shape;
+  if (shape.length !== expected.length || !expected.every((length, index) => length === shape[index]))
+    throw invalid(
+      `${name} in blocks of ${block} on axis ${axis} of ${formatShape(x.shape)} needs scales ${formatShape(expected)}, got ${formatShape(shape)}.`,
+    );
+}
+
+const quantizeLinear = (domain: string) =>
+  defineOp({
+    name: 'QuantizeLinear',
+    domain,
+    inputs: 2,
+    maxInputs: 3,
+    infer: ([x, scale, zeroPoint], context) => {
+      checkScale('QuantizeLinear', x, scale, context);
+      const asked = intAttribute(context, 'output_dtype', 0);
+      return [{ dtype: zeroPoint?.dtype ?? dtypeOfElementType(asked) ?? 'uint8', shape: x.shape }];
+    },
+  });
+
+const dequantizeLinear = (domain: string) =>
+  defineOp({
+    name: 'DequantizeLinear',
+    domain,
+    inputs: 2,
+    maxInputs: 3,
+    infer: ([x, scale, zeroPoint], context) => {
+      requireDType(scale, floatTypes, 'The scale of DequantizeLinear');
+      requireDType(zeroPoint, [x.dtype], 'The zero point of DequantizeLinear');
+      checkScale('DequantizeLinear', x, scale, context);
+      const asked = intAttribute(context, 'output_dtype', 0);
+      return [{ dtype: dtypeOfElementType(asked) ?? scale.dtype, shape: x.shape }];
+    },
+  });
+
+/** uint8 codes with a scale and zero point computed from the values' range. */
+const dynamicQuantizeLinear = defineOp({
+  name: 'DynamicQuantizeLinear',
+  inputs: 1,
+  infer: ([x]) => [
+    { dtype: 'uint8', shape: x.shape },
+    { dtype: 'float32', shape: [] },
+    { dtype: 'uint8', shape: [] },
+  ],
+});
+
+/** All of them. */
+export const quantizationOperators = [
+  quantizeLinear(''),
+  dequantizeLinear(''),
+  quantizeLinear('com.microsoft'),
+  dequantizeLinear('com.microsoft'),
+  dynamicQuantizeLinear,
+];
