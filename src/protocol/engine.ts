@@ -74,6 +74,8 @@ export interface EngineApi {
 /** Events from the engine to whoever started it. */
 export interface EngineEvents {
   progress: JobProgress;
+  /** Before a job writes: path of an output to come, so that unfinished files beside it can be removed if the process dies. */
+  output: { readonly path: string };
   log: { readonly level: 'info' | 'warning' | 'error'; readonly message: string };
 }
 
