@@ -1,0 +1,70 @@
+// The licences of everything from other people that a package contains, found from what the bundler really took in.
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Holders for packages that state a licence but ship no licence text. */
+const HOLDERS = {
+  'onnxruntime-node': 'Microsoft Corporation',
+  'onnxruntime-common': 'Microsoft Corporation',
+  '@microsoft/fast-element': 'Microsoft Corporation',
+  '@microsoft/fast-foundation': 'Microsoft Corporation',
+  '@microsoft/fast-web-utilities': 'Microsoft Corporation',
+  '@huggingface/gguf': 'Hugging Face',
+  '@huggingface/tokenizers': 'Hugging Face',
+};
+
+const MIT = (holder) => `MIT License
+
+Copyright (c) ${holder}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
+"Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish,
+distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the
+following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY
+CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
+SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
+
+/** Folder of the package that a bundled file belongs to, relative to the project: node_modules/a or node_modules/a/node_modules/@b/c. */
+export function packageFolder(input) {
+  const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
+  return match?.[1];
+}
+
+async function notice(root, folder) {
+  const { name, version, license, author } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8'));
+  const texts = (await readdir(join(root, folder))).filter((file) => /^(licen[cs]e|notice|thirdpartynotices)(\.|-|$)/i.test(file)).sort();
+  const parts = await Promise.all(texts.map(async (file) => (await readFile(join(root, folder, file), 'utf8')).trim()));
+  if (!texts.some((file) => /^licen[cs]e/i.test(file))) {
+    const holder = HOLDERS[name] ?? (typeof author === 'string' ? author : author?.name);
+    if (license !== 'MIT' || holder === undefined) {
+      throw new Error(
+        `third-party notices: ${name} ${version} (${license}) ships no licence text. Add its holder to scripts/thirdPartyNotices.mjs.`,
+      );
+    }
+    parts.unshift(MIT(holder.replace(/\s*[<(].*$/, '')));
+  }
+  return `${name} ${version} (${license})\n\n${parts.join('\n\n')}`;
+}
+
+const RUNTIME_NOTE = {
+  win32:
+    'The Windows binaries of onnxruntime-node include DirectML.dll (Microsoft Software License Terms, redistributable with an application) and the DirectX Shader Compiler, dxcompiler.dll and dxil.dll (University of Illinois/NCSA Open Source License; LLVM Release License).',
+};
+
+/** The text of THIRD_PARTY_NOTICES: one section for each package, sorted by name. Throws where a licence text cannot be given. */
+export async function thirdPartyNotices(root, bundles, platform) {
+  const inputs = Object.values(bundles).flatMap((bundle) => bundle.inputs);
+  const folders = new Set(inputs.map(packageFolder).filter((folder) => folder !== undefined));
+  folders.add('node_modules/onnxruntime-node').add('node_modules/onnxruntime-common');
+  const sections = await Promise.all([...folders].sort().map((folder) => notice(root, folder)));
+  const head = 'Loomweight contains the following software of other authors. Each part keeps its licence, which follows.';
+  const note = RUNTIME_NOTE[platform] === undefined ? [] : [RUNTIME_NOTE[platform]];
+  const onnx =
+    'ONNX Runtime itself is built from further open source software; its notices are in the file ThirdPartyNotices.txt of the repository github.com/microsoft/onnxruntime.';
+  return `${[head, onnx, ...note, ...sections].join(`\n\n${'-'.repeat(100)}\n\n`)}\n`;
+}
