@@ -1,0 +1,29 @@
+import type { MethodDescription } from '../../../protocol/methods';
+import { LoomweightError } from '../../../protocol/errors';
+import type { Quantizer } from './quantizer';
+import { rtn } from './rtn';
+
+/** Every quantisation method. To add one: a file like rtn.ts and a line here. */
+export const quantizers: readonly Quantizer[] = [rtn];
+
+/** The method with that id. Throws `invalid-argument` that lists what there is. */
+export function findQuantizer(id: string): Quantizer {
+  const found = quantizers.find((quantizer) => quantizer.id === id);
+  if (found) return found;
+  throw new LoomweightError('invalid-argument', `There is no method '${id}'. Methods: ${quantizers.map((each) => each.id).join(', ')}.`, {
+    method: id,
+  });
+}
+
+/** The compression methods as plain data: for flags, panels, recipes and docs/methods.md. */
+export function describeMethods(): MethodDescription[] {
+  return quantizers.map(({ id, label, summary, source, parameters, needs }) => ({
+    id,
+    family: 'quantizer',
+    label,
+    summary,
+    source,
+    parameters,
+    needs,
+  }));
+}

@@ -1,0 +1,125 @@
+import { float16ToNumber, numberToFloat16 } from '../../../common/halfFloat';
+import { LoomweightError } from '../../../protocol/errors';
+import type { Grouping } from './parameters';
+import type { QuantizedMatrix } from './quantizer';
+
+/** Settings of one matrix. */
+export interface RoundingOptions extends Grouping {
+  readonly bits: number;
+  readonly symmetric: boolean;
+  readonly scaleDType: 'float16' | 'float32';
+}
+
+/** Adding and taking away 1.5 * 2^52 rounds a float64 of small magnitude to the nearest whole number, ties to even. */
+const roundingShift = 6755399441055744;
+
+/**
+ * Rounds every weight to the nearest of the 2^bits levels of its group.
+ *
+ *   asymmetric: low = min(0, min w), high = max(0, max w), zero = round(-low / scale)
+ *   symmetric:  high = max |w|, low = -high,               zero = 2^(bits-1)
+ *   scale = (high - low) / (2^bits - 1),  code = clamp(round(w / scale) + zero, 0, 2^bits - 1)
+ *
+ * Zero is always a level. Rounding: half to even on the float32 quotient, as ONNX QuantizeLinear. Scales take their storage
+ * type first: float16 rounds up, so that no end is cut off and every error stays within half a step; float32 rounds to
+ * nearest. An all-zero group has scale 1 and comes back exactly.
+ *
+ * Shapes: `weights` [rows * columns] row-major, not changed. Errors: `invalid-argument` for NaN or infinity (tensor and
+ * position) and for a scale beyond float16. Source: the uniform quantiser of GPTQ, Frantar et al. 2022; ONNX QuantizeLinear.
+ *
+ * Measured on one core, 4 bits, group 32: this loop 165 M weights/s; the same as an ONNX graph (ReduceMin, ReduceMax, Div,
+ * Round, Clip, Cast; output back to JavaScript included) see test/benchmarks/roundGroups.mjs.
+ */
+export function roundGroups(name: string, weights: Float32Array, rows: number, columns: number, options: RoundingOptions): QuantizedMatrix {
+  const { bits, symmetric, groupSize, groupsPerRow, granularity, scaleDType } = options;
+  const codes = new Uint8Array(rows * columns);
+  const scales = new Float32Array(rows * groupsPerRow);
+  const zeroPoints = new Uint8Array(rows * groupsPerRow);
+  const top = 2 ** bits - 1;
+  const place = (start: number, end: number, group: number) => {
+    const { scale, zero } = levelsOf(name, weights, start, end, columns, options);
+    scales[group] = scale;
+    zeroPoints[group] = zero;
+  };
+  if (granularity === 'tensor') {
+    if (rows * columns > 0) place(0, rows * columns, 0);
+    scales.fill(scales[0] as number);
+    zeroPoints.fill(zeroPoints[0] as number);
+  }
+  for (let row = 0; row < rows; row += 1) {
+    for (let group = 0; group < groupsPerRow; group += 1) {
+      const start = row * columns + group * groupSize;
+      const end = Math.min(start + groupSize, (row + 1) * columns);
+      const index = row * groupsPerRow + group;
+      if (granularity !== 'tensor') place(start, end, index);
+      roundStretch(weights, codes, start, end, scales[index] as number, zeroPoints[index] as number, top);
+    }
+  }
+  return { rows, columns, bits, groupSize, granularity, symmetric, codes, scales, scaleDType, zeroPoints };
+}
+
+function roundStretch(
+  weights: Float32Array,
+  codes: Uint8Array,
+  start: number,
+  end: number,
+  scale: number,
+  zero: number,
+  top: number,
+): void {
+  for (let index = start; index < end; index += 1) {
+    const level = Math.fround((weights[index] as number) / scale) + roundingShift - roundingShift + zero;
+    codes[index] = level < 0 ? 0 : level > top ? top : level;
+  }
+}
+
+function levelsOf(
+  name: string,
+  weights: Float32Array,
+  start: number,
+  end: number,
+  columns: number,
+  { bits, symmetric, scaleDType }: RoundingOptions,
+): { readonly scale: number; readonly zero: number } {
+  let low = 0;
+  let high = 0;
+  // The sum of w - w is 0 for finite weights and NaN as soon as one is not: one test a group instead of one a weight.
+  let finite = 0;
+  for (let index = start; index < end; index += 1) {
+    const weight = weights[index] as number;
+    if (weight < low) low = weight;
+    if (weight > high) high = weight;
+    finite += weight - weight;
+  }
+  if (finite !== 0) throw notFinite(name, weights, start, columns);
+  if (symmetric) {
+    high = Math.max(high, -low);
+    low = -high;
+  }
+  const middle = 2 ** (bits - 1);
+  if (low === high) return { scale: 1, zero: symmetric ? middle : 0 };
+  const scale = storedScale(name, (high - low) / (2 ** bits - 1), scaleDType);
+  return { scale, zero: symmetric ? middle : Math.fround(-low / scale) + roundingShift - roundingShift };
+}
+
+function storedScale(name: string, exact: number, scaleDType: 'float16' | 'float32'): number {
+  if (scaleDType === 'float32') return Math.fround(exact) || 2 ** -149;
+  const nearest = numberToFloat16(exact);
+  const scale = float16ToNumber(float16ToNumber(nearest) < exact ? nearest + 1 : nearest);
+  if (scale < Infinity) return scale;
+  throw new LoomweightError(
+    'invalid-argument',
+    `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales end at 65504. Ask for float32 scales.`,
+    { tensor: name, scale: exact },
+  );
+}
+
+function notFinite(name: string, weights: Float32Array, start: number, columns: number): LoomweightError {
+  const index = weights.findIndex((weight, position) => position >= start && !Number.isFinite(weight));
+  const [row, column] = [Math.floor(index / columns), index % columns];
+  return new LoomweightError(
+    'invalid-argument',
+    `Tensor '${name}' holds ${weights[index]} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or leave it out with --tensors.`,
+    { tensor: name, row, column, value: String(weights[index]) },
+  );
+}

@@ -1,0 +1,40 @@
+import type { TensorRole } from '../../../protocol/model';
+import { bitsParameter, groupingOf, groupSizeParameter, scalesParameter, symmetricParameter } from './parameters';
+import { defineQuantizer } from './quantizer';
+import { roundGroups } from './roundGroups';
+
+const untouched: readonly TensorRole[] = ['norm', 'bias'];
+
+/** Round to nearest: no data, no search. The control that every other quantiser must beat. */
+export const rtn = defineQuantizer({
+  id: 'rtn',
+  label: 'Round to nearest',
+  summary: 'Rounds every weight to the nearest level of its group. Needs no data.',
+  source: { title: 'ONNX QuantizeLinear', url: 'https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html' },
+  parameters: [
+    bitsParameter({ min: 1, max: 8, default: 4 }),
+    groupSizeParameter({ default: 32 }),
+    symmetricParameter({ default: false }),
+    scalesParameter(),
+  ],
+  needs: [],
+  appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases stay as they are',
+  estimate: ({ shape: [rows, columns] }, parameters) => {
+    const bits = Number(parameters['bits']);
+    const { storedGroups } = groupingOf(rows, columns, parameters);
+    return {
+      codeBits: rows * columns * bits,
+      scaleBits: storedGroups * (parameters['scales'] === 'float32' ? 32 : 16),
+      zeroPointBits: parameters['symmetric'] === true ? 0 : storedGroups * bits,
+    };
+  },
+  plan: ({ tensor, weights }, parameters) => {
+    const [rows, columns] = tensor.shape;
+    return roundGroups(tensor.name, weights, rows, columns, {
+      ...groupingOf(rows, columns, parameters),
+      bits: Number(parameters['bits']),
+      symmetric: parameters['symmetric'] === true,
+      scaleDType: parameters['scales'] === 'float32' ? 'float32' : 'float16',
+    });
+  },
+});
