@@ -1,0 +1,155 @@
+import type { Browser, Frame, Locator, Page } from 'playwright-core';
+
+/** A VS Code workbench in a page, with the selectors that hold. */
+export class Workbench {
+  /** Everything on the browser's console, for the check against policy violations. */
+  readonly console: string[] = [];
+
+  private constructor(readonly page: Page) {
+    page.on('console', (message) => this.console.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => this.console.push(`pageerror: ${error.message}`));
+  }
+
+  /** Opens the workbench and waits until it is there. */
+  static async open(browser: Browser, url: string, viewport = { width: 1280, height: 800 }): Promise<Workbench> {
+    const context = await browser.newContext({ viewport });
+    const workbench = new Workbench(await context.newPage());
+    await workbench.page.goto(url, { waitUntil: 'commit' });
+    await workbench.ready();
+    return workbench;
+  }
+
+  async ready(): Promise<void> {
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 90_000 });
+    await this.page.locator('.monaco-workbench .activitybar .action-item').first().waitFor();
+  }
+
+  private get quickInput(): Locator {
+    return this.page.locator('.quick-input-widget input.input');
+  }
+
+  /** Rows of the open quick pick. */
+  get picks(): Locator {
+    return this.page.locator('.quick-input-list .monaco-list-row');
+  }
+
+  /** Runs a command by its full title, "Category: Title". */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    await this.quickInput.waitFor({ state: 'visible' });
+    await this.quickInput.fill(`>${title}`);
+    await this.picks.filter({ hasText: title }).first().click();
+    // Closed, or replaced by the command's own quick pick.
+    await this.page.waitForFunction(() => {
+      const box = document.querySelector<HTMLInputElement>('.quick-input-widget input.input');
+      return !box || box.offsetParent === null || !box.value.startsWith('>');
+    });
+  }
+
+  /** Chooses the row of the open quick pick that has this text; waits until another step or nothing is shown. */
+  async pick(text: string | RegExp): Promise<void> {
+    const row = this.picks.filter({ hasText: text }).first();
+    await row.waitFor();
+    await row.click();
+  }
+
+  /** Types an answer into the open input box and accepts it. */
+  async answer(text: string): Promise<void> {
+    await this.quickInput.waitFor({ state: 'visible' });
+    await this.quickInput.fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Title and prompt of the open quick input, for waiting until a step is there. */
+  async inputShows(text: string | RegExp): Promise<void> {
+    await this.page.locator('.quick-input-widget').filter({ hasText: text }).waitFor();
+  }
+
+  /** Picks a colour theme by its label; `themeClass` is vs, vs-dark, hc-black or hc-light. */
+  async theme(label: string, themeClass: string): Promise<void> {
+    await this.command('Preferences: Color Theme');
+    await this.quickInput.waitFor({ state: 'visible' });
+    await this.quickInput.fill(label);
+    await this.picks
+      .filter({ has: this.page.getByText(label, { exact: true }) })
+      .first()
+      .click();
+    await this.quickInput.waitFor({ state: 'hidden' });
+    await this.page.locator(`.monaco-workbench.${themeClass}`).first().waitFor();
+  }
+
+  /** Shows a view container by its title in the activity bar. A click on the active one would close the side bar. */
+  async view(title: string): Promise<void> {
+    const tab = this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
+    await tab.waitFor({ timeout: 60_000 });
+    const classes = (await tab.locator('xpath=..').getAttribute('class')) ?? '';
+    if (!classes.includes('checked')) await tab.click();
+  }
+
+  treeItem(text: string | RegExp): Locator {
+    return this.page.locator('.sidebar .monaco-list-row[role="treeitem"]').filter({ hasText: text });
+  }
+
+  /** Opens a tree item's children, if they are not shown already. */
+  async expand(text: string | RegExp): Promise<void> {
+    const item = this.treeItem(text).first();
+    await item.waitFor();
+    if ((await item.getAttribute('aria-expanded')) === 'false') await item.locator('.monaco-tl-twistie').click();
+  }
+
+  tab(text: string | RegExp): Locator {
+    return this.page.locator('.tabs-container .tab').filter({ hasText: text });
+  }
+
+  /** Opens a file of the workspace by its name, through the quick open box. */
+  async openFile(name: string): Promise<void> {
+    await this.page.keyboard.press('Control+p');
+    await this.quickInput.waitFor({ state: 'visible' });
+    await this.quickInput.fill(name);
+    await this.picks.filter({ hasText: name }).first().click();
+    await this.quickInput.waitFor({ state: 'hidden' });
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
+  }
+
+  /** Number of webviews that are in sight. */
+  visibleWebviews(): Promise<number> {
+    return this.page
+      .locator('iframe.webview')
+      .evaluateAll((frames) => frames.filter((frame) => getComputedStyle(frame).visibility !== 'hidden').length);
+  }
+
+  /**
+   * The extension's page inside a webview, found by its <body data-view="...">. The frame that floats over the workbench has
+   * neither title nor view type; the page is the #active-frame inside it. Ask again after a hide or a reload: the old one is gone.
+   */
+  async webview(view: string, timeoutMs = 60_000): Promise<Frame> {
+    const end = Date.now() + timeoutMs;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        const inWebview = frame.parentFrame()?.url().includes('/webview/browser/pre/index') === true;
+        if (inWebview && (await shows(frame, view).catch(() => false))) return frame;
+      }
+      if (Date.now() > end) throw new Error(`no visible webview with data-view="${view}"`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+
+  /** Reloads the window by its own command, which saves the workbench's state first; a reload of the page would lose it. */
+  async reload(): Promise<void> {
+    const navigated = this.page.waitForEvent('framenavigated', (frame) => frame === this.page.mainFrame());
+    await this.command('Developer: Reload Window').catch(() => undefined); // the page goes away under it
+    await navigated;
+    await this.ready();
+  }
+}
+
+/** True for a page of that view that is loaded and in sight. Asked from outside: inside, `frameElement` can be undefined. */
+async function shows(frame: Frame, view: string): Promise<boolean> {
+  const ready = await frame.evaluate((name) => document.body?.dataset['view'] === name && document.readyState === 'complete', view);
+  if (!ready || (await (await frame.frameElement()).getAttribute('id')) !== 'active-frame') return false;
+  const outer = await frame.parentFrame()?.frameElement();
+  return outer === undefined ? false : outer.isVisible();
+}
