@@ -1,5 +1,7 @@
 /** What the Bit allocation panel draws: a snapshot, sent on "ready" and again whenever it changes; never a delta. */
 export interface BitAllocationView {
+  /** The job that the panel belongs to; the page keeps it, so that a restored panel finds its job again. */
+  readonly job: string;
   readonly title: string;
   readonly model: string;
   readonly method: string;

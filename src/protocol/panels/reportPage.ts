@@ -1,5 +1,7 @@
 /** A readable document about a job or this machine: a snapshot that the report page draws as it is. */
 export interface ReportPageView {
+  /** Names the document to the host, which sets it; the page keeps it for the restart of the window. */
+  readonly key?: string;
   readonly title: string;
   readonly subtitle: string;
   /** A short verdict beside the title. */

@@ -76,6 +76,7 @@ export class BitAllocationPage {
   }
 
   private show(view: BitAllocationView): void {
+    if (this.state.job !== view.job) this.keep({ job: view.job });
     this.drawHead(view);
     this.drawFigures(view);
     this.drawSizes(view);
@@ -170,7 +171,7 @@ export class BitAllocationPage {
   }
 
   private keep(change: Partial<BitAllocationState>): void {
-    this.state = { ...this.page.loadState(), ...this.state, ...change };
+    this.state = { ...this.state, ...change };
     this.page.saveState(this.state);
     // A chart in a hidden sheet has no size: it is drawn when its sheet shows.
     this.redraw();

@@ -19,6 +19,8 @@ export interface ModelPageState {
   readonly order: TensorOrder;
   readonly selected?: string;
   readonly tab: string;
+  /** Path of the model: the editor finds it again after a restart. */
+  readonly path?: string;
 }
 
 /** The page of one model: head, tensor table with inspector, metadata, graph and diagnostics. */
@@ -80,6 +82,7 @@ export class ModelPage {
   private async show(view: ModelPageView): Promise<void> {
     const stale = this.view === undefined || this.view.version !== view.version;
     this.view = view;
+    this.keep({ path: view.path });
     if (stale) this.tensors = view.tensors;
     this.layOut(view);
     this.showRows();

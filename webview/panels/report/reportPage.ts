@@ -9,17 +9,23 @@ import { markRendered } from '../../host/page';
 export class ReportPage {
   private readonly root = element('main', { class: 'report' });
 
-  constructor(private readonly page: Page<ReportPageRequests, ReportPageEvents, unknown>) {
+  constructor(private readonly page: Page<ReportPageRequests, ReportPageEvents, { readonly key?: string }>) {
     document.body.append(this.root);
     page.on('changed', (view) => this.show(view));
   }
 
   /** Asks for the document and draws it. */
   async start(): Promise<void> {
-    this.show(await this.page.request('ready'));
+    try {
+      this.show(await this.page.request('ready'));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.root.replaceChildren(element('p', { class: 'notice problem', text: message, 'data-testid': 'notice' }));
+    }
   }
 
   private show(view: ReportPageView): void {
+    this.page.saveState(view.key === undefined ? {} : { key: view.key });
     this.root.replaceChildren(
       element('header', { class: 'page-head' }, [
         element('div', {}, [

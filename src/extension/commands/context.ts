@@ -1,0 +1,22 @@
+import type * as vscode from 'vscode';
+import type { ModelEditors } from '../editors/modelEditors';
+import type { EngineHost } from '../engineHost/engineHost';
+import type { JobHistory } from '../jobs/jobHistory';
+import type { JobRunner } from '../jobs/jobRunner';
+import type { Messages } from '../messages';
+import type { ModelCatalog } from '../models/modelCatalog';
+import type { BitAllocationPanels } from '../panels/bitAllocationPanels';
+import type { ReportPanels } from '../panels/reportPanels';
+
+/** What commands work with. */
+export interface CommandContext {
+  readonly engine: EngineHost;
+  readonly catalog: ModelCatalog;
+  readonly history: JobHistory;
+  readonly jobs: JobRunner;
+  readonly messages: Messages;
+  readonly editors: ModelEditors;
+  readonly bitAllocation: BitAllocationPanels;
+  readonly reports: ReportPanels;
+  readonly log: vscode.LogOutputChannel;
+}

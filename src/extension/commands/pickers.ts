@@ -1,0 +1,102 @@
+import * as vscode from 'vscode';
+import { formatBytes, formatCount } from '../../common/units';
+import { cancelledError } from '../../protocol/errors';
+import { diskPath } from '../messages';
+import { modelName } from '../jobs/jobText';
+import type { ModelCatalog } from '../models/modelCatalog';
+import type { ModelNode } from '../views/modelsTree';
+
+/** An item that carries what it stands for. */
+export interface Choice<T> extends vscode.QuickPickItem {
+  readonly value?: T;
+}
+
+/** Lets the user choose one of several. Throws `cancelled` where the user turns away. */
+export async function choose<T>(
+  items: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>,
+  options: { readonly title: string; readonly placeholder: string },
+): Promise<T> {
+  const chosen = await vscode.window.showQuickPick(items as Choice<T>[] | Thenable<Choice<T>[]>, {
+    title: options.title,
+    placeHolder: options.placeholder,
+    matchOnDescription: true,
+    matchOnDetail: true,
+    ignoreFocusOut: true,
+  });
+  if (chosen?.value === undefined) throw cancelledError();
+  return chosen.value;
+}
+
+/** A heading inside a list of choices. */
+export function separator<T>(label: string): Choice<T> {
+  return { label, kind: vscode.QuickPickItemKind.Separator };
+}
+
+/**
+ * The model that a command is about: the tree item or file it was called on, else one of the workspace or another from
+ * the disk. Throws `cancelled` where the user turns away.
+ */
+export async function pickModel(
+  catalog: ModelCatalog,
+  target: unknown,
+  options: { readonly title: string; readonly placeholder?: string; readonly without?: string },
+): Promise<string> {
+  const given = modelOf(target);
+  if (given !== undefined) return given;
+  const items = catalog.models().then((models): Choice<string>[] => [
+    ...models
+      .filter(({ path }) => path !== options.without)
+      .map((model) => ({
+        label: `$(package) ${model.name}`,
+        description: `${model.format} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
+        detail: model.sample ? 'Bundled with Loomweight' : vscode.workspace.asRelativePath(model.path),
+        value: model.path,
+      })),
+    separator('On this machine'),
+    { label: '$(folder-opened) Choose a folder…', detail: 'A Hugging Face folder or an output of Loomweight', value: ':folder' },
+    { label: '$(file) Choose a file…', detail: 'safetensors, ONNX or GGUF', value: ':file' },
+  ]);
+  const chosen = await choose(items, { title: options.title, placeholder: options.placeholder ?? 'Choose a model' });
+  if (chosen === ':folder') return pickFolder(options.title);
+  if (chosen === ':file') return pickFile(options.title, { Models: ['safetensors', 'onnx', 'gguf'] });
+  return chosen;
+}
+
+/** The path behind whatever a menu, another command or a page hands over. Throws for files of virtual file systems. */
+export function modelOf(target: unknown): string | undefined {
+  if (typeof target === 'string') return target;
+  if (isUri(target)) return diskPath(target);
+  const node = target as ModelNode | undefined;
+  return node?.kind !== undefined && 'model' in node ? node.model.path : undefined;
+}
+
+function isUri(value: unknown): value is vscode.Uri {
+  const uri = value as Partial<vscode.Uri> | undefined;
+  return typeof uri === 'object' && uri !== null && typeof uri.scheme === 'string' && typeof uri.path === 'string';
+}
+
+/** A file from the disk. */
+export async function pickFile(title: string, filters: Record<string, string[]>): Promise<string> {
+  const chosen = await vscode.window.showOpenDialog({ title, canSelectFiles: true, canSelectFolders: false, filters });
+  if (!chosen?.[0]) throw cancelledError();
+  return diskPath(chosen[0]);
+}
+
+/** A folder from the disk. */
+export async function pickFolder(title: string): Promise<string> {
+  const chosen = await vscode.window.showOpenDialog({ title, canSelectFiles: false, canSelectFolders: true });
+  if (!chosen?.[0]) throw cancelledError();
+  return diskPath(chosen[0]);
+}
+
+/** A tensor of a model. */
+export async function pickTensor(catalog: ModelCatalog, model: string): Promise<string> {
+  const items = catalog.summary(model).then((summary) =>
+    summary.tensors.map((tensor) => ({
+      label: tensor.name,
+      description: `${tensor.shape.map(formatCount).join(' × ') || 'scalar'} · ${tensor.dtype}`,
+      value: tensor.name,
+    })),
+  );
+  return choose(items, { title: `Inspect Tensor: ${modelName(model)}`, placeholder: 'Type a part of the name' });
+}

@@ -1,0 +1,90 @@
+import * as vscode from 'vscode';
+import type { DevicesReport } from '../../protocol/devices';
+import { settingKeys } from '../contributions';
+import type { CommandContext } from './context';
+import type { Choice } from './pickers';
+import { choose, pickFolder, separator } from './pickers';
+
+type Step = 'choose' | 'bundled' | 'report' | 'use' | 'info';
+
+/**
+ * *Set Up GPU*: shows what each GPU provider lacks, lets the user name an onnxruntime-node folder with GPU libraries,
+ * checks it, and writes the setting only when the user has seen the checks.
+ */
+export async function setUpGpu(context: CommandContext): Promise<void> {
+  if (!context.messages.requireTrust('Choosing a runtime')) return;
+  const configuration = vscode.workspace.getConfiguration('loomweight');
+  let candidate = configuration.get<string>(settingKeys.runtimePath, '').trim();
+  for (;;) {
+    const current = configuration.get<string>(settingKeys.runtimePath, '').trim();
+    const report = await look(context, candidate);
+    const step = await choose(items(report, candidate, current), {
+      title: 'Set Up GPU',
+      placeholder: candidate === '' ? 'The runtime that ships with Loomweight is in use' : candidate,
+    });
+    if (step === 'report') return context.reports.show('devices');
+    if (step === 'choose') candidate = await pickFolder('Folder of an onnxruntime-node package with GPU libraries');
+    if (step === 'bundled') candidate = '';
+    if (step === 'use' || (step === 'bundled' && current !== '')) {
+      const value = candidate === '' ? undefined : candidate;
+      await configuration.update(settingKeys.runtimePath, value, vscode.ConfigurationTarget.Global);
+      await context.engine.restart();
+      const what = value === undefined ? 'the runtime that ships with it' : value;
+      void vscode.window.showInformationMessage(`Loomweight uses ${what} from the next job on.`);
+      return;
+    }
+  }
+}
+
+function look(context: CommandContext, runtimePath: string): Thenable<DevicesReport> {
+  return vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: looking at devices' }, () =>
+    context.engine.ask('devices', runtimePath === '' ? {} : { runtimePath }),
+  );
+}
+
+function items(report: DevicesReport, candidate: string, current: string): readonly Choice<Step>[] {
+  const gpus = report.devices.filter(({ provider }) => provider !== 'cpu');
+  const usable = gpus.filter((device) => device.usable);
+  return [
+    ...(candidate !== current && candidate !== ''
+      ? [
+          {
+            label: '$(check) Use this folder',
+            description:
+              usable.length > 0 ? `${usable.map(({ provider }) => provider).join(', ')} will work` : 'no GPU will work with it yet',
+            detail: candidate,
+            value: 'use' as const,
+          },
+        ]
+      : []),
+    {
+      label: '$(folder-opened) Choose an onnxruntime-node folder…',
+      detail: 'A package of the same version that was installed with its GPU libraries',
+      value: 'choose',
+    },
+    ...(current === ''
+      ? []
+      : [
+          { label: '$(discard) Use the runtime that ships with Loomweight', description: 'removes the setting', value: 'bundled' as const },
+        ]),
+    { label: '$(list-unordered) Show all checks', description: 'as a document', value: 'report' },
+    separator('Automatic choice'),
+    { label: `$(server-process) ${report.automatic.provider}`, detail: report.automatic.reason, value: 'info' },
+    ...gpus.flatMap((device): Choice<Step>[] => [
+      separator(`${device.provider}${device.name === '' ? '' : `: ${device.name}`}`),
+      {
+        label: `$(${device.usable ? 'pass' : 'circle-slash'}) ${device.usable ? 'Usable' : 'Not usable'}`,
+        detail: device.reason,
+        value: 'info',
+      },
+      ...device.checks
+        .filter(({ passed }) => !passed)
+        .map((check) => ({
+          label: `$(warning) ${check.name}`,
+          description: check.found,
+          value: 'info' as const,
+          ...(check.advice !== undefined && { detail: check.advice }),
+        })),
+    ]),
+  ];
+}

@@ -1,0 +1,61 @@
+import * as vscode from 'vscode';
+import { cancelledError } from '../../protocol/errors';
+import type { Choice } from './pickers';
+import { choose, separator } from './pickers';
+
+/** One setting of a job: how it reads now, and how the user changes it. Cancelling the change keeps the old value. */
+export interface HubEntry {
+  readonly label: string;
+  readonly value: string;
+  readonly detail?: string;
+  readonly edit: () => Promise<void>;
+}
+
+/**
+ * One list of all settings with their values, where Enter goes on and choosing a line changes it: a user in a hurry
+ * presses Enter once, a careful one sees everything that counts. Resolves when the user goes on.
+ */
+export async function settingsHub(options: {
+  readonly title: string;
+  readonly next: string;
+  readonly entries: () => readonly HubEntry[];
+}): Promise<void> {
+  for (;;) {
+    const entries = options.entries();
+    const items: Choice<number>[] = [
+      { label: '$(arrow-right) Continue', description: options.next, value: -1 },
+      separator('Settings: choose one to change it'),
+      ...entries.map(({ label, value, detail }, index) => ({
+        label,
+        description: value,
+        value: index,
+        ...(detail !== undefined && { detail }),
+      })),
+    ];
+    const chosen = await choose(items, { title: options.title, placeholder: 'Enter to continue, or choose a setting to change' });
+    if (chosen === -1) return;
+    try {
+      await entries[chosen]?.edit();
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'cancelled') throw error;
+    }
+  }
+}
+
+/** Asks for a line of text. `check` gives a sentence where it will not do. Throws `cancelled` where the user turns away. */
+export async function askText(options: {
+  readonly title: string;
+  readonly prompt: string;
+  readonly value: string;
+  readonly check?: (text: string) => string | undefined;
+}): Promise<string> {
+  const text = await vscode.window.showInputBox({
+    title: options.title,
+    prompt: options.prompt,
+    value: options.value,
+    ignoreFocusOut: true,
+    validateInput: (entered) => options.check?.(entered),
+  });
+  if (text === undefined) throw cancelledError();
+  return text.trim();
+}

@@ -1,0 +1,50 @@
+/**
+ * Every id that the manifest contributes and the code registers, in one typed place. A test compares them with
+ * package.json, so that neither side can forget the other. Ids are stable for ever: users bind keys to them.
+ */
+export const commandIds = {
+  compress: 'loomweight.compressModel',
+  evaluate: 'loomweight.evaluateModel',
+  compare: 'loomweight.compareModels',
+  inspectTensor: 'loomweight.inspectTensor',
+  openModel: 'loomweight.openModel',
+  showDevices: 'loomweight.showDevices',
+  setUpGpu: 'loomweight.setUpGpu',
+  cancelJob: 'loomweight.cancelJob',
+  removeJob: 'loomweight.removeJob',
+  runRecipe: 'loomweight.runRecipe',
+  forecastRecipe: 'loomweight.forecastRecipe',
+  refresh: 'loomweight.refreshModels',
+  openReport: 'loomweight.openReport',
+  revealOutput: 'loomweight.revealOutput',
+  showBitAllocation: 'loomweight.showBitAllocation',
+  showLog: 'loomweight.showLog',
+} as const;
+
+export type CommandId = (typeof commandIds)[keyof typeof commandIds];
+
+export const viewIds = { models: 'loomweight.models', jobs: 'loomweight.jobs' } as const;
+
+/** Custom editors, by the kind of file. */
+export const editorIds = { safetensors: 'loomweight.safetensors', gguf: 'loomweight.gguf', onnx: 'loomweight.onnx' } as const;
+
+/** Panels that come back after a reload of the window. */
+export const panelIds = { model: 'loomweight.model', bitAllocation: 'loomweight.bitAllocation', report: 'loomweight.report' } as const;
+
+/** Settings, without the leading `loomweight.`. */
+export const settingKeys = {
+  runtimePath: 'runtime.path',
+  provider: 'provider',
+  threads: 'threads',
+  maxMemory: 'maxMemory',
+} as const;
+
+/** What the item under the mouse is: `when` clauses of the manifest match on these. */
+export const itemContexts = {
+  model: 'model',
+  sampleModel: 'model.sample',
+  tensor: 'tensor',
+  runningJob: 'job.running',
+  finishedJob: 'job.done',
+  failedJob: 'job.failed',
+} as const;

@@ -1,0 +1,43 @@
+import type * as vscode from 'vscode';
+import type { EngineProcessOptions } from '../../protocol/client/engineProcess';
+import { readSettings } from '../settings';
+import type { EngineProcesses } from './engineHost';
+
+/**
+ * Loads the client of the engine's protocol and connects it to dist/engine.js. Settings are read at every start of a
+ * process, so that a change takes effect with the next one.
+ */
+export async function loadEngineProcesses(enginePath: string, log: vscode.LogOutputChannel): Promise<EngineProcesses> {
+  const { ResidentEngine } = await import('../../protocol/client/residentEngine');
+  const { runJobInOwnProcess } = await import('../../protocol/client/runJobInOwnProcess');
+  const options = (purpose: string): EngineProcessOptions => {
+    const { runtimePath } = readSettings();
+    return {
+      enginePath,
+      onOutput: (line) => log.info(`engine (${purpose}): ${line}`),
+      ...(runtimePath !== undefined && { runtimePath }),
+    };
+  };
+  const resident = new ResidentEngine(() => options('resident'));
+  resident.onDidCrash((reason) => log.error(reason));
+  return {
+    call: (method, request, signal) => resident.call(method, request, signal ? { signal } : {}),
+    runJob: (spec, { signal, onProgress }) =>
+      runJobInOwnProcess(spec, {
+        ...options('job'),
+        lowPriority: true,
+        signal,
+        onProgress,
+        onStart: (pid) => log.info(`job ${spec.kind} runs in process ${pid}`),
+        onLog: ({ level, message }) => {
+          if (level === 'error') log.error(message);
+          else if (level === 'warning') log.warn(message);
+          else log.info(message);
+        },
+      }),
+    stop: () => {
+      resident.reset();
+      return resident.stop();
+    },
+  };
+}

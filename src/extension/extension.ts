@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import type { JobState } from '../protocol/jobs';
+import type { CommandContext } from './commands/context';
+import { registerCommands } from './commands/registerCommands';
+import { panelIds, viewIds } from './contributions';
+import { ModelEditors } from './editors/modelEditors';
+import { EngineHost } from './engineHost/engineHost';
+import { loadEngineProcesses } from './engineHost/engineProcesses';
+import { JobHistory } from './jobs/jobHistory';
+import { JobRunner } from './jobs/jobRunner';
+import { RecipeCompletions, RecipeDiagnostics, RecipeLenses, recipeSelector } from './languages/recipeLanguage';
+import { TensorHover, hoverLanguages } from './languages/tensorHover';
+import { TensorIndex } from './languages/tensorIndex';
+import { Messages } from './messages';
+import { ModelCatalog } from './models/modelCatalog';
+import type { CatalogFolder } from './models/modelCatalog';
+import { watchModels } from './models/modelWatcher';
+import { BitAllocationPanels } from './panels/bitAllocationPanels';
+import { ReportPanels } from './panels/reportPanels';
+import { reportSource } from './reports/reportSources';
+import { JobsTree } from './views/jobsTree';
+import { ModelsTree } from './views/modelsTree';
+
+const historyKey = 'loomweight.jobs';
+
+/** The engine processes of this window; `deactivate` waits until they are gone. */
+let engineHost: EngineHost | undefined;
+
+/** Registers everything and starts nothing: the engine starts with the first question. */
+export function activate(context: vscode.ExtensionContext): void {
+  const started = performance.now();
+  const log = vscode.window.createOutputChannel('Loomweight', { log: true });
+  const own = <T extends vscode.Disposable>(item: T): T => {
+    context.subscriptions.push(item);
+    return item;
+  };
+  own(log);
+  const messages = new Messages(log);
+  const engine = own(new EngineHost(() => loadEngineProcesses(join(context.extensionPath, 'dist', 'engine.js'), log)));
+  engineHost = engine;
+  const valuesRefused = () =>
+    vscode.workspace.isTrusted ? undefined : 'Values are read in trusted workspaces only. Names, shapes and types come from the headers.';
+  const inspect = (model: string) => engine.ask('inspect', { model, ...(!vscode.workspace.isTrusted && { limited: true }) });
+  const catalog = own(
+    new ModelCatalog(
+      { findModels: (folder) => engine.ask('findModels', { folder }), inspect },
+      () => foldersOf(context.extensionPath),
+      (error, during) => messages.showError(error, during),
+    ),
+  );
+  const history = own(
+    new JobHistory({
+      get: () => context.workspaceState.get<readonly JobState[]>(historyKey, []),
+      set: (jobs) => void context.workspaceState.update(historyKey, jobs),
+    }),
+  );
+  const jobs = own(new JobRunner(engine, history, messages, () => catalog.refresh()));
+  const editors = new ModelEditors(context.extensionUri, engine, { inspect, valuesRefused }, log);
+  const bitAllocation = new BitAllocationPanels(context.extensionUri, history, log);
+  const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), log);
+  const commandContext: CommandContext = { engine, catalog, history, jobs, messages, editors, bitAllocation, reports, log };
+
+  for (const command of registerCommands(commandContext)) own(command);
+  for (const editor of editors.register()) own(editor);
+  own(vscode.window.registerWebviewPanelSerializer(panelIds.bitAllocation, bitAllocation));
+  own(vscode.window.registerWebviewPanelSerializer(panelIds.report, reports));
+  const models = own(new ModelsTree(catalog));
+  own(vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }));
+  own(vscode.window.registerTreeDataProvider(viewIds.jobs, own(new JobsTree(history))));
+  own(watchModels(() => catalog.refresh()));
+
+  const index = new TensorIndex(catalog);
+  own(catalog.onDidChange(() => index.invalidate()));
+  own(vscode.languages.registerHoverProvider(hoverLanguages, new TensorHover(index, engine)));
+  own(vscode.languages.registerCodeLensProvider(recipeSelector, new RecipeLenses()));
+  own(vscode.languages.registerCompletionItemProvider(recipeSelector, new RecipeCompletions(engine), ':', ' ', '-'));
+  own(new RecipeDiagnostics(engine, log));
+
+  own(vscode.workspace.onDidGrantWorkspaceTrust(() => catalog.forget()));
+  own(
+    vscode.workspace.onDidChangeConfiguration((change) => {
+      if (change.affectsConfiguration('loomweight.runtime')) void engine.restart();
+    }),
+  );
+  log.info(`activated in ${(performance.now() - started).toFixed(1)} ms`);
+}
+
+/** Resolves when the engine processes are gone. */
+export async function deactivate(): Promise<void> {
+  await engineHost?.close();
+  engineHost = undefined;
+}
+
+/** Workspace folders on a disk, and the bundled sample. Folders of virtual file systems cannot be read by the engine. */
+function foldersOf(extensionPath: string): readonly CatalogFolder[] {
+  const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
+  return [
+    ...folders.map(({ uri, name }) => ({ path: uri.fsPath, name, sample: false })),
+    { path: join(extensionPath, 'media', 'samples'), name: 'Sample', sample: true },
+  ];
+}

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import * as vscode from 'vscode';
+import { formatBytes, formatNumber } from '../../common/units';
+import { LoomweightError, toErrorData } from '../../protocol/errors';
+import type { JobSpec, JobState } from '../../protocol/jobs';
+import type { JobReport } from '../../protocol/report';
+import { commandIds } from '../contributions';
+import type { EngineHost } from '../engineHost/engineHost';
+import type { Messages } from '../messages';
+import type { JobHistory } from './jobHistory';
+import { jobTitle, outcomeText, progressFraction, progressText } from './jobText';
+
+/** Starts, follows and cancels jobs; the history tells everybody else. */
+export class JobRunner {
+  private readonly running = new Map<string, AbortController>();
+
+  constructor(
+    private readonly engine: EngineHost,
+    private readonly history: JobHistory,
+    private readonly messages: Messages,
+    private readonly onOutput: () => void,
+  ) {}
+
+  /** Runs a job under a notification with progress, time left and Cancel. Resolves when it has ended, however it did. */
+  async run(spec: JobSpec): Promise<JobState | undefined> {
+    const id = randomUUID();
+    const controller = new AbortController();
+    this.running.set(id, controller);
+    this.history.add({ id, spec, status: 'running', startedAt: new Date().toISOString() });
+    const title = jobTitle(spec);
+    try {
+      const report = await vscode.window.withProgress(
+        { location: vscode.ProgressLocation.Notification, title, cancellable: true },
+        (progress, token) => {
+          token.onCancellationRequested(() => controller.abort());
+          let shown = 0;
+          return this.engine.runJob(spec, {
+            signal: controller.signal,
+            onProgress: (snapshot) => {
+              const percent = 100 * (progressFraction(snapshot) ?? 0);
+              progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
+              shown = Math.max(shown, percent);
+              this.history.update(id, { progress: snapshot });
+            },
+          });
+        },
+      );
+      this.history.update(id, { status: 'done', report });
+      this.onOutput();
+      void this.announce(id, title, report);
+    } catch (error) {
+      const data = toErrorData(error);
+      const cancelled = data.code === 'cancelled' || controller.signal.aborted;
+      this.history.update(id, { status: cancelled ? 'cancelled' : 'failed', error: data });
+      if (!cancelled) this.messages.showError(error, title);
+    } finally {
+      this.running.delete(id);
+    }
+    return this.history.get(id);
+  }
+
+  /** Cancels a job. Throws `not-found` where it no longer runs. */
+  cancel(id: string): void {
+    const controller = this.running.get(id);
+    if (!controller) throw new LoomweightError('not-found', 'This job is no longer running.', { job: id });
+    controller.abort();
+  }
+
+  /** Ends everything, when the window closes. */
+  dispose(): void {
+    for (const controller of this.running.values()) controller.abort();
+  }
+
+  private async announce(id: string, title: string, report: JobReport): Promise<void> {
+    if (report.kind === 'compress') {
+      const verified = report.verification.passed ? 'Verified.' : 'Not verified.';
+      const slower =
+        report.latency && report.latency.afterMilliseconds > report.latency.beforeMilliseconds ? ` ${report.latency.summary}` : '';
+      const text =
+        `${title}: ${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}, ` +
+        `${formatNumber(report.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
+      const chosen = await vscode.window.showInformationMessage(text, 'Show Bit Allocation', 'Reveal Output');
+      if (chosen === 'Show Bit Allocation') void vscode.commands.executeCommand(commandIds.showBitAllocation, id);
+      if (chosen === 'Reveal Output') void vscode.commands.executeCommand(commandIds.revealOutput, id);
+      return;
+    }
+    const job = this.history.get(id);
+    const chosen = await vscode.window.showInformationMessage(`${title}: ${job ? outcomeText(job) : 'done'}.`, 'Open Report');
+    if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.openReport, id);
+  }
+}

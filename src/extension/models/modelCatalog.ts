@@ -1,0 +1,119 @@
+import { stat } from 'node:fs/promises';
+import type { Disposable } from '../../common/disposables';
+import { Emitter } from '../../common/events';
+import type { FoundModel } from '../../protocol/engine';
+import type { ErrorData } from '../../protocol/errors';
+import { toErrorData } from '../../protocol/errors';
+import type { ModelSummary } from '../../protocol/model';
+
+/** A model of the workspace; the summary arrives after the first reading of its headers. */
+export interface CatalogModel extends FoundModel {
+  /** Name of the workspace folder, where there are several. */
+  readonly folder?: string;
+  readonly sample: boolean;
+}
+
+/** What the catalogue asks for: a small port, so that tests need no engine. */
+export interface CatalogEngine {
+  findModels(folder: string): Promise<readonly FoundModel[]>;
+  inspect(model: string): Promise<ModelSummary>;
+}
+
+/** A folder to look through. */
+export interface CatalogFolder {
+  readonly path: string;
+  readonly name: string;
+  readonly sample: boolean;
+}
+
+/**
+ * The models of all workspace folders and their summaries, read at most once for each state of the files on disk.
+ * Nothing is looked for before somebody asks.
+ */
+export class ModelCatalog implements Disposable {
+  private readonly changed = new Emitter<void>();
+  /** Models came, went or changed: what was read before is stale. */
+  readonly onDidChange = this.changed.event;
+  private found: Promise<readonly CatalogModel[]> | undefined;
+  private readonly summaries = new Map<string, { readonly stamp: string; readonly summary: Promise<ModelSummary> }>();
+  private readonly problems = new Map<string, ErrorData>();
+
+  constructor(
+    private readonly engine: CatalogEngine,
+    private readonly folders: () => readonly CatalogFolder[],
+    private readonly onProblem: (error: unknown, during: string) => void,
+  ) {}
+
+  /** All models, workspace first, the bundled sample last. A folder that cannot be read is left out and reported. */
+  models(): Promise<readonly CatalogModel[]> {
+    this.found ??= this.look();
+    return this.found;
+  }
+
+  /** The headers of a model. Read again when the file, or the folder's entries, changed on disk. */
+  async summary(path: string): Promise<ModelSummary> {
+    const stamp = await stampOf(path);
+    const known = this.summaries.get(path);
+    if (known?.stamp === stamp) return known.summary;
+    const summary = this.engine.inspect(path);
+    this.summaries.set(path, { stamp, summary });
+    summary.then(
+      () => this.problems.delete(path),
+      (error: unknown) => {
+        this.problems.set(path, toErrorData(error));
+        this.summaries.delete(path);
+      },
+    );
+    return summary;
+  }
+
+  /** Why a model could not be read the last time, if so. */
+  problem(path: string): ErrorData | undefined {
+    return this.problems.get(path);
+  }
+
+  /** Forgets what was found and tells everybody. Summaries stay while the files stay. */
+  refresh(): void {
+    this.found = undefined;
+    this.changed.fire();
+  }
+
+  /** Forgets summaries too, for example after a change of trust. */
+  forget(): void {
+    this.summaries.clear();
+    this.problems.clear();
+    this.refresh();
+  }
+
+  dispose(): void {
+    this.changed.dispose();
+  }
+
+  private async look(): Promise<readonly CatalogModel[]> {
+    const folders = this.folders();
+    const several = folders.filter((folder) => !folder.sample).length > 1;
+    const lists = await Promise.all(
+      folders.map(async (folder) => {
+        try {
+          const models = await this.engine.findModels(folder.path);
+          return models.map((model): CatalogModel => ({
+            ...model,
+            sample: folder.sample,
+            ...(several && !folder.sample && { folder: folder.name }),
+          }));
+        } catch (error) {
+          this.onProblem(error, `looking for models in ${folder.path}`);
+          return [];
+        }
+      }),
+    );
+    const seen = new Set<string>();
+    return lists.flat().filter((model) => !seen.has(model.path) && seen.add(model.path));
+  }
+}
+
+/** Changes whenever the model may have changed; files of a folder count by the folder's own time and its report's. */
+async function stampOf(path: string): Promise<string> {
+  const { mtimeMs, size } = await stat(path);
+  return `${mtimeMs}:${size}`;
+}

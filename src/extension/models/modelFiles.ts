@@ -1,0 +1,41 @@
+import { basename, dirname, extname, join } from 'node:path';
+import * as vscode from 'vscode';
+import type { ModelFormat, TensorSummary } from '../../protocol/model';
+import { editorIds } from '../contributions';
+
+const editors: Readonly<Record<string, string>> = {
+  '.safetensors': editorIds.safetensors,
+  '.gguf': editorIds.gguf,
+  '.onnx': editorIds.onnx,
+};
+
+/** The custom editor for a path, undefined for folders and other files, which open in a panel. */
+export function editorFor(path: string): string | undefined {
+  return editors[extname(path).toLowerCase()];
+}
+
+/** A proposal for where a result goes: a folder beside the model, named after it and what was done. */
+export function proposeOutput(model: string, suffix: string, base: string | undefined): string {
+  const name = basename(model, editorFor(model) ? extname(model) : '');
+  // A weight file of a Hugging Face folder is called model.safetensors everywhere: the folder has the telling name.
+  const telling = /^(model|pytorch_model)$/i.test(name) ? basename(dirname(model)) : name;
+  return join(base ?? dirname(telling === name ? model : dirname(model)), `${telling}-${suffix}`);
+}
+
+/** An icon for a kind of model. */
+export function modelIcon(format: ModelFormat): vscode.ThemeIcon {
+  const icons: Readonly<Record<ModelFormat, string>> = {
+    'hugging-face': 'package',
+    safetensors: 'symbol-array',
+    gguf: 'symbol-array',
+    onnx: 'type-hierarchy',
+    npy: 'symbol-array',
+  };
+  return new vscode.ThemeIcon(icons[format]);
+}
+
+/** An icon for a tensor's place in its model. */
+export function tensorIcon(tensor: TensorSummary): vscode.ThemeIcon {
+  const icons: Partial<Record<TensorSummary['role'], string>> = { norm: 'symbol-ruler', bias: 'symbol-ruler', embedding: 'book' };
+  return new vscode.ThemeIcon(icons[tensor.role] ?? (tensor.shape.length < 2 ? 'symbol-ruler' : 'symbol-numeric'));
+}

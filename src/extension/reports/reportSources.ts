@@ -1,0 +1,62 @@
+import * as vscode from 'vscode';
+import type { ReportAction } from '../../protocol/panels/reportPage';
+import { commandIds } from '../contributions';
+import type { EngineHost } from '../engineHost/engineHost';
+import type { JobHistory } from '../jobs/jobHistory';
+import type { ReportSource } from '../panels/reportPanels';
+import { readSettings } from '../settings';
+import { jobDocument } from './jobDocument';
+import { devicesDocument, forecastDocument } from './machineDocuments';
+
+/** What stands behind the key of a report panel: `job:ID`, `forecast:PATH`, `devices`. */
+export function reportSource(key: string, engine: EngineHost, history: JobHistory): ReportSource {
+  const [, kind = key, subject = ''] = /^(job|forecast):(.*)$/s.exec(key) ?? [];
+  if (kind === 'job') {
+    return {
+      make: async () => {
+        const job = history.get(subject);
+        return job ? jobDocument(job) : { ...missing };
+      },
+      act: (action) => actOnJob(action, subject, history),
+    };
+  }
+  if (kind === 'forecast') {
+    return {
+      make: async () => {
+        const spec = { kind: 'recipe' as const, recipe: subject, ...readSettings().jobOptions };
+        return forecastDocument(subject, await engine.ask('forecast', { spec }));
+      },
+      act: () => openFile(subject),
+    };
+  }
+  return {
+    make: async () => {
+      const { runtimePath } = readSettings();
+      return devicesDocument(await engine.ask('devices', runtimePath === undefined ? {} : { runtimePath }));
+    },
+    act: async (action) => {
+      if (action === 'setUpGpu') await vscode.commands.executeCommand(commandIds.setUpGpu);
+    },
+  };
+}
+
+const missing = {
+  title: 'Report',
+  subtitle: 'This job has left the history.',
+  figures: [],
+  sections: [
+    { kind: 'text' as const, heading: 'What to do', paragraphs: ['Open report.json in the output folder, or run the job again.'] },
+  ],
+  actions: [],
+};
+
+async function actOnJob(action: ReportAction['id'], id: string, history: JobHistory): Promise<void> {
+  const spec = history.get(id)?.spec;
+  if (action === 'bitAllocation') await vscode.commands.executeCommand(commandIds.showBitAllocation, id);
+  if (action === 'revealOutput') await vscode.commands.executeCommand(commandIds.revealOutput, id);
+  if (action === 'openFile' && spec?.kind === 'recipe') await openFile(spec.recipe);
+}
+
+async function openFile(path: string): Promise<void> {
+  await vscode.window.showTextDocument(vscode.Uri.file(path));
+}

@@ -1,0 +1,63 @@
+import * as vscode from 'vscode';
+import type { JobState } from '../../protocol/jobs';
+import { commandIds, itemContexts } from '../contributions';
+import type { JobHistory } from '../jobs/jobHistory';
+import { jobTitle, outcomeText } from '../jobs/jobText';
+
+const icons: Readonly<Record<JobState['status'], readonly [icon: string, colour: string | undefined]>> = {
+  running: ['sync~spin', undefined],
+  done: ['pass', 'testing.iconPassed'],
+  failed: ['error', 'testing.iconFailed'],
+  cancelled: ['circle-slash', undefined],
+};
+
+/** Running jobs with their progress, then the history. Items are job ids: states change under them. */
+export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<string | undefined>();
+  readonly onDidChangeTreeData = this.changed.event;
+  private readonly subscription;
+
+  constructor(private readonly history: JobHistory) {
+    this.subscription = history.onDidChange((job) => this.changed.fire(job?.id));
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    this.changed.dispose();
+  }
+
+  getChildren(id?: string): string[] {
+    return id === undefined ? this.history.list().map((job) => job.id) : [];
+  }
+
+  getTreeItem(id: string): vscode.TreeItem {
+    const job = this.history.get(id);
+    if (!job) return new vscode.TreeItem('');
+    const item = new vscode.TreeItem(jobTitle(job.spec));
+    item.id = id;
+    const [icon, colour] = icons[job.status];
+    item.iconPath = new vscode.ThemeIcon(icon, colour === undefined ? undefined : new vscode.ThemeColor(colour));
+    item.description = job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`;
+    item.contextValue = contextOf(job);
+    item.tooltip = job.error && job.status === 'failed' ? job.error.message : undefined;
+    const open = job.spec.kind === 'compress' && job.status !== 'failed' ? commandIds.showBitAllocation : commandIds.openReport;
+    if (job.status !== 'cancelled' && (job.status !== 'running' || job.spec.kind === 'compress')) {
+      item.command = { command: open, title: 'Open', arguments: [id] };
+    }
+    return item;
+  }
+}
+
+function contextOf(job: JobState): string {
+  if (job.status === 'running') return itemContexts.runningJob;
+  if (job.status === 'done') return `${itemContexts.finishedJob}.${job.spec.kind}`;
+  return itemContexts.failedJob;
+}
+
+/** Time of day today, else the date. */
+function when(iso: string): string {
+  const time = new Date(iso);
+  return time.toDateString() === new Date().toDateString()
+    ? time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+    : time.toLocaleDateString();
+}

@@ -1,0 +1,177 @@
+import * as vscode from 'vscode';
+import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import type { ModelSummary, TensorSummary } from '../../protocol/model';
+import { commandIds, itemContexts } from '../contributions';
+import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
+import { modelIcon, tensorIcon } from '../models/modelFiles';
+import type { TensorGroup } from '../models/tensorGroups';
+import { dtypesOf, groupTensors, shortCount } from '../models/tensorGroups';
+
+/** What the Models tree shows: models, their blocks, their tensors. */
+export type ModelNode =
+  | { readonly kind: 'model'; readonly model: CatalogModel }
+  | { readonly kind: 'group'; readonly model: CatalogModel; readonly group: TensorGroup }
+  | { readonly kind: 'tensor'; readonly model: CatalogModel; readonly tensor: TensorSummary }
+  | { readonly kind: 'more'; readonly model: CatalogModel; readonly count: number };
+
+/** Most tensors listed under one block: a flat file of 100,000 tensors belongs into the table. */
+const mostTensors = 1000;
+
+/** Models > blocks > tensors. Headers are read when a model comes into sight, never weights. */
+export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<ModelNode | undefined>();
+  readonly onDidChangeTreeData = this.changed.event;
+  private readonly nodes = new Map<string, ModelNode & { kind: 'model' }>();
+  private readonly summaries = new Map<string, ModelSummary>();
+  private readonly subscription;
+
+  constructor(private readonly catalog: ModelCatalog) {
+    this.subscription = catalog.onDidChange(() => {
+      this.summaries.clear();
+      this.changed.fire(undefined);
+    });
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    this.changed.dispose();
+  }
+
+  async getChildren(node?: ModelNode): Promise<ModelNode[]> {
+    if (!node) {
+      const models = await this.catalog.models();
+      return models.map((model) => this.nodeOf(model));
+    }
+    if (node.kind === 'model') return this.childrenOfModel(node.model);
+    if (node.kind === 'group') return tensorNodes(node.model, node.group.tensors);
+    return [];
+  }
+
+  getTreeItem(node: ModelNode): vscode.TreeItem {
+    switch (node.kind) {
+      case 'model':
+        return this.modelItem(node);
+      case 'group':
+        return groupItem(node.group);
+      case 'tensor':
+        return tensorItem(node.model, node.tensor);
+      case 'more': {
+        const item = new vscode.TreeItem(`${formatCount(node.count)} more in the table`);
+        item.iconPath = new vscode.ThemeIcon('ellipsis');
+        item.command = openCommand(node.model.path);
+        return item;
+      }
+    }
+  }
+
+  private nodeOf(model: CatalogModel): ModelNode {
+    const known = this.nodes.get(model.path);
+    const node = { kind: 'model' as const, model };
+    // The same object while nothing changed, so that the tree keeps what is open.
+    if (known && JSON.stringify(known.model) === JSON.stringify(model)) return known;
+    this.nodes.set(model.path, node);
+    return node;
+  }
+
+  private async childrenOfModel(model: CatalogModel): Promise<ModelNode[]> {
+    const summary = await this.catalog.summary(model.path).catch(() => undefined);
+    if (!summary) return [];
+    const groups = groupTensors(summary);
+    const only = groups.length === 1 ? groups[0] : undefined;
+    if (only) return tensorNodes(model, only.tensors);
+    return groups.flatMap((group): ModelNode[] =>
+      group.name === '' || group.tensors.length === 1 ? tensorNodes(model, group.tensors) : [{ kind: 'group', model, group }],
+    );
+  }
+
+  private modelItem(node: ModelNode & { kind: 'model' }): vscode.TreeItem {
+    const { model } = node;
+    const item = new vscode.TreeItem(model.name, vscode.TreeItemCollapsibleState.Collapsed);
+    item.id = model.path;
+    item.iconPath = modelIcon(model.format);
+    item.contextValue = model.sample ? itemContexts.sampleModel : itemContexts.model;
+    item.resourceUri = vscode.Uri.file(model.path).with({ scheme: 'loomweight-model' });
+    item.command = openCommand(model.path);
+    const summary = this.summaries.get(model.path);
+    const problem = this.catalog.problem(model.path);
+    if (summary) this.describe(item, model, summary);
+    else if (problem) {
+      item.description = 'cannot be read';
+      item.iconPath = new vscode.ThemeIcon('warning', new vscode.ThemeColor('list.warningForeground'));
+      item.tooltip = problem.message;
+    } else {
+      item.description = [model.sample ? 'sample' : model.folder, formatBytes(model.bytes)].filter(Boolean).join(' · ');
+      void this.read(node);
+    }
+    return item;
+  }
+
+  private async read(node: ModelNode & { kind: 'model' }): Promise<void> {
+    try {
+      this.summaries.set(node.model.path, await this.catalog.summary(node.model.path));
+    } catch {
+      // The item shows the catalogue's problem.
+    }
+    this.changed.fire(node);
+  }
+
+  private describe(item: vscode.TreeItem, model: CatalogModel, summary: ModelSummary): void {
+    const { compressed } = summary;
+    const bits = compressed ? `${formatNumber(compressed.bitsPerWeight, 3)} bits` : undefined;
+    item.description = [
+      model.sample ? 'sample' : model.folder,
+      bits,
+      shortCount(summary.parameters),
+      formatBytes(summary.bytes),
+      compressed ? undefined : dtypesOf(summary)[0],
+    ]
+      .filter(Boolean)
+      .join(' · ');
+    if (compressed) item.iconPath = new vscode.ThemeIcon('fold', new vscode.ThemeColor('charts.blue'));
+    const tooltip = new vscode.MarkdownString();
+    tooltip.appendMarkdown('**');
+    tooltip.appendText(summary.name);
+    tooltip.appendMarkdown('**\n\n');
+    const facts = [
+      summary.architecture === 'unknown' ? summary.format : `${summary.architecture}, ${summary.format}`,
+      `${formatCount(summary.parameters)} parameters, ${formatCount(summary.tensors.length)} tensors`,
+      `${formatBytes(summary.bytes)}, ${dtypesOf(summary).join(', ')}`,
+      ...(compressed ? [`compressed with ${compressed.method}: ${formatNumber(compressed.bitsPerWeight, 4)} bits per weight`] : []),
+      model.path,
+    ];
+    for (const fact of facts) {
+      tooltip.appendText(fact);
+      tooltip.appendMarkdown('  \n');
+    }
+    item.tooltip = tooltip;
+    item.accessibilityInformation = { label: `${summary.name}, ${facts.slice(0, -1).join(', ')}` };
+  }
+}
+
+function tensorNodes(model: CatalogModel, tensors: readonly TensorSummary[]): ModelNode[] {
+  const nodes: ModelNode[] = tensors.slice(0, mostTensors).map((tensor) => ({ kind: 'tensor', model, tensor }));
+  if (tensors.length > mostTensors) nodes.push({ kind: 'more', model, count: tensors.length - mostTensors });
+  return nodes;
+}
+
+function groupItem(group: TensorGroup): vscode.TreeItem {
+  const item = new vscode.TreeItem(group.name, vscode.TreeItemCollapsibleState.Collapsed);
+  item.iconPath = new vscode.ThemeIcon('layers');
+  item.description = `${formatCount(group.tensors.length)} tensors · ${formatBytes(group.bytes)}`;
+  return item;
+}
+
+function tensorItem(model: CatalogModel, tensor: TensorSummary): vscode.TreeItem {
+  const own = tensor.block !== '' && tensor.name.startsWith(`${tensor.block}.`) ? tensor.name.slice(tensor.block.length + 1) : tensor.name;
+  const item = new vscode.TreeItem(own);
+  item.iconPath = tensorIcon(tensor);
+  item.contextValue = itemContexts.tensor;
+  item.description = `${tensor.shape.join(' × ') || 'scalar'} · ${tensor.dtype}`;
+  item.tooltip = `${tensor.name}\n${formatBytes(tensor.bytes)}`;
+  item.command = openCommand(model.path, tensor.name);
+  return item;
+}
+
+function openCommand(path: string, tensor?: string): vscode.Command {
+  return { command: commandIds.openModel, title: 'Open', arguments: [path, tensor] };
+}
