@@ -31,6 +31,12 @@ export interface TensorContainer {
   readonly metadata: Readonly<Record<string, string>>;
   readonly diagnostics: readonly Diagnostic[];
   readonly graph?: GraphSummary;
+  /** Hugging Face directories (and views that stand in for one): config.json as it was written, either style. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Absolute paths of the files that belong to the model beside its weights: tokenizer.json, generation_config.json, ... */
+  readonly companions?: readonly string[];
+  /** Absolute paths of the files that hold weights, in order. */
+  readonly weightFiles?: readonly string[];
   /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */
   read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>;
   close(): Promise<void>;

@@ -1,0 +1,66 @@
+import { RandomAccessFile } from './randomAccessFile';
+
+/**
+ * The open files of one container: each is opened at its first read and kept until `close`. At most `limit` stay open
+ * (the one used longest ago goes first), so that a model of hundreds of shards does not use up the process's handles.
+ */
+export class OpenFiles {
+  private readonly files = new Map<string, Promise<RandomAccessFile>>();
+  private readonly readers = new Map<string, number>();
+  private closed = false;
+
+  constructor(private readonly limit = 64) {}
+
+  /** Reads a range of a file; see RandomAccessFile.read. */
+  async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+    if (this.closed) throw new Error(`${path} is read after its model was closed`);
+    const opening = this.files.get(path) ?? RandomAccessFile.open(path);
+    // Deleting first moves the entry to the end: the map's order is the order of use.
+    this.files.delete(path);
+    this.files.set(path, opening);
+    this.readers.set(path, (this.readers.get(path) ?? 0) + 1);
+    try {
+      const file = await opening;
+      return await file.read(offset, length);
+    } catch (error) {
+      if (
+        await opening.then(
+          () => false,
+          () => true,
+        )
+      )
+        this.files.delete(path);
+      throw error;
+    } finally {
+      this.readers.set(path, (this.readers.get(path) ?? 1) - 1);
+      await this.evict();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const open = [...this.files.values()];
+    this.files.clear();
+    await Promise.all(
+      open.map((file) =>
+        file.then(
+          (opened) => opened.close(),
+          () => undefined,
+        ),
+      ),
+    );
+  }
+
+  private async evict(): Promise<void> {
+    for (const [path, opening] of this.files) {
+      if (this.files.size <= this.limit) return;
+      if ((this.readers.get(path) ?? 0) > 0) continue;
+      this.files.delete(path);
+      this.readers.delete(path);
+      await opening.then(
+        (file) => file.close(),
+        () => undefined,
+      );
+    }
+  }
+}

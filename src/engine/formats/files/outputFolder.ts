@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { LoomweightError } from '../../../protocol/errors';
+import { removeStaleOutputs, temporaryName } from './staleOutputs';
+
+/** An output that exists under a temporary sibling name until it is whole. */
+export interface PendingOutput {
+  /** Write here. */
+  readonly path: string;
+  /** Syncs everything and moves it to its final name. Errors: `insufficient-disk`, `io`, `invalid-argument`; nothing is left then. */
+  commit(): Promise<void>;
+  /** Removes everything written. Safe to call twice and after `commit` (which it then leaves alone). */
+  discard(): Promise<void>;
+}
+
+/**
+ * Starts an output folder beside its final place, so that the last step is one rename on the same disk. Never in place: an
+ * existing folder is refused unless it is empty. Left-overs of processes that died are removed.
+ * Errors: `invalid-argument` where the folder exists and is not empty, `io`, `insufficient-disk`.
+ */
+export async function createOutputFolder(directory: string): Promise<PendingOutput> {
+  const final = path.resolve(directory);
+  await refuseExisting(final);
+  const parent = path.dirname(final);
+  await mkdir(parent, { recursive: true });
+  await removeStaleOutputs(parent);
+  const temporary = path.join(parent, temporaryName(path.basename(final), randomBytes(4).toString('hex')));
+  await mkdir(temporary);
+  return pending(temporary, async () => {
+    await syncTree(temporary);
+    // An empty folder may stand there: rename onto it works on POSIX only, so it goes first everywhere.
+    await refuseExisting(final);
+    await rmdir(final).catch((error: unknown) => {
+      if ((error as { code?: string }).code !== 'ENOENT') throw error;
+    });
+    await rename(temporary, final);
+    await syncFolder(parent);
+  });
+}
+
+/** The same for a single file; an existing file is replaced by the rename, in one step. */
+export async function createOutputFile(file: string): Promise<PendingOutput> {
+  const final = path.resolve(file);
+  const parent = path.dirname(final);
+  await mkdir(parent, { recursive: true });
+  await removeStaleOutputs(parent);
+  const temporary = path.join(parent, temporaryName(path.basename(final), randomBytes(4).toString('hex')));
+  return pending(temporary, async () => {
+    await syncFile(temporary);
+    await rename(temporary, final);
+    await syncFolder(parent);
+  });
+}
+
+function pending(temporary: string, publish: () => Promise<void>): PendingOutput {
+  let settled = false;
+  const discard = async () => {
+    if (settled) return;
+    settled = true;
+    await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
+  };
+  const commit = async () => {
+    try {
+      await publish();
+    } catch (error) {
+      await discard();
+      throw error;
+    }
+    settled = true;
+  };
+  return { path: temporary, commit, discard };
+}
+
+async function refuseExisting(final: string): Promise<void> {
+  const entries = await readdir(final).catch((error: unknown) => {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT') return [];
+    if (code === 'ENOTDIR')
+      throw new LoomweightError('invalid-argument', `An output folder is needed, ${final} is a file. Choose another name.`, {
+        path: final,
+      });
+    throw error;
+  });
+  if (entries.length > 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `The output folder ${final} exists and is not empty. Choose another, or remove it first.`,
+      { path: final },
+    );
+}
+
+/** Forces every file below a folder to the disk: only then does the rename promise whole files. */
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const child = path.join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(child);
+    else if (entry.isFile()) await syncFile(child);
+  }
+  await syncFolder(folder);
+}
+
+async function syncFile(file: string): Promise<void> {
+  // Windows syncs only through a handle that may write.
+  const handle = await open(file, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes names durable. Windows cannot open folders for this and needs no such step. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync().catch(() => undefined); // some network file systems refuse to sync a folder
+  } finally {
+    await handle.close();
+  }
+}

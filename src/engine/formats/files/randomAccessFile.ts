@@ -1,0 +1,78 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { LoomweightError } from '../../../protocol/errors';
+import { malformedFile } from '../malformed';
+
+/** One read of the operating system takes at most 2^31 - 1 bytes; larger ones are cut into pieces of this size. */
+const largestRead = 2 ** 30;
+
+/**
+ * A regular file read by position, of any size. Several reads may run at once. Every `read` gives bytes in a buffer of
+ * their own that starts at position 0, so that typed arrays of any width can be laid over them.
+ */
+export class RandomAccessFile {
+  private constructor(
+    readonly path: string,
+    readonly size: number,
+    private readonly handle: FileHandle,
+  ) {}
+
+  /** Errors: `not-found`, `io`; `invalid-argument` for anything but a regular file (a pipe would block for ever). */
+  static async open(path: string): Promise<RandomAccessFile> {
+    const handle = await open(path, 'r').catch((error: unknown) => {
+      throw openError(error, path);
+    });
+    try {
+      const status = await handle.stat();
+      if (!status.isFile())
+        throw new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path });
+      return new RandomAccessFile(path, status.size, handle);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** The bytes from `offset`, exactly `length` of them. A range beyond the end is a `malformed-file` error with the position. */
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    // Checked before allocating: a length from a hostile header must not reserve memory.
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > this.size)
+      throw malformedFile(
+        this.path,
+        this.size,
+        'truncated',
+        `The file ends after ${this.size} bytes, ${length} bytes are needed from ${offset}`,
+      );
+    const buffer = Buffer.allocUnsafeSlow(length);
+    await this.readInto(buffer, offset);
+    return new Uint8Array(buffer.buffer, 0, length);
+  }
+
+  /** Fills `target` with the bytes from `offset`. */
+  async readInto(target: Uint8Array, offset: number): Promise<void> {
+    let done = 0;
+    while (done < target.length) {
+      const { bytesRead } = await this.handle.read(target, done, Math.min(target.length - done, largestRead), offset + done);
+      if (bytesRead === 0)
+        throw malformedFile(
+          this.path,
+          offset + done,
+          'truncated',
+          `The file ended ${target.length - done} bytes too early while it was read`,
+        );
+      done += bytesRead;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+}
+
+function openError(error: unknown, path: string): unknown {
+  const { code } = error as { code?: string };
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new LoomweightError('not-found', `No such file: ${path}. Check the path.`, { path, system: code }, { cause: error });
+  if (code === 'ENXIO' || code === 'EISDIR')
+    return new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path }, { cause: error });
+  return error;
+}

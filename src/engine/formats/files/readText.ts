@@ -1,0 +1,66 @@
+import { LoomweightError } from '../../../protocol/errors';
+import { malformedFile } from '../malformed';
+import { RandomAccessFile } from './randomAccessFile';
+
+/** Companion files (config, tokenizer, index) are small; a larger one is refused before it is read. */
+const largestText = 256e6;
+
+/** Decodes strict UTF-8; a wrong byte is a `malformed-file` error that names its position. */
+export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw malformedFile(file, offset + firstInvalidByte(bytes), 'invalid-utf8', 'Text must be UTF-8, found a wrong byte');
+  }
+}
+
+/** Reads a JSON object. Errors: `not-found`, `malformed-file` with the position. A byte-order mark is skipped. */
+export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  const file = await RandomAccessFile.open(path);
+  try {
+    if (file.size > largestText)
+      throw new LoomweightError('unsupported', `${path} is larger than ${largestText} bytes; a JSON file beside a model is smaller.`, {
+        path,
+      });
+    const bytes = await file.read(0, file.size);
+    return parseJsonObject(decodeUtf8(bytes, path).replace(/^\uFEFF/, ''), path);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Parses the text of a JSON object. */
+export function parseJsonObject(text: string, path: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const position = /position (\d+)/.exec(error instanceof Error ? error.message : '');
+    throw malformedFile(
+      path,
+      position ? Number(position[1]) : text.length,
+      'invalid-json',
+      `Not valid JSON: ${String((error as Error).message)}`,
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw malformedFile(path, 0, 'invalid-json', 'A JSON object is needed here');
+  return value as Record<string, unknown>;
+}
+
+/** Position of the first byte that is not part of valid UTF-8, by halving; only called for text that is known to be wrong. */
+function firstInvalidByte(bytes: Uint8Array): number {
+  let low = 0;
+  let high = bytes.length;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    try {
+      // `stream` lets a sequence be cut at the end of the piece.
+      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
+      low = middle;
+    } catch {
+      high = middle - 1;
+    }
+  }
+  return low;
+}

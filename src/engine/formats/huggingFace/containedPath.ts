@@ -1,0 +1,41 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { malformedFile, quoteName } from '../malformed';
+
+/**
+ * The absolute path of a file that a model's index names, which must stay in the model's folder: no absolute path, no
+ * `..`, no symbolic link that leads out. One link is allowed unless `limited`: the download cache of Hugging Face keeps
+ * a model as `snapshots/<revision>/<file>` with every file linked to `../../blobs/<hash>`.
+ * Errors: `malformed-file` (`path-escape`, `missing-file`) with `index` as the file and `offset` 0.
+ */
+export async function containedPath(folder: string, name: string, index: string, limited: boolean): Promise<string> {
+  const escape = () =>
+    malformedFile(index, 0, 'path-escape', `A file named by the index must lie in the model's folder, ${quoteName(name)} does not`);
+  // Both separators on every system: an index written on Windows may be opened on Linux and the other way round.
+  const parts = name.split(/[\\/]/);
+  if (
+    name === '' ||
+    name.includes('\0') ||
+    path.isAbsolute(name) ||
+    /^[a-z]:/i.test(name) ||
+    parts.some((part) => part === '..' || part === '')
+  )
+    throw escape();
+  const candidate = path.join(folder, ...parts);
+  const real = await realpath(candidate).catch((error: unknown) => {
+    const { code } = error as { code?: string };
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    throw malformedFile(index, 0, 'missing-file', `The index names ${quoteName(name)}, which is not in ${folder}. Download or copy it`);
+  });
+  const root = await realpath(folder);
+  if (isInside(root, real)) return candidate;
+  const cache = path.basename(path.dirname(root)) === 'snapshots' ? path.join(root, '..', '..', 'blobs') : undefined;
+  if (!limited && cache !== undefined && isInside(cache, real)) return candidate;
+  throw escape();
+}
+
+/** True where `inner` lies below `outer`; both resolved. */
+export function isInside(outer: string, inner: string): boolean {
+  const relative = path.relative(outer, inner);
+  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+}

@@ -1,0 +1,75 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { LoomweightError } from '../../../protocol/errors';
+import type { TensorContainer } from '../container';
+import { FileContainer } from '../fileContainer';
+import { readJsonObject } from '../files/readText';
+import { readSafetensorsHeader } from '../safetensors/openSafetensors';
+import { readShards, type ShardedTensors } from '../safetensors/shardIndex';
+import { containedPath } from './containedPath';
+
+/** File names that belong to a model and travel with it to an output directory. config.json is listed too. */
+const companionPattern =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|preprocessor_config|processor_config|chat_template)\.json$|^(merges\.txt|vocab\.txt|tokenizer\.model|spiece\.model|sentencepiece\.bpe\.model|chat_template\.jinja)$|^(LICENSE|NOTICE|USE_POLICY|README)(\.(md|txt))?$/i;
+
+const indexName = 'model.safetensors.index.json';
+
+/** True where a folder's file names make it a Hugging Face model: config.json and safetensors weights. */
+export function isHuggingFaceListing(names: readonly string[]): boolean {
+  return names.includes('config.json') && (names.includes(indexName) || names.some((name) => name.endsWith('.safetensors')));
+}
+
+/**
+ * Opens a directory with config.json and safetensors weights, in one file or in shards. config stays as written
+ * (`rope_theta` and `torch_dtype`, or `rope_parameters` and `dtype`): reading it is the architecture's business.
+ * Errors: `not-found`, `unsupported` (weights in another format), `malformed-file`.
+ */
+export async function openHuggingFace(directory: string, { limited = false } = {}): Promise<TensorContainer> {
+  const folder = path.resolve(directory);
+  const names = (await readdir(folder)).sort();
+  if (!names.includes('config.json'))
+    throw new LoomweightError(
+      'unsupported',
+      `A Hugging Face directory needs config.json, ${folder} has none. Add it, or name the weights file itself.`,
+      {
+        path: folder,
+        diagnostic: 'missing-config',
+      },
+    );
+  const configFile = await containedPath(folder, 'config.json', path.join(folder, 'config.json'), limited);
+  const config = await readJsonObject(configFile);
+  const weights = await readWeights(folder, names, limited);
+  const companions: string[] = [];
+  for (const name of names.filter((candidate) => companionPattern.test(candidate)))
+    companions.push(await containedPath(folder, name, path.join(folder, name), limited));
+  return new FileContainer({ format: 'hugging-face', path: folder, config, companions, ...weights });
+}
+
+async function readWeights(folder: string, names: readonly string[], limited: boolean): Promise<ShardedTensors> {
+  if (names.includes('model.safetensors')) return readOne(folder, 'model.safetensors', limited);
+  if (names.includes(indexName))
+    return readShards(folder, await containedPath(folder, indexName, path.join(folder, indexName), limited), limited);
+  const others = names.filter((name) => name.endsWith('.safetensors'));
+  if (others.length === 1) return readOne(folder, others[0] as string, limited);
+  const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt|h5|msgpack)$/.test(name));
+  const found =
+    others.length > 1
+      ? `${others.length} .safetensors files and no ${indexName}`
+      : pickles.length > 0
+        ? `only ${pickles[0]}, a format that can run code when it is read`
+        : 'no weights';
+  throw new LoomweightError(
+    'unsupported',
+    `A Hugging Face directory needs model.safetensors or ${indexName}; ${folder} has ${found}. Convert the weights to safetensors, or name one file.`,
+    {
+      path: folder,
+      diagnostic: 'missing-weights',
+    },
+  );
+}
+
+async function readOne(folder: string, name: string, limited: boolean): Promise<ShardedTensors> {
+  const file = await containedPath(folder, name, path.join(folder, name), limited);
+  const { tensors, metadata, diagnostics } = await readSafetensorsHeader(file);
+  return { tensors, metadata, diagnostics, weightFiles: [file] };
+}

@@ -1,0 +1,33 @@
+import { LoomweightError } from '../../protocol/errors';
+
+/**
+ * The error for a file that breaks its format's rules: what was required, what was found, where.
+ * `diagnostic` is the stable kebab-case word that tests and scripts match on; `offset` is the byte position in the file.
+ */
+export function malformedFile(file: string, offset: number, diagnostic: string, message: string): LoomweightError {
+  return new LoomweightError('malformed-file', `${message} (at byte ${offset} of ${file})`, { file, offset, diagnostic });
+}
+
+/** The error for a sound file with something in it that Loomweight cannot use. The message says what to do. */
+export function unsupportedContent(file: string, diagnostic: string, message: string): LoomweightError {
+  return new LoomweightError('unsupported', message, { file, diagnostic });
+}
+
+/** The product of sizes, or undefined where it is not a safe integer (so that byte counts cannot overflow). */
+export function safeProduct(sizes: readonly number[]): number | undefined {
+  // A zero anywhere makes the product zero, however large the other sizes are.
+  if (sizes.includes(0)) return sizes.every((size) => Number.isSafeInteger(size) && size >= 0) ? 0 : undefined;
+  let product = 1;
+  for (const size of sizes) {
+    if (!Number.isSafeInteger(size) || size < 0) return undefined;
+    product *= size;
+    if (!Number.isSafeInteger(product)) return undefined;
+  }
+  return product;
+}
+
+/** A name from a file for a message: quoted, escaped, and cut to a readable length. */
+export function quoteName(name: string): string {
+  const short = name.length > 80 ? `${name.slice(0, 77)}...` : name;
+  return JSON.stringify(short);
+}

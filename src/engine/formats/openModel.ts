@@ -1,0 +1,124 @@
+import { open, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { LoomweightError } from '../../protocol/errors';
+import type { TensorContainer } from './container';
+import { readJsonObject } from './files/readText';
+import { containedPath } from './huggingFace/containedPath';
+import { isHuggingFaceListing, openHuggingFace } from './huggingFace/openHuggingFace';
+import { openSafetensors } from './safetensors/openSafetensors';
+
+/** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
+export interface OpenOptions {
+  readonly limited?: boolean;
+}
+
+/**
+ * Opens any model: a .safetensors, .onnx, .gguf or .npy file (content decides, then the extension), a Hugging Face directory, or
+ * an output directory of Loomweight (its report.json names the file or directory to use). Reads headers only.
+ * Errors: `not-found`, `unsupported`, `malformed-file`, `io`.
+ */
+export async function openContainer(model: string, options: OpenOptions = {}): Promise<TensorContainer> {
+  const target = await resolveModel(model, options);
+  return target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options);
+}
+
+/** What a path means: the file or Hugging Face directory to open, and the output directory it was found through. */
+export interface ResolvedModel {
+  readonly path: string;
+  readonly isDirectory: boolean;
+  /** Set where the path is an output directory of Loomweight. */
+  readonly outputDirectory?: string;
+}
+
+/** Follows report.json of an output directory to its primary file; otherwise gives the path itself. */
+export async function resolveModel(model: string, { limited = false }: OpenOptions = {}): Promise<ResolvedModel> {
+  const absolute = path.resolve(model);
+  const status = await stat(absolute).catch((error: unknown) => {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new LoomweightError('not-found', `There is no model at ${absolute}. Check the path.`, { path: absolute }, { cause: error });
+    throw error;
+  });
+  if (!status.isDirectory()) return { path: absolute, isDirectory: false };
+  const names = await readdir(absolute);
+  const primary = names.includes('report.json') ? await primaryOf(absolute, limited) : undefined;
+  if (primary !== undefined) {
+    const isDirectory = primary === absolute || (await stat(primary)).isDirectory();
+    // `primary` may name the weights of a Hugging Face directory: the directory is then the model.
+    if (!isDirectory && primary.endsWith('.safetensors') && isHuggingFaceListing(await readdir(path.dirname(primary))))
+      return { path: path.dirname(primary), isDirectory: true, outputDirectory: absolute };
+    return { path: primary, isDirectory, outputDirectory: absolute };
+  }
+  if (names.includes('config.json')) {
+    const onnx = isHuggingFaceListing(names) ? undefined : await onlyOnnxFile(absolute, names);
+    return onnx ? { path: onnx, isDirectory: false } : { path: absolute, isDirectory: true };
+  }
+  return { path: await onlyModelFile(absolute, names), isDirectory: false };
+}
+
+/** The primary of report.json, or undefined where that file is someone else's. */
+async function primaryOf(folder: string, limited: boolean): Promise<string | undefined> {
+  const reportFile = path.join(folder, 'report.json');
+  const report = await readJsonObject(reportFile);
+  const { kind, primary } = report;
+  if (kind !== 'compress' || typeof primary !== 'string') return undefined;
+  if (primary === '' || primary === '.') return folder;
+  return containedPath(folder, primary, reportFile, limited);
+}
+
+const modelExtensions = ['.safetensors', '.onnx', '.gguf', '.npy'];
+
+async function onlyOnnxFile(folder: string, names: readonly string[]): Promise<string | undefined> {
+  const here = names.filter((name) => name.endsWith('.onnx')).map((name) => path.join(folder, name));
+  const below = names.includes('onnx')
+    ? (await readdir(path.join(folder, 'onnx')).catch(() => [])).map((name) => path.join(folder, 'onnx', name))
+    : [];
+  const all = [...here, ...below.filter((name) => name.endsWith('.onnx'))];
+  return all.find((file) => path.basename(file) === 'model.onnx') ?? (all.length === 1 ? all[0] : undefined);
+}
+
+async function onlyModelFile(folder: string, names: readonly string[]): Promise<string> {
+  const files = names.filter((name) => modelExtensions.includes(path.extname(name).toLowerCase()));
+  const [only] = files;
+  if (only !== undefined && files.length === 1) return path.join(folder, only);
+  const found = files.length === 0 ? 'none of these' : `${files.length} model files: ${files.slice(0, 4).join(', ')}`;
+  throw new LoomweightError(
+    'unsupported',
+    `A model directory holds config.json with weights, report.json, or one model file; ${folder} has ${found}. Name a file.`,
+    { path: folder, diagnostic: 'not-a-model' },
+  );
+}
+
+async function openFile(file: string, options: OpenOptions): Promise<TensorContainer> {
+  switch (await sniff(file)) {
+    case 'safetensors':
+      return openSafetensors(file);
+    case undefined:
+      throw new LoomweightError(
+        'unsupported',
+        `${file} is not a safetensors, ONNX, GGUF or .npy file. Name one of these, or a model directory.`,
+        {
+          path: file,
+          diagnostic: 'unknown-format',
+          limited: options.limited ?? false,
+        },
+      );
+  }
+}
+
+/** The format of a file: by its first bytes where these are sure, else by extension. */
+async function sniff(file: string): Promise<'safetensors' | 'onnx' | 'gguf' | 'npy' | undefined> {
+  const handle = await open(file, 'r');
+  try {
+    const first = new Uint8Array(16);
+    const { bytesRead } = await handle.read(first, 0, 16, 0);
+    const head = Buffer.from(first.subarray(0, bytesRead)).toString('latin1');
+    if (head.startsWith('GGUF') || head.startsWith('FUGG')) return undefined;
+    const extension = path.extname(file).toLowerCase();
+    if (extension === '.safetensors') return 'safetensors';
+    // A safetensors header begins with a length below 100 MB and an opening brace.
+    return head[8] === '{' && head.slice(4, 8) === '\0\0\0\0' ? 'safetensors' : undefined;
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The safetensors header: 8 bytes little-endian length N, then N bytes of JSON, then the data.
+ * Format: https://github.com/huggingface/safetensors (README, "Format"; limits in safetensors/src/tensor.rs), release 0.8.
+ */
+import { dtypes, type DType } from '../../../protocol/dtypes';
+import type { Diagnostic } from '../../../protocol/model';
+import type { TensorEntry } from '../container';
+import { malformedFile, quoteName, safeProduct, unsupportedContent } from '../malformed';
+import { dtypeOfSafetensors } from './dtypeNames';
+import { JsonScanner } from './jsonScanner';
+
+/** Longest header that is read, as in the format's own library. */
+export const largestHeader = 100_000_000;
+
+/** Most axes of a tensor; far above any real one, small enough that a hostile header cannot ask for memory. */
+const mostAxes = 64;
+
+/** What a header says. */
+export interface SafetensorsHeader {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Reads the length field. Errors: `malformed-file`. */
+export function headerLength(first8: Uint8Array, file: string, fileSize: number): number {
+  const view = new DataView(first8.buffer, first8.byteOffset, 8);
+  const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  if (length > largestHeader)
+    throw malformedFile(file, 0, 'header-too-long', `A safetensors header has at most ${largestHeader} bytes, this one claims ${length}`);
+  if (length < 2) throw malformedFile(file, 0, 'header-too-short', `A safetensors header has at least 2 bytes, this one claims ${length}`);
+  if (8 + length > fileSize)
+    throw malformedFile(
+      file,
+      0,
+      'truncated',
+      `The header claims ${length} bytes, the file has only ${fileSize - 8} behind its length field`,
+    );
+  return length;
+}
+
+/**
+ * Parses a header and checks every claim against the file: known types, sizes that multiply to the byte range, ranges
+ * that cover the data exactly once. A tensor of an unknown type is left out with a diagnostic; its range still counts.
+ * Errors: `malformed-file`.
+ */
+export function parseHeader(json: Uint8Array, file: string, fileSize: number): SafetensorsHeader {
+  const scanner = new JsonScanner(json, file, 8);
+  const dataStart = 8 + json.length;
+  const state: HeaderState = { file, dataStart, tensors: new Map(), metadata: {}, diagnostics: [], ranges: [], unknown: new Set() };
+  let sawMetadata = false;
+  scanner.object((key, keyOffset) => {
+    if (key !== '__metadata__') return readTensor(scanner, state, key, keyOffset);
+    if (sawMetadata) throw scanner.fail('"__metadata__" stands twice in the header', 'duplicate-name', keyOffset);
+    sawMetadata = true;
+    scanner.object((name, offset) => {
+      if (Object.hasOwn(state.metadata, name)) throw scanner.fail(`Metadata ${quoteName(name)} stands twice`, 'duplicate-name', offset);
+      // defineProperty, so that a key "__proto__" is a key like any other.
+      Object.defineProperty(state.metadata, name, { value: scanner.string(), enumerable: true });
+    });
+  });
+  if (scanner.peek() !== -1) throw scanner.fail('Something stands behind the end of the JSON header');
+  checkCoverage(state, fileSize - dataStart);
+  return state;
+}
+
+interface HeaderState {
+  readonly file: string;
+  readonly dataStart: number;
+  readonly tensors: Map<string, TensorEntry>;
+  readonly metadata: Record<string, string>;
+  readonly diagnostics: Diagnostic[];
+  /** Every tensor's begin and end, relative to the data, with the place of its key. */
+  readonly ranges: { readonly begin: number; readonly end: number; readonly keyOffset: number; readonly name: string }[];
+  readonly unknown: Set<string>;
+}
+
+function readTensor(scanner: JsonScanner, state: HeaderState, name: string, keyOffset: number): void {
+  if (state.tensors.has(name) || state.unknown.has(name))
+    throw scanner.fail(`Tensor ${quoteName(name)} stands twice in the header`, 'duplicate-name', keyOffset);
+  let dtypeName: string | undefined;
+  let shape: number[] | undefined;
+  let range: number[] | undefined;
+  const once = (value: unknown, key: string, offset: number) => {
+    if (value !== undefined) throw scanner.fail(`${quoteName(key)} of tensor ${quoteName(name)} stands twice`, 'duplicate-name', offset);
+  };
+  scanner.object((key, offset) => {
+    if (key === 'dtype') {
+      once(dtypeName, key, offset);
+      dtypeName = scanner.string();
+    } else if (key === 'shape') {
+      once(shape, key, offset);
+      shape = scanner.sizes(`The shape of ${quoteName(name)}`, mostAxes);
+    } else if (key === 'data_offsets') {
+      once(range, key, offset);
+      range = scanner.sizes(`The offsets of ${quoteName(name)}`, 2);
+    } else throw scanner.fail(`Tensor ${quoteName(name)} has an unknown field ${quoteName(key)}`, 'invalid-header', offset);
+  });
+  const missing = dtypeName === undefined ? 'dtype' : shape === undefined ? 'shape' : range === undefined ? 'data_offsets' : undefined;
+  if (dtypeName === undefined || shape === undefined || range === undefined)
+    throw scanner.fail(`Tensor ${quoteName(name)} has no "${missing}"`, 'invalid-header', keyOffset);
+  const [begin, end] = range;
+  if (begin === undefined || end === undefined || end < begin)
+    throw scanner.fail(`The offsets of tensor ${quoteName(name)} must be a begin and an end behind it`, 'invalid-offsets', keyOffset);
+  state.ranges.push({ begin, end, keyOffset, name });
+  const dtype = Object.hasOwn(dtypeOfSafetensors, dtypeName) ? dtypeOfSafetensors[dtypeName] : undefined;
+  if (dtype === undefined) return noteUnknownType(state, name, dtypeName, keyOffset);
+  const bytes = tensorBytes(dtype, shape);
+  if (bytes !== end - begin)
+    throw scanner.fail(
+      `Tensor ${quoteName(name)} of type ${dtypeName} and shape [${shape.join(', ')}] needs ${bytes ?? 'more than 2^53'} bytes, its offsets span ${end - begin}`,
+      'size-mismatch',
+      keyOffset,
+    );
+  state.tensors.set(name, { name, dtype, shape, bytes, location: { file: state.file, offset: state.dataStart + begin, length: bytes } });
+}
+
+/** Exact byte count, or undefined where it overflows or elements do not fill whole bytes. */
+function tensorBytes(dtype: DType, shape: readonly number[]): number | undefined {
+  const count = safeProduct(shape);
+  const { blockSize, blockBytes } = dtypes[dtype];
+  if (count === undefined || count % blockSize !== 0) return undefined;
+  return safeProduct([count / blockSize, blockBytes]);
+}
+
+function noteUnknownType(state: HeaderState, name: string, dtypeName: string, offset: number): void {
+  state.unknown.add(name);
+  const message = `Tensor ${quoteName(name)} has the unknown type ${quoteName(dtypeName)} and is left out. A newer Loomweight may know it.`;
+  state.diagnostics.push({ severity: 'warning', code: 'unknown-dtype', message, file: state.file, offset, subject: name });
+}
+
+/** Ranges must cover the data from first to last byte, each byte once. */
+function checkCoverage({ ranges, file, dataStart, tensors, unknown }: HeaderState, dataBytes: number): void {
+  const sorted = ranges.every((range, i) => i === 0 || (ranges[i - 1]?.end ?? 0) <= range.begin);
+  if (!sorted) ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  for (const { begin, end, keyOffset, name } of ranges) {
+    if (begin < covered)
+      throw malformedFile(
+        file,
+        keyOffset,
+        'overlapping-offsets',
+        `Tensor ${quoteName(name)} begins at data byte ${begin}, inside the tensor before it that ends at ${covered}`,
+      );
+    if (begin > covered)
+      throw malformedFile(
+        file,
+        keyOffset,
+        'hole-in-data',
+        `No tensor covers the data bytes ${covered} to ${begin}, before tensor ${quoteName(name)}`,
+      );
+    if (end > dataBytes)
+      throw malformedFile(
+        file,
+        keyOffset,
+        'truncated',
+        `Tensor ${quoteName(name)} ends at data byte ${end}, the file has only ${dataBytes}`,
+      );
+    covered = end;
+  }
+  if (covered !== dataBytes)
+    throw malformedFile(file, dataStart + covered, 'trailing-data', `${dataBytes - covered} bytes behind the last tensor belong to none`);
+  if (tensors.size === 0 && unknown.size > 0)
+    throw unsupportedContent(file, 'unknown-dtype', `No tensor of ${file} has a type that Loomweight knows.`);
+}

@@ -1,0 +1,31 @@
+import path from 'node:path';
+import type { TensorContainer } from '../container';
+import { FileContainer } from '../fileContainer';
+import { RandomAccessFile } from '../files/randomAccessFile';
+import { malformedFile } from '../malformed';
+import { headerLength, parseHeader, type SafetensorsHeader } from './header';
+
+/** Opens one .safetensors file: reads its header, no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
+export async function openSafetensors(file: string): Promise<TensorContainer> {
+  const absolute = path.resolve(file);
+  const header = await readSafetensorsHeader(absolute);
+  return new FileContainer({ format: 'safetensors', path: absolute, ...header });
+}
+
+/** Reads and checks the header of one file. */
+export async function readSafetensorsHeader(absolute: string): Promise<SafetensorsHeader> {
+  const file = await RandomAccessFile.open(absolute);
+  try {
+    if (file.size < 8)
+      throw malformedFile(
+        absolute,
+        0,
+        file.size === 0 ? 'empty-file' : 'truncated',
+        `A safetensors file has at least 8 bytes, this one has ${file.size}`,
+      );
+    const length = headerLength(await file.read(0, 8), absolute, file.size);
+    return parseHeader(await file.read(8, length), absolute, file.size);
+  } finally {
+    await file.close();
+  }
+}
