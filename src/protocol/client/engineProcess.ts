@@ -33,7 +33,7 @@ export interface ProcessEnd {
 }
 
 /** Lines of output kept for the message of a crash. */
-const keptLines = 12;
+const keptLines = 40;
 const defaultStartTimeoutMs = 30_000;
 
 /**
@@ -178,8 +178,11 @@ export class EngineProcess {
   /** Ends the process at once and resolves when it is gone. */
   async kill(): Promise<void> {
     this.stopping = true;
+    // Nothing else may keep our event loop alive until the process is gone.
+    this.hold(1);
     if (!this.ended) this.child.kill('SIGKILL');
     await this.exited;
+    this.hold(-1);
     this.connection.dispose();
   }
 

@@ -1,0 +1,41 @@
+import { readFile } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
+import { freemem, totalmem } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+/** Memory of the machine or, in a container, of its control group. */
+export interface HostMemory {
+  readonly totalBytes: number;
+  /** What a new process can take without pushing others out. */
+  readonly availableBytes: number;
+}
+
+/** Memory in total and free, in bytes. `root` stands for the file system's root and is given only by tests. */
+export async function hostMemory(root = '/'): Promise<HostMemory> {
+  const read = async (path: string): Promise<string> => readFile(join(root, path), 'utf8').catch(() => '');
+  // os.freemem leaves out the page cache, which the kernel gives back at once.
+  const available = /^MemAvailable:\s+(\d+) kB/m.exec(await read('proc/meminfo'))?.[1];
+  const total = /^MemTotal:\s+(\d+) kB/m.exec(await read('proc/meminfo'))?.[1];
+  const machine: HostMemory = {
+    totalBytes: total === undefined ? totalmem() : Number(total) * 1024,
+    availableBytes: available === undefined ? freemem() : Number(available) * 1024,
+  };
+  const limit = Number((await read('sys/fs/cgroup/memory.max')).trim() || NaN); // "max" gives NaN
+  if (!(limit > 0 && limit < machine.totalBytes)) return machine;
+  const used = Number((await read('sys/fs/cgroup/memory.current')).trim() || 0);
+  // Cached file pages count as used but are given back under pressure.
+  const cached = Number(/^inactive_file (\d+)/m.exec(await read('sys/fs/cgroup/memory.stat'))?.[1] ?? 0);
+  return { totalBytes: limit, availableBytes: Math.min(machine.availableBytes, Math.max(0, limit - used + cached)) };
+}
+
+/** Free bytes on the disk that a path lies on or will lie on. Undefined where the system does not tell. */
+export async function freeDisk(path: string): Promise<number | undefined> {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    try {
+      const { bavail, bsize } = await statfs(folder);
+      return bavail * bsize;
+    } catch {
+      if (folder === dirname(folder)) return undefined;
+    }
+  }
+}

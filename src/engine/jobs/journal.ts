@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { removeUnfinished } from '../../protocol/client/removeUnfinished';
+import { toErrorData } from '../../protocol/errors';
+import type { ErrorData } from '../../protocol/errors';
+import type { JobSpec } from '../../protocol/jobs';
+
+/** One run, as a file `<id>.json`. */
+export interface JournalEntry {
+  readonly id: string;
+  readonly pid: number;
+  readonly spec: JobSpec;
+  readonly status: 'running' | 'done' | 'failed' | 'cancelled';
+  /** ISO times. */
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  /** Absolute paths of outputs that the run was to write. */
+  readonly outputs: readonly string[];
+  readonly error?: ErrorData;
+}
+
+/** Runs that are remembered. */
+const keptEntries = 100;
+
+/** The user's folder for state that may be lost: journal entries. `LOOMWEIGHT_STATE` overrides it. */
+export function defaultStateFolder(): string {
+  const given = process.env['LOOMWEIGHT_STATE'];
+  if (given) return resolve(given);
+  switch (process.platform) {
+    case 'win32':
+      return join(process.env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'), 'Loomweight');
+    case 'darwin':
+      return join(homedir(), 'Library', 'Application Support', 'Loomweight');
+    default:
+      return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'loomweight');
+  }
+}
+
+/**
+ * What was run, for the history and for cleaning up after a crash. Losing it loses nothing but history: a journal that cannot be
+ * written is silently absent, a damaged entry is skipped.
+ */
+export class Journal {
+  constructor(private readonly folder = join(defaultStateFolder(), 'jobs')) {}
+
+  /** Notes that a run begins. Give the result to `end`. */
+  async begin(spec: JobSpec, outputs: readonly string[]): Promise<JournalEntry> {
+    const entry: JournalEntry = {
+      id: `${Date.now().toString(36)}-${randomUUID().slice(0, 8)}`,
+      pid: process.pid,
+      spec,
+      status: 'running',
+      startedAt: new Date().toISOString(),
+      outputs: outputs.map((path) => resolve(path)),
+    };
+    await this.write(entry);
+    return entry;
+  }
+
+  /** Notes how a run ended; `error` absent: done. */
+  async end(entry: JournalEntry, error?: unknown): Promise<void> {
+    const data = error === undefined ? undefined : toErrorData(error);
+    await this.write({
+      ...entry,
+      status: data === undefined ? 'done' : data.code === 'cancelled' ? 'cancelled' : 'failed',
+      endedAt: new Date().toISOString(),
+      ...(data === undefined ? {} : { error: data }),
+    });
+  }
+
+  /** Past and running jobs, newest first. */
+  async entries(): Promise<readonly JournalEntry[]> {
+    const names = await readdir(this.folder).catch(() => [] as string[]);
+    const read = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => this.read(name)));
+    return read.filter((entry) => entry !== undefined).sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  }
+
+  /**
+   * Closes the entries of processes that died: removes what they had begun to write, marks them failed, forgets the oldest.
+   * Gives the removed paths.
+   */
+  async recover(): Promise<readonly string[]> {
+    const removed: string[] = [];
+    const entries = await this.entries();
+    for (const entry of entries) {
+      if (entry.status !== 'running' || entry.pid === process.pid || isAlive(entry.pid)) continue;
+      for (const output of entry.outputs) removed.push(...(await removeUnfinished(output, entry.pid)));
+      await this.write({
+        ...entry,
+        status: 'failed',
+        endedAt: new Date().toISOString(),
+        error: { code: 'engine-crashed', message: 'The process of this job ended without finishing it.' },
+      });
+    }
+    for (const { id } of entries.slice(keptEntries)) await rm(join(this.folder, `${id}.json`), { force: true });
+    return removed;
+  }
+
+  private async read(name: string): Promise<JournalEntry | undefined> {
+    try {
+      const entry = JSON.parse(await readFile(join(this.folder, name), 'utf8')) as Partial<JournalEntry>;
+      const whole =
+        `${entry.id}.json` === name && entry.startedAt !== undefined && Array.isArray(entry.outputs) && Number.isInteger(entry.pid);
+      return whole ? (entry as JournalEntry) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private async write(entry: JournalEntry): Promise<void> {
+    const path = join(this.folder, `${entry.id}.json`);
+    try {
+      await mkdir(this.folder, { recursive: true });
+      await writeFile(`${path}.${process.pid}.tmp`, JSON.stringify(entry, undefined, 1));
+      await rename(`${path}.${process.pid}.tmp`, path);
+    } catch {
+      // History is a convenience; a full or read-only home must not stop a job.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === 'EPERM';
+  }
+}
