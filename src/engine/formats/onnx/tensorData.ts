@@ -34,6 +34,11 @@ const narrow: Readonly<Partial<Record<DType, 1 | 2 | 4>>> = {
   float6_e3m2: 1,
 };
 
+/** Bytes that each entry of int32_data gives; undefined for types that it does not hold. */
+export function int32Width(dtype: DType): 1 | 2 | 4 | undefined {
+  return narrow[dtype];
+}
+
 /**
  * Raw bytes of a tensor whose data stands in the message itself. Texts come as `bytesOfStrings`. Throws `malformed-file`
  * where the number of values does not fit the shape.

@@ -1,0 +1,210 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { open, type FileHandle } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { byteLength } from '../../../protocol/dtypes';
+import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
+import type { Diagnostic, GraphSummary } from '../../../protocol/model';
+import type { ByteLocation, TensorContainer, TensorEntry } from '../container';
+import { ExternalDataResolver } from './externalData';
+import { ValueInfoProtoSchema } from './generated/onnx';
+import { decodeTypeProto, typeWord } from './typeProto';
+import { FileWindow } from './wire/fileWindow';
+import { scanModel, type ScannedModel } from './wire/scanModel';
+import type { ScannedTensor } from './wire/scanTensor';
+import { decodeTypedFields } from './wire/typedFields';
+import { WireReader, type WireField } from './wire/wireReader';
+
+/** How a model is opened. */
+export interface OpenOnnxOptions {
+  /** For workspaces that are not trusted: external data is listed but no file beside the model is touched. */
+  readonly limited?: boolean;
+}
+
+/** A value info larger than this is not decoded: real ones take some hundred bytes. */
+const largestValueInfo = 1 << 20;
+
+/**
+ * Opens an ONNX file: names, shapes and places of its tensors, and the graph in numbers, read from the wire format without
+ * loading weights. Listed are initialisers of the main graph under their names; tensors of bodies, functions and training
+ * graphs under the path that leads to them; tensors of nodes (Constant) unless they are scalars or short lists.
+ * Throws `malformed-file` with the byte offset where the protobuf is broken; one bad tensor is a diagnostic and unreadable.
+ */
+export async function openOnnx(path: string, options: OpenOnnxOptions = {}): Promise<TensorContainer> {
+  const absolute = resolve(path);
+  let window: FileWindow;
+  try {
+    window = FileWindow.open(absolute);
+  } catch (error) {
+    throw toLoomweightError(error);
+  }
+  try {
+    const reader = new WireReader(window);
+    const scanned = scanModel(reader);
+    const graph = summarize(reader, scanned);
+    return await OnnxContainer.create(absolute, scanned, graph, options.limited === true);
+  } finally {
+    window.close();
+  }
+}
+
+function summarize(reader: WireReader, scanned: ScannedModel): GraphSummary {
+  const initialisers = new Set(scanned.tensors.map((tensor) => tensor.name));
+  const values = (fields: readonly WireField[]) =>
+    fields.flatMap((field) => {
+      if (field.end - field.start > largestValueInfo) return [];
+      try {
+        const info = fromBinary(ValueInfoProtoSchema, reader.window.bytesAt(field.start, field.end - field.start));
+        return [{ name: info.name, dtype: typeWord(info.type), shape: decodeTypeProto(info.type, info.name).shape ?? [] }];
+      } catch (error) {
+        throw new LoomweightError(
+          'malformed-file',
+          `Not a sound ONNX file: the type of an input or output at byte ${field.start} cannot be read: ${reader.window.path}.`,
+          { path: reader.window.path, offset: field.start },
+          { cause: error },
+        );
+      }
+    });
+  return {
+    opset: scanned.opsets,
+    // Before IR version 4 every initialiser is listed as an input as well; it is none that anyone feeds.
+    inputs: values(scanned.inputs).filter((input) => !initialisers.has(input.name)),
+    outputs: values(scanned.outputs),
+    operators: scanned.operators,
+    nodes: scanned.nodes,
+  };
+}
+
+class OnnxContainer implements TensorContainer {
+  readonly format = 'onnx' as const;
+  private readonly files = new Map<string, Promise<FileHandle>>();
+  private lastTyped: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
+
+  private constructor(
+    readonly path: string,
+    readonly tensors: ReadonlyMap<string, TensorEntry>,
+    readonly metadata: Readonly<Record<string, string>>,
+    readonly diagnostics: readonly Diagnostic[],
+    readonly graph: GraphSummary,
+    private readonly scanned: ReadonlyMap<string, ScannedTensor>,
+    private readonly problems: ReadonlyMap<string, string>,
+  ) {}
+
+  static async create(path: string, model: ScannedModel, graph: GraphSummary, limited: boolean): Promise<OnnxContainer> {
+    const diagnostics: Diagnostic[] = [...model.diagnostics];
+    const tensors = new Map<string, TensorEntry>();
+    const scanned = new Map<string, ScannedTensor>();
+    const problems = new Map<string, string>();
+    const resolver = new ExternalDataResolver(path);
+    const report = (code: string, severity: Diagnostic['severity'], message: string, tensor: ScannedTensor) => {
+      if (diagnostics.length < 400) diagnostics.push({ severity, code, message, file: path, offset: tensor.start, subject: tensor.name });
+    };
+    // A name that many tensors share is counted on from where it was left: one million equal names stay quick.
+    const copies = new Map<string, number>();
+    for (const tensor of model.tensors) {
+      let name = tensor.name === '' ? 'unnamed' : tensor.name;
+      if (scanned.has(name)) {
+        report('duplicate-name', 'error', `Two tensors are named '${tensor.name}'.`, tensor);
+        let copy = copies.get(name) ?? 1;
+        do copy += 1;
+        while (scanned.has(`${name}#${copy}`));
+        copies.set(name, copy);
+        name = `${name}#${copy}`;
+      }
+      scanned.set(name, tensor);
+      const { dtype, shape } = tensor;
+      let location: ByteLocation | undefined;
+      let problem = tensor.problem;
+      if (dtype !== undefined && tensor.storage.kind === 'raw') {
+        location = { file: path, offset: tensor.storage.offset, length: tensor.storage.length };
+      } else if (dtype !== undefined && tensor.storage.kind === 'external') {
+        if (limited) problem = 'its values lie in another file, which is not opened in a workspace that is not trusted';
+        else {
+          const found = await resolver.resolve(tensor.storage, dtype, shape);
+          if (found.ok) location = found.location;
+          else {
+            problem = found.problem;
+            report(found.code, 'error', `Tensor '${tensor.name}': ${found.problem}`, tensor);
+          }
+        }
+      }
+      if (problem !== undefined) problems.set(name, problem);
+      const bytes = dtype === undefined || dtype === 'string' ? tensor.payload : byteLength(dtype, shape);
+      // Types of a later schema are shown as bytes of unknown meaning.
+      tensors.set(name, { name, dtype: dtype ?? 'gguf_other', shape, location, bytes });
+    }
+    const metadata = {
+      ...model.metadata,
+      ...(model.producer === '' ? {} : { producer: model.producer }),
+      ...(model.graphName === '' ? {} : { graph: model.graphName }),
+      'IR version': String(model.irVersion),
+      ...(model.functions === 0 ? {} : { functions: String(model.functions) }),
+    };
+    return new OnnxContainer(path, tensors, metadata, diagnostics, graph, scanned, problems);
+  }
+
+  async read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
+    const entry = this.tensors.get(name);
+    const tensor = this.scanned.get(name);
+    if (entry === undefined || tensor === undefined)
+      throw new LoomweightError('not-found', `There is no tensor '${name}' in ${this.path}.`, { tensor: name, path: this.path });
+    const problem = this.problems.get(name);
+    if (problem !== undefined)
+      throw new LoomweightError('malformed-file', `Tensor '${name}' cannot be read: ${problem.replace(/\.$/, '')}: ${this.path}.`, {
+        tensor: name,
+        path: this.path,
+        offset: tensor.start,
+      });
+    const wanted = range ?? { offset: 0, length: entry.location?.length ?? Infinity };
+    if (entry.location !== undefined) {
+      const { file, offset, length } = entry.location;
+      if (wanted.offset < 0 || wanted.length < 0 || wanted.offset + wanted.length > length)
+        throw new LoomweightError(
+          'invalid-argument',
+          `Bytes ${wanted.offset} to ${wanted.offset + wanted.length} lie outside tensor '${name}' of ${length} bytes.`,
+          { tensor: name },
+        );
+      return this.readBytes(file, offset + wanted.offset, wanted.length);
+    }
+    if (this.lastTyped?.name !== name) this.lastTyped = { name, bytes: this.decode(tensor) };
+    const bytes = await this.lastTyped.bytes;
+    return range === undefined ? bytes : bytes.subarray(range.offset, range.offset + range.length);
+  }
+
+  async close(): Promise<void> {
+    const files = [...this.files.values()];
+    this.files.clear();
+    this.lastTyped = undefined;
+    for (const file of files) await (await file).close();
+  }
+
+  private async decode(tensor: ScannedTensor): Promise<Uint8Array> {
+    const message = await this.readBytes(this.path, tensor.start, tensor.end - tensor.start);
+    const { name, shape, dtype } = tensor;
+    return decodeTypedFields(message, { name, shape, dtype: dtype ?? 'uint8', file: this.path, offset: tensor.start });
+  }
+
+  private async readBytes(path: string, offset: number, length: number): Promise<Uint8Array> {
+    let file = this.files.get(path);
+    if (file === undefined) {
+      file = open(path, 'r');
+      this.files.set(path, file);
+    }
+    const bytes = new Uint8Array(length);
+    try {
+      const handle = await file;
+      for (let done = 0; done < length;) {
+        // One read call moves at most 2 GiB.
+        const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+        if (bytesRead === 0)
+          throw new LoomweightError('malformed-file', `The file ends at byte ${offset + done}, before the end of a tensor: ${path}.`, {
+            path,
+            offset: offset + done,
+          });
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toLoomweightError(error);
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,80 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { LoomweightError } from '../../../../protocol/errors';
+
+const firstRead = 4096;
+const largestRead = 256 * 1024;
+
+/**
+ * A file seen through a small moving window. Reads are positional (files over 2 GiB) and synchronous: a header has many
+ * thousands of tiny fields, and a promise for each would cost more than the reads. After a jump little is read, then more
+ * and more while reading goes on in order, so that skipping over weights costs one small read each.
+ */
+export class FileWindow {
+  readonly size: number;
+  private buffer = Buffer.alloc(0);
+  private start = 0;
+  private nextRead = firstRead;
+
+  private constructor(
+    readonly path: string,
+    private readonly descriptor: number,
+  ) {
+    this.size = fstatSync(descriptor).size;
+  }
+
+  static open(path: string): FileWindow {
+    const descriptor = openSync(path, 'r');
+    try {
+      return new FileWindow(path, descriptor);
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+  }
+
+  close(): void {
+    closeSync(this.descriptor);
+  }
+
+  /** The byte at an offset below `size`. */
+  byteAt(offset: number): number {
+    if (offset < this.start || offset >= this.start + this.buffer.length) this.moveTo(offset);
+    const byte = this.buffer[offset - this.start];
+    if (byte === undefined) throw endOfFile(this.path, offset);
+    return byte;
+  }
+
+  /** A copy of a stretch. The caller limits its length. */
+  bytesAt(offset: number, length: number): Buffer {
+    if (offset >= this.start && offset + length <= this.start + this.buffer.length) {
+      const from = offset - this.start;
+      return Buffer.from(this.buffer.subarray(from, from + length));
+    }
+    const bytes = Buffer.allocUnsafe(length);
+    readFully(this.descriptor, bytes, offset, this.path);
+    return bytes;
+  }
+
+  private moveTo(offset: number): void {
+    const follows = offset === this.start + this.buffer.length;
+    this.nextRead = follows ? Math.min(this.nextRead * 2, largestRead) : firstRead;
+    const length = Math.min(this.nextRead, this.size - offset);
+    if (length <= 0) throw endOfFile(this.path, offset);
+    const bytes = this.buffer.length === length ? this.buffer : Buffer.allocUnsafe(length);
+    readFully(this.descriptor, bytes, offset, this.path);
+    this.buffer = bytes;
+    this.start = offset;
+  }
+}
+
+function readFully(descriptor: number, bytes: Buffer, offset: number, path: string): void {
+  for (let done = 0; done < bytes.length;) {
+    const count = readSync(descriptor, bytes, done, bytes.length - done, offset + done);
+    if (count === 0) throw endOfFile(path, offset + done);
+    done += count;
+  }
+}
+
+function endOfFile(path: string, offset: number): LoomweightError {
+  return new LoomweightError('malformed-file', `The file ends at byte ${offset}, in the middle of a field: ${path}.`, { path, offset });
+}

@@ -1,0 +1,49 @@
+import type { Diagnostic } from '../../../../protocol/model';
+import type { WireField, WireReader } from './wireReader';
+
+/** A file with more tensors than this is not a model that anyone runs; the list ends here. */
+const mostTensors = 1_000_000;
+const mostDiagnostics = 200;
+
+/** Collects the problems of a scan, a bounded number of them. */
+export class ScanReport {
+  private readonly list: Diagnostic[] = [];
+  private dropped = 0;
+  private full = false;
+
+  constructor(private readonly path: string) {}
+
+  get diagnostics(): readonly Diagnostic[] {
+    if (this.dropped === 0) return this.list;
+    return [
+      ...this.list,
+      { severity: 'info', code: 'more-problems', message: `${this.dropped} more problems are not listed.`, file: this.path },
+    ];
+  }
+
+  add(code: string, severity: Diagnostic['severity'], message: string, offset: number, subject?: string): void {
+    if (this.list.length >= mostDiagnostics) {
+      this.dropped += 1;
+      return;
+    }
+    this.list.push({ severity, code, message, file: this.path, offset, ...(subject === undefined ? {} : { subject }) });
+  }
+
+  /** True once the list of tensors may not grow; says so the first time. */
+  isFull(count: number, offset: number): boolean {
+    if (count < mostTensors) return false;
+    if (!this.full) {
+      this.full = true;
+      this.add('too-many-tensors', 'error', `The file has more than ${mostTensors} tensors; the rest is not listed.`, offset);
+    }
+    return true;
+  }
+
+  /** A text of the file; bad UTF-8 and excessive length are reported. */
+  text(reader: WireReader, field: WireField, what: string): string {
+    const { value, valid, whole } = reader.text(field);
+    if (!valid) this.add('invalid-utf8', 'warning', `A ${what} is not valid UTF-8.`, field.start, value);
+    if (!whole) this.add('long-text', 'warning', `A ${what} of ${field.end - field.start} bytes is shown cut.`, field.start);
+    return value;
+  }
+}

@@ -1,0 +1,132 @@
+import { LoomweightError } from '../../../../protocol/errors';
+import type { FileWindow } from './fileWindow';
+
+/** A field of a protobuf message where it stands in the file. `end` is the offset behind it. */
+export interface WireField {
+  readonly number: number;
+  /** 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes. */
+  readonly wire: number;
+  /** Offset of the tag. */
+  readonly tag: number;
+  /** Offset of the contents: behind tag and length. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Largest text that is read: longer names and values are cut there. */
+export const longestText = 64 * 1024;
+
+/**
+ * Reads protobuf fields out of a file without loading it: lengths are checked against the message around them, contents are
+ * skipped unless asked for. Wire format: https://protobuf.dev/programming-guides/encoding. Everything that cannot be
+ * throws `malformed-file` with the byte offset.
+ */
+export class WireReader {
+  constructor(readonly window: FileWindow) {}
+
+  /** Calls back for every field of the message in [start, end), in order. */
+  eachField(start: number, end: number, visit: (field: WireField) => void): void {
+    for (let offset = start; offset < end;) {
+      const field = this.fieldAt(offset, end);
+      visit(field);
+      offset = field.end;
+    }
+  }
+
+  /** The field whose tag stands at an offset. */
+  fieldAt(tag: number, end: number): WireField {
+    const key = this.varintAt(tag, end);
+    const wire = Number(key.value & 7n);
+    const number = Number(key.value >> 3n);
+    if (number === 0 || number > 0x1fffffff) throw this.malformed(tag, `field number ${number} is not allowed`);
+    let start = key.end;
+    let length: number;
+    switch (wire) {
+      case 0:
+        length = this.varintAt(start, end).end - start;
+        break;
+      case 1:
+        length = 8;
+        break;
+      case 2: {
+        const given = this.varintAt(start, end);
+        start = given.end;
+        if (given.value > BigInt(end - start))
+          throw this.malformed(tag, `a field claims ${given.value} bytes where ${end - start} are left`);
+        length = Number(given.value);
+        break;
+      }
+      case 5:
+        length = 4;
+        break;
+      default:
+        throw this.malformed(tag, `wire type ${wire} is not used by ONNX`);
+    }
+    if (start + length > end) throw this.malformed(tag, `a field of ${length} bytes does not fit into the ${end - start} that are left`);
+    return { number, wire, tag, start, end: start + length };
+  }
+
+  /** An unsigned varint of at most ten bytes. */
+  varintAt(offset: number, end: number): { readonly value: bigint; readonly end: number } {
+    // Almost all are short: stay with numbers as long as they are exact.
+    let low = 0;
+    for (let index = 0; index < 7; index += 1) {
+      if (offset + index >= end) throw this.malformed(offset, 'the message ends inside a number');
+      const byte = this.window.byteAt(offset + index);
+      low += (byte & 0x7f) * 2 ** (7 * index);
+      if (byte < 0x80) return { value: BigInt(low), end: offset + index + 1 };
+    }
+    let value = BigInt(low);
+    for (let index = 7; index < 10; index += 1) {
+      if (offset + index >= end) throw this.malformed(offset, 'the message ends inside a number');
+      const byte = this.window.byteAt(offset + index);
+      value |= BigInt(byte & 0x7f) << BigInt(7 * index);
+      if (byte < 0x80) return { value: BigInt.asUintN(64, value), end: offset + index + 1 };
+    }
+    throw this.malformed(offset, 'a number has more than ten bytes');
+  }
+
+  /** Value of a varint field as a signed 64-bit number. */
+  int64(field: WireField): bigint {
+    if (field.wire !== 0) throw this.malformed(field.tag, `field ${field.number} should be a number`);
+    return BigInt.asIntN(64, this.varintAt(field.start, field.end).value);
+  }
+
+  /** Values of a repeated int64 field: packed, or one of several fields. At most `limit` of them. */
+  int64List(field: WireField, limit: number): bigint[] {
+    if (field.wire === 0) return [this.int64(field)];
+    this.requireBytes(field);
+    const values: bigint[] = [];
+    for (let offset = field.start; offset < field.end;) {
+      if (values.length >= limit) throw this.malformed(offset, `a list has more than ${limit} numbers`);
+      const { value, end } = this.varintAt(offset, field.end);
+      values.push(BigInt.asIntN(64, value));
+      offset = end;
+    }
+    return values;
+  }
+
+  /** A text; `valid` tells whether it was UTF-8, `whole` whether it was short enough to be read to its end. */
+  text(field: WireField): { readonly value: string; readonly valid: boolean; readonly whole: boolean } {
+    this.requireBytes(field);
+    const length = field.end - field.start;
+    const bytes = this.window.bytesAt(field.start, Math.min(length, longestText));
+    const value = bytes.toString('utf8');
+    // Decoding replaces what is no UTF-8; then encoding gives other bytes. A cut text may end inside a character.
+    const whole = length <= longestText;
+    return { value, valid: !whole || Buffer.from(value, 'utf8').equals(bytes), whole };
+  }
+
+  /** Throws unless the field has bytes: messages, texts, packed lists. */
+  requireBytes(field: WireField): void {
+    if (field.wire !== 2) throw this.malformed(field.tag, `field ${field.number} should have a length`);
+  }
+
+  /** The error of a file that is no sound protobuf message. */
+  malformed(offset: number, what: string): LoomweightError {
+    return new LoomweightError('malformed-file', `Not a sound ONNX file: ${what} at byte ${offset}: ${this.window.path}.`, {
+      path: this.window.path,
+      offset,
+    });
+  }
+}
