@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { projectRoot } from '../support/sourceTree';
+
+const dist = join(projectRoot, 'dist');
+const bundles = JSON.parse(readFileSync(join(dist, 'bundles.json'), 'utf8')) as Record<string, { readonly inputs: readonly string[] }>;
+const inputsOf = (bundle: string): readonly string[] => {
+  const { inputs } = bundles[bundle] ?? { inputs: [] };
+  expect(inputs.length, `bundle ${bundle}`).toBeGreaterThan(0);
+  return inputs;
+};
+
+test('the extension is under 150 kB', () => {
+  expect(statSync(join(dist, 'extension.js')).size).toBeLessThan(150_000);
+});
+
+test('the extension holds no engine code, no ONNX Runtime and no other library than the JSON-RPC client', () => {
+  const inputs = inputsOf('extension');
+  expect(inputs.filter((path) => /^src\/(engine|cli)\//.test(path))).toEqual([]);
+  const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
+  expect([...packages].filter((name) => name !== 'vscode-jsonrpc')).toEqual([]);
+  expect(readFileSync(join(dist, 'extension.js'), 'utf8')).not.toMatch(/onnxruntime[-_](node|common|binding)["'/]/);
+});
+
+test('only the extension asks for vscode', () => {
+  for (const name of ['engine', 'cli']) {
+    expect(inputsOf(name).filter((path) => path.startsWith('src/extension/'))).toEqual([]);
+    expect(readFileSync(join(dist, `${name}.js`), 'utf8'), name).not.toMatch(/require\(["']vscode["']\)/);
+  }
+});
+
+test('no bundle holds code of the tests or tools that are for development only', () => {
+  for (const name of Object.keys(bundles)) {
+    const foreign = inputsOf(name).filter((path) =>
+      /^test\/|node_modules\/(vitest|playwright-core|jsdom|esbuild|typescript|@huggingface\/transformers)\//.test(path),
+    );
+    expect(foreign, name).toEqual([]);
+  }
+});
+
+test('pages hold nothing of the engine, the extension or Node', () => {
+  expect(inputsOf('webview').filter((path) => /^src\/(engine|extension|cli|protocol\/client)\//.test(path))).toEqual([]);
+});
+
+test('every page has its script and its style sheet', () => {
+  for (const page of ['model', 'bitAllocation', 'report']) {
+    expect(existsSync(join(dist, 'webview', `${page}.js`)), page).toBe(true);
+    expect(existsSync(join(dist, 'webview', `${page}.css`)), page).toBe(true);
+  }
+});
+
+test('loading and activating the extension takes under 50 ms and starts no process', () => {
+  const run = () => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(projectRoot, 'test/package/activate.mjs'), join(dist, 'extension.js')],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    return JSON.parse(stdout) as { readonly milliseconds: number; readonly processes: number; readonly commands: readonly string[] };
+  };
+  // The quickest of several fresh processes: what else runs on the machine is not the extension's cost.
+  const runs = [1, 2, 3, 4, 5].map(run);
+  expect(Math.min(...runs.map(({ milliseconds }) => milliseconds))).toBeLessThan(50);
+  expect(runs[0]?.processes).toBe(0);
+  const { contributes } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
+    contributes: { commands: readonly { readonly command: string }[] };
+  };
+  expect([...(runs[0]?.commands ?? [])].sort()).toEqual(contributes.commands.map(({ command }) => command).sort());
+});
