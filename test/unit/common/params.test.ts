@@ -3,13 +3,25 @@ import { flagOf, resolveParams, type ParamSpec } from '../../../src/common/param
 
 const specs: readonly ParamSpec[] = [
   { kind: 'integer', key: 'bits', label: 'Bits', doc: 'Bits of a code.', default: 4, min: 1, max: 8 },
-  { kind: 'integer-or-word', key: 'groupSize', label: 'Group', doc: 'Weights in a group.', default: 32, min: 1, max: 65536, words: ['row', 'tensor'] },
+  {
+    kind: 'integer-or-word',
+    key: 'groupSize',
+    label: 'Group',
+    doc: 'Weights in a group.',
+    default: 32,
+    min: 1,
+    max: 65536,
+    words: ['row', 'tensor'],
+  },
   { kind: 'boolean', key: 'symmetric', label: 'Symmetric', doc: 'No zero points.', default: false },
   { kind: 'choice', key: 'scale', label: 'Scale', doc: 'Type of scales.', default: 'float16', choices: ['float16', 'float32'] },
 ];
 
 test('defaults fill what is not given', () => {
-  expect(resolveParams(specs, { bits: '3' })).toEqual({ values: { bits: 3, groupSize: 32, symmetric: false, scale: 'float16' }, problems: [] });
+  expect(resolveParams(specs, { bits: '3' })).toEqual({
+    values: { bits: 3, groupSize: 32, symmetric: false, scale: 'float16' },
+    problems: [],
+  });
 });
 
 test.each([
