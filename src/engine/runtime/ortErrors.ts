@@ -10,7 +10,7 @@ const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; r
   },
   {
     pattern:
-      /Could not find an implementation|is not a registered function\/op|No opset import for domain|unsupported opset|NOT_IMPLEMENTED/i,
+      /Could not find an implementation|is not a registered function\/op|No Op registered for|No opset import for domain|unsupported opset|NOT_IMPLEMENTED/i,
     code: 'unsupported',
     advice: 'This runtime cannot run that operator. Choose another provider or another output format.',
   },

@@ -6,7 +6,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
 import { hasComputingNeighbour } from './neighbours';
 import { wrapOrtError } from './ortErrors';
-import { describeTensors, fromOrtTensor, toOrtTensor } from './tensors';
+import { describeTensors, fromOrtTensor, isRuntimeDType, toOrtTensor } from './tensors';
 import type { RuntimeTensor, Session, SessionOptions } from './types';
 
 /** Providers as ONNX Runtime spells them. */
@@ -151,6 +151,17 @@ class OrtSession implements Session {
         'invalid-argument',
         `'${this.name}' has no output ${wrong.join(', ')}; there are: ${this.outputNames.join(', ')}.`,
         { model: this.name, wrong },
+      );
+    // Fetching a 4-bit output would end the process, so it is refused before the run.
+    const unreadable = this.session.outputMetadata.filter(
+      (output) => (outputs ?? this.outputNames).includes(output.name) && !(output.isTensor && isRuntimeDType(output.type)),
+    );
+    if (unreadable.length > 0)
+      throw new LoomweightError(
+        'unsupported',
+        `'${this.name}' gives outputs that cannot be read as plain arrays: ` +
+          `${unreadable.map((output) => `${output.name} (${output.isTensor ? output.type : 'not a tensor'})`).join(', ')}. Cast them in the graph.`,
+        { model: this.name, outputs: unreadable.map(({ name }) => name) },
       );
   }
 

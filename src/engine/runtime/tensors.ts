@@ -1,11 +1,14 @@
 import type { Tensor } from 'onnxruntime-node';
 import type { DType } from '../../protocol/dtypes';
-import { byteLength, elementCount } from '../../protocol/dtypes';
+import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
 import type { RuntimeTensor } from './types';
 
-/** Array type that carries each element type across the runtime's border. int4 is refused: the runtime reads it unsigned. */
+/**
+ * Array type that carries each element type across the runtime's border. The 4-bit types are missing on purpose: the binding of
+ * onnxruntime-node 1.30 refuses them as inputs, and ends the whole process when one is an output.
+ */
 const arrayTypes = {
   float32: Float32Array,
   float64: Float64Array,
@@ -19,19 +22,18 @@ const arrayTypes = {
   uint64: BigUint64Array,
   int64: BigInt64Array,
   bool: Uint8Array,
-  uint4: Uint8Array,
-  int4: Uint8Array,
 } as const satisfies Partial<Record<DType, unknown>>;
 
 type RuntimeDType = keyof typeof arrayTypes;
 
-function isRuntimeDType(dtype: string): dtype is RuntimeDType {
+/** True for element types that can be fed and fetched. */
+export function isRuntimeDType(dtype: string): dtype is RuntimeDType {
   return Object.hasOwn(arrayTypes, dtype);
 }
 
 /**
  * Our tensor as ONNX Runtime's, without a copy. Errors: `unsupported` for types that have no JavaScript tensor (bfloat16,
- * int2, ...), `invalid-argument` where array type or length and shape disagree.
+ * 4-bit types, ...), `invalid-argument` where array type or length and shape disagree.
  */
 export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tensor {
   const { dtype, shape, data } = tensor;
@@ -42,7 +44,7 @@ export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tens
       { input: name, dtype },
     );
   const expected = arrayTypes[dtype];
-  const length = dtype === 'uint4' || dtype === 'int4' ? byteLength(dtype, shape) : elementCount(shape);
+  const length = elementCount(shape);
   if (!(data instanceof expected) || data.length !== length)
     throw new LoomweightError(
       'invalid-argument',

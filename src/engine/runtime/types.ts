@@ -2,7 +2,7 @@ import type { DType } from '../../protocol/dtypes';
 import type { RunEnvironment } from '../../protocol/report';
 import type { Graph } from '../graph/graph';
 
-/** A tensor as it goes into and comes out of a run. Data of 16-bit floats is Uint16Array, of bool and 4-bit types Uint8Array. */
+/** A tensor as it goes into and comes out of a run. Data of 16-bit floats is Uint16Array, of bool Uint8Array; 4-bit types cannot cross. */
 export interface RuntimeTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];

@@ -6,7 +6,7 @@ import type { ServedEngine } from '../../../src/engine/engineServer';
 import { serveEngine } from '../../../src/engine/engineServer';
 import { LoomweightError, cancelledError } from '../../../src/protocol/errors';
 import type { CompressSpec } from '../../../src/protocol/jobs';
-import { temporaryName } from '../../../src/protocol/temporaryNames';
+import { temporaryName } from '../../../src/protocol/client/temporaryNames';
 import { protocolVersion } from '../../../src/protocol/version';
 
 const protocol = Number(process.env['SCRIPTED_PROTOCOL'] ?? protocolVersion);
@@ -58,7 +58,7 @@ const engine: ServedEngine = {
     const { model, out } = spec as CompressSpec;
     emit?.('progress', { phase: 'start', done: 0, unit: 'layers', elapsedSeconds: 0, rssBytes: process.memoryUsage.rss() });
     emit?.('output', { path: out });
-    const unfinished = join(dirname(out), temporaryName(basename(out), process.pid, 1));
+    const unfinished = join(dirname(out), temporaryName(basename(out), '1a'));
     mkdirSync(unfinished, { recursive: true });
     writeFileSync(join(unfinished, 'model.safetensors'), 'half');
     await new Promise((resolve) => setTimeout(resolve, 50));

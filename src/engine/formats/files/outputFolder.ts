@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
-import { removeStaleOutputs, temporaryName } from './staleOutputs';
+import { temporaryName } from '../../../protocol/client/temporaryNames';
+import { removeStaleOutputs } from './staleOutputs';
 
 /** An output that exists under a temporary sibling name until it is whole. */
 export interface PendingOutput {
