@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
+import { embeddingRows } from '../../../src/engine/compress/forms/embeddingRows';
 import { dequantizeLinear } from '../../../src/engine/compress/forms/dequantizeLinear';
 import { matMulNBits } from '../../../src/engine/compress/forms/matMulNBits';
 import type { MatrixForm } from '../../../src/engine/compress/forms/matrixForm';
@@ -45,6 +46,7 @@ const forms: Record<string, MatrixForm> = {
   matMulNBits,
   dequantizeLinear,
   selfUnpacking: selfUnpacking(),
+  embeddingRows,
   split: selfUnpacking(4 * 96 * 10),
 };
 
@@ -85,6 +87,19 @@ describe.each(['disabled', 'all'] as const)('optimisation %s', (level) => {
     );
     // 2 and 8 bits of MatMulNBits round activations to int8: 5e-3 relative (outputs here are of the order of 10).
     const tolerance = name === 'matMulNBits' && bits !== 4 ? 0.15 : 2e-5;
+    if (form.gather && groupSize !== 'tensor') {
+      const gathering = new GraphBuilder(operators, 'rows', 21);
+      const again = Object.fromEntries(
+        Object.entries(pieces).map(([piece, data]) => [piece, gathering.constant({ kind: 'inline', ...data }, `w.${piece}`)]),
+      );
+      gathering.output(form.gather(gathering, again, matrix, gathering.input('ids', { dtype: 'int64', shape: ['b', 's'] })), 'rows');
+      const ids = new ort.Tensor('int64', BigInt64Array.from([3n, 0n, 26n, 3n]), [2, 2]);
+      const taken = await runModel(encodeModel(gathering.finish()), { ids }, { graphOptimizationLevel: level });
+      const all = dense(matrix);
+      expect([...(taken['rows']!.data as Float32Array)]).toEqual(
+        [3, 0, 26, 3].flatMap((row) => [...all.subarray(row * columns, row * columns + columns)]),
+      );
+    }
     product(x, dense(matrix), rows, columns).forEach((expected, index) =>
       expect(Math.abs((y!.data as Float32Array)[index]! - expected)).toBeLessThan(tolerance * (1 + Math.abs(expected))),
     );

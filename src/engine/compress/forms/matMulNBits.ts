@@ -1,7 +1,8 @@
 import { int } from '../../graph/builder';
 import { groupsPerRow, type MatrixForm, type MatrixLayout } from './matrixForm';
-import { packPlane, unpackPlane, type PlaneWidth } from './packBits';
-import { asFloat32, decodeScales, encodeScales } from './scales';
+import { decodeBlocks, encodeBlocks, gatherBlocks, type BlockStorage } from './blockStorage';
+import type { PlaneWidth } from './packBits';
+import { asFloat32 } from './scales';
 
 const blockSizes = [16, 32, 64, 128, 256];
 const widths: readonly number[] = [2, 4, 8];
@@ -11,6 +12,14 @@ const rowBlock = 128;
 /** Block length of the operator: the group's, or any for rows with one scale. */
 export function blockOf(layout: MatrixLayout): number {
   return groupsPerRow(layout) > 1 ? layout.groupSize : rowBlock;
+}
+
+function storageOf(layout: MatrixLayout): BlockStorage {
+  return {
+    container: layout.bits as PlaneWidth,
+    block: blockOf(layout),
+    scaleDType: layout.bits === 4 ? layout.scaleDType : 'float32',
+  };
 }
 
 /**
@@ -35,45 +44,11 @@ export const matMulNBits: MatrixForm = {
     return undefined;
   },
 
-  encode: (matrix) => {
-    const { rows, columns, bits, symmetric } = matrix;
-    const block = blockOf(matrix);
-    const blocks = Math.ceil(columns / block);
-    const plane = { width: bits as PlaneWidth, shift: 0 };
-    const padded = padRows(matrix.codes, rows, columns, blocks * block);
-    const scales = repeat(matrix.scales, rows, groupsPerRow(matrix), blocks);
-    const stored = {
-      codes: { dtype: 'uint8', shape: [rows, blocks, (block * bits) / 8], bytes: packPlane(padded, plane) } as const,
-      scales: encodeScales(scales, bits === 4 ? matrix.scaleDType : 'float32', [rows, blocks]),
-    };
-    if (symmetric) return stored;
-    const perByte = 8 / bits;
-    const zeroBytes = Math.ceil(blocks / perByte);
-    const zeros = padRows(repeat(matrix.zeroPoints, rows, groupsPerRow(matrix), blocks), rows, blocks, zeroBytes * perByte);
-    return { ...stored, zeros: { dtype: 'uint8', shape: [rows, zeroBytes], bytes: packPlane(zeros, plane) } };
-  },
+  encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
 
-  decode: (pieces, layout) => {
-    const { rows, columns, bits } = layout;
-    const block = blockOf(layout);
-    const blocks = Math.ceil(columns / block);
-    const groups = groupsPerRow(layout);
-    const plane = { width: bits as PlaneWidth, shift: 0 };
-    const padded = new Uint8Array(rows * blocks * block);
-    unpackPlane(pieces['codes']!.bytes, plane, padded);
-    const zeroPoints = new Uint8Array(rows * groups).fill(2 ** (bits - 1));
-    const stored = pieces['zeros'];
-    if (stored !== undefined) {
-      const perRow = (stored.shape[1] as number) * (8 / bits);
-      const all = new Uint8Array(rows * perRow);
-      unpackPlane(stored.bytes, plane, all);
-      for (let row = 0; row < rows; row += 1) zeroPoints.set(all.subarray(row * perRow, row * perRow + groups), row * groups);
-    }
-    const repeated = decodeScales(pieces['scales']!);
-    const scales = new Float32Array(rows * groups);
-    for (let row = 0; row < rows; row += 1) scales.set(repeated.subarray(row * blocks, row * blocks + groups), row * groups);
-    return { codes: cutRows(padded, rows, blocks * block, columns), scales, zeroPoints };
-  },
+  decode: (pieces, layout) => decodeBlocks(pieces, layout, storageOf(layout)),
+
+  gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),
 
   linear: (build, stored, layout, x) =>
     build.op(
@@ -89,26 +64,3 @@ export const matMulNBits: MatrixForm = {
       { domain: 'com.microsoft' },
     ),
 };
-
-/** Every row of a row-major matrix lengthened with zeros. */
-function padRows(source: Uint8Array, rows: number, columns: number, padded: number): Uint8Array {
-  if (padded === columns) return source;
-  const result = new Uint8Array(rows * padded);
-  for (let row = 0; row < rows; row += 1) result.set(source.subarray(row * columns, (row + 1) * columns), row * padded);
-  return result;
-}
-
-function cutRows(source: Uint8Array, rows: number, padded: number, columns: number): Uint8Array {
-  if (padded === columns) return source;
-  const result = new Uint8Array(rows * columns);
-  for (let row = 0; row < rows; row += 1) result.set(source.subarray(row * padded, row * padded + columns), row * columns);
-  return result;
-}
-
-/** One value a group for each block: the same, or one value a row spread over its blocks. */
-function repeat<T extends Float32Array | Uint8Array>(values: T, rows: number, groups: number, blocks: number): T {
-  if (groups === blocks) return values;
-  const result = (values instanceof Float32Array ? new Float32Array(rows * blocks) : new Uint8Array(rows * blocks)) as T;
-  for (let row = 0; row < rows; row += 1) result.fill(values[row] as number, row * blocks, (row + 1) * blocks);
-  return result;
-}
