@@ -146,7 +146,8 @@ export interface InspectReport {
 export interface RecipeReport {
   readonly kind: 'recipe';
   readonly recipe: string;
-  readonly steps: readonly { readonly name: string; readonly report: StepReport }[];
+  /** `skipped`: done by an earlier run and unchanged since (--resume). */
+  readonly steps: readonly { readonly name: string; readonly report: StepReport; readonly skipped?: boolean }[];
   readonly seconds: number;
 }
 

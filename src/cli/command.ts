@@ -1,0 +1,41 @@
+import type { Arguments } from './arguments';
+import type { OptionSpec } from './options';
+import type { Terminal } from './terminal';
+
+/** An argument without a flag, in order. */
+export interface PositionalSpec {
+  /** As in the usage line: `MODEL`. */
+  readonly name: string;
+  readonly doc: string;
+}
+
+/** What a command may use while it runs. */
+export interface CommandContext {
+  readonly arguments: Arguments;
+  readonly terminal: Terminal;
+}
+
+/**
+ * One command of `loomweight`. `run` gives the report, which `--json` prints as it is; `text` makes of it what people read.
+ * Help, parsing and docs/command-line.md come from the same definition.
+ */
+export interface Command<Report = unknown> {
+  readonly name: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** More sentences for the command's own help. */
+  readonly details?: readonly string[];
+  readonly positionals: readonly PositionalSpec[];
+  /** Without the shared ones. */
+  readonly options: readonly OptionSpec[];
+  /** Lines that work as they stand, for the help. */
+  readonly examples: readonly string[];
+  run(context: CommandContext): Promise<Report>;
+  /** Lines for stdout. */
+  text(report: Report, context: CommandContext): string;
+}
+
+/** Ties the type of a command's report to its text; lists hold commands with the type forgotten. */
+export function defineCommand<Report>(command: Command<Report>): Command {
+  return command as Command;
+}

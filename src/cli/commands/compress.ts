@@ -1,0 +1,241 @@
+import { resolve } from 'node:path';
+import { suggestion } from '../../common/nearest';
+import { describeAllowed, flagOf, parseParam } from '../../common/params';
+import type { ParamSpec } from '../../common/params';
+import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
+import { describeMethods } from '../../engine/compress/quantizers';
+import { defaultFormat } from '../../engine/recipe/defaultFormat';
+import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
+import { outputFormats } from '../../protocol/jobs';
+import type { MethodDescription } from '../../protocol/methods';
+import type { CompressReport, Verification, VerificationCheck } from '../../protocol/report';
+import type { Arguments } from '../arguments';
+import { usageError } from '../arguments';
+import { defineCommand } from '../command';
+import type { OptionSpec } from '../options';
+import { formatOption, outOption } from '../options';
+import { runJob } from '../runJob';
+import { formatPairs, formatTable } from '../table';
+
+/** Rows of the table of layers unless --verbose asks for all. */
+const shownLayers = 40;
+
+/** One flag for each parameter of the methods; where methods share a parameter, the first one's text stands in the help. */
+function methodParameters(methods: readonly MethodDescription[]): readonly OptionSpec[] {
+  const specs = new Map<string, ParamSpec>();
+  for (const method of methods) for (const spec of method.parameters) if (!specs.has(spec.key)) specs.set(spec.key, spec);
+  return [...specs.values()].map((spec) => ({ name: flagOf(spec).slice(2), kind: 'parameter', doc: spec.doc, spec }));
+}
+
+/** `loomweight compress MODEL --method ID --out DIR`. */
+export const compress = defineCommand<CompressReport>({
+  name: 'compress',
+  summary: 'Make a model smaller with a method, and verify the result against the original.',
+  details: [
+    'By default the linear layers of the blocks are compressed; embeddings and the head on request, tied weights once. ' +
+      'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
+      'A report.json lies beside it.',
+  ],
+  positionals: [{ name: 'MODEL', doc: 'A Hugging Face directory, an ONNX file or a safetensors file.' }],
+  options: [
+    {
+      name: 'method',
+      kind: 'choice',
+      value: 'ID',
+      choices: describeMethods().map(({ id }) => id),
+      doc: "How to compress; 'loomweight methods' describes them. Required.",
+    },
+    ...methodParameters(describeMethods()),
+    { name: 'tensors', kind: 'text', value: 'GLOB', doc: "Only tensors whose name matches, such as '*.mlp.*'." },
+    {
+      name: 'override',
+      kind: 'text',
+      value: 'GLOB=KEY:VALUE,...',
+      repeated: true,
+      doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts.",
+    },
+    { name: 'embeddings', kind: 'switch', doc: 'Compress the input embedding too.' },
+    { name: 'head', kind: 'switch', doc: 'Compress the output layer too.' },
+    formatOption,
+    outOption,
+    { name: 'keep-failed', kind: 'switch', doc: 'Keep the output for inspection when its verification fails.' },
+  ],
+  examples: [
+    'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
+    "loomweight compress loom-base --method rtn --bits 3 --override '*.down_proj.weight=bits:8' --format onnx-packed --out out/loom-base-3bit",
+    'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
+  ],
+  run: async ({ arguments: given, terminal }) => {
+    const method = chosenMethod(given);
+    const parameters = givenParameters(method, given);
+    const overrides = given.texts('override').map((text) => parseOverride(text, method));
+    const tensors = given.text('tensors');
+    const asked = outputFormats.find((format) => format === given.text('format'));
+    const format: OutputFormat =
+      asked ??
+      chooseFormat(method, parameters, overrides, (text) => {
+        if (!terminal.quiet) terminal.writeError(`${text}\n`);
+      });
+    return runJob(
+      {
+        kind: 'compress',
+        model: resolve(terminal.folder, given.positional(0)),
+        method: method.id,
+        parameters,
+        ...(tensors === undefined ? {} : { tensors }),
+        ...(overrides.length === 0 ? {} : { overrides }),
+        embeddings: given.isOn('embeddings'),
+        head: given.isOn('head'),
+        format,
+        out: resolve(terminal.folder, given.text('out') as string),
+        ...(given.isOn('keep-failed') ? { keepFailed: true } : {}),
+        ...given.shared,
+      },
+      terminal,
+    );
+  },
+  text: (report, { terminal }) => compressText(report, terminal.verbose),
+});
+
+function chosenMethod(given: Arguments): MethodDescription {
+  const methods = describeMethods();
+  const found = methods.find(({ id }) => id === given.text('method'));
+  if (found) return found;
+  throw usageError(`'compress' needs --method ID. Methods: ${methods.map(({ id, label }) => `${id} (${label})`).join(', ')}.`, {
+    flag: 'method',
+  });
+}
+
+function chooseFormat(
+  method: MethodDescription,
+  parameters: Readonly<Record<string, unknown>>,
+  overrides: readonly TensorOverride[],
+  say: (text: string) => void,
+): OutputFormat {
+  const { format, reason } = defaultFormat(method.parameters, parameters, overrides);
+  say(`Format: ${format} (${reason}; --format chooses another).`);
+  return format;
+}
+
+/** The parameters that stand on the command line, checked against the method that was chosen. */
+function givenParameters(method: MethodDescription, given: Arguments): Readonly<Record<string, unknown>> {
+  const values: Record<string, unknown> = {};
+  for (const option of methodParameters(describeMethods())) {
+    const raw = given.text(option.name);
+    if (raw === undefined || option.kind !== 'parameter') continue;
+    const spec = method.parameters.find(({ key }) => key === option.spec.key);
+    if (!spec)
+      throw usageError(
+        `Method '${method.id}' has no --${option.name}. It has: ${method.parameters.map(flagOf).join(', ') || 'no parameters'}.`,
+        {
+          method: method.id,
+          flag: option.name,
+        },
+      );
+    values[spec.key] = checkedValue(spec, raw, `--${option.name}`);
+  }
+  return values;
+}
+
+function checkedValue(spec: ParamSpec, raw: string, name: string): unknown {
+  const value = parseParam(spec, raw);
+  if (value === undefined) throw usageError(`${name} must be ${describeAllowed(spec)}, got '${raw}'.`, { parameter: spec.key, value: raw });
+  return value;
+}
+
+/**
+ * Reads `GLOB=key:value,key:value`. Keys may be written as in recipes (`groupSize`) or as flags (`group-size`). The glob may
+ * hold `=`: the last one counts. Errors: `invalid-argument`.
+ */
+export function parseOverride(text: string, method: MethodDescription): TensorOverride {
+  const cut = text.lastIndexOf('=');
+  const form = "as in '*.down_proj.weight=bits:8,groupSize:64'";
+  if (cut <= 0 || cut === text.length - 1)
+    throw usageError(`--override must be GLOB=KEY:VALUE,... ${form}, got '${text}'.`, { flag: 'override' });
+  const parameters: Record<string, unknown> = {};
+  for (const part of text.slice(cut + 1).split(',')) {
+    const [, key, value] = /^\s*([A-Za-z-]+)\s*:\s*(\S+)\s*$/.exec(part) ?? [];
+    if (key === undefined || value === undefined)
+      throw usageError(`--override needs KEY:VALUE behind the glob, ${form}; got '${part}'.`, { flag: 'override' });
+    const spec = method.parameters.find((candidate) => candidate.key === key || flagOf(candidate) === `--${key}`);
+    const keys = method.parameters.map((candidate) => candidate.key);
+    if (!spec)
+      throw usageError(
+        `--override: method '${method.id}' has no parameter '${key}'.${suggestion(key, keys) || ` Parameters: ${keys.join(', ')}.`}`,
+        {
+          flag: 'override',
+        },
+      );
+    if (spec.key in parameters)
+      throw usageError(`--override gives ${spec.key} twice for '${text.slice(0, cut)}'. Give it once.`, { flag: 'override' });
+    parameters[spec.key] = checkedValue(spec, value, `--override: ${spec.key}`);
+  }
+  return { glob: text.slice(0, cut), parameters };
+}
+
+/** Layers with their errors, then sizes, verification, speed and where the files are. */
+export function compressText(report: CompressReport, verbose: boolean): string {
+  const { layers } = report;
+  const byError = [...layers].sort((a, b) => b.relativeError - a.relativeError);
+  const rows = verbose || layers.length <= shownLayers ? layers : byError.slice(0, 10);
+  const table = formatTable(
+    [
+      { title: 'Layer' },
+      { title: 'Shape' },
+      { title: 'Bits', align: 'right' },
+      { title: 'Bits/weight', align: 'right' },
+      { title: 'Relative error', align: 'right' },
+      { title: 'Before', align: 'right' },
+      { title: 'After', align: 'right' },
+    ],
+    rows.map((layer) => [
+      layer.name,
+      layer.shape.join(' x '),
+      String(layer.bits),
+      layer.bitsPerWeight.toFixed(2),
+      layer.relativeError.toFixed(4),
+      formatBytes(layer.bytesBefore),
+      formatBytes(layer.bytesAfter),
+    ]),
+  );
+  const left =
+    rows.length < layers.length ? `... the ${rows.length} layers with the largest error of ${layers.length} (--verbose shows all).\n` : '';
+  const share = report.bytesBefore > 0 ? ` (${((100 * report.bytesAfter) / report.bytesBefore).toFixed(0)} %)` : '';
+  const loaded =
+    report.loadedBytes === undefined || report.loadedBytes === report.bytesAfter
+      ? undefined
+      : `${formatBytes(report.loadedBytes)} in memory once loaded`;
+  return `${table}${left}\n${formatPairs([
+    ['Method', `${report.method}${settingsText(report)}`],
+    ['Size', `${formatBytes(report.bytesBefore)} -> ${formatBytes(report.bytesAfter)}${share}`],
+    ['Loaded size', loaded],
+    ['Bits per weight', `${formatNumber(report.bitsPerWeight)} over ${layers.length} compressed layers`],
+    ['Verification', verificationText(report.verification)],
+    ['Speed', report.latency?.summary],
+    ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
+    ['Notes', report.notes.join('\n')],
+    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory at most`],
+    [
+      'Files',
+      report.outputs.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})${path === report.primary ? ', primary' : ''}`).join('\n'),
+    ],
+  ])}`;
+}
+
+function settingsText({ settings }: CompressReport): string {
+  const parameters = settings['parameters'];
+  if (typeof parameters !== 'object' || parameters === null) return '';
+  const words = Object.entries(parameters).map(([key, value]) => `${key} ${String(value)}`);
+  return words.length === 0 ? '' : ` (${words.join(', ')})`;
+}
+
+const scopes = { whole: 'whole model', blocks: 'blocks only', bytes: 'bytes only' } as const;
+
+function verificationText(verification: Verification): string {
+  const head = `${verification.passed ? 'passed' : 'FAILED'} (${scopes[verification.scope]})`;
+  return [head, ...verification.checks.map(checkText)].join('\n');
+}
+
+function checkText({ name, passed, measured, limit, unit, note }: VerificationCheck): string {
+  return `${passed ? 'ok    ' : 'FAILED'} ${name}: ${formatNumber(measured, 3)} (limit ${formatNumber(limit, 3)} ${unit})${note === undefined ? '' : `, ${note}`}`;
+}

@@ -1,0 +1,102 @@
+import { describeAllowed, flagOf } from '../common/params';
+import { describeMethods } from '../engine/compress/quantizers';
+import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
+import type { MethodDescription } from '../protocol/methods';
+import type { Command } from './command';
+import { commands } from './commands/index';
+import { optionText, optionUsage, usageLine } from './help';
+import type { OptionSpec } from './options';
+import { sharedOptions } from './options';
+
+const mark = '<!-- Generated from the sources by "npm run docs"; do not edit. -->\n';
+
+/** Files that are derived from definitions in the code, by path from the project's root. */
+export function generatedFiles(): Readonly<Record<string, string>> {
+  const methods = describeMethods();
+  return {
+    'docs/methods.md': methodsPage(methods),
+    'docs/command-line.md': commandLinePage(commands),
+    'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(methods), undefined, 2)}\n`,
+  };
+}
+
+const families = { quantizer: 'Quantizers', pruner: 'Pruners', merge: 'Merging' } as const;
+
+function methodsPage(methods: readonly MethodDescription[]): string {
+  const sections = (Object.keys(families) as (keyof typeof families)[])
+    .map((family) => ({ title: families[family], list: methods.filter((method) => method.family === family) }))
+    .filter(({ list }) => list.length > 0)
+    .map(({ title, list }) => `\n## ${title}\n${list.map(methodSection).join('')}`);
+  return `${mark}\n# Methods\n\nWhat \`loomweight compress --method ID\`, the editor and recipes offer.\n${sections.join('')}`;
+}
+
+function methodSection(method: MethodDescription): string {
+  const { source } = method;
+  const by = [source.authors, source.year, source.equation].filter((part) => part !== undefined).join(', ');
+  const rows = method.parameters.map((spec) => [
+    `\`${spec.key}\``,
+    `\`${flagOf(spec)}\``,
+    spec.doc,
+    describeAllowed(spec),
+    `\`${String(spec.default)}\``,
+  ]);
+  return (
+    `\n### ${method.label} (\`${method.id}\`)\n\n${method.summary}\n\n` +
+    `Data: ${method.needs.length === 0 ? 'none' : method.needs.join(', ')}. Source: [${source.title}](${source.url})${by ? ` (${by})` : ''}.\n\n` +
+    markdownTable(['Parameter', 'Flag', 'Meaning', 'Allowed', 'Default'], rows)
+  );
+}
+
+function commandLinePage(list: readonly Command[]): string {
+  return (
+    `${mark}\n# Command line\n\n` +
+    'A model is a file (`.safetensors`, `.onnx`, `.gguf`, `.npy`), a Hugging Face directory or any folder that Loomweight wrote. ' +
+    'Results go to stdout, progress and errors to stderr.\n\n' +
+    markdownTable(
+      ['Exit code', 'Meaning'],
+      [
+        ['0', 'done'],
+        ['1', 'internal error, or the engine ended unexpectedly'],
+        ['2', 'bad arguments, or something named does not exist'],
+        ['3', 'unsupported or malformed input'],
+        ['4', 'not enough memory or disk'],
+        ['5', 'verification failed'],
+        ['130', 'cancelled'],
+      ],
+    ) +
+    `\n## Options of every command\n\n${optionTable(sharedOptions)}${list.map(commandSection).join('')}`
+  );
+}
+
+function commandSection(command: Command): string {
+  const { positionals, options } = command;
+  const details = (command.details ?? []).map((text) => `\n${text}\n`).join('');
+  const args =
+    positionals.length === 0
+      ? ''
+      : `\n${markdownTable(
+          ['Argument', 'Meaning'],
+          positionals.map(({ name, doc }) => [`\`${name}\``, doc]),
+        )}`;
+  return (
+    `\n## ${command.name}\n\n${command.summary}\n\n\`\`\`\n${usageLine(command)}\n\`\`\`\n${details}${args}` +
+    (options.length === 0 ? '' : `\n${optionTable(options)}`) +
+    `\nExamples:\n\n\`\`\`sh\n${command.examples.join('\n')}\n\`\`\`\n`
+  );
+}
+
+function optionTable(options: readonly OptionSpec[]): string {
+  return markdownTable(
+    ['Flag', 'Meaning'],
+    options.map((option) => [`\`${optionUsage(option)}\``, optionText(option)]),
+  );
+}
+
+/** Aligned by hand so that the formatter leaves it as it is. A bar inside a cell is escaped. */
+function markdownTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [titles, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = titles.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]) => `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |\n`;
+  const [head = [], ...body] = cells;
+  return line(head) + line(widths.map((width) => '-'.repeat(width))) + body.map(line).join('');
+}

@@ -1,0 +1,84 @@
+import type { ParamSpec } from '../common/params';
+import { outputFormats, providerChoices } from '../protocol/jobs';
+
+interface OptionBase {
+  /** Kebab-case, without dashes. */
+  readonly name: string;
+  /** One or more plain sentences. */
+  readonly doc: string;
+}
+
+/** A flag of a command. Values stay text until `Arguments` reads them, which names the flag in every complaint. */
+export type OptionSpec =
+  | (OptionBase & { readonly kind: 'switch' })
+  | (OptionBase & { readonly kind: 'text'; readonly value: string; readonly repeated?: boolean; readonly required?: boolean })
+  | (OptionBase & { readonly kind: 'choice'; readonly value: string; readonly choices: readonly string[] })
+  | (OptionBase & { readonly kind: 'integer'; readonly value: string; readonly min: number; readonly max: number })
+  | (OptionBase & { readonly kind: 'size'; readonly value: string })
+  /** A method's parameter: the method that was chosen says what is allowed. */
+  | (OptionBase & { readonly kind: 'parameter'; readonly spec: ParamSpec });
+
+/** Names of shared options whose meaning every command knows. */
+export const jsonOption: OptionSpec = {
+  name: 'json',
+  kind: 'switch',
+  doc: 'Print one JSON document on stdout and nothing else there. Failures are {"error": {"code", "message", "details"}}.',
+};
+
+/** What every command takes. */
+export const sharedOptions: readonly OptionSpec[] = [
+  {
+    name: 'provider',
+    kind: 'choice',
+    value: 'NAME',
+    choices: providerChoices,
+    doc: 'Where to compute. auto (the default) chooses, and the report says what ran and why.',
+  },
+  {
+    name: 'threads',
+    kind: 'integer',
+    value: 'N',
+    min: 1,
+    max: 1024,
+    doc: 'Threads to compute with, at most one for each core. Default: all cores.',
+  },
+  {
+    name: 'max-memory',
+    kind: 'size',
+    value: 'SIZE',
+    doc: 'Memory limit of the job on the host, such as 3GB or 512MiB. Work that cannot fit is refused before it starts.',
+  },
+  {
+    name: 'seed',
+    kind: 'integer',
+    value: 'N',
+    min: 0,
+    max: 2 ** 32 - 1,
+    doc: 'Start of everything random. The same seed gives the same bytes. Default: 0.',
+  },
+  jsonOption,
+  { name: 'quiet', kind: 'switch', doc: 'No progress and no notes on stderr.' },
+  { name: 'verbose', kind: 'switch', doc: 'More detail: logs, every row of long tables, details of errors.' },
+  { name: 'help', kind: 'switch', doc: 'Show this help.' },
+];
+
+/** Where a result is written. */
+export const outOption: OptionSpec = {
+  name: 'out',
+  kind: 'text',
+  value: 'DIR',
+  required: true,
+  doc: 'Folder to write. It must not exist yet, or be empty.',
+};
+
+/** The kind of files to write. */
+export const formatOption: OptionSpec = {
+  name: 'format',
+  kind: 'choice',
+  value: 'NAME',
+  choices: outputFormats,
+  doc:
+    'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
+    'onnx-packed: any width, unpacks itself at load with standard operators. ' +
+    'Default: onnx-fast where the runtime has kernels for all widths (4 and 8 bits), else onnx-packed; the choice is said.',
+};

@@ -1,0 +1,58 @@
+/** Where a command writes and what it may assume about the other side. Tests give one of their own. */
+export interface Terminal {
+  /** Absolute folder that relative paths start from. */
+  readonly folder: string;
+  /** Text for people or for scripts: the result and nothing else. */
+  writeOut(text: string): void;
+  /** Progress, notes and errors. */
+  writeError(text: string): void;
+  /** True where stderr is a terminal whose line can be rewritten. */
+  readonly canRewrite: boolean;
+  /** Columns of the terminal behind stderr. */
+  readonly columns: number;
+  /** True where stdout may carry bold type. */
+  readonly canStyle: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly json: boolean;
+}
+
+/** What the flags say about output. */
+export interface OutputChoices {
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly json: boolean;
+}
+
+/** The real terminal. Plain wherever it is not one, and under NO_COLOR or TERM=dumb. */
+export function processTerminal(choices: OutputChoices): Terminal {
+  const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
+  return {
+    folder: process.cwd(),
+    writeOut: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+    canRewrite: Boolean(process.stderr.isTTY) && process.env['TERM'] !== 'dumb',
+    columns: process.stderr.columns ?? 80,
+    canStyle: Boolean(process.stdout.isTTY) && !plain && !choices.json,
+    ...choices,
+  };
+}
+
+/**
+ * Ends quietly when the reader of a pipe goes away (`loomweight inspect m | head`): what is left to say has no reader.
+ * Without this every such use would end in a stack trace.
+ */
+export function endQuietlyOnBrokenPipe(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE' || error.code === 'EOF') process.exit(stream === process.stdout ? 0 : undefined);
+      throw error;
+    });
+}
+
+/** Resolves when everything written so far has left the process: pipes are asynchronous on some systems. */
+export async function drainOutput(): Promise<void> {
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => void stream.write('', () => resolve()))),
+  );
+}

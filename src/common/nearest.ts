@@ -1,0 +1,51 @@
+/**
+ * The candidate that was most likely meant by a mistyped word, or undefined where none is near.
+ * Near: at most a third of the word's length in insertions, deletions, substitutions and swaps of neighbours (at least 1 for
+ * words of two letters and more), or a candidate that starts with the word. Case does not count.
+ */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  // Long input cannot be a slip of a short name; the limit also bounds the work on hostile input.
+  if (word.length === 0 || word.length > 100) return undefined;
+  const wanted = word.toLowerCase();
+  const allowed = Math.max(word.length > 1 ? 1 : 0, Math.floor(word.length / 3));
+  let best: string | undefined;
+  let bestDistance = allowed + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(wanted, candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best ?? (word.length > 2 ? candidates.find((candidate) => candidate.toLowerCase().startsWith(wanted)) : undefined);
+}
+
+/** Edits (insert, delete, substitute, swap two neighbours) that turn one word into the other. */
+function editDistance(first: string, second: string): number {
+  const width = second.length + 1;
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: width }, (_, column) => column);
+  for (let row = 1; row <= first.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column < width; column += 1) {
+      const same = first[row - 1] === second[column - 1];
+      let edits = Math.min(
+        (last[column] as number) + 1,
+        (current[column - 1] as number) + 1,
+        (last[column - 1] as number) + (same ? 0 : 1),
+      );
+      if (row > 1 && column > 1 && first[row - 1] === second[column - 2] && first[row - 2] === second[column - 1])
+        edits = Math.min(edits, (beforeLast[column - 2] as number) + 1);
+      current.push(edits);
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return last[width - 1] as number;
+}
+
+/** ` Did you mean 'bits'?` where a candidate is near, else nothing. Starts with a space, to be put behind a sentence. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const candidate = nearest(word, candidates);
+  return candidate === undefined ? '' : ` Did you mean '${candidate}'?`;
+}

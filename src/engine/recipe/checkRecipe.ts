@@ -1,0 +1,77 @@
+import { access, readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { suggestion } from '../../common/nearest';
+import type { RecipeDiagnostic } from '../../protocol/engine';
+import { LoomweightError } from '../../protocol/errors';
+import type { RecipeSpec } from '../../protocol/jobs';
+import type { MethodDescription } from '../../protocol/methods';
+import { analyzeRecipe } from './analyzeRecipe';
+import type { PlannedStep, RecipeAnalysis } from './analyzeRecipe';
+
+/** A recipe is a page of text; more is none. */
+const longestFile = 1 << 20;
+
+/** Everything wrong with a recipe, files that are not there included, in the order of the text. Nothing is written. */
+export async function checkRecipe(
+  request: { readonly file: string; readonly text: string },
+  methods: readonly MethodDescription[],
+): Promise<readonly RecipeDiagnostic[]> {
+  const analysis = analyzeRecipe(request.file, request.text, methods);
+  return withMissingFiles(analysis, namesOf(analysis));
+}
+
+/** A recipe that may run: sound, its files there, names resolved, options merged. */
+export interface PlannedRecipe {
+  readonly file: string;
+  readonly title: string;
+  readonly steps: readonly PlannedStep[];
+}
+
+/**
+ * Reads a recipe file and plans it. Options of the specification (the caller's flags) win over the recipe's settings.
+ * Errors: `not-found` without the file; `malformed-file` with the first finding in the message and all in the details.
+ */
+export async function planRecipe(spec: RecipeSpec, methods: readonly MethodDescription[]): Promise<PlannedRecipe> {
+  const { kind: _kind, recipe, resume: _resume, ...flags } = spec;
+  const info = await stat(recipe);
+  if (!info.isFile()) throw new LoomweightError('invalid-argument', `A recipe is a file, but ${recipe} is none.`, { recipe });
+  if (info.size > longestFile)
+    throw new LoomweightError('malformed-file', `A recipe is a page of text, but ${recipe} has ${info.size} bytes.`, { recipe });
+  const text = await readFile(recipe, 'utf8');
+  const analysis = analyzeRecipe(recipe, text, methods);
+  const findings = await withMissingFiles(analysis, namesOf(analysis));
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  const [first] = errors;
+  if (first) {
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+    throw new LoomweightError('malformed-file', `${recipe}:${place(first)}: ${first.message}${more}`, {
+      recipe,
+      findings: findings.map((finding) => ({ place: place(finding), severity: finding.severity, message: finding.message })),
+    });
+  }
+  const steps = analysis.steps.map(({ name, spec: step }) => ({ name, spec: { ...analysis.settings, ...step, ...flags } }));
+  return { file: recipe, title: analysis.title ?? basename(recipe), steps };
+}
+
+function place({ start }: RecipeDiagnostic): string {
+  return `${start.line + 1}:${start.character + 1}`;
+}
+
+function namesOf({ steps }: RecipeAnalysis): readonly string[] {
+  return steps.filter(({ spec }) => spec.kind === 'compress').map(({ name }) => name);
+}
+
+async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string[]): Promise<readonly RecipeDiagnostic[]> {
+  const missing = await Promise.all(
+    analysis.needed.map(async ({ path, written, diagnosticFor }) => {
+      const exists = await access(path).then(
+        () => true,
+        () => false,
+      );
+      if (exists) return undefined;
+      return diagnosticFor(`There is no '${written}' at ${path}.${suggestion(written, names)}`);
+    }),
+  );
+  const all = [...analysis.diagnostics, ...missing.filter((finding) => finding !== undefined)];
+  return all.sort((a, b) => a.start.line - b.start.line || a.start.character - b.start.character);
+}

@@ -1,0 +1,133 @@
+import { describeAllowed } from '../../common/params';
+import type { ParamSpec } from '../../common/params';
+import type { RecipeCompletion, RecipePosition } from '../../protocol/engine';
+import type { MethodDescription } from '../../protocol/methods';
+import { locateCursor } from './cursor';
+import type { CursorPlace } from './cursor';
+import { settingFields, stepFields, stepKinds, topLevelKeys } from './fields';
+import type { Field } from './fields';
+
+/** A key that may stand at the cursor. */
+interface KeyOffer {
+  readonly key: string;
+  readonly doc: string;
+  /** What follows the colon: a space, or a new line for mappings and lists. */
+  readonly after?: string;
+}
+
+/**
+ * What may stand at a position of a recipe: keys that are not there yet, or values. Works on half-written text, because it looks
+ * at lines and indentation, not at a parsed document.
+ */
+export function completeRecipe(
+  request: { readonly text: string; readonly position: RecipePosition },
+  methods: readonly MethodDescription[],
+): readonly RecipeCompletion[] {
+  const place = locateCursor(request.text, request.position);
+  if (!place) return [];
+  return place.key === undefined ? completeKeys(place, methods) : completeValues(place, place.key, methods);
+}
+
+function completeKeys(place: CursorPlace, methods: readonly MethodDescription[]): readonly RecipeCompletion[] {
+  return keyOffers(place, methods)
+    .filter(({ key }) => !place.siblings.has(key))
+    .map(({ key, doc, after }) => ({ label: key, detail: doc, insertText: `${place.startsItem ? '- ' : ''}${key}:${after ?? ' '}` }));
+}
+
+function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): readonly KeyOffer[] {
+  const path = place.path.join('.');
+  const indent = ' '.repeat(place.column);
+  switch (path) {
+    case '':
+      return topLevelKeys.map(({ key, doc }) => ({
+        key,
+        doc,
+        after: key === 'steps' ? '\n  - kind: ' : key === 'name' ? ' ' : '\n  ',
+      }));
+    case 'settings':
+      return settingFields;
+    case 'steps': {
+      const kind = stepKinds.find((candidate) => candidate.kind === place.siblings.get('kind'));
+      const nested = (field: Field): KeyOffer =>
+        field.type.kind === 'parameters'
+          ? { ...field, after: `\n${indent}  ` }
+          : field.type.kind === 'overrides'
+            ? { ...field, after: `\n${indent}  - glob: ` }
+            : field;
+      // Without a kind nothing else can be said: offering it alone leads the way.
+      return kind ? [...stepFields, ...kind.fields].map(nested) : stepFields;
+    }
+    case 'steps.overrides':
+      return [
+        { key: 'glob', doc: "Which tensors, such as '*.down_proj.weight'." },
+        { key: 'parameters', doc: 'What is different for them.', after: `\n${indent}  ` },
+      ];
+    case 'steps.parameters':
+    case 'steps.overrides.parameters':
+      return parametersOf(place, methods).map((spec) => ({ key: spec.key, doc: parameterDetail(spec) }));
+    default:
+      return [];
+  }
+}
+
+/** Parameters of the step's method; of all methods where the step names none. */
+function parametersOf(place: CursorPlace, methods: readonly MethodDescription[]): readonly ParamSpec[] {
+  const method = methods.find(({ id }) => id === place.step.get('method'));
+  return (method ? [method] : methods).flatMap(({ parameters }) => parameters);
+}
+
+function parameterDetail(spec: ParamSpec): string {
+  return `${spec.doc} ${describeAllowed(spec)}; default ${spec.default}`;
+}
+
+function completeValues(place: CursorPlace, key: string, methods: readonly MethodDescription[]): readonly RecipeCompletion[] {
+  const path = place.path.join('.');
+  if (path === 'steps' && key === 'kind') return stepKinds.map(({ kind, doc }) => word(kind, doc));
+  if (path === 'steps.parameters' || path === 'steps.overrides.parameters') {
+    const spec = parametersOf(place, methods).find((candidate) => candidate.key === key);
+    return spec ? valuesOf(spec) : [];
+  }
+  const kind = stepKinds.find((candidate) => candidate.kind === place.siblings.get('kind'));
+  const fields = path === 'settings' ? settingFields : path === 'steps' ? (kind?.fields ?? []) : [];
+  const type = fields.find((field) => field.key === key)?.type;
+  switch (type?.kind) {
+    case 'method':
+      return methods.map(({ id, label, summary }) => word(id, `${label}. ${summary}`));
+    case 'value':
+      return valuesOf(type.spec);
+    case 'model':
+      return [...place.earlierOutputs.map((name) => word(name, 'output of an earlier step')), ...inputWords(place)];
+    case 'file':
+      return inputWords(place);
+    case 'size':
+      return ['2GB', '4GB', '8GB', '16GB'].map((size) => word(size, 'memory limit'));
+    default:
+      return [];
+  }
+}
+
+function inputWords(place: CursorPlace): readonly RecipeCompletion[] {
+  return place.inputs.map(([name, path]) => word(name, path));
+}
+
+function word(label: string, detail: string): RecipeCompletion {
+  return { label, detail, insertText: label };
+}
+
+function valuesOf(spec: ParamSpec): readonly RecipeCompletion[] {
+  switch (spec.kind) {
+    case 'boolean':
+      return ['true', 'false'].map((value) => word(value, spec.doc));
+    case 'choice':
+      return spec.choices.map((value) => word(value, spec.doc));
+    case 'integer-or-word':
+      return [String(spec.default), ...spec.words].map((value) => word(value, describeAllowed(spec)));
+    case 'integer':
+      // A short range is a list to choose from; a long one is not.
+      return spec.max - spec.min < 16
+        ? Array.from({ length: spec.max - spec.min + 1 }, (_, index) => word(String(spec.min + index), spec.doc))
+        : [];
+    default:
+      return [word(String(spec.default), describeAllowed(spec))];
+  }
+}

@@ -1,0 +1,171 @@
+import type { RecipePosition } from '../../protocol/engine';
+
+/** Where the cursor stands in a recipe, as far as lines and indentation tell. */
+export interface CursorPlace {
+  /** Keys of the mappings around the cursor, lists left out: `steps`, `overrides`, `parameters`. */
+  readonly path: readonly string[];
+  /** The key whose value is being written; undefined where a key is being written. */
+  readonly key: string | undefined;
+  /** Keys of the mapping that the cursor stands in, with their plain values. */
+  readonly siblings: ReadonlyMap<string, string>;
+  /** Keys of the step around the cursor; empty outside of steps. */
+  readonly step: ReadonlyMap<string, string>;
+  /** Column where the keys of this mapping stand. */
+  readonly column: number;
+  /** True where a key needs a dash before it, because the list item does not exist yet. */
+  readonly startsItem: boolean;
+  /** Names under `inputs` with their paths. */
+  readonly inputs: readonly (readonly [name: string, path: string])[];
+  /** Names of compress steps above the cursor. */
+  readonly earlierOutputs: readonly string[];
+}
+
+/** A line that says something. */
+interface Line {
+  readonly index: number;
+  /** Columns of the dashes before the content; `- - a` has two. */
+  readonly dashes: readonly number[];
+  /** Column of the content behind dashes. */
+  readonly column: number;
+  readonly key: string | undefined;
+  readonly value: string;
+}
+
+/** Recipes are short; what lies beyond is not looked at. */
+const mostLines = 5000;
+const keyPattern = /^(?:"([^"]{0,100})"|'([^']{0,100})'|([A-Za-z0-9_][\w.-]{0,99}))\s*:(?:\s+(.*))?$/;
+
+/** Undefined inside comments and where the position is outside of the text. */
+export function locateCursor(text: string, position: RecipePosition): CursorPlace | undefined {
+  const texts = text.split(/\r?\n/, mostLines);
+  const current = texts[position.line];
+  if (current === undefined) return undefined;
+  const before = current.slice(0, position.character);
+  if (/(^|\s)#/.test(before)) return undefined;
+  const lines = texts.map(readLine).filter((line) => line !== undefined);
+  const typed = readLine(before, position.line) ?? {
+    index: position.line,
+    dashes: dashesOf(before),
+    column: before.length,
+    key: undefined,
+    value: '',
+  };
+  const isValue = typed.key !== undefined;
+  const above = lines.filter(({ index }) => index < position.line);
+  const ancestors = ancestorsOf(typed, above);
+  const path = ancestors.map(({ key }) => key as string);
+  const own = lines.filter(({ index }) => index !== position.line);
+  const siblings = siblingsOf(typed, isValue ? lines : own);
+  const stepStart = path[0] === 'steps' ? outermostItem(typed, above) : undefined;
+  const step = stepStart ? siblingsOf(stepStart, lines) : new Map<string, string>();
+  return {
+    path,
+    key: typed.key,
+    siblings,
+    step,
+    column: typed.column,
+    startsItem: !isValue && typed.dashes.length === 0 && needsDash(ancestors.at(-1), typed, above),
+    inputs: entriesUnder('inputs', lines),
+    earlierOutputs: compressNames(above, lines, stepStart),
+  };
+}
+
+function dashesOf(text: string): readonly number[] {
+  const dashes: number[] = [];
+  for (let column = 0; column < text.length; column += 1) {
+    if (text[column] === '-' && (column + 1 === text.length || text[column + 1] === ' ')) dashes.push(column);
+    else if (text[column] !== ' ') break;
+  }
+  return dashes;
+}
+
+function readLine(text: string, index: number): Line | undefined {
+  if (text.length > 2000 || /^\s*(#|$)/.test(text)) return undefined;
+  const dashes = dashesOf(text);
+  const from = (dashes.at(-1) ?? -1) + 1;
+  const column = from + (/^ */.exec(text.slice(from)) as RegExpExecArray)[0].length;
+  const match = keyPattern.exec(text.slice(column).trimEnd());
+  const value = (match?.[4] ?? '').replace(/\s+#.*$/, '').replace(/^(["'])(.*)\1$/, '$2');
+  return { index, dashes, column, key: match ? (match[1] ?? match[2] ?? match[3]) : undefined, value };
+}
+
+/** The keys above that the cursor is nested under, outermost first. */
+function ancestorsOf(typed: Line, above: readonly Line[]): readonly Line[] {
+  const ancestors: Line[] = [];
+  let limit = typed.dashes[0] ?? typed.column;
+  // An item may stand in the same column as the key of its list.
+  let isItem = typed.dashes.length > 0;
+  for (let at = above.length - 1; at >= 0; at -= 1) {
+    const line = above[at] as Line;
+    const isParent =
+      line.key !== undefined && line.value === '' && (line.column < limit || (isItem && line.column === limit && line.dashes.length === 0));
+    if (isParent) {
+      ancestors.unshift(line);
+      limit = line.dashes[0] ?? line.column;
+      isItem = line.dashes.length > 0;
+    } else if (line.dashes.length > 0 && (line.dashes[0] as number) < limit) {
+      // The first key of the item that the cursor stands in: its dash is the next limit.
+      limit = line.dashes[0] as number;
+      isItem = true;
+    }
+  }
+  return ancestors;
+}
+
+/** Keys in the same mapping as a line: same column, not separated by a line further left or by a dash of another item. */
+function siblingsOf(typed: Line, lines: readonly Line[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const collect = (ordered: readonly Line[], upwards: boolean) => {
+    for (const line of ordered) {
+      if (line.column < typed.column) return;
+      const startsOther = line.dashes.some((dash) => dash < typed.column);
+      if (startsOther && !upwards) return;
+      if (line.column === typed.column && line.key !== undefined) found.set(line.key, line.value);
+      if (startsOther) return;
+    }
+  };
+  const own = lines.find(({ index }) => index === typed.index);
+  if (own?.key !== undefined) found.set(own.key, own.value);
+  if (typed.dashes.length === 0) collect(lines.filter(({ index }) => index < typed.index).reverse(), true);
+  collect(
+    lines.filter(({ index }) => index > typed.index),
+    false,
+  );
+  return found;
+}
+
+/** The line with the dash that starts the step around the cursor. */
+function outermostItem(typed: Line, above: readonly Line[]): Line | undefined {
+  const start = above.filter(({ key, column }) => key === 'steps' && column === 0).at(-1);
+  const inside = [...above.filter(({ index }) => start === undefined || index > start.index), typed];
+  const dash = Math.min(...inside.flatMap(({ dashes }) => dashes));
+  return inside.filter(({ dashes }) => dashes[0] === dash).at(-1);
+}
+
+/** True where the cursor stands under `steps:` or `overrides:` outside of any item. */
+function needsDash(parent: Line | undefined, typed: Line, above: readonly Line[]): boolean {
+  if (parent?.key !== 'steps' && parent?.key !== 'overrides') return false;
+  const items = above.filter(({ index, dashes }) => index > parent.index && dashes.length > 0);
+  return !items.some(({ dashes }) => (dashes[0] as number) < typed.column);
+}
+
+function entriesUnder(key: string, lines: readonly Line[]): readonly (readonly [string, string])[] {
+  const start = lines.findIndex((line) => line.key === key && line.column === 0);
+  if (start < 0) return [];
+  const entries: (readonly [string, string])[] = [];
+  for (const line of lines.slice(start + 1)) {
+    if (line.column === 0) break;
+    if (line.key !== undefined) entries.push([line.key, line.value]);
+  }
+  return entries;
+}
+
+/** Names of the compress steps above the step that the cursor stands in. */
+function compressNames(above: readonly Line[], lines: readonly Line[], step: Line | undefined): readonly string[] {
+  if (!step) return [];
+  return above
+    .filter(({ index, dashes }) => index < step.index && dashes[0] === step.dashes[0])
+    .map((line) => siblingsOf(line, lines))
+    .filter((keys) => keys.get('kind') === 'compress')
+    .flatMap((keys) => keys.get('name') ?? []);
+}

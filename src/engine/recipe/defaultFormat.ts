@@ -1,0 +1,23 @@
+import { resolveParams } from '../../common/params';
+import type { ParamSpec } from '../../common/params';
+import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
+
+/** Widths and groups that ONNX Runtime's MatMulNBits has kernels for; anything else fails when the session is created. */
+const kernelBits = [2, 4, 8];
+const kernelGroups = [16, 32, 64, 128, 256];
+
+/** The format where none was asked for, and why: `onnx-fast` where every width and group has a kernel, else `onnx-packed`. */
+export function defaultFormat(
+  specs: readonly ParamSpec[],
+  parameters: Readonly<Record<string, unknown>>,
+  overrides: readonly TensorOverride[],
+): { readonly format: OutputFormat; readonly reason: string } {
+  for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
+    const { bits, groupSize } = resolveParams(specs, given).values;
+    if (!kernelBits.includes(Number(bits)))
+      return { format: 'onnx-packed', reason: `the runtime has no fast kernel for ${String(bits)} bits` };
+    if (!kernelGroups.includes(Number(groupSize)))
+      return { format: 'onnx-packed', reason: `the runtime has no fast kernel for groups of ${String(groupSize)}` };
+  }
+  return { format: 'onnx-fast', reason: 'the runtime has a fast kernel for these bits and groups' };
+}

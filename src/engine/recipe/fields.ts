@@ -1,0 +1,131 @@
+import type { ParamSpec } from '../../common/params';
+import { outputFormats, providerChoices } from '../../protocol/jobs';
+
+/** What a value in a recipe may be. */
+export type FieldType =
+  /** A model: a path, the name of an input, or the name of an earlier compress step. */
+  | { readonly kind: 'model' }
+  /** A file or folder: a path or the name of an input. */
+  | { readonly kind: 'file' }
+  /** A folder to write. */
+  | { readonly kind: 'output' }
+  | { readonly kind: 'text' }
+  | { readonly kind: 'size' }
+  | { readonly kind: 'method' }
+  /** Parameters of the step's method by key. */
+  | { readonly kind: 'parameters' }
+  /** `[{ glob, parameters }]`. */
+  | { readonly kind: 'overrides' }
+  | { readonly kind: 'value'; readonly spec: ParamSpec };
+
+/** One key of a mapping in a recipe. */
+export interface Field {
+  readonly key: string;
+  readonly doc: string;
+  readonly type: FieldType;
+  readonly required?: boolean;
+}
+
+/** What `kind:` of a step may say, with the keys that belong to it. The keys are those of the job's specification. */
+export interface StepKind {
+  readonly kind: 'inspect' | 'compress' | 'evaluate' | 'compare';
+  readonly doc: string;
+  readonly fields: readonly Field[];
+}
+
+function wholeNumber(key: string, doc: string, min: number): Field {
+  return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'integer', min, max: 2 ** 31 - 1, default: min } } };
+}
+
+function choice(key: string, doc: string, choices: readonly string[]): Field {
+  return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'choice', choices, default: choices[0] as string } } };
+}
+
+function yesOrNo(key: string, doc: string): Field {
+  return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'boolean', default: false } } };
+}
+
+const model: Field = {
+  key: 'model',
+  doc: 'The model: a path relative to this file, the name of an input, or the name of an earlier compress step.',
+  type: { kind: 'model' },
+  required: true,
+};
+
+const tensors: Field = { key: 'tensors', doc: "Only tensors whose name matches this glob, such as '*.mlp.*'.", type: { kind: 'text' } };
+
+/** Every kind of step. */
+export const stepKinds: readonly StepKind[] = [
+  { kind: 'inspect', doc: 'Reads names, shapes and sizes of a model.', fields: [model] },
+  {
+    kind: 'compress',
+    doc: 'Makes a model smaller and verifies the result. Later steps may name this step as their model.',
+    fields: [
+      model,
+      { key: 'method', doc: 'How to compress.', type: { kind: 'method' }, required: true },
+      { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
+      tensors,
+      {
+        key: 'overrides',
+        doc: 'Other parameters for the tensors that a glob matches; the last match counts.',
+        type: { kind: 'overrides' },
+      },
+      yesOrNo('embeddings', 'Compress the input embedding too.'),
+      yesOrNo('head', 'Compress the output layer too.'),
+      choice('format', 'Files to write. Default: onnx-fast where the runtime has kernels for all widths, else onnx-packed.', outputFormats),
+      { key: 'out', doc: 'Folder to write, relative to this file.', type: { kind: 'output' }, required: true },
+      yesOrNo('keepFailed', 'Keep the output for inspection when its verification fails.'),
+    ],
+  },
+  {
+    kind: 'evaluate',
+    doc: 'Measures a model: perplexity on text, accuracy or AUC on data.',
+    fields: [
+      model,
+      { key: 'text', doc: 'A UTF-8 text file: perplexity.', type: { kind: 'file' } },
+      wholeNumber('window', 'Tokens of a window. Default: the smaller of the context and 2048.', 2),
+      wholeNumber('limit', 'Only the first windows.', 1),
+      { key: 'data', doc: 'A folder of NumPy files: accuracy or AUC.', type: { kind: 'file' } },
+      { key: 'split', doc: 'Which part of the data. Default: test.', type: { kind: 'text' } },
+      wholeNumber('batch', 'Samples of one run on data.', 1),
+    ],
+  },
+  {
+    kind: 'compare',
+    doc: 'Compares two models tensor by tensor.',
+    fields: [
+      { ...model, key: 'first', doc: `The reference. ${model.doc}` },
+      { ...model, key: 'second', doc: `The model to compare with it. ${model.doc}` },
+      tensors,
+    ],
+  },
+];
+
+/** Keys of a step that do not depend on its kind. */
+export const stepFields: readonly Field[] = [
+  {
+    ...choice(
+      'kind',
+      'What the step does.',
+      stepKinds.map(({ kind }) => kind),
+    ),
+    required: true,
+  },
+  { key: 'name', doc: 'Name for later steps and for the report. Letters, digits, dot, dash and underscore.', type: { kind: 'text' } },
+];
+
+/** Keys of `settings`: for every step; flags of the command line win over them. */
+export const settingFields: readonly Field[] = [
+  choice('provider', 'Where to compute. auto chooses, and the reports say what ran.', providerChoices),
+  wholeNumber('threads', 'Threads to compute with, at most one for each core.', 1),
+  { key: 'maxMemory', doc: 'Memory limit on the host, such as 3GB.', type: { kind: 'size' } },
+  wholeNumber('seed', 'Start of everything random.', 0),
+];
+
+/** Keys of the whole file. */
+export const topLevelKeys: readonly { readonly key: string; readonly doc: string; readonly required?: boolean }[] = [
+  { key: 'name', doc: 'What the recipe is for, in a few words.' },
+  { key: 'inputs', doc: 'Names for models, texts and data, by path relative to this file.' },
+  { key: 'settings', doc: 'Provider, threads, memory limit and seed for every step.' },
+  { key: 'steps', doc: 'What to do, in order.', required: true },
+];

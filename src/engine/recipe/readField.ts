@@ -1,0 +1,154 @@
+import { resolve } from 'node:path';
+import { suggestion } from '../../common/nearest';
+import { describeAllowed, parseParam } from '../../common/params';
+import { parseBytes } from '../../common/units';
+import type { MethodDescription } from '../../protocol/methods';
+import type { Field } from './fields';
+import type { RecipeNode, Span } from './recipeTree';
+
+/** What reading a value may look at, and where it reports. */
+export interface FieldContext {
+  /** Absolute folder of the recipe. */
+  readonly folder: string;
+  readonly methods: readonly MethodDescription[];
+  /** Names of inputs to absolute paths. */
+  readonly inputs: ReadonlyMap<string, string>;
+  /** Names of earlier compress steps to the absolute folders that they write. */
+  readonly outputs: ReadonlyMap<string, string>;
+  /** Names of all earlier steps to their kinds. */
+  readonly stepNames: ReadonlyMap<string, string>;
+  /** Method of the step being read. */
+  readonly methodId?: string | undefined;
+  readonly report: (span: Span, message: string) => void;
+  /** Notes a path that must exist when the recipe starts. */
+  readonly need: (path: string, written: string, span: Span) => void;
+}
+
+/** Reads one value by its field's type. Undefined where it is wrong, which has been reported then. */
+export function readField(field: Field, node: RecipeNode, context: FieldContext): unknown {
+  const { type, key } = field;
+  switch (type.kind) {
+    case 'value': {
+      const value = node.type === 'scalar' ? parseParam(type.spec, node.value) : undefined;
+      if (value === undefined) {
+        const hint = type.spec.kind === 'choice' && node.type === 'scalar' ? suggestion(String(node.value), type.spec.choices) : '';
+        context.report(node.span, `${key} must be ${describeAllowed(type.spec)}, got ${shown(node)}.${hint}`);
+      }
+      return value;
+    }
+    case 'size': {
+      const bytes = node.type === 'scalar' ? parseBytes(String(node.value)) : undefined;
+      if (bytes === undefined) context.report(node.span, `${key} must be a size such as 3GB or 512MiB, got ${shown(node)}.`);
+      return bytes;
+    }
+    case 'method':
+      return readMethod(node, context);
+    case 'parameters':
+      return readParameters(node, context);
+    case 'overrides':
+      return readOverrides(node, context);
+    default: {
+      const text = node.type === 'scalar' && node.value !== undefined ? String(node.value) : '';
+      if (text === '') {
+        context.report(node.span, `${key} must be ${type.kind === 'text' ? 'text' : 'a path'}, got ${shown(node)}.`);
+        return undefined;
+      }
+      if (type.kind === 'text') return text;
+      return type.kind === 'output' ? resolve(context.folder, text) : resolveReference(text, type.kind, node.span, context);
+    }
+  }
+}
+
+/** A value as it may stand in a message: short, on one line. */
+function shown(node: RecipeNode): string {
+  if (node.type !== 'scalar') return node.type === 'map' ? 'a mapping' : 'a list';
+  if (node.value === undefined) return 'nothing';
+  const text = JSON.stringify(node.value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function resolveReference(written: string, kind: 'model' | 'file', span: Span, context: FieldContext): string | undefined {
+  const output = context.outputs.get(written);
+  if (output !== undefined) {
+    if (kind === 'model') return output;
+    context.report(span, `'${written}' is a step that writes a model; here a file or folder of data is needed.`);
+    return undefined;
+  }
+  const stepKind = context.stepNames.get(written);
+  if (stepKind !== undefined) {
+    context.report(span, `Step '${written}' (${stepKind}) writes no model. Name a compress step, an input or a path.`);
+    return undefined;
+  }
+  const input = context.inputs.get(written);
+  if (input !== undefined) return input;
+  const path = resolve(context.folder, written);
+  context.need(path, written, span);
+  return path;
+}
+
+function readMethod(node: RecipeNode, context: FieldContext): string | undefined {
+  const id = node.type === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
+  if (context.methods.some((method) => method.id === id)) return id;
+  const ids = context.methods.map((method) => method.id);
+  context.report(node.span, `There is no method ${shown(node)}. Methods: ${ids.join(', ')}.${id === undefined ? '' : suggestion(id, ids)}`);
+  return undefined;
+}
+
+/** Parameters by key, checked against the step's method; unchecked where the method itself is wrong. */
+function readParameters(node: RecipeNode, context: FieldContext): Readonly<Record<string, unknown>> | undefined {
+  if (node.type === 'scalar' && node.value === undefined) return {};
+  if (node.type !== 'map') {
+    context.report(node.span, `parameters must be a mapping, got ${shown(node)}.`);
+    return undefined;
+  }
+  const method = context.methods.find(({ id }) => id === context.methodId);
+  if (!method) return {};
+  const values: Record<string, unknown> = {};
+  const keys = method.parameters.map(({ key }) => key);
+  for (const { key, keySpan, value } of node.entries) {
+    const spec = method.parameters.find((parameter) => parameter.key === key);
+    if (!spec) {
+      const hint = suggestion(key, keys);
+      context.report(keySpan, `Method '${method.id}' has no parameter '${key.slice(0, 60)}'.${hint || ` Parameters: ${keys.join(', ')}.`}`);
+      continue;
+    }
+    const parsed = value.type === 'scalar' ? parseParam(spec, value.value) : undefined;
+    if (parsed === undefined) context.report(value.span, `${key} must be ${describeAllowed(spec)}, got ${shown(value)}.`);
+    else values[key] = parsed;
+  }
+  return values;
+}
+
+function readOverrides(
+  node: RecipeNode,
+  context: FieldContext,
+): readonly { glob: string; parameters: Readonly<Record<string, unknown>> }[] | undefined {
+  if (node.type !== 'list') {
+    context.report(node.span, `overrides must be a list of { glob, parameters }, got ${shown(node)}.`);
+    return undefined;
+  }
+  return node.items.flatMap((item) => {
+    if (item.type !== 'map') {
+      context.report(item.span, `An override is a mapping with glob and parameters, got ${shown(item)}.`);
+      return [];
+    }
+    for (const { key, keySpan } of item.entries)
+      if (key !== 'glob' && key !== 'parameters')
+        context.report(
+          keySpan,
+          `An override has no key '${key.slice(0, 60)}'.${suggestion(key, ['glob', 'parameters']) || ' Keys: glob, parameters.'}`,
+        );
+    const glob = item.entries.find(({ key }) => key === 'glob')?.value;
+    const parameters = item.entries.find(({ key }) => key === 'parameters')?.value;
+    if (glob?.type !== 'scalar' || typeof glob.value !== 'string' || glob.value === '') {
+      context.report(glob?.span ?? item.span, "An override needs glob: which tensors, such as '*.down_proj.weight'.");
+      return [];
+    }
+    if (!parameters) {
+      context.report(item.span, 'An override needs parameters: what is different for these tensors.');
+      return [];
+    }
+    const values = readParameters(parameters, context);
+    return values ? [{ glob: glob.value, parameters: values }] : [];
+  });
+}
