@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ggufFile, onnxFile, safetensorsFile, wave } from './modelFiles';
 import { root } from './paths';
@@ -6,19 +6,34 @@ import { root } from './paths';
 /** A tensor of loom-base, named in the text files below. */
 export const knownTensor = 'model.layers.0.self_attn.q_proj.weight';
 
-/** The recipe of the workspace: looks into the model and compresses it. */
-const recipe = `# yaml-language-server: off
-version: 1
+/** The recipe of the workspace: compresses the model, keeps one layer at 8 bits, and evaluates the result. */
+const recipe = `name: Four bits, one layer at eight
+inputs:
+  base: loom-base
+  books: books.txt
 steps:
-  - compress:
-      model: loom-base
-      method: rtn
-      parameters: { bits: 4, groupSize: 32 }
-      overrides:
-        - '${knownTensor}=bits:8'
-      format: onnx-fast
-      out: recipe-output
+  - kind: compress
+    name: small
+    model: base
+    method: rtn
+    parameters: { bits: 4, groupSize: 32 }
+    overrides:
+      - glob: ${knownTensor}
+        parameters: { bits: 8 }
+    format: onnx-fast
+    out: recipe-output
+  - kind: evaluate
+    model: small
+    text: books
+    window: 128
+    limit: 4
 `;
+
+/** A text so long that evaluating the model on it takes minutes. */
+export function writeLongText(folder: string): void {
+  const text = readFileSync(join(root, 'media/samples/text/books.txt'), 'utf8');
+  writeFileSync(join(folder, 'long.txt'), text.repeat(60));
+}
 
 /** A workspace with a language model, one small file of each format, a recipe and text files that name a tensor. */
 export function fullWorkspace(folder: string): void {

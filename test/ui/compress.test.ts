@@ -1,0 +1,203 @@
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { CompressReport } from '../../src/protocol/report';
+import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
+import { jobItem, ownModel, startCompression, startFromForecast } from './support/jobs';
+import { selectTensor } from './support/modelPage';
+import { engineProcesses } from './support/processes';
+import { useSession } from './support/session';
+import { fullWorkspace, writeLongText } from './support/workspaceFiles';
+
+const output = 'loom-base-rtn-4bit-onnx-fast';
+
+describe('compressing and evaluating', () => {
+  const session = useSession({
+    name: 'compress',
+    files: (folder) => {
+      fullWorkspace(folder);
+      writeLongText(folder);
+    },
+  });
+  const workbench = () => session().workbench;
+  const engines = () => engineProcesses(session().server.pid);
+  const report = (): CompressReport => JSON.parse(readFileSync(join(session().scratch.workspace, output, 'report.json'), 'utf8'));
+
+  test('Compress Model: method, settings, forecast, job, verified result', async () => {
+    await workbench().view('Loomweight');
+    await startCompression(workbench());
+    await workbench()
+      .notification(/Verified\./)
+      .waitFor({ timeout: 110_000 });
+    expect(report().verification.passed).toBe(true);
+    expect(report().bitsPerWeight).toBeLessThanOrEqual(5.2);
+    await jobItem(workbench(), 'Compress loom-base').waitFor();
+    await until('the process of the job to end', engines, (pids) => pids.length <= 1);
+  });
+
+  test('the notification opens the bit allocation: charts, sizes, one bar a layer', async () => {
+    await workbench()
+      .notification(/Verified\./)
+      .getByText('Show Bit Allocation')
+      .click();
+    const page = await workbench().webview('bitAllocation');
+    await page.locator('[data-testid="status"]').filter({ hasText: 'Done' }).waitFor();
+    await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
+    await expectDrawn(page.locator('canvas[data-testid="error-chart"]'));
+    expect(Number(await page.locator('[data-testid="layer-count"]').innerText())).toBe(report().layers.length);
+    expect(Number(await page.locator('[data-testid="bits-per-weight"]').innerText())).toBeCloseTo(report().bitsPerWeight, 1);
+    await expectNoViolations(page);
+  });
+
+  test('the table says the same as the charts', async () => {
+    const page = await workbench().webview('bitAllocation');
+    await page.locator('#tab-table').click();
+    const rows = page.locator('[data-testid="layer-table"] tbody tr');
+    await until(
+      'one row a layer',
+      () => rows.count(),
+      (count) => count === report().layers.length,
+    );
+    const [layer] = report().layers;
+    const text = await rows
+      .filter({ hasText: layer?.name ?? '' })
+      .first()
+      .innerText();
+    expect(text).toContain(layer?.relativeError.toPrecision(3).replace(/0+$/, ''));
+    await page.locator('#tab-charts').click();
+    await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
+  });
+
+  test('hidden and shown again, and in another theme, the panel draws itself anew', async () => {
+    await workbench().openFile('notes.txt');
+    await until(
+      'no webview',
+      () => workbench().visibleWebviews(),
+      (count) => count === 0,
+    );
+    await workbench()
+      .tab(/loom-base/)
+      .first()
+      .click();
+    await expectDrawn((await workbench().webview('bitAllocation')).locator('canvas[data-testid="error-chart"]'));
+    await workbench().theme('Light Modern', 'vs');
+    const page = await workbench().webview('bitAllocation');
+    await page.locator('body.vscode-light').waitFor();
+    await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
+    await workbench().theme('Dark Modern', 'vs-dark');
+    await page.locator('body.vscode-dark').waitFor();
+    await expectNoViolations(page);
+  });
+
+  test('the report opens from the panel and names every check of the verification', async () => {
+    const panel = await workbench().webview('bitAllocation');
+    await panel.locator('[data-testid="open-report"]').click();
+    const page = await workbench().webview('report');
+    await page.locator('[data-testid="verdict"]').waitFor();
+    expect(await page.locator('.checks li').count()).toBeGreaterThanOrEqual(report().verification.checks.length);
+    await expectNoViolations(page);
+  });
+
+  test('the result stands in the tree, marked with its bits, and can be looked into', async () => {
+    const result = workbench().treeItem(new RegExp(output)).first();
+    await until(
+      'bits per weight in the tree',
+      () => result.innerText(),
+      (text) => /bits/.test(text),
+    );
+    await result.click();
+    const page = await workbench().webview('model');
+    await page.locator('[data-testid="title"]').filter({ hasText: output }).waitFor();
+    await page.locator('.table-row').first().waitFor();
+    const name = await page.locator('.table-row').first().getAttribute('data-tensor');
+    await selectTensor(page, name ?? '');
+  });
+
+  test('a reload of the window keeps the job and restores its panel', async () => {
+    await workbench().reload();
+    await workbench().view('Loomweight');
+    const job = jobItem(workbench(), /Compress loom-base/);
+    await job.waitFor();
+    await job.click();
+    const page = await workbench().webview('bitAllocation');
+    await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
+  });
+
+  test('a long evaluation leaves the editor responsive, and Cancel ends its process within 2.5 s', async () => {
+    const before = engines();
+    await workbench().command('Loomweight: Evaluate Model');
+    await workbench().pick(ownModel);
+    await workbench().pick('long.txt');
+    await workbench().pick('Continue');
+    await startFromForecast(workbench());
+    const [job] = await until(
+      'a process for the job',
+      () => engines().filter((pid) => !before.includes(pid)),
+      (pids) => pids.length > 0,
+    );
+    const running = workbench().notification(/Evaluate loom-base/);
+    await running.waitFor();
+
+    const started = Date.now();
+    await workbench().openFile('notes.txt');
+    await workbench()
+      .page.locator('.view-line')
+      .filter({ hasText: /Nothing.of.interest/ })
+      .waitFor();
+    console.log(`# opened a file in ${Date.now() - started} ms while the job ran`);
+    await workbench().treeItem('plain.safetensors').first().click();
+    await selectTensor(await workbench().webview('model'), 'fc1.weight');
+    expect(engines()).toContain(job);
+
+    const cancelled = Date.now();
+    await running.hover();
+    await running.getByText('Cancel', { exact: true }).click();
+    await until(
+      'the process to be gone',
+      () => engines().includes(job ?? 0),
+      (alive) => !alive,
+      10_000,
+    );
+    const milliseconds = Date.now() - cancelled;
+    console.log(`# the process was gone ${milliseconds} ms after Cancel`);
+    expect(milliseconds).toBeLessThan(2500);
+    await workbench()
+      .treeItem(/Evaluate loom-base.*cancelled/)
+      .waitFor();
+  });
+
+  test('a cancelled compression leaves nothing behind', async () => {
+    const { workspace } = session().scratch;
+    const before = readdirSync(workspace).sort();
+    await startCompression(workbench());
+    const running = workbench()
+      .notification(/Compress loom-base/)
+      .filter({ hasText: 'Cancel' });
+    await running.waitFor();
+    await running.getByText('Cancel', { exact: true }).click();
+    await workbench()
+      .treeItem(/Compress loom-base.*cancelled/)
+      .waitFor();
+    await until(
+      'a tidy folder',
+      () => readdirSync(workspace).sort(),
+      (now) => JSON.stringify(now) === JSON.stringify(before),
+    );
+  });
+
+  test('an engine killed from outside: the next question is answered by a new one', async () => {
+    await workbench().tab('plain.safetensors').first().click();
+    for (const pid of engines()) process.kill(pid, 'SIGKILL');
+    await until('the engine to be gone', engines, (pids) => pids.length === 0);
+    await workbench().treeItem('plain.gguf').first().click();
+    await selectTensor(await workbench().webview('model'), 'blk.0.attn_q.weight');
+    expect(engines().length).toBe(1);
+  });
+
+  test('the model itself was not touched, and the output is whole', () => {
+    const { workspace } = session().scratch;
+    expect(statSync(join(workspace, 'loom-base/model.safetensors')).size).toBe(statSync('media/samples/loom-base/model.safetensors').size);
+    for (const { path } of report().outputs) expect(existsSync(join(workspace, output, path)), path).toBe(true);
+    expectCleanConsole(workbench());
+  });
+});
