@@ -11,6 +11,7 @@ const largestRead = 256 * 1024;
  */
 export class FileWindow {
   readonly size: number;
+  private store = Buffer.alloc(0);
   private buffer = Buffer.alloc(0);
   private start = 0;
   private nextRead = firstRead;
@@ -60,9 +61,10 @@ export class FileWindow {
     this.nextRead = follows ? Math.min(this.nextRead * 2, largestRead) : firstRead;
     const length = Math.min(this.nextRead, this.size - offset);
     if (length <= 0) throw endOfFile(this.path, offset);
-    const bytes = this.buffer.length === length ? this.buffer : Buffer.allocUnsafe(length);
-    readFully(this.descriptor, bytes, offset, this.path);
-    this.buffer = bytes;
+    // Nothing outside keeps the window's bytes, so one store serves all reads.
+    if (this.store.length < length) this.store = Buffer.allocUnsafeSlow(length);
+    this.buffer = this.store.subarray(0, length);
+    readFully(this.descriptor, this.buffer, offset, this.path);
     this.start = offset;
   }
 }

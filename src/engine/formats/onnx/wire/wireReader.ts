@@ -22,6 +22,8 @@ export const longestText = 64 * 1024;
  * throws `malformed-file` with the byte offset.
  */
 export class WireReader {
+  private behind = 0;
+
   constructor(readonly window: FileWindow) {}
 
   /** Calls back for every field of the message in [start, end), in order. */
@@ -35,25 +37,24 @@ export class WireReader {
 
   /** The field whose tag stands at an offset. */
   fieldAt(tag: number, end: number): WireField {
-    const key = this.varintAt(tag, end);
-    const wire = Number(key.value & 7n);
-    const number = Number(key.value >> 3n);
+    const key = this.smallNumberAt(tag, end);
+    const wire = key % 8;
+    const number = Math.floor(key / 8);
     if (number === 0 || number > 0x1fffffff) throw this.malformed(tag, `field number ${number} is not allowed`);
-    let start = key.end;
+    let start = this.behind;
     let length: number;
     switch (wire) {
       case 0:
-        length = this.varintAt(start, end).end - start;
+        this.smallNumberAt(start, end);
+        length = this.behind - start;
         break;
       case 1:
         length = 8;
         break;
       case 2: {
-        const given = this.varintAt(start, end);
-        start = given.end;
-        if (given.value > BigInt(end - start))
-          throw this.malformed(tag, `a field claims ${given.value} bytes where ${end - start} are left`);
-        length = Number(given.value);
+        length = this.smallNumberAt(start, end);
+        start = this.behind;
+        if (length > end - start) throw this.malformed(tag, `a field claims ${length} bytes where ${end - start} are left`);
         break;
       }
       case 5:
@@ -66,30 +67,40 @@ export class WireReader {
     return { number, wire, tag, start, end: start + length };
   }
 
-  /** An unsigned varint of at most ten bytes. */
-  varintAt(offset: number, end: number): { readonly value: bigint; readonly end: number } {
-    // Almost all are short: stay with numbers as long as they are exact.
-    let low = 0;
-    for (let index = 0; index < 7; index += 1) {
+  /**
+   * An unsigned varint as a number; `behind` is then the offset after it. Exact up to 2^53, which no length or tag in a file
+   * exceeds; above it is rounded and stays too large for whatever it is compared with.
+   */
+  private smallNumberAt(offset: number, end: number): number {
+    let value = 0;
+    let scale = 1;
+    for (let index = 0; index < 10; index += 1) {
       if (offset + index >= end) throw this.malformed(offset, 'the message ends inside a number');
       const byte = this.window.byteAt(offset + index);
-      low += (byte & 0x7f) * 2 ** (7 * index);
-      if (byte < 0x80) return { value: BigInt(low), end: offset + index + 1 };
-    }
-    let value = BigInt(low);
-    for (let index = 7; index < 10; index += 1) {
-      if (offset + index >= end) throw this.malformed(offset, 'the message ends inside a number');
-      const byte = this.window.byteAt(offset + index);
-      value |= BigInt(byte & 0x7f) << BigInt(7 * index);
-      if (byte < 0x80) return { value: BigInt.asUintN(64, value), end: offset + index + 1 };
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        this.behind = offset + index + 1;
+        return value;
+      }
+      scale *= 128;
     }
     throw this.malformed(offset, 'a number has more than ten bytes');
+  }
+
+  /** An unsigned varint of at most ten bytes, exact. */
+  private varintAt(offset: number, end: number): bigint {
+    const small = this.smallNumberAt(offset, end);
+    if (small <= Number.MAX_SAFE_INTEGER) return BigInt(small);
+    let value = 0n;
+    for (let index = offset; index < this.behind; index += 1)
+      value |= BigInt(this.window.byteAt(index) & 0x7f) << BigInt(7 * (index - offset));
+    return BigInt.asUintN(64, value);
   }
 
   /** Value of a varint field as a signed 64-bit number. */
   int64(field: WireField): bigint {
     if (field.wire !== 0) throw this.malformed(field.tag, `field ${field.number} should be a number`);
-    return BigInt.asIntN(64, this.varintAt(field.start, field.end).value);
+    return BigInt.asIntN(64, this.varintAt(field.start, field.end));
   }
 
   /** Values of a repeated int64 field: packed, or one of several fields. At most `limit` of them. */
@@ -99,9 +110,8 @@ export class WireReader {
     const values: bigint[] = [];
     for (let offset = field.start; offset < field.end;) {
       if (values.length >= limit) throw this.malformed(offset, `a list has more than ${limit} numbers`);
-      const { value, end } = this.varintAt(offset, field.end);
-      values.push(BigInt.asIntN(64, value));
-      offset = end;
+      values.push(BigInt.asIntN(64, this.varintAt(offset, field.end)));
+      offset = this.behind;
     }
     return values;
   }
