@@ -1,0 +1,58 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { throwIfCancelled } from '../../protocol/errors';
+import type { FoundModel } from '../../protocol/engine';
+import type { ModelFormat } from '../../protocol/model';
+
+/** Folders that hold no models of the user's, and would take long. */
+const skipped = new Set(['node_modules', '__pycache__', 'site-packages', 'venv']);
+const deepest = 8;
+const mostModels = 1000;
+
+const fileFormats: Readonly<Record<string, ModelFormat>> = { '.safetensors': 'safetensors', '.onnx': 'onnx', '.gguf': 'gguf' };
+
+/**
+ * Models below a folder, by names and sizes alone: a directory with config.json and safetensors is one model, so is an output
+ * directory of Loomweight; other model files count one by one. Hidden folders, links to folders and package folders are left out.
+ */
+export async function findModels(folder: string, signal?: AbortSignal): Promise<readonly FoundModel[]> {
+  const found: FoundModel[] = [];
+  await walk(folder, 0, found, signal);
+  return found.sort((a, b) => a.path.localeCompare(b.path));
+}
+
+async function walk(folder: string, depth: number, found: FoundModel[], signal: AbortSignal | undefined): Promise<void> {
+  throwIfCancelled(signal);
+  if (depth > deepest || found.length >= mostModels) return;
+  // A folder that cannot be read holds nothing that could be opened.
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
+  const weights = files.filter((name) => extname(name).toLowerCase() === '.safetensors');
+  const isDirectoryModel = files.includes('config.json') && weights.length > 0;
+  if (isDirectoryModel) found.push({ path: folder, name: basename(folder), format: 'hugging-face', bytes: await sizeOf(folder, weights) });
+  for (const name of files) {
+    const format = fileFormats[extname(name).toLowerCase()];
+    if (format === undefined || (isDirectoryModel && format === 'safetensors') || found.length >= mostModels) continue;
+    found.push({ path: join(folder, name), name, format, bytes: await sizeOf(folder, [name, ...dataFilesOf(name, files)]) });
+  }
+  for (const entry of entries)
+    if (entry.isDirectory() && !entry.name.startsWith('.') && !skipped.has(entry.name))
+      await walk(join(folder, entry.name), depth + 1, found, signal);
+}
+
+/** External data of an ONNX file as exporters name it: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`. */
+function dataFilesOf(name: string, files: readonly string[]): readonly string[] {
+  return name.endsWith('.onnx') ? files.filter((file) => file.startsWith(`${name}_data`) || file === `${name}.data`) : [];
+}
+
+async function sizeOf(folder: string, names: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -1,0 +1,29 @@
+import type { EngineEvents } from '../../protocol/engine';
+import type { JobSpec, ReportOf } from '../../protocol/jobs';
+import type { Runtime } from '../runtime/types';
+import type { JobEstimate } from './estimate';
+import type { ProgressStep } from './progressReporter';
+
+/** What a running job may use. */
+export interface JobContext {
+  readonly signal?: AbortSignal;
+  readonly progress: (step: ProgressStep) => void;
+  readonly log: (message: string, level?: EngineEvents['log']['level']) => void;
+  /** The runtime with the job's provider and threads; made when first asked for. */
+  readonly runtime: () => Promise<Runtime>;
+}
+
+/** What an estimate may look at. */
+export interface EstimateContext {
+  readonly provider: string;
+  readonly threads: number;
+  readonly maxMemory?: number;
+}
+
+/** One kind of job: what it writes, what it will need, how it runs. To add a kind: a file like compress.ts and a line in jobKinds.ts. */
+export interface JobKind<Spec extends JobSpec> {
+  /** Paths that the job will write, for clean-up after a crash and for the free disk. */
+  outputs(spec: Spec): readonly string[];
+  estimate(spec: Spec, context: EstimateContext): Promise<JobEstimate>;
+  run(spec: Spec, context: JobContext): Promise<ReportOf<Spec>>;
+}

@@ -1,0 +1,202 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { missingPieces } from '../../../src/engine/runtime/chooseProvider';
+import { cudaChecks } from '../../../src/engine/runtime/cudaChecks';
+import { describeDevices } from '../../../src/engine/runtime/devices';
+import { coremlChecks, directmlChecks, webgpuChecks } from '../../../src/engine/runtime/graphicsChecks';
+import { coreRuntimeVersion, findRuntimePackage } from '../../../src/engine/runtime/loadOrt';
+import type { RuntimePackage } from '../../../src/engine/runtime/loadOrt';
+import type { Machine } from '../../../src/engine/runtime/machine';
+import { createRuntime } from '../../../src/engine/runtime/runtime';
+
+/** A machine made of a list of paths, texts and programs. */
+function machine(parts: {
+  readonly platform?: string;
+  readonly arch?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: readonly string[];
+  readonly texts?: Readonly<Record<string, string>>;
+  readonly programs?: Readonly<Record<string, string>>;
+}): Machine {
+  const files = parts.files ?? [];
+  return {
+    platform: parts.platform ?? 'linux',
+    arch: parts.arch ?? 'x64',
+    env: parts.env ?? {},
+    exists: (path) => files.includes(path),
+    read: (path) => parts.texts?.[path],
+    list: (path) => files.filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1).split('/')[0] as string),
+    run: (program) => parts.programs?.[program],
+  };
+}
+
+const gpuPackage: RuntimePackage = { folder: '/ort', version: coreRuntimeVersion, nativeFolder: '/ort/native', origin: 'configured' };
+const cudaFolder = '/opt/cuda';
+const complete = {
+  env: { LD_LIBRARY_PATH: cudaFolder },
+  files: [
+    '/usr/lib/x86_64-linux-gnu/libcuda.so.1',
+    '/ort/native/libonnxruntime_providers_shared.so',
+    '/ort/native/libonnxruntime_providers_cuda.so',
+    ...[
+      'libcudart.so.12',
+      'libcublas.so.12',
+      'libcublasLt.so.12',
+      'libcurand.so.10',
+      'libcufft.so.11',
+      'libnvrtc.so.12',
+      'libcudnn.so.9',
+    ].map((name) => `${cudaFolder}/${name}`),
+  ],
+  programs: { 'nvidia-smi': 'NVIDIA L4, 550.54.15, 23034, 22500\n' },
+};
+
+describe('CUDA checks', () => {
+  test('pass on a complete machine and name the card', () => {
+    const checks = cudaChecks(machine(complete), gpuPackage);
+    expect(missingPieces(checks)).toBeUndefined();
+    expect(checks[0]).toMatchObject({ name: 'NVIDIA driver', found: '550.54.15 (NVIDIA L4)' });
+  });
+
+  test('read the driver from the kernel where nvidia-smi is missing', () => {
+    const text = 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.161.08  Sat Feb 17 22:55:48 UTC 2024\n';
+    const checks = cudaChecks(machine({ ...complete, programs: {}, texts: { '/proc/driver/nvidia/version': text } }), gpuPackage);
+    expect(checks[0]).toMatchObject({ passed: true, found: '535.161.08' });
+  });
+
+  const without = (name: string) => ({ ...complete, files: complete.files.filter((file) => !file.endsWith(name)) });
+  test.each([
+    [
+      'an old driver',
+      { ...complete, programs: { 'nvidia-smi': 'Tesla K80, 470.1, 11441, 11000\n' } },
+      'Update the NVIDIA driver to version 525',
+    ],
+    ['no driver', { ...complete, programs: {} }, 'Install an NVIDIA driver'],
+    ['no libcuda', without('libcuda.so.1'), 'in a container start it with GPU access'],
+    ['no provider library', without('libonnxruntime_providers_cuda.so'), '--onnxruntime-node-install=cuda12'],
+    ['no cuDNN', without('libcudnn.so.9'), 'Install cuDNN 9 for CUDA 12'],
+    ['no cuBLAS', without('libcublas.so.12'), 'Install the CUDA 12 runtime libraries'],
+  ])('%s: one sentence says what to do', (_case, parts, advice) => {
+    const failed = cudaChecks(machine(parts), gpuPackage).filter(({ passed }) => !passed);
+    expect(failed).toHaveLength(1);
+    expect(failed[0]?.advice).toContain(advice);
+  });
+
+  test('libraries that are there but not searched need LD_LIBRARY_PATH', () => {
+    const files = complete.files.map((file) => file.replace(cudaFolder, '/usr/local/cuda-12.4/lib64'));
+    const failed = cudaChecks(machine({ ...complete, env: {}, files }), gpuPackage).filter(({ passed }) => !passed);
+    expect(failed.map(({ name }) => name)).toEqual(['CUDA 12 libraries', 'cuDNN 9']);
+    for (const { advice } of failed) expect(advice).toContain('They are in /usr/local/cuda-12.4/lib64');
+  });
+
+  test('libraries in the loader cache count', () => {
+    const files = complete.files.filter((file) => !file.endsWith('libcudnn.so.9'));
+    const cache = '\tlibcudnn.so.9 (libc6,x86-64) => /somewhere/libcudnn.so.9\n';
+    const checks = cudaChecks(machine({ ...complete, files, programs: { ...complete.programs, '/sbin/ldconfig': cache } }), gpuPackage);
+    expect(missingPieces(checks)).toBeUndefined();
+  });
+
+  test('a package of another version is refused', () => {
+    const failed = cudaChecks(machine(complete), { ...gpuPackage, version: '1.20.0' }).filter(({ passed }) => !passed);
+    expect(failed).toMatchObject([{ name: 'ONNX Runtime version', advice: expect.stringContaining(coreRuntimeVersion) as string }]);
+  });
+
+  test('other platforms are told what to use instead', () => {
+    expect(missingPieces(cudaChecks(machine({ platform: 'win32' }), gpuPackage))).toContain('use dml or webgpu here');
+  });
+});
+
+describe('graphics checks', () => {
+  test('Linux needs a Vulkan loader and a driver manifest', () => {
+    const nothing = webgpuChecks(machine({}), gpuPackage);
+    expect(nothing.map(({ passed }) => passed)).toEqual([false, false]);
+    expect(missingPieces(nothing)).toMatch(/libvulkan1.*mesa-vulkan-drivers/);
+    const files = ['/usr/lib64/libvulkan.so.1', '/usr/share/vulkan/icd.d/radeon_icd.x86_64.json'];
+    expect(missingPieces(webgpuChecks(machine({ files }), gpuPackage))).toBeUndefined();
+    const named = { files: [files[0] as string, '/x/icd.json'], env: { VK_DRIVER_FILES: '/x/icd.json' } };
+    expect(missingPieces(webgpuChecks(machine(named), gpuPackage))).toBeUndefined();
+    expect(missingPieces(webgpuChecks(machine({ ...named, env: { VK_DRIVER_FILES: '/gone.json' } }), gpuPackage))).toContain(
+      'Vulkan driver',
+    );
+  });
+
+  test('Windows looks for DirectML and the shader compiler beside the runtime', () => {
+    const files = ['DirectML.dll', 'dxcompiler.dll', 'dxil.dll'].map((name) => join('/ort/native', name));
+    expect(missingPieces(directmlChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
+    expect(missingPieces(webgpuChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
+    expect(missingPieces(directmlChecks(machine({ platform: 'win32' }), gpuPackage))).toContain('Install Loomweight again');
+    expect(missingPieces(directmlChecks(machine({}), gpuPackage))).toContain('Windows only');
+  });
+
+  test('CoreML needs Apple silicon', () => {
+    expect(missingPieces(coremlChecks(machine({ platform: 'darwin', arch: 'arm64' })))).toBeUndefined();
+    expect(missingPieces(coremlChecks(machine({ platform: 'darwin', arch: 'x64' })))).toContain('Apple silicon only');
+  });
+});
+
+describe('the runtime folder', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'loomweight-ort-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  function writePackage(at: string, version: string): void {
+    mkdirSync(join(at, 'bin', 'napi-v6', process.platform, process.arch), { recursive: true });
+    writeFileSync(join(at, 'package.json'), JSON.stringify({ name: 'onnxruntime-node', version }));
+    writeFileSync(join(at, 'bin', 'napi-v6', process.platform, process.arch, 'onnxruntime_binding.node'), '');
+  }
+
+  test('may be the package or a folder whose node_modules holds it', () => {
+    writePackage(join(folder, 'direct'), '1.30.0');
+    writePackage(join(folder, 'project', 'node_modules', 'onnxruntime-node'), '1.31.0');
+    expect(findRuntimePackage(join(folder, 'direct'))).toMatchObject({ version: '1.30.0', origin: 'configured' });
+    expect(findRuntimePackage(join(folder, 'project'))).toMatchObject({ version: '1.31.0', origin: 'configured' });
+  });
+
+  test('without a package is refused with what the setting means', () => {
+    expect(() => findRuntimePackage(folder)).toThrow(/loomweight\.runtime\.path must name a folder with an onnxruntime-node package/);
+  });
+
+  test('for a platform without native files is refused', () => {
+    expect(() => findRuntimePackage(undefined, { platform: 'darwin', arch: 'x64' })).toThrow(/has no build for darwin-x64/);
+  });
+
+  test('with a library that does not load is a runtime error that names the folder', async () => {
+    writePackage(folder, '1.30.0');
+    await expect(createRuntime({ provider: 'cpu', runtimePath: folder })).rejects.toMatchObject({
+      code: 'runtime',
+      message: expect.stringContaining('Correct or clear loomweight.runtime.path') as string,
+    });
+  });
+});
+
+describe('the choice', () => {
+  const bare = machine({ platform: process.platform, arch: process.arch });
+
+  test('a named provider that cannot be used is refused with what is missing, never replaced', async () => {
+    await expect(createRuntime({ provider: 'cuda', machine: bare })).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringMatching(/^Provider cuda cannot be used here\. /) as string,
+    });
+    await expect(createRuntime({ provider: 'coreml', machine: machine({}) })).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
+  test('auto on a machine without a card takes the CPU and says why', async () => {
+    const runtime = await createRuntime({ machine: bare });
+    expect(runtime.environment).toMatchObject({ provider: 'cpu', runtime: `onnxruntime-node ${coreRuntimeVersion}` });
+    expect(runtime.environment.providerReason).toMatch(/CUDA is not set up\./);
+    expect(runtime.environment.threads).toBeGreaterThan(0);
+    await runtime.dispose();
+  });
+
+  test('the devices report lists every provider and what auto takes', async () => {
+    const report = await describeDevices({ memory: { totalBytes: 8, availableBytes: 4 } }, bare);
+    expect(report.devices.map(({ provider }) => provider)).toEqual(['cpu', 'cuda', 'webgpu', 'dml', 'coreml']);
+    expect(report.devices[0]).toMatchObject({ provider: 'cpu', usable: true });
+    for (const device of report.devices.slice(1)) if (!device.usable) expect(device.reason).not.toBe('');
+    expect(report).toMatchObject({ memoryBytes: 8, memoryAvailableBytes: 4, automatic: { provider: 'cpu' } });
+  });
+});
