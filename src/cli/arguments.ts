@@ -5,7 +5,7 @@ import type { SharedJobOptions } from '../protocol/jobs';
 import { providerChoices } from '../protocol/jobs';
 import type { Command } from './command';
 import type { OptionSpec } from './options';
-import { sharedOptions } from './options';
+import { optionUsage, sharedOptions } from './options';
 
 /** The words and flags that a command was given, read by kind. Complaints name the flag and what it allows. */
 export class Arguments {
@@ -199,10 +199,12 @@ function checkComplete(command: Command, parsed: Arguments): void {
     throw usageError(`'${command.name}' takes ${positionals.length === 0 ? 'no arguments' : usage}, but got '${extra}' as well.`);
   const empty = parsed.positionals.indexOf('');
   if (empty >= 0) throw usageError(`${positionals[empty]?.name ?? 'An argument'} is empty.`);
-  for (const option of command.options)
-    if (option.kind === 'text' && option.required && !parsed.has(option.name))
-      throw usageError(`'${command.name}' needs --${option.name} ${option.value}. See 'loomweight ${command.name} --help'.`, {
-        flag: option.name,
-      });
+  for (const option of command.options) {
+    if (!option.required || parsed.has(option.name)) continue;
+    const choices = option.kind === 'choice' ? ` (${describeValue(option)})` : '';
+    throw usageError(`'${command.name}' needs ${optionUsage(option)}${choices}. See 'loomweight ${command.name} --help'.`, {
+      flag: option.name,
+    });
+  }
   if (parsed.isOn('quiet') && parsed.isOn('verbose')) throw usageError('--quiet and --verbose exclude each other. Give one of them.');
 }

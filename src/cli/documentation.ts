@@ -4,9 +4,9 @@ import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
 import type { MethodDescription } from '../protocol/methods';
 import type { Command } from './command';
 import { commands } from './commands/index';
-import { optionText, optionUsage, usageLine } from './help';
+import { optionText, usageLine } from './help';
 import type { OptionSpec } from './options';
-import { sharedOptions } from './options';
+import { optionUsage, sharedOptions } from './options';
 
 const mark = '<!-- Generated from the sources by "npm run docs"; do not edit. -->\n';
 

@@ -2,7 +2,7 @@ import { describeAllowed } from '../common/params';
 import { version } from '../../package.json';
 import type { Command } from './command';
 import type { OptionSpec } from './options';
-import { sharedOptions } from './options';
+import { optionUsage, sharedOptions } from './options';
 
 const lineWidth = 100;
 
@@ -30,33 +30,6 @@ function definitions(entries: readonly (readonly [term: string, text: string])[]
     .join('');
 }
 
-/** `--group-size N|row|tensor`. */
-export function optionUsage(option: OptionSpec): string {
-  switch (option.kind) {
-    case 'switch':
-      return `--${option.name}`;
-    case 'choice':
-      return `--${option.name} ${option.choices.length <= 4 ? option.choices.join('|') : option.value}`;
-    case 'parameter':
-      return parameterUsage(option);
-    default:
-      return `--${option.name} ${option.value}`;
-  }
-}
-
-function parameterUsage({ name, spec }: OptionSpec & { readonly kind: 'parameter' }): string {
-  switch (spec.kind) {
-    case 'boolean':
-      return `--${name}`;
-    case 'choice':
-      return `--${name} ${spec.choices.join('|')}`;
-    case 'integer-or-word':
-      return `--${name} N|${spec.words.join('|')}`;
-    default:
-      return `--${name} N`;
-  }
-}
-
 /** An option's documentation with what it allows and its default. */
 export function optionText(option: OptionSpec): string {
   if (option.kind === 'choice' && option.choices.length > 4) return `${option.doc} One of ${option.choices.join(', ')}.`;
@@ -69,7 +42,7 @@ export function optionText(option: OptionSpec): string {
 
 /** `loomweight compare A B [options]`, required flags written out. */
 export function usageLine(command: Command): string {
-  const required = command.options.filter((option) => option.kind === 'text' && option.required).map(optionUsage);
+  const required = command.options.filter((option) => option.required).map(optionUsage);
   return ['loomweight', command.name, ...command.positionals.map(({ name }) => name), ...required, '[options]'].join(' ');
 }
 
@@ -80,7 +53,7 @@ export function overviewHelp(commands: readonly Command[]): string {
     `Usage: loomweight COMMAND [arguments] [options]\n\nCommands:\n` +
     definitions(commands.map(({ name, summary }) => [name, summary])) +
     `\nOptions of every command:\n${definitions(sharedOptions.map((option) => [optionUsage(option), optionText(option)]))}` +
-    `\nA model is a file (.safetensors, .onnx, .gguf, .npy), a Hugging Face directory or any folder that Loomweight wrote.\n` +
+    `\nA model is a file (.safetensors, .onnx, .gguf, .npy), a Hugging Face directory or any folder that\nLoomweight wrote.\n` +
     `Exit codes: 0 done, 1 internal error, 2 bad arguments, 3 unsupported or malformed input,\n` +
     `4 not enough memory or disk, 5 verification failed, 130 cancelled.\n` +
     `\nMore about a command: loomweight COMMAND --help\n`

@@ -6,12 +6,13 @@ interface OptionBase {
   readonly name: string;
   /** One or more plain sentences. */
   readonly doc: string;
+  readonly required?: boolean;
 }
 
 /** A flag of a command. Values stay text until `Arguments` reads them, which names the flag in every complaint. */
 export type OptionSpec =
   | (OptionBase & { readonly kind: 'switch' })
-  | (OptionBase & { readonly kind: 'text'; readonly value: string; readonly repeated?: boolean; readonly required?: boolean })
+  | (OptionBase & { readonly kind: 'text'; readonly value: string; readonly repeated?: boolean })
   | (OptionBase & { readonly kind: 'choice'; readonly value: string; readonly choices: readonly string[] })
   | (OptionBase & { readonly kind: 'integer'; readonly value: string; readonly min: number; readonly max: number })
   | (OptionBase & { readonly kind: 'size'; readonly value: string })
@@ -80,5 +81,32 @@ export const formatOption: OptionSpec = {
   doc:
     'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
     'onnx-packed: any width, unpacks itself at load with standard operators. ' +
-    'Default: onnx-fast where the runtime has kernels for all widths (4 and 8 bits), else onnx-packed; the choice is said.',
+    'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is said.',
 };
+
+/** `--group-size N|row|tensor`. */
+export function optionUsage(option: OptionSpec): string {
+  switch (option.kind) {
+    case 'switch':
+      return `--${option.name}`;
+    case 'choice':
+      return `--${option.name} ${option.choices.length > 1 && option.choices.length <= 4 ? option.choices.join('|') : option.value}`;
+    case 'parameter':
+      return parameterUsage(option);
+    default:
+      return `--${option.name} ${option.value}`;
+  }
+}
+
+function parameterUsage({ name, spec }: OptionSpec & { readonly kind: 'parameter' }): string {
+  switch (spec.kind) {
+    case 'boolean':
+      return `--${name}`;
+    case 'choice':
+      return `--${name} ${spec.choices.join('|')}`;
+    case 'integer-or-word':
+      return `--${name} N|${spec.words.join('|')}`;
+    default:
+      return `--${name} N`;
+  }
+}

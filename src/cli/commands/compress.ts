@@ -3,7 +3,7 @@ import { suggestion } from '../../common/nearest';
 import { describeAllowed, flagOf, parseParam } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
-import { describeMethods } from '../../engine/compress/quantizers';
+import { describeMethods, findQuantizer } from '../../engine/compress/quantizers';
 import { defaultFormat } from '../../engine/recipe/defaultFormat';
 import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
@@ -19,6 +19,9 @@ import { formatPairs, formatTable } from '../table';
 
 /** Rows of the table of layers unless --verbose asks for all. */
 const shownLayers = 40;
+
+/** What reading flags needs of a method. */
+type WithParameters = Pick<MethodDescription, 'id' | 'parameters'>;
 
 /** One flag for each parameter of the methods; where methods share a parameter, the first one's text stands in the help. */
 function methodParameters(methods: readonly MethodDescription[]): readonly OptionSpec[] {
@@ -43,7 +46,8 @@ export const compress = defineCommand<CompressReport>({
       kind: 'choice',
       value: 'ID',
       choices: describeMethods().map(({ id }) => id),
-      doc: "How to compress; 'loomweight methods' describes them. Required.",
+      doc: "How to compress; 'loomweight methods' describes them.",
+      required: true,
     },
     ...methodParameters(describeMethods()),
     { name: 'tensors', kind: 'text', value: 'GLOB', doc: "Only tensors whose name matches, such as '*.mlp.*'." },
@@ -66,7 +70,7 @@ export const compress = defineCommand<CompressReport>({
     'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
   ],
   run: async ({ arguments: given, terminal }) => {
-    const method = chosenMethod(given);
+    const method = findQuantizer(given.text('method') as string);
     const parameters = givenParameters(method, given);
     const overrides = given.texts('override').map((text) => parseOverride(text, method));
     const tensors = given.text('tensors');
@@ -97,17 +101,8 @@ export const compress = defineCommand<CompressReport>({
   text: (report, { terminal }) => compressText(report, terminal.verbose),
 });
 
-function chosenMethod(given: Arguments): MethodDescription {
-  const methods = describeMethods();
-  const found = methods.find(({ id }) => id === given.text('method'));
-  if (found) return found;
-  throw usageError(`'compress' needs --method ID. Methods: ${methods.map(({ id, label }) => `${id} (${label})`).join(', ')}.`, {
-    flag: 'method',
-  });
-}
-
 function chooseFormat(
-  method: MethodDescription,
+  method: WithParameters,
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
   say: (text: string) => void,
@@ -118,7 +113,7 @@ function chooseFormat(
 }
 
 /** The parameters that stand on the command line, checked against the method that was chosen. */
-function givenParameters(method: MethodDescription, given: Arguments): Readonly<Record<string, unknown>> {
+function givenParameters(method: WithParameters, given: Arguments): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = {};
   for (const option of methodParameters(describeMethods())) {
     const raw = given.text(option.name);
@@ -147,7 +142,7 @@ function checkedValue(spec: ParamSpec, raw: string, name: string): unknown {
  * Reads `GLOB=key:value,key:value`. Keys may be written as in recipes (`groupSize`) or as flags (`group-size`). The glob may
  * hold `=`: the last one counts. Errors: `invalid-argument`.
  */
-export function parseOverride(text: string, method: MethodDescription): TensorOverride {
+export function parseOverride(text: string, method: WithParameters): TensorOverride {
   const cut = text.lastIndexOf('=');
   const form = "as in '*.down_proj.weight=bits:8,groupSize:64'";
   if (cut <= 0 || cut === text.length - 1)

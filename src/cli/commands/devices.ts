@@ -1,5 +1,4 @@
 import { formatBytes } from '../../common/units';
-import { Engine } from '../../engine/engine';
 import type { DevicesReport } from '../../protocol/devices';
 import { defineCommand } from '../command';
 import { formatPairs, formatTable } from '../table';
@@ -15,6 +14,8 @@ export const devices = defineCommand<DevicesReport>({
   options: [],
   examples: ['loomweight devices', 'LOOMWEIGHT_RUNTIME_PATH=/opt/onnxruntime-node loomweight devices'],
   run: async () => {
+    // Loaded only here: help, jobs and errors of arguments start without the engine.
+    const { Engine } = await import('../../engine/engine');
     const engine = new Engine();
     try {
       return await engine.devices({}, {});

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { globMatcher } from '../../common/glob';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
-import { Engine } from '../../engine/engine';
 import type { ModelSummary, TensorStatistics, TensorSummary } from '../../protocol/model';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
@@ -44,6 +43,8 @@ export const inspect = defineCommand<Inspection>({
   ],
   run: async ({ arguments: given, terminal }) => {
     const model = resolve(terminal.folder, given.positional(0));
+    // Loaded only here: help, jobs and errors of arguments start without the engine.
+    const { Engine } = await import('../../engine/engine');
     const engine = new Engine();
     try {
       const summary = await engine.inspect({ model }, {});
