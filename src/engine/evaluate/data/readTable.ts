@@ -1,0 +1,78 @@
+import { open, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { LoomweightError } from '../../../protocol/errors';
+
+/** A table of samples: one entry for each row, cells as they stand in the file. */
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** A table is read whole; a larger file is refused before it is read. */
+const largestTableBytes = 1 << 30;
+
+/**
+ * Reads a CSV file (comma, UTF-8, header in the first line, RFC 4180 quoting) or a Parquet file.
+ * Errors: `malformed-file` with the line where known, `unsupported` for files over 1 GiB, `not-found`.
+ */
+export async function readTable(file: string): Promise<Table> {
+  const { size } = await stat(file);
+  if (size > largestTableBytes)
+    throw new LoomweightError(
+      'unsupported',
+      `Tables up to 1 GiB can be read, ${file} has ${size} bytes. Convert it to .npy files, which are read by range.`,
+      { file, size },
+    );
+  return (await isParquet(file)) ? readParquet(file) : readCsv(file);
+}
+
+async function isParquet(file: string): Promise<boolean> {
+  const handle = await open(file, 'r');
+  try {
+    const head = Buffer.alloc(4);
+    await handle.read(head, 0, 4, 0);
+    return head.toString('latin1') === 'PAR1' || path.extname(file).toLowerCase() === '.parquet';
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readCsv(file: string): Promise<Table> {
+  let lines: string[][];
+  try {
+    lines = parse(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file)), {
+      bom: true,
+      skipEmptyLines: true,
+      relaxColumnCount: false,
+    });
+  } catch (error) {
+    throw new LoomweightError(
+      'malformed-file',
+      `${file} is not a CSV table: ${error instanceof Error ? error.message : String(error)}.`,
+      { file },
+      { cause: error },
+    );
+  }
+  const [columns, ...cells] = lines;
+  if (!columns) throw new LoomweightError('malformed-file', `${file} is empty; a CSV table needs a header line.`, { file });
+  const repeated = columns.find((name, i) => columns.indexOf(name) !== i);
+  if (repeated !== undefined)
+    throw new LoomweightError('malformed-file', `${file} has two columns named '${repeated}' in its header.`, { file });
+  return { columns, rows: cells.map((line) => Object.fromEntries(columns.map((name, i) => [name, line[i]]))) };
+}
+
+async function readParquet(file: string): Promise<Table> {
+  try {
+    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+    return { columns: Object.keys(rows[0] ?? {}), rows };
+  } catch (error) {
+    throw new LoomweightError(
+      'malformed-file',
+      `${file} is not a Parquet table that can be read: ${error instanceof Error ? error.message : String(error)}.`,
+      { file },
+      { cause: error },
+    );
+  }
+}
