@@ -5,7 +5,8 @@ import type { DeviceCheck } from './cudaChecks';
 import { coremlChecks, directmlChecks, webgpuChecks } from './graphicsChecks';
 import type { Ort, RuntimePackage } from './loadOrt';
 import type { Machine } from './machine';
-import { checkProvider, relativeError, timeProvider } from './probe';
+import { checkProvider, largeProbe, relativeError, smallProbe, timeProvider } from './probe';
+import type { ProbeResult, ProbeSize } from './probe';
 import type { Provider } from './session';
 
 /** A provider and one sentence on why it was taken. */
@@ -16,6 +17,9 @@ export interface ChosenProvider {
 
 /** WebGPU must beat the CPU by this factor in the probe: below it the transfers of real work eat the gain. */
 const webgpuAdvantage = 1.3;
+/** A software driver shows in the small probe already: a card needs a few milliseconds, most of them latency. */
+const hopelessMs = 20;
+const hopelessFactor = 10;
 /** Largest relative error of the probe's result against the CPU's. */
 const probeTolerance = 1e-2;
 
@@ -101,8 +105,13 @@ async function judgeWebgpu(
   if (missingPieces(webgpuChecks(machine, found)) !== undefined) return { wins: false, reason: 'No graphics driver for WebGPU was found.' };
   const refused = await failureOf(() => checkProvider(ort, 'webgpu'));
   if (refused !== undefined) return { wins: false, reason: `WebGPU does not work: ${refused}` };
-  const cpu = await timeProvider(ort, 'cpu', threads);
-  const webgpu = await timeProvider(ort, 'webgpu', threads);
+  const race = async (size: ProbeSize): Promise<{ readonly cpu: ProbeResult; readonly webgpu: ProbeResult }> => ({
+    cpu: await timeProvider(ort, 'cpu', threads, size),
+    webgpu: await timeProvider(ort, 'webgpu', threads, size),
+  });
+  const first = await race(smallProbe);
+  const hopeless = first.webgpu.milliseconds > Math.max(hopelessMs, hopelessFactor * first.cpu.milliseconds);
+  const { cpu, webgpu } = hopeless ? first : await race(largeProbe);
   const figures = `${webgpu.milliseconds.toFixed(1)} ms on WebGPU, ${cpu.milliseconds.toFixed(1)} ms on the CPU`;
   const error = relativeError(webgpu.output, cpu.output);
   if (!(error < probeTolerance))

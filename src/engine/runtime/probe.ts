@@ -7,10 +7,19 @@ import { createSession } from './session';
 import type { Provider } from './session';
 import type { RuntimeTensor } from './types';
 
-/** Rows, width and length of the chain of matrix products: 4.3 GFLOP, about 15 ms on two cores. */
-const rows = 256;
-const width = 1024;
-const layers = 8;
+/** Rows, width and length of a chain of matrix products. */
+export interface ProbeSize {
+  readonly rows: number;
+  readonly width: number;
+  readonly layers: number;
+}
+
+/** Only to see whether it works. */
+const tiny: ProbeSize = { rows: 4, width: 32, layers: 1 };
+/** 0.03 GFLOP: enough to tell a card from a software driver, which needs seconds for the large one. */
+export const smallProbe: ProbeSize = { rows: 64, width: 512, layers: 1 };
+/** 4.3 GFLOP, about 15 ms on two cores. */
+export const largeProbe: ProbeSize = { rows: 256, width: 1024, layers: 8 };
 
 /** Time and result of the probe on one provider. */
 export interface ProbeResult {
@@ -19,7 +28,7 @@ export interface ProbeResult {
 }
 
 /** A chain of MatMul nodes that all multiply by the same input matrix: y = x W W ... W. */
-function probeGraph(size: { readonly rows: number; readonly width: number; readonly layers: number }): Graph {
+function probeGraph(size: ProbeSize): Graph {
   const matrix = (name: string, height: number): Value => ({ name, type: { dtype: 'float32', shape: [height, size.width] } });
   const x = matrix('x', size.rows);
   const weight = matrix('w', size.width);
@@ -35,25 +44,19 @@ function probeGraph(size: { readonly rows: number; readonly width: number; reado
 
 /** Runs the smallest probe, so that a provider that cannot work says so. Throws what the runtime says. */
 export async function checkProvider(ort: Ort, provider: Provider): Promise<void> {
-  const { output } = await runProbe(ort, provider, 1, { rows: 4, width: 32, layers: 1 }, 1);
-  const { output: expected } = await runProbe(ort, 'cpu', 1, { rows: 4, width: 32, layers: 1 }, 1);
+  const { output } = await runProbe(ort, provider, 1, tiny, 1);
+  const { output: expected } = await runProbe(ort, 'cpu', 1, tiny, 1);
   const error = relativeError(output, expected);
   if (!(error < 1e-2))
     throw new LoomweightError('runtime', `${provider} gives a wrong matrix product (relative error ${error.toExponential(1)}).`);
 }
 
-/** Times the large probe: one warm-up, then the best of three. */
-export function timeProvider(ort: Ort, provider: Provider, threads: number): Promise<ProbeResult> {
-  return runProbe(ort, provider, threads, { rows, width, layers }, 3);
+/** Times a probe: one warm-up, then the best of three. */
+export function timeProvider(ort: Ort, provider: Provider, threads: number, size: ProbeSize): Promise<ProbeResult> {
+  return runProbe(ort, provider, threads, size, 3);
 }
 
-async function runProbe(
-  ort: Ort,
-  provider: Provider,
-  threads: number,
-  size: { readonly rows: number; readonly width: number; readonly layers: number },
-  repetitions: number,
-): Promise<ProbeResult> {
+async function runProbe(ort: Ort, provider: Provider, threads: number, size: ProbeSize, repetitions: number): Promise<ProbeResult> {
   const random = new SeededRandom(1);
   // Entries of variance 1 / width keep the chain's values near 1.
   const fill = (height: number, scale: number): RuntimeTensor => ({

@@ -13,6 +13,7 @@ interface Trial {
   readonly errors: Readonly<Record<string, number>>;
   readonly environment: RunEnvironment;
   readonly notes: readonly string[];
+  readonly automatic: RunEnvironment;
 }
 
 // Where the driver is missing, the machine has nothing to test; the choice of provider is tested everywhere (devices.test.ts).
@@ -29,7 +30,7 @@ if (existsSync(driver))
       timeout: 55_000,
     });
     const line = stdout.split('\n').find((text) => text.startsWith('RESULT ')) as string;
-    const { errors, environment, notes } = JSON.parse(line.slice(7)) as Trial;
+    const { errors, environment, notes, automatic } = JSON.parse(line.slice(7)) as Trial;
     expect(Object.keys(errors)).toEqual(['product', 'block', 'mixed']);
     // Float32 sums in another order; values are of the order 1 (10 for `mixed`).
     for (const error of Object.values(errors)) expect(error).toBeLessThan(2e-4);
@@ -37,5 +38,8 @@ if (existsSync(driver))
     expect(environment.providerReason).toContain('webgpu was asked for.');
     expect(notes).toHaveLength(1);
     expect(notes[0]).toMatch(/^In 'mixed' these operators have no webgpu kernel and ran on the CPU: .*Mul/);
+    // Software loses to the processor it runs on, and auto says by how much.
+    expect(automatic.provider).toBe('cpu');
+    expect(automatic.providerReason).toMatch(/WebGPU does not win the probe: [\d.]+ ms on WebGPU, [\d.]+ ms on the CPU\./);
   });
 else test('WebGPU is not tested: there is no software Vulkan driver here', () => expect(existsSync(driver)).toBe(false));

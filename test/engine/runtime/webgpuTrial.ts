@@ -71,7 +71,8 @@ async function main(): Promise<void> {
     );
     errors[graph.name] = Math.max(...(expected ?? []).map((value, index) => Math.abs(value - (actual?.[index] ?? NaN))));
   }
-  process.stdout.write(`RESULT ${JSON.stringify({ errors, environment: gpu.environment, notes: gpu.notes() })}\n`);
+  const automatic = (await createRuntime({ provider: 'auto', threads: 1 })).environment;
+  process.stdout.write(`RESULT ${JSON.stringify({ errors, environment: gpu.environment, notes: gpu.notes(), automatic })}\n`);
   await gpu.dispose();
   await cpu.dispose();
 }
