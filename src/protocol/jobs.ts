@@ -50,6 +50,8 @@ export interface EvaluateSpec extends SharedJobOptions {
   readonly limit?: number;
   readonly data?: string;
   readonly split?: string;
+  /** Tables only: input name, `label` or `split` to a column name, or a glob over several columns. */
+  readonly columns?: Readonly<Record<string, string>>;
   readonly batch?: number;
 }
 

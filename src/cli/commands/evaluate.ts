@@ -17,21 +17,31 @@ export const evaluate = defineCommand<EvaluateReport>({
       'window the model reads the start token and all but the last token, and predicts every token of the window. The value is ' +
       'exp of the mean negative log-likelihood. Without a start token the first token of a window is not scored.',
     'With --data the model is an ONNX graph, and its inputs come from arrays named <split>-<input>.npy with <split>-label.npy beside ' +
-      'them: accuracy for class labels, AUC for a single logit, each with the mean loss.',
+      'them, or from a table with a header: accuracy for class labels, AUC for a single logit, each with the mean loss.',
   ],
   positionals: [{ name: 'MODEL', doc: 'A Hugging Face directory, a folder that Loomweight wrote, or an ONNX file.' }],
   options: [
     { name: 'text', kind: 'text', value: 'FILE', doc: 'A UTF-8 text file: perplexity.' },
     { name: 'window', ...wholeNumber, min: 2, doc: 'Tokens of a window. Default: the smaller of the context and 2048.' },
     { name: 'limit', ...wholeNumber, doc: 'Only the first N windows.' },
-    { name: 'data', kind: 'text', value: 'DATA', doc: 'A folder of NumPy files: accuracy or AUC.' },
+    { name: 'data', kind: 'text', value: 'DATA', doc: 'A folder of NumPy files, a CSV or a Parquet file: accuracy or AUC.' },
     { name: 'split', kind: 'text', value: 'NAME', doc: 'Which part of the data. Default: test.' },
+    {
+      name: 'columns',
+      kind: 'text',
+      value: 'INPUT=COLUMN',
+      repeated: true,
+      doc:
+        'Tables only: which column (or columns, by glob) makes an input of the graph. INPUT may also be label, or split for a column ' +
+        'that names the part. May be repeated. Default: the columns of the same names.',
+    },
     { name: 'batch', ...wholeNumber, doc: 'Samples of one run on data. The value does not depend on it.' },
   ],
   examples: [
     'loomweight evaluate loom-base --text eval-play.txt --window 256',
     'loomweight evaluate out/loom-base-4bit --text eval-play.txt --window 256 --limit 32',
     'loomweight evaluate digits.onnx --data digits-data --split val',
+    "loomweight evaluate digits.onnx --data digits.csv --columns 'input=pixel_*' --columns label=digit",
   ],
   run: ({ arguments: given, terminal }) => {
     const text = given.text('text');
@@ -39,13 +49,14 @@ export const evaluate = defineCommand<EvaluateReport>({
     if (text === undefined && data === undefined)
       throw usageError("'evaluate' needs --text FILE or --data DATA. See 'loomweight evaluate --help'.");
     if (text !== undefined && data !== undefined) throw usageError('--text and --data exclude each other. Give one of them.');
-    const wrong = (text === undefined ? ['window', 'limit'] : ['split', 'batch']).find((name) => given.has(name));
+    const wrong = (text === undefined ? ['window', 'limit'] : ['split', 'columns', 'batch']).find((name) => given.has(name));
     if (wrong !== undefined)
       throw usageError(
         `--${wrong} belongs to ${text === undefined ? '--text' : '--data'}, but ${text === undefined ? '--data' : '--text'} was given.`,
       );
     const [window, limit, batch] = ['window', 'limit', 'batch'].map((name) => given.integer(name));
     const split = given.text('split');
+    const columns = given.texts('columns').map(parseColumn);
     return runJob(
       {
         kind: 'evaluate',
@@ -55,6 +66,7 @@ export const evaluate = defineCommand<EvaluateReport>({
         ...(window === undefined ? {} : { window }),
         ...(limit === undefined ? {} : { limit }),
         ...(split === undefined ? {} : { split }),
+        ...(columns.length === 0 ? {} : { columns: Object.fromEntries(columns) }),
         ...(batch === undefined ? {} : { batch }),
         ...given.shared,
       },
@@ -63,6 +75,13 @@ export const evaluate = defineCommand<EvaluateReport>({
   },
   text: (report) => evaluateText(report),
 });
+
+/** `pixels=p_*`: the graph's input, then the column. A column's name may hold `=`. */
+function parseColumn(text: string): readonly [input: string, column: string] {
+  const cut = text.indexOf('=');
+  if (cut <= 0 || cut === text.length - 1) throw usageError(`--columns must be INPUT=COLUMN, got '${text}'.`, { flag: 'columns' });
+  return [text.slice(0, cut), text.slice(cut + 1)];
+}
 
 const metricNames = { perplexity: 'Perplexity', accuracy: 'Accuracy', auc: 'AUC' } as const;
 

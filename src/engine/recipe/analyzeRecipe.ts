@@ -217,7 +217,7 @@ function checkTogether(kind: StepKind, entries: readonly RecipeEntry[], start: S
   const [text, data] = [find('text'), find('data')];
   if (!text && !data) return report(start, 'The step needs text or data: what to measure the model on.');
   if (text && data) return report(data.keySpan, 'text and data exclude each other. Give one of them.');
-  for (const key of text ? ['split', 'batch'] : ['window', 'limit']) {
+  for (const key of text ? ['split', 'columns', 'batch'] : ['window', 'limit']) {
     const entry = find(key);
     if (entry) report(entry.keySpan, `${key} belongs to ${text ? 'data' : 'text'}, but the step has ${text ? 'text' : 'data'}.`);
   }

@@ -16,6 +16,8 @@ export type FieldType =
   | { readonly kind: 'parameters' }
   /** `[{ glob, parameters }]`. */
   | { readonly kind: 'overrides' }
+  /** Names to names: `{ input: 'pixel_*' }`. */
+  | { readonly kind: 'columns' }
   | { readonly kind: 'value'; readonly spec: ParamSpec };
 
 /** One key of a mapping in a recipe. */
@@ -85,8 +87,13 @@ export const stepKinds: readonly StepKind[] = [
       { key: 'text', doc: 'A UTF-8 text file: perplexity.', type: { kind: 'file' } },
       wholeNumber('window', 'Tokens of a window. Default: the smaller of the context and 2048.', 2),
       wholeNumber('limit', 'Only the first windows.', 1),
-      { key: 'data', doc: 'A folder of NumPy files: accuracy or AUC.', type: { kind: 'file' } },
+      { key: 'data', doc: 'A folder of NumPy files, a CSV or a Parquet file: accuracy or AUC.', type: { kind: 'file' } },
       { key: 'split', doc: 'Which part of the data. Default: test.', type: { kind: 'text' } },
+      {
+        key: 'columns',
+        doc: 'Tables only: input name, label or split to a column name, or a glob over several columns.',
+        type: { kind: 'columns' },
+      },
       wholeNumber('batch', 'Samples of one run on data.', 1),
     ],
   },

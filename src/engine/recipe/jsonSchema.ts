@@ -56,6 +56,8 @@ function fieldSchema({ type }: Field, methods: readonly MethodDescription[]): Js
       return { enum: methods.map(({ id }) => id) };
     case 'parameters':
       return parametersSchema(methods);
+    case 'columns':
+      return { type: 'object', additionalProperties: text };
     case 'overrides':
       return {
         type: 'array',

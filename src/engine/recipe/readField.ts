@@ -47,6 +47,8 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
       return readParameters(node, context);
     case 'overrides':
       return readOverrides(node, context);
+    case 'columns':
+      return readColumns(node, context);
     default: {
       const text = node.type === 'scalar' && node.value !== undefined ? String(node.value) : '';
       if (text === '') {
@@ -117,6 +119,19 @@ function readParameters(node: RecipeNode, context: FieldContext): Readonly<Recor
     else values[key] = parsed;
   }
   return values;
+}
+
+function readColumns(node: RecipeNode, context: FieldContext): Readonly<Record<string, string>> | undefined {
+  if (node.type !== 'map') {
+    context.report(node.span, `columns must be a mapping of input names to column names, got ${shown(node)}.`);
+    return undefined;
+  }
+  const named = node.entries.flatMap(({ key, value }) => {
+    const column = value.type === 'scalar' && value.value !== undefined ? String(value.value) : '';
+    if (column === '') context.report(value.span, `columns.${key.slice(0, 60)} must be the name of a column, got ${shown(value)}.`);
+    return column === '' ? [] : [[key, column] as const];
+  });
+  return Object.fromEntries(named);
 }
 
 function readOverrides(
