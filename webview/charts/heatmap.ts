@@ -1,7 +1,7 @@
 import { formatCount, formatNumber } from '../../src/common/units';
 import type { TensorPicture } from '../../src/protocol/model';
 import { debounce, element } from '../components/dom';
-import { button } from '../components/toolkit';
+import { button } from '../components/controls';
 import { readTheme } from '../host/theme';
 import { heatmapColours, levelValue, paintLevels } from './colours';
 import type { Region } from './viewRegion';
@@ -138,8 +138,8 @@ export class Heatmap {
     const where =
       part === 'all'
         ? `${formatCount(picture.rows)} × ${formatCount(picture.columns)}`
-        : `rows ${formatCount(region.row)} to ${formatCount(region.row + region.rows - 1)}, ` +
-          `columns ${formatCount(region.column)} to ${formatCount(region.column + region.columns - 1)}`;
+        : `rows ${formatCount(region.row)}–${formatCount(region.row + region.rows - 1)}, ` +
+          `columns ${formatCount(region.column)}–${formatCount(region.column + region.columns - 1)}`;
     this.canvas.setAttribute(
       'aria-label',
       `Heatmap of the values, ${where}, from ${ends}. Arrow keys move, plus and minus zoom, 0 shows all.`,

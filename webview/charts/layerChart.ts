@@ -23,6 +23,9 @@ export interface LayerMeasure {
 /** Where bars become too narrow to tell apart in sight; the tooltip still names each. */
 const labelledLayers = 40;
 
+/** Room for the labels of the vertical axis, in pixels. */
+const labelRoom = 48;
+
 /** Bars over layers. Made once and updated, so that a chart that fills while a job runs does not flicker. */
 export class LayerChart {
   readonly root: HTMLElement;
@@ -93,6 +96,10 @@ export class LayerChart {
           },
         },
         y: {
+          // The same room for labels in every chart, so that bars of one layer stand above each other.
+          afterFit: (scale) => {
+            scale.width = labelRoom;
+          },
           beginAtZero: true,
           grid: { color: theme.line, drawTicks: false },
           border: { display: false },

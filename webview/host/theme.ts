@@ -33,7 +33,7 @@ export function readTheme(): ThemeColours {
       : themeColour('--vscode-editorWidget-border', light ? '#d4d4d4' : '#454545'),
     background: themeColour('--vscode-editor-background', light ? '#ffffff' : '#1e1e1e'),
     accent: themeColour('--vscode-charts-blue', '#3794ff'),
-    second: themeColour('--vscode-charts-orange', '#d18616'),
+    second: themeColour('--vscode-charts-yellow', '#cca700'),
     warning: themeColour('--vscode-charts-red', '#f14c4c'),
     dark: !light,
     highContrast,

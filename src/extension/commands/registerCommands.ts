@@ -47,7 +47,8 @@ export function registerCommands(context: CommandContext): vscode.Disposable[] {
 
 async function openModel(context: CommandContext, target: unknown, tensor: unknown): Promise<void> {
   const path = await pickModel(context.catalog, target, { title: 'Open Model' });
-  await context.editors.open(path, typeof tensor === 'string' ? tensor : undefined);
+  // Called with a path by the trees and hovers, without one by a person.
+  await context.editors.open(path, typeof tensor === 'string' ? tensor : undefined, { preserveFocus: target !== undefined });
 }
 
 async function inspectTensor(context: CommandContext, target: unknown, named: unknown): Promise<void> {
@@ -55,5 +56,5 @@ async function inspectTensor(context: CommandContext, target: unknown, named: un
   const given = typeof named === 'string' ? named : node?.kind === 'tensor' ? node.tensor?.name : undefined;
   const model = modelOf(target) ?? (await pickModel(context.catalog, undefined, { title: 'Inspect Tensor' }));
   const tensor = given ?? (await pickTensor(context.catalog, model));
-  await context.editors.open(model, tensor);
+  await context.editors.open(model, tensor, { preserveFocus: false });
 }

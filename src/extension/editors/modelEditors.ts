@@ -47,12 +47,12 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
     ];
   }
 
-  /** Opens a model, with a tensor selected where one is named. */
-  async open(path: string, tensor?: string): Promise<void> {
+  /** Opens a model, with a tensor selected where one is named. A click in a tree leaves the focus there. */
+  async open(path: string, tensor: string | undefined, options: { readonly preserveFocus: boolean }): Promise<void> {
     if (tensor !== undefined) this.wanted.set(path, tensor);
     const editor = editorFor(path);
-    if (editor !== undefined) await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(path), editor);
-    else this.openPanel(path);
+    if (editor !== undefined) await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(path), editor, options);
+    else this.openPanel(path, options.preserveFocus);
     const hosts = this.hosts.get(path);
     if (tensor === undefined || !hosts) return;
     for (const host of hosts) host.send('select', { tensor });
@@ -74,13 +74,16 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
     else this.attachPanel(path, panel);
   }
 
-  private openPanel(path: string): void {
+  private openPanel(path: string, preserveFocus: boolean): void {
     const open = [...(this.hosts.get(path) ?? [])][0];
     if (open) {
-      open.panel.reveal();
+      open.panel.reveal(undefined, preserveFocus);
       return;
     }
-    this.attachPanel(path, vscode.window.createWebviewPanel(panelIds.model, modelName(path), vscode.ViewColumn.Active, {}));
+    this.attachPanel(
+      path,
+      vscode.window.createWebviewPanel(panelIds.model, modelName(path), { viewColumn: vscode.ViewColumn.Active, preserveFocus }, {}),
+    );
   }
 
   private attachPanel(path: string, panel: vscode.WebviewPanel): void {

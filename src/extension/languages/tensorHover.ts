@@ -57,8 +57,10 @@ export class TensorHover implements vscode.HoverProvider {
     try {
       const statistics = await this.statistics(model.path, tensor.name);
       const rows = statisticsRows(statistics);
-      card.appendMarkdown(`| ${rows.map(([label]) => label).join(' | ')} |\n|${rows.map(() => '---:').join('|')}|\n`);
-      card.appendMarkdown(`| ${rows.map(([, value]) => value).join(' | ')} |\n\n`);
+      // Wide spaces keep the columns apart: hovers draw tables without any room.
+      const line = (cells: readonly string[]) => `| ${cells.map((cell) => `${cell}&emsp;`).join('| ')}|\n`;
+      card.appendMarkdown(`${line(rows.map(([label]) => label))}|${rows.map(() => ':---').join('|')}|\n`);
+      card.appendMarkdown(`${line(rows.map(([, value]) => value))}\n`);
       const picture = Buffer.from(histogramSvg(statistics.histogram)).toString('base64');
       card.appendMarkdown(`![${histogramBars(statistics.histogram)}](data:image/svg+xml;base64,${picture})\n\n`);
     } catch (error) {

@@ -25,8 +25,10 @@ export class TensorIndex {
   async find(names: readonly string[]): Promise<readonly KnownTensor[]> {
     const index = await (this.index ??= this.build());
     for (const name of names) {
-      const known = index.get(name);
-      if (known) return known;
+      const known = index.get(name) ?? [];
+      // The bundled sample steps back where a model of the workspace has the name.
+      const own = known.filter(({ model }) => !model.sample);
+      if (known.length > 0) return own.length > 0 ? own : known;
     }
     return [];
   }

@@ -17,7 +17,7 @@ export function devicesDocument(report: DevicesReport): ReportPageView {
       { label: 'Memory', value: formatBytes(report.memoryBytes), note: `${formatBytes(report.memoryAvailableBytes)} free` },
     ],
     sections: [
-      { kind: 'text', heading: 'Why', paragraphs: [report.automatic.reason] },
+      { kind: 'text', heading: 'Automatic choice', paragraphs: [report.automatic.reason] },
       ...report.devices.map((device): ReportSection => ({
         kind: 'checks',
         heading: device.name === '' ? providerNames[device.provider] : `${providerNames[device.provider]}: ${device.name}`,

@@ -3,7 +3,7 @@ import type { BitAllocationEvents, BitAllocationRequests, BitAllocationView } fr
 import { LayerChart } from '../../charts/layerChart';
 import { element } from '../../components/dom';
 import { sortableTable } from '../../components/sortableTable';
-import { button, tabs } from '../../components/toolkit';
+import { button, tabs } from '../../components/controls';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 import { onThemeChange } from '../../host/theme';

@@ -1,7 +1,7 @@
 import './bitAllocation.css';
 import type { BitAllocationEvents, BitAllocationRequests } from '../../../src/protocol/panels/bitAllocation';
 import { registerCharts } from '../../charts/layerChart';
-import { registerToolkit } from '../../components/toolkit';
+import { registerToolkit } from '../../components/registerToolkit';
 import { connectPage } from '../../host/page';
 import type { BitAllocationState } from './bitAllocationPage';
 import { BitAllocationPage } from './bitAllocationPage';

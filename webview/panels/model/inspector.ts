@@ -6,7 +6,7 @@ import { Heatmap } from '../../charts/heatmap';
 import type { Region } from '../../charts/viewRegion';
 import { element, factList } from '../../components/dom';
 import { shapeText } from '../../components/tensorOrder';
-import { button } from '../../components/toolkit';
+import { button } from '../../components/controls';
 
 /** What the inspector asks of its page. */
 export interface InspectorHost {
@@ -84,22 +84,25 @@ export class Inspector {
   }
 
   private heading(tensor: TensorSummary): HTMLElement {
-    const shape = shapeText(tensor.shape);
     const facts = [
-      { label: 'Shape', value: shape, id: 'shape' },
-      { label: 'Type', value: tensor.dtype, id: 'dtype' },
-      { label: 'Elements', value: formatCount(elementCount(tensor.shape)), id: 'elements' },
-      { label: 'Size', value: formatBytes(tensor.bytes), id: 'bytes' },
-      ...(tensor.role === 'other' ? [] : [{ label: 'Role', value: tensor.role, id: 'role' }]),
-      ...(tensor.file === '' ? [] : [{ label: 'File', value: tensor.file, id: 'file' }]),
+      { id: 'shape', value: shapeText(tensor.shape) },
+      { id: 'dtype', value: tensor.dtype },
+      { id: 'elements', value: `${formatCount(elementCount(tensor.shape))} elements` },
+      { id: 'bytes', value: formatBytes(tensor.bytes) },
+      ...(tensor.role === 'other' ? [] : [{ id: 'role', value: tensor.role }]),
+      ...(tensor.file === '' ? [] : [{ id: 'file', value: tensor.file }]),
     ];
     return element('header', {}, [
       element('h2', { class: 'tensor-name', text: tensor.name, 'data-testid': 'tensor-name' }),
+      element(
+        'ul',
+        { class: 'subtitle numbers' },
+        facts.map(({ id, value }) => element('li', { text: value, 'data-stat': id })),
+      ),
       element('div', { class: 'tools' }, [
         button({ id: 'copy-name', label: 'Copy name', quiet: true, onClick: () => this.host.copy(tensor.name) }),
         button({ id: 'copy-shape', label: 'Copy shape', quiet: true, onClick: () => this.host.copy(`[${tensor.shape.join(', ')}]`) }),
       ]),
-      factList(facts),
     ]);
   }
 }
@@ -109,12 +112,15 @@ function statisticsList(statistics: TensorStatistics): HTMLElement {
     statistics.count === 0 || count === 0
       ? formatCount(count)
       : `${formatCount(count)} (${formatNumber((100 * count) / statistics.count, 3)} %)`;
-  return factList([
+  // Read row by row, two pairs in each.
+  const list = factList([
     { label: 'Minimum', value: formatNumber(statistics.minimum), id: 'minimum' },
-    { label: 'Maximum', value: formatNumber(statistics.maximum), id: 'maximum' },
     { label: 'Mean', value: formatNumber(statistics.mean), id: 'mean' },
+    { label: 'Maximum', value: formatNumber(statistics.maximum), id: 'maximum' },
     { label: 'Deviation', value: formatNumber(statistics.standardDeviation), id: 'standardDeviation' },
     { label: 'Zeros', value: share(statistics.zeros), id: 'zeros' },
     { label: 'Not finite', value: share(statistics.notFinite), id: 'notFinite' },
   ]);
+  list.classList.add('pairs');
+  return list;
 }

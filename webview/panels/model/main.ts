@@ -1,6 +1,6 @@
 import './model.css';
 import type { ModelPageEvents, ModelPageRequests } from '../../../src/protocol/panels/modelPage';
-import { registerToolkit } from '../../components/toolkit';
+import { registerToolkit } from '../../components/registerToolkit';
 import { connectPage } from '../../host/page';
 import type { ModelPageState } from './modelPage';
 import { ModelPage } from './modelPage';

@@ -5,13 +5,13 @@ import { tensorsPerPiece } from '../../../src/protocol/panels/modelPage';
 import { debounce, element } from '../../components/dom';
 import type { TensorOrder } from '../../components/tensorOrder';
 import { filterAndSort, nextOrder, shapeText } from '../../components/tensorOrder';
-import { button, tabs, textField } from '../../components/toolkit';
+import { button, tabs, textField } from '../../components/controls';
 import { VirtualTable } from '../../components/virtualTable';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 import { onThemeChange } from '../../host/theme';
 import { Inspector } from './inspector';
-import { diagnosticsSheet, graphSheet, metadataSheet } from './sheets';
+import { diagnosticsSheet, failureSheet, graphSheet, metadataSheet } from './sheets';
 
 /** What the page keeps for itself while hidden. */
 export interface ModelPageState {
@@ -47,10 +47,10 @@ export class ModelPage {
       id: 'tensor-table',
       keyOf: (tensor) => tensor.name,
       columns: [
-        { id: 'name', title: 'Name', align: 'left', track: 'minmax(10rem, 1fr)', text: (tensor) => tensor.name },
-        { id: 'shape', title: 'Shape', align: 'right', track: '8.5rem', text: (tensor) => shapeText(tensor.shape) },
-        { id: 'dtype', title: 'Type', align: 'left', track: '6rem', text: (tensor) => tensor.dtype, hideBelow: 380 },
-        { id: 'bytes', title: 'Size', align: 'right', track: '5.5rem', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 470 },
+        { id: 'name', title: 'Name', align: 'left', track: 'minmax(120px, 1fr)', text: (tensor) => tensor.name },
+        { id: 'shape', title: 'Shape', align: 'right', track: '96px', text: (tensor) => shapeText(tensor.shape) },
+        { id: 'dtype', title: 'Type', align: 'left', track: '64px', text: (tensor) => tensor.dtype, hideBelow: 380 },
+        { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 470 },
       ],
       onSelect: (tensor) => this.select(tensor),
       onSort: (column) => this.update({ order: nextOrder(this.state.order, column as TensorOrder['column']) }),
@@ -123,9 +123,7 @@ export class ModelPage {
     this.root.replaceChildren(
       this.header(view),
       ...noticeOf(view),
-      empty
-        ? element('section', { class: 'sheet' }, [element('h2', { text: 'What was found' }), diagnosticsSheet(view.diagnostics)])
-        : tabs({ label: 'Model', sheets, active, onChange: (tab) => this.keep({ tab }) }),
+      empty ? failureSheet(view) : tabs({ label: 'Model', sheets, active, onChange: (tab) => this.keep({ tab }) }),
     );
   }
 

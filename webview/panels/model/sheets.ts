@@ -49,6 +49,19 @@ export function diagnosticsSheet(diagnostics: readonly Diagnostic[]): HTMLElemen
   ]);
 }
 
+/** A file that cannot be read at all: where it lies and at which byte the reading stopped. The notice above says why. */
+export function failureSheet(view: ModelPageView): HTMLElement {
+  const offset = view.diagnostics.find((diagnostic) => diagnostic.offset !== undefined)?.offset;
+  const code = view.diagnostics[0]?.code;
+  return element('section', { class: 'sheet', 'data-testid': 'diagnostics' }, [
+    factList([
+      { label: 'Path', value: view.path },
+      ...(code === undefined ? [] : [{ label: 'Problem', value: code }]),
+      ...(offset === undefined ? [] : [{ label: 'At byte', value: formatCount(offset) }]),
+    ]),
+  ]);
+}
+
 /** Inputs, outputs and operators of an ONNX graph. */
 export function graphSheet(graph: GraphSummary): HTMLElement {
   const operators = Object.entries(graph.operators).sort((a, b) => b[1] - a[1]);

@@ -1,6 +1,6 @@
 import './report.css';
 import type { ReportPageEvents, ReportPageRequests } from '../../../src/protocol/panels/reportPage';
-import { registerToolkit } from '../../components/toolkit';
+import { registerToolkit } from '../../components/registerToolkit';
 import { connectPage } from '../../host/page';
 import { ReportPage } from './reportPage';
 

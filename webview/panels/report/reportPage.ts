@@ -1,7 +1,7 @@
 import type { ReportPageEvents, ReportPageRequests, ReportPageView, ReportSection } from '../../../src/protocol/panels/reportPage';
 import { element, factList } from '../../components/dom';
 import { sortableTable } from '../../components/sortableTable';
-import { button } from '../../components/toolkit';
+import { button } from '../../components/controls';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 

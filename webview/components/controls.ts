@@ -1,19 +1,6 @@
-import {
-  provideVSCodeDesignSystem,
-  vsCodeButton,
-  vsCodePanelTab,
-  vsCodePanelView,
-  vsCodePanels,
-  vsCodeTextField,
-} from '@vscode/webview-ui-toolkit';
 import { applyAttributes } from './dom';
 
-/** Registers the toolkit's elements that the pages use. Until then the same elements are inert, which tests rely on. */
-export function registerToolkit(): void {
-  provideVSCodeDesignSystem().register(vsCodeButton(), vsCodePanelTab(), vsCodePanelView(), vsCodePanels(), vsCodeTextField());
-}
-
-/** A button. `quiet` is for secondary actions. */
+/** A button of the UI toolkit. It is inert until the toolkit is registered, which tests rely on. `quiet` is for secondary actions. */
 export function button(options: {
   readonly label: string;
   readonly id: string;

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { commandIds, editorIds, itemContexts, panelIds, settingKeys, viewIds } from '../../../src/extension/contributions';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const readJson = (name: string) => JSON.parse(readFileSync(join(root, name), 'utf8')) as Record<string, unknown>;
+
+interface Manifest {
+  readonly activationEvents: readonly string[];
+  readonly extensionKind: readonly string[];
+  readonly capabilities: {
+    readonly untrustedWorkspaces: { readonly supported: string; readonly restrictedConfigurations: readonly string[] };
+    readonly virtualWorkspaces: { readonly supported: string };
+  };
+  readonly contributes: {
+    readonly commands: readonly { readonly command: string; readonly title: string; readonly enablement?: string }[];
+    readonly views: Readonly<Record<string, readonly { readonly id: string }[]>>;
+    readonly customEditors: readonly { readonly viewType: string; readonly priority: string }[];
+    readonly configuration: { readonly properties: Readonly<Record<string, unknown>> };
+    readonly menus: Readonly<Record<string, readonly { readonly command: string; readonly when?: string }[]>>;
+    readonly walkthroughs: readonly { readonly steps: readonly { readonly media: { readonly markdown: string } }[] }[];
+  };
+}
+
+const manifest = readJson('package.json') as unknown as Manifest;
+const { contributes } = manifest;
+
+describe('the manifest', () => {
+  test('contributes exactly the ids that the code registers', () => {
+    const sorted = (values: Iterable<string>) => [...values].sort();
+    expect(sorted(contributes.commands.map(({ command }) => command))).toEqual(sorted(Object.values(commandIds)));
+    expect(sorted(Object.values(contributes.views).flatMap((views) => views.map(({ id }) => id)))).toEqual(sorted(Object.values(viewIds)));
+    expect(sorted(contributes.customEditors.map(({ viewType }) => viewType))).toEqual(sorted(Object.values(editorIds)));
+    expect(sorted(Object.keys(contributes.configuration.properties))).toEqual(
+      sorted(Object.values(settingKeys).map((key) => `loomweight.${key}`)),
+    );
+  });
+
+  test('menus name known commands and known items', () => {
+    const known: readonly string[] = Object.values(commandIds);
+    const contexts = Object.values(itemContexts);
+    for (const entry of Object.values(contributes.menus).flat()) {
+      expect(known).toContain(entry.command);
+      const item = /viewItem == ([\w.]+)/.exec(entry.when ?? '')?.[1];
+      if (item !== undefined) expect(contexts.some((context) => item === context || item.startsWith(`${context}.`))).toBe(true);
+    }
+  });
+
+  test('every text reference has its text, and no text is left over', () => {
+    const texts = readJson('package.nls.json');
+    const used = new Set([...JSON.stringify(manifest).matchAll(/%([\w.]+)%/g)].map((match) => match[1]));
+    expect([...used].sort()).toEqual(Object.keys(texts).sort());
+  });
+
+  test('panels that come back after a reload activate the extension, and nothing activates it at start-up', () => {
+    for (const id of Object.values(panelIds)) expect(manifest.activationEvents).toContain(`onWebviewPanel:${id}`);
+    expect(manifest.activationEvents.filter((event) => event === '*' || event.startsWith('onStartup'))).toEqual([]);
+  });
+
+  test('untrusted workspaces: limited, with every setting restricted and every command that runs or writes disabled', () => {
+    const { untrustedWorkspaces, virtualWorkspaces } = manifest.capabilities;
+    expect([untrustedWorkspaces.supported, virtualWorkspaces.supported]).toEqual(['limited', 'limited']);
+    expect([...untrustedWorkspaces.restrictedConfigurations].sort()).toEqual(Object.keys(contributes.configuration.properties).sort());
+    const running = [commandIds.compress, commandIds.evaluate, commandIds.compare, commandIds.runRecipe, commandIds.setUpGpu] as const;
+    for (const id of running) {
+      expect(contributes.commands.find(({ command }) => command === id)?.enablement).toContain('isWorkspaceTrusted');
+    }
+    expect(manifest.extensionKind).toEqual(['workspace']);
+  });
+
+  test('ONNX files keep the editor that the user has', () => {
+    const priorities = Object.fromEntries(contributes.customEditors.map(({ viewType, priority }) => [viewType, priority]));
+    expect(priorities).toEqual({ [editorIds.safetensors]: 'default', [editorIds.gguf]: 'default', [editorIds.onnx]: 'option' });
+  });
+
+  test('the walkthrough pages are there', () => {
+    for (const { steps } of contributes.walkthroughs) {
+      for (const { media } of steps) expect(readFileSync(join(root, media.markdown), 'utf8').length).toBeGreaterThan(50);
+    }
+  });
+});
