@@ -22,6 +22,8 @@ export interface DecoderConfig {
   readonly biases: { readonly queryKeyValue: boolean; readonly output: boolean; readonly mlp: boolean };
   readonly tiedEmbeddings: boolean;
   readonly slidingWindow: number | undefined;
+  /** Which blocks have the sliding window; undefined means all (where there is one). */
+  readonly windowedBlocks?: readonly boolean[];
   readonly bosTokenId: number | undefined;
   readonly eosTokenIds: readonly number[];
 }

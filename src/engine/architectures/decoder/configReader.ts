@@ -1,0 +1,66 @@
+import { LoomweightError } from '../../../protocol/errors';
+
+/** config.json of a Hugging Face directory, as it was written. */
+export type RawConfig = Readonly<Record<string, unknown>>;
+
+/** A whole number of config.json. Missing or null: the fallback, or an error where none is given. */
+export function wholeNumber(config: RawConfig, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+  throw malformed(key, 'a whole number above 0', config[key]);
+}
+
+/** A positive real number of config.json. */
+export function positiveNumber(config: RawConfig, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+  throw malformed(key, 'a number above 0', config[key]);
+}
+
+/** A yes or no of config.json. */
+export function flag(config: RawConfig, key: string, fallback: boolean): boolean {
+  const value = config[key] ?? fallback;
+  if (typeof value === 'boolean') return value;
+  throw malformed(key, 'true or false', value);
+}
+
+/** A token id, or undefined where it is missing, null or negative. */
+export function tokenId(config: RawConfig, key: string): number | undefined {
+  const value = config[key];
+  const first: unknown = Array.isArray(value) ? value[0] : value;
+  return typeof first === 'number' && Number.isSafeInteger(first) && first >= 0 ? first : undefined;
+}
+
+/** Token ids given as one number or as a list. */
+export function tokenIds(config: RawConfig, key: string): readonly number[] {
+  const value = config[key];
+  return (Array.isArray(value) ? value : [value]).filter(
+    (id): id is number => typeof id === 'number' && Number.isSafeInteger(id) && id >= 0,
+  );
+}
+
+/** A nested object, or undefined where it is missing or null. */
+export function nested(config: RawConfig, key: string): RawConfig | undefined {
+  const value = config[key];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'object' && !Array.isArray(value)) return value as RawConfig;
+  throw malformed(key, 'an object', value);
+}
+
+/** The error of a wrong entry. */
+export function malformed(key: string, wanted: string, got: unknown): LoomweightError {
+  return new LoomweightError(
+    'malformed-file',
+    `config.json needs ${wanted} for '${key}', got ${got === undefined ? 'nothing' : JSON.stringify(got)}. Correct config.json.`,
+    { key, got },
+  );
+}
+
+/** The error of an entry that is right but asks for something not built here. */
+export function unsupportedEntry(key: string, supported: string, got: unknown): LoomweightError {
+  return new LoomweightError(
+    'unsupported',
+    `config.json asks for ${key} ${JSON.stringify(got)}; supported: ${supported}. Such a model can be inspected and compared, not run.`,
+    { key, got },
+  );
+}

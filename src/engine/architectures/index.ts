@@ -1,0 +1,69 @@
+import { LoomweightError } from '../../protocol/errors';
+import type { TensorRole } from '../../protocol/model';
+import type { DecoderArchitecture, DecoderConfig } from './architecture';
+import { llama } from './llama';
+import { mistral } from './mistral';
+import { qwen2 } from './qwen2';
+
+/** Architectures that can be run and exported. To add one: a file like llama.ts and a line here. */
+export const architectures: readonly DecoderArchitecture[] = [llama, mistral, qwen2];
+
+/** An architecture with the configuration of one model. */
+export interface RecognizedModel {
+  readonly architecture: DecoderArchitecture;
+  readonly config: DecoderConfig;
+}
+
+/** Model types of configs that do not name an architecture. */
+const modelTypes: Readonly<Record<string, string>> = {
+  llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  qwen2: 'Qwen2ForCausalLM',
+};
+
+/** The architecture that config.json names, or undefined where it is not one of ours. */
+export function findArchitecture(config: Readonly<Record<string, unknown>>): DecoderArchitecture | undefined {
+  const names = namesIn(config);
+  return architectures.find((architecture) => architecture.names.some((name) => names.includes(name)));
+}
+
+/**
+ * Reads config.json. Errors: `unsupported` with the list of supported architectures, `malformed-file` with the entry.
+ */
+export function recognizeModel(config: Readonly<Record<string, unknown>>): RecognizedModel {
+  const architecture = findArchitecture(config);
+  if (!architecture) {
+    const found = namesIn(config).join(', ') || 'no architecture';
+    throw new LoomweightError(
+      'unsupported',
+      `Running a model needs one of ${architectures.map(({ names }) => names[0]).join(', ')}; config.json names ${found}. ` +
+        'Other models can be inspected and compared, or evaluated as ONNX.',
+      { found: namesIn(config), supported: architectures.map(({ names }) => names[0]) },
+    );
+  }
+  return { architecture, config: architecture.readConfig(config) };
+}
+
+/** Role of every tensor of a model, by name; empty where the architecture is not ours or its config cannot be read. */
+export function tensorRoles(config: Readonly<Record<string, unknown>> | undefined): ReadonlyMap<string, TensorRole> {
+  const architecture = config && findArchitecture(config);
+  if (!architecture) return new Map();
+  try {
+    const expected = architecture.expectedTensors(architecture.readConfig(config));
+    return new Map(expected.map(({ name, role }) => [name, role]));
+  } catch (error) {
+    // Inspecting must work for a config that cannot be run, such as one with another rotary scaling.
+    if (error instanceof LoomweightError) return new Map();
+    throw error;
+  }
+}
+
+function namesIn(config: Readonly<Record<string, unknown>>): readonly string[] {
+  const listed = Array.isArray(config['architectures'])
+    ? config['architectures'].filter((name): name is string => typeof name === 'string')
+    : [];
+  if (listed.length > 0) return listed;
+  const type = config['model_type'];
+  const known = typeof type === 'string' ? modelTypes[type] : undefined;
+  return known === undefined ? (typeof type === 'string' ? [type] : []) : [known];
+}

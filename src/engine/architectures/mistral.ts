@@ -1,0 +1,22 @@
+import type { DecoderArchitecture } from './architecture';
+import { wholeNumber } from './decoder/configReader';
+import { expectedDecoderTensors } from './decoder/expectedTensors';
+import { buildDecoderLanguageModel } from './decoder/languageModel';
+import { readDecoderConfig } from './decoder/readDecoderConfig';
+
+/** Mistral: as Llama, with a window that slides over the keys in every block unless `sliding_window` is null. */
+export const mistral: DecoderArchitecture = {
+  names: ['MistralForCausalLM'],
+  readConfig: (config) => {
+    // The first Mistral has 4096; where the entry is missing that is the default, where it is null there is no window.
+    const slidingWindow = config['sliding_window'] === null ? undefined : wholeNumber(config, 'sliding_window', 4096);
+    return readDecoderConfig(config, {
+      architecture: 'MistralForCausalLM',
+      contextLength: 131072,
+      biases: { queryKeyValue: false, output: false, mlp: false },
+      ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    });
+  },
+  expectedTensors: expectedDecoderTensors,
+  buildLanguageModel: buildDecoderLanguageModel,
+};
