@@ -13,9 +13,9 @@ const leastElapsedMs = 500;
  * soon replaces the waiting one; `flush` sends the last one.
  */
 export class ProgressReporter {
-  private readonly start = this.now();
+  private readonly start: number;
   private phase = '';
-  private phaseStart = this.start;
+  private phaseStart: number;
   private phaseFirst = 0;
   private lastSent = -Infinity;
   private waiting: ProgressStep | undefined;
@@ -23,7 +23,10 @@ export class ProgressReporter {
   constructor(
     private readonly send: (progress: JobProgress) => void,
     private readonly now: () => number = () => performance.now(),
-  ) {}
+  ) {
+    this.start = now();
+    this.phaseStart = this.start;
+  }
 
   readonly report = (step: ProgressStep): void => {
     if (step.phase !== this.phase) {
