@@ -3,6 +3,13 @@ import { fromErrorData } from '../../src/protocol/errors';
 import type { HostToPage, PageToHost, RequestResult, RequestValue } from '../../src/protocol/panels/page';
 import { watchViolations } from './violations';
 
+/** Given to every page by the editor; may be called once. */
+declare function acquireVsCodeApi(): {
+  postMessage(message: unknown): void;
+  getState(): unknown;
+  setState(state: unknown): void;
+};
+
 /** The page's end of the channel to the extension host. */
 export interface Page<Requests, Events, State> {
   /** Asks the host; rejects with its LoomweightError. */
