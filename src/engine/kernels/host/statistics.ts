@@ -1,0 +1,163 @@
+import type { DType } from '../../../protocol/dtypes';
+import { elementCount } from '../../../protocol/dtypes';
+import { LoomweightError } from '../../../protocol/errors';
+import type { TensorStatistics } from '../../../protocol/model';
+import type { TensorContainer, TensorEntry } from '../../formats/container';
+import { decodeToFloat32, isDecodable, tableOf } from '../../formats/decode';
+import { statisticsOfCodes } from './codeStatistics';
+import { countCodes } from './countCodes';
+import { elementChunks } from './elements';
+
+/** How statistics are taken. */
+export interface StatisticsOptions {
+  /** Bins of the histogram, 1 to 4,096. */
+  readonly bins?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Minimum, maximum, mean, population standard deviation, zeros, non-finite values and a histogram of one tensor, streamed.
+ * Types of 8 and 16 bits: one pass that counts how often each code occurs, everything else follows from the counts exactly
+ * (sums in float64). Other types: one pass for the moments, one for the histogram, whose ends are known only then.
+ * Non-finite values are counted and left out of the rest; an empty tensor has zeros everywhere.
+ * Block types are dequantised first. Speed: see test/benchmarks/statistics.mjs.
+ * Errors: `not-found`, `unsupported` for types without real values, `invalid-argument` for a wrong number of bins.
+ */
+export async function tensorStatistics(
+  container: TensorContainer,
+  name: string,
+  { bins = 64, signal }: StatisticsOptions = {},
+): Promise<TensorStatistics> {
+  const entry = container.tensors.get(name);
+  if (!entry) throw new LoomweightError('not-found', `${container.path} has no tensor ${JSON.stringify(name)}.`, { tensor: name });
+  if (!Number.isInteger(bins) || bins < 1 || bins > 4096)
+    throw new LoomweightError('invalid-argument', `A histogram has 1 to 4096 bins, got ${bins}.`, { bins });
+  // Raises the reason for types without values before anything is read.
+  if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0));
+  const values = codeValues(entry.dtype);
+  const summary = values ? await byCodes(container, entry, values, bins, signal) : await byValues(container, entry, bins, signal);
+  return { name, dtype: entry.dtype, shape: entry.shape, count: elementCount(entry.shape), ...summary };
+}
+
+type Summary = Omit<TensorStatistics, 'name' | 'dtype' | 'shape' | 'count'>;
+
+/** Value of every code of a type of 8 or 16 bits; undefined for wider and narrower ones. */
+function codeValues(dtype: DType): ArrayLike<number> | undefined {
+  if (dtype === 'uint8') return Float32Array.from({ length: 256 }, (_, code) => code);
+  if (dtype === 'int8') return Float32Array.from({ length: 256 }, (_, code) => (code << 24) >> 24);
+  if (dtype === 'bool') return Float32Array.from({ length: 256 }, (_, code) => (code === 0 ? 0 : 1));
+  if (dtype === 'uint16') return Float32Array.from({ length: 65536 }, (_, code) => code);
+  if (dtype === 'int16') return Float32Array.from({ length: 65536 }, (_, code) => (code << 16) >> 16);
+  return tableOf(dtype);
+}
+
+async function byCodes(
+  container: TensorContainer,
+  entry: TensorEntry,
+  values: ArrayLike<number>,
+  bins: number,
+  signal: AbortSignal | undefined,
+): Promise<Summary> {
+  const counts = new Float64Array(values.length);
+  for await (const { bytes } of elementChunks(container, entry, signal)) countCodes(bytes, counts);
+  return statisticsOfCodes(counts, values, bins);
+}
+
+async function byValues(container: TensorContainer, entry: TensorEntry, bins: number, signal: AbortSignal | undefined): Promise<Summary> {
+  const moments = new Moments();
+  for await (const { bytes, count } of elementChunks(container, entry, signal)) moments.add(realValues(entry.dtype, bytes, count));
+  const { minimum, maximum } = moments;
+  const counts = new Float64Array(bins);
+  const scale = binScale(minimum, maximum, bins);
+  for await (const { bytes, count } of elementChunks(container, entry, signal)) {
+    const values = realValues(entry.dtype, bytes, count);
+    for (let i = 0; i < values.length; i += 1) {
+      const value = values[i] as number;
+      // Infinite and NaN minus itself is NaN.
+      if (value - value === 0) counts[binOf(value, minimum, scale, bins)]! += 1;
+    }
+  }
+  return { ...moments.summary(), histogram: { minimum, maximum, counts: [...counts] } };
+}
+
+/** Values of a piece; float64 stays float64, everything else is exact in float32 or defined by it. */
+function realValues(dtype: DType, bytes: Uint8Array, count: number): Float32Array | Float64Array {
+  if (dtype === 'float64') {
+    const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+    return new Float64Array(aligned.buffer, aligned.byteOffset, count);
+  }
+  if (dtype === 'float32' && bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+  return decodeToFloat32(dtype, bytes, new Float32Array(count));
+}
+
+/** Bins per unit of value; 0 where all values are equal (then everything is in the first bin). */
+export function binScale(minimum: number, maximum: number, bins: number): number {
+  const scale = bins / (maximum - minimum);
+  return Number.isFinite(scale) ? scale : 0;
+}
+
+/** The bin of a finite value; the last bin includes the maximum. */
+export function binOf(value: number, minimum: number, scale: number, bins: number): number {
+  const bin = Math.floor((value - minimum) * scale);
+  return bin < bins ? bin : bins - 1;
+}
+
+/**
+ * Count, extremes, mean and variance of a stream. Sums are taken over pieces around each piece's first value and joined by
+ * the parallel formula of Chan, Golub and LeVeque (1979), so that a large mean does not swallow a small deviation.
+ */
+class Moments {
+  minimum = Infinity;
+  maximum = -Infinity;
+  private count = 0;
+  private mean = 0;
+  private squares = 0;
+  private zeros = 0;
+  private notFinite = 0;
+
+  add(values: Float32Array | Float64Array): void {
+    let pivot = 0;
+    for (let i = 0; i < values.length; i += 1) {
+      if (Number.isFinite(values[i])) {
+        pivot = values[i] as number;
+        break;
+      }
+    }
+    let { minimum, maximum } = this;
+    let sum = 0;
+    let squares = 0;
+    let zeros = 0;
+    let finite = 0;
+    for (let i = 0; i < values.length; i += 1) {
+      const value = values[i] as number;
+      if (value - value !== 0) continue;
+      finite += 1;
+      if (value < minimum) minimum = value;
+      if (value > maximum) maximum = value;
+      if (value === 0) zeros += 1;
+      const distance = value - pivot;
+      sum += distance;
+      squares += distance * distance;
+    }
+    this.minimum = minimum;
+    this.maximum = maximum;
+    this.zeros += zeros;
+    this.notFinite += values.length - finite;
+    if (finite > 0) this.join(finite, pivot + sum / finite, squares - (sum * sum) / finite);
+  }
+
+  summary(): Omit<Summary, 'histogram'> {
+    const deviation = this.count === 0 ? 0 : Math.sqrt(Math.max(0, this.squares) / this.count);
+    if (this.count === 0) this.minimum = this.maximum = 0;
+    const { minimum, maximum, mean, zeros, notFinite } = this;
+    return { minimum, maximum, mean, standardDeviation: deviation, zeros, notFinite };
+  }
+
+  private join(count: number, mean: number, squares: number): void {
+    const total = this.count + count;
+    const distance = mean - this.mean;
+    this.squares += squares + (distance * distance * this.count * count) / total;
+    this.mean += (distance * count) / total;
+    this.count = total;
+  }
+}
