@@ -14,7 +14,7 @@ import { TensorHover, hoverLanguages } from './languages/tensorHover';
 import { TensorIndex } from './languages/tensorIndex';
 import { Messages } from './messages';
 import { ModelCatalog } from './models/modelCatalog';
-import type { CatalogFolder } from './models/modelCatalog';
+import type { CatalogFolder, CatalogModel } from './models/modelCatalog';
 import { watchModels } from './models/modelWatcher';
 import { BitAllocationPanels } from './panels/bitAllocationPanels';
 import { ReportPanels } from './panels/reportPanels';
@@ -37,7 +37,11 @@ export function activate(context: vscode.ExtensionContext): void {
   };
   own(log);
   const messages = new Messages(log);
-  const engine = own(new EngineHost(() => loadEngineProcesses(join(context.extensionPath, 'dist', 'engine.js'), log)));
+  const engine = own(
+    new EngineHost(() =>
+      loadEngineProcesses(join(context.extensionPath, 'dist', 'engine.js'), log, (reason) => messages.showCrash(reason)),
+    ),
+  );
   engineHost = engine;
   const valuesRefused = () =>
     vscode.workspace.isTrusted ? undefined : 'Values are read in trusted workspaces only. Names, shapes and types come from the headers.';
@@ -66,8 +70,12 @@ export function activate(context: vscode.ExtensionContext): void {
   own(vscode.window.registerWebviewPanelSerializer(panelIds.bitAllocation, bitAllocation));
   own(vscode.window.registerWebviewPanelSerializer(panelIds.report, reports));
   const models = own(new ModelsTree(catalog));
-  own(vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }));
-  own(vscode.window.registerTreeDataProvider(viewIds.jobs, own(new JobsTree(history))));
+  const modelsView = own(
+    vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }),
+  );
+  own(models.onDidList((listed) => (modelsView.message = emptyMessage(listed))));
+  const jobsView = own(vscode.window.createTreeView(viewIds.jobs, { treeDataProvider: own(new JobsTree(history)) }));
+  own(history.onDidChange(() => (jobsView.badge = runningBadge(history))));
   own(watchModels(() => catalog.refresh()));
 
   const index = new TensorIndex(catalog);
@@ -90,6 +98,24 @@ export function activate(context: vscode.ExtensionContext): void {
 export async function deactivate(): Promise<void> {
   await engineHost?.close();
   engineHost = undefined;
+}
+
+/** What stands above the tree while the workspace itself has no model. */
+function emptyMessage(models: readonly CatalogModel[]): string | undefined {
+  if (models.some(({ sample }) => !sample)) return undefined;
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  const virtual = folders.find(({ uri }) => uri.scheme !== 'file');
+  if (virtual && folders.every(({ uri }) => uri.scheme !== 'file')) {
+    return `This workspace lies in a virtual file system (${virtual.uri.scheme}). Loomweight reads models from a disk: clone or copy it first.`;
+  }
+  const where = folders.length === 0 ? 'Open a folder with a model in it' : 'No models in this workspace yet. Put one into it';
+  return `${where}: a Hugging Face folder, or a safetensors, ONNX or GGUF file. The sample below is bundled.`;
+}
+
+/** The number of running jobs on the view. */
+function runningBadge(history: JobHistory): vscode.ViewBadge | undefined {
+  const value = history.list().filter(({ status }) => status === 'running').length;
+  return value === 0 ? undefined : { value, tooltip: value === 1 ? '1 job is running' : `${value} jobs are running` };
 }
 
 /** Workspace folders on a disk, and the bundled sample. Folders of virtual file systems cannot be read by the engine. */

@@ -2,21 +2,39 @@ import * as vscode from 'vscode';
 import { LoomweightError, toLoomweightError } from '../protocol/errors';
 
 /** Codes that are our own fault: the log has what a report of the problem needs. */
-const withLog: readonly string[] = ['internal', 'engine-crashed', 'protocol-mismatch', 'runtime'];
+const withLog: readonly string[] = ['internal', 'protocol-mismatch', 'runtime'];
+/** One crash fails every pending call: they are one message to the user. */
+const crashQuietMilliseconds = 3000;
 
 /** Shows errors to the user, in words, once. Cancelled is an outcome and shows nothing. */
 export class Messages {
+  private lastCrash = 0;
+
   constructor(private readonly log: vscode.LogOutputChannel) {}
 
   /** Shows an error; never throws. `during` says what was going on, for the log. */
   showError(error: unknown, during: string): void {
     const known = toLoomweightError(error);
     if (known.code === 'cancelled') return;
+    if (known.code === 'engine-crashed') {
+      this.showCrash(known.message);
+      return;
+    }
     this.log.error(`${during}: [${known.code}] ${known.message}${known.stack ? `\n${known.stack}` : ''}`);
     const actions = withLog.includes(known.code) ? ['Show Log'] : [];
-    const text = known.code === 'engine-crashed' ? `${known.message} The next command starts a new engine.` : known.message;
-    void vscode.window.showErrorMessage(text, ...actions).then((chosen) => {
+    void vscode.window.showErrorMessage(known.message, ...actions).then((chosen) => {
       if (chosen === 'Show Log') this.log.show();
+    });
+  }
+
+  /** Says once that an engine process died, however many calls it took with it. */
+  showCrash(reason: string): void {
+    this.log.error(reason);
+    if (Date.now() - this.lastCrash < crashQuietMilliseconds) return;
+    this.lastCrash = Date.now();
+    const text = `${reason} The next command starts a new engine.`;
+    void vscode.window.showErrorMessage(text, 'Show Log').then((chosen) => {
+      if (chosen !== undefined) this.log.show();
     });
   }
 

@@ -5,9 +5,10 @@ import { DisposableStore } from '../../common/disposables';
 import { toErrorData } from '../../protocol/errors';
 import type { ErrorData } from '../../protocol/errors';
 import type { ModelSummary } from '../../protocol/model';
-import { modelName } from '../jobs/jobText';
 import type { ModelPageView } from '../../protocol/panels/modelPage';
 import { firstTensors } from '../../protocol/panels/modelPage';
+import { modelName } from '../jobs/jobText';
+import { editorFor } from '../models/modelFiles';
 import { dtypesOf } from '../models/tensorGroups';
 
 /** What a document is read with. */
@@ -120,7 +121,10 @@ export class ModelDocument implements vscode.CustomDocument {
   }
 
   private watch(): void {
-    const pattern = new vscode.RelativePattern(vscode.Uri.file(dirname(this.path)), basename(this.path));
+    const pattern =
+      editorFor(this.path) === undefined
+        ? new vscode.RelativePattern(vscode.Uri.file(this.path), '{*,*/*}.{safetensors,onnx,json}')
+        : new vscode.RelativePattern(vscode.Uri.file(dirname(this.path)), basename(this.path));
     const watcher = this.store.add(vscode.workspace.createFileSystemWatcher(pattern));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const later = () => {

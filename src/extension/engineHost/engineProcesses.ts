@@ -5,9 +5,13 @@ import type { EngineProcesses } from './engineHost';
 
 /**
  * Loads the client of the engine's protocol and connects it to dist/engine.js. Settings are read at every start of a
- * process, so that a change takes effect with the next one.
+ * process, so that a change takes effect with the next one. `onCrash` hears why the resident process died by itself.
  */
-export async function loadEngineProcesses(enginePath: string, log: vscode.LogOutputChannel): Promise<EngineProcesses> {
+export async function loadEngineProcesses(
+  enginePath: string,
+  log: vscode.LogOutputChannel,
+  onCrash: (reason: string) => void,
+): Promise<EngineProcesses> {
   const { ResidentEngine } = await import('../../protocol/client/residentEngine');
   const { runJobInOwnProcess } = await import('../../protocol/client/runJobInOwnProcess');
   const options = (purpose: string): EngineProcessOptions => {
@@ -19,7 +23,7 @@ export async function loadEngineProcesses(enginePath: string, log: vscode.LogOut
     };
   };
   const resident = new ResidentEngine(() => options('resident'));
-  resident.onDidCrash((reason) => log.error(reason));
+  resident.onDidCrash(onCrash);
   return {
     call: (method, request, signal) => resident.call(method, request, signal ? { signal } : {}),
     runJob: (spec, { signal, onProgress }) =>

@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Disposable } from '../../common/disposables';
 import { Emitter } from '../../common/events';
 import type { FoundModel } from '../../protocol/engine';
@@ -112,8 +113,11 @@ export class ModelCatalog implements Disposable {
   }
 }
 
-/** Changes whenever the model may have changed; files of a folder count by the folder's own time and its report's. */
+/** Changes whenever the model may have changed: for a folder, whenever one of the files in it did. */
 async function stampOf(path: string): Promise<string> {
-  const { mtimeMs, size } = await stat(path);
-  return `${mtimeMs}:${size}`;
+  const own = await stat(path);
+  if (!own.isDirectory()) return `${own.mtimeMs}:${own.size}`;
+  const names = await readdir(path);
+  const files = await Promise.all(names.map((name) => stat(join(path, name)).catch(() => undefined)));
+  return [own, ...files].map((file) => (file ? `${file.mtimeMs}:${file.size}` : 'gone')).join(' ');
 }

@@ -21,6 +21,9 @@ const mostTensors = 1000;
 export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<ModelNode | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
+  private readonly listed = new vscode.EventEmitter<readonly CatalogModel[]>();
+  /** The models that the tree has just been given. */
+  readonly onDidList = this.listed.event;
   private readonly nodes = new Map<string, ModelNode & { kind: 'model' }>();
   private readonly summaries = new Map<string, ModelSummary>();
   private readonly subscription;
@@ -35,11 +38,13 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
   dispose(): void {
     this.subscription.dispose();
     this.changed.dispose();
+    this.listed.dispose();
   }
 
   async getChildren(node?: ModelNode): Promise<ModelNode[]> {
     if (!node) {
       const models = await this.catalog.models();
+      this.listed.fire(models);
       return models.map((model) => this.nodeOf(model));
     }
     if (node.kind === 'model') return this.childrenOfModel(node.model);
