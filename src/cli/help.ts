@@ -1,5 +1,5 @@
 import { describeAllowed } from '../common/params';
-import { version } from '../../package.json';
+import { version } from '../engine/version';
 import type { Command } from './command';
 import type { OptionSpec } from './options';
 import { optionUsage, sharedOptions } from './options';

@@ -1,4 +1,4 @@
-import { version } from '../../package.json';
+import { version } from '../engine/version';
 import { suggestion } from '../common/nearest';
 import { exitCodes, toErrorData, toLoomweightError } from '../protocol/errors';
 import { Arguments, parseArguments, usageError } from './arguments';

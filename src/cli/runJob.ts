@@ -4,10 +4,8 @@ import { runJobInOwnProcess } from '../protocol/client/runJobInOwnProcess';
 import { LoomweightError } from '../protocol/errors';
 import type { JobSpec, ReportOf } from '../protocol/jobs';
 import { ProgressLine } from './progressLine';
+import { withStopSignals } from './stopSignals';
 import type { Terminal } from './terminal';
-
-/** What Ctrl-C, a closed terminal and `kill` send. */
-const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** `dist/engine.js`, which lies beside the command line. */
 function enginePath(): string {
@@ -28,39 +26,38 @@ export async function runJob<Spec extends JobSpec>(
   terminal: Terminal,
   options: { readonly maxMemory?: number } = {},
 ): Promise<ReportOf<Spec>> {
-  const controller = new AbortController();
   const line = new ProgressLine(terminal);
   let job: number | undefined;
-  const onSignal = () => {
-    if (controller.signal.aborted) {
-      // Said twice: no more patience. Whoever supervises the job removes what it left.
-      if (job !== undefined) endProcess(job);
-      return;
-    }
-    if (!terminal.quiet) line.note('Stopping ... (again to end at once)');
-    controller.abort();
-  };
-  for (const signal of stopSignals) process.on(signal, onSignal);
-  try {
-    return await runJobInOwnProcess(spec, {
+  const run = (signal: AbortSignal) =>
+    runJobInOwnProcess(spec, {
       enginePath: enginePath(),
-      signal: controller.signal,
-      ...(options.maxMemory === undefined ? {} : { maxMemory: options.maxMemory }),
+      signal,
+      ...options,
       onStart: (pid) => {
         job = pid;
       },
       onProgress: (progress) => {
-        if (!controller.signal.aborted) line.update(progress);
+        if (!signal.aborted) line.update(progress);
       },
       onLog: ({ level, message }) => {
-        if (!terminal.quiet && (level !== 'info' || terminal.verbose)) line.note(level === 'info' ? message : `${level}: ${message}`);
+        if (terminal.quiet || (level === 'info' && !terminal.verbose && spec.kind !== 'recipe')) return;
+        line.note(level === 'info' ? message : `${level}: ${message}`);
       },
       onOutput: (text) => {
         if (terminal.verbose) line.note(text);
       },
     });
+  try {
+    return await withStopSignals(run, {
+      onFirst: () => {
+        if (!terminal.quiet) line.note('Stopping (once more ends it at once)');
+      },
+      // Whoever supervises the job removes what it left.
+      onAgain: () => {
+        if (job !== undefined) endProcess(job);
+      },
+    });
   } finally {
-    for (const signal of stopSignals) process.removeListener(signal, onSignal);
     line.clear();
   }
 }

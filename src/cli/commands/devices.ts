@@ -2,6 +2,7 @@ import { formatBytes } from '../../common/units';
 import type { DevicesReport } from '../../protocol/devices';
 import { defineCommand } from '../command';
 import { formatPairs, formatTable } from '../table';
+import { withEngine } from '../withEngine';
 
 /** `loomweight devices`. */
 export const devices = defineCommand<DevicesReport>({
@@ -13,16 +14,7 @@ export const devices = defineCommand<DevicesReport>({
   positionals: [],
   options: [],
   examples: ['loomweight devices', 'LOOMWEIGHT_RUNTIME_PATH=/opt/onnxruntime-node loomweight devices'],
-  run: async () => {
-    // Loaded only here: help, jobs and errors of arguments start without the engine.
-    const { Engine } = await import('../../engine/engine');
-    const engine = new Engine();
-    try {
-      return await engine.devices({}, {});
-    } finally {
-      await engine.dispose();
-    }
-  },
+  run: () => withEngine((engine, signal) => engine.devices({}, { signal })),
   text: (report, { terminal }) => devicesText(report, terminal.verbose),
 });
 

@@ -5,6 +5,7 @@ import type { ModelSummary, TensorStatistics, TensorSummary } from '../../protoc
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
 import { formatPairs, formatTable, printable } from '../table';
+import { withEngine } from '../withEngine';
 
 /** What `inspect --json` prints: the summary, with statistics by tensor where they were asked for. */
 export interface Inspection extends Omit<ModelSummary, 'tensors'> {
@@ -41,32 +42,24 @@ export const inspect = defineCommand<Inspection>({
     "loomweight inspect loom-base --stats --tensor '*.layers.0.*'",
     'loomweight inspect model.onnx --json',
   ],
-  run: async ({ arguments: given, terminal }) => {
-    const model = resolve(terminal.folder, given.positional(0));
-    // Loaded only here: help, jobs and errors of arguments start without the engine.
-    const { Engine } = await import('../../engine/engine');
-    const engine = new Engine();
-    try {
-      const summary = await engine.inspect({ model }, {});
+  run: ({ arguments: given, terminal }) =>
+    withEngine(async (engine, signal) => {
+      const model = resolve(terminal.folder, given.positional(0));
+      const summary = await engine.inspect({ model }, { signal });
       const glob = given.text('tensor');
       const matches = glob === undefined ? () => true : globMatcher(glob);
       const tensors = summary.tensors.filter(({ name }) => matches(name));
       if (glob !== undefined && tensors.length === 0)
         throw usageError(
           `No tensor of ${summary.name} matches '${glob}'. It has ${summary.tensors.length} tensors; 'loomweight inspect' lists them.`,
-          {
-            glob,
-          },
+          { glob },
         );
       if (!given.isOn('stats')) return { ...summary, tensors };
       const measured: Inspection['tensors'][number][] = [];
       for (const tensor of tensors)
-        measured.push({ ...tensor, statistics: await engine.statistics({ model, tensor: tensor.name, bins: histogramBins }, {}) });
+        measured.push({ ...tensor, statistics: await engine.statistics({ model, tensor: tensor.name, bins: histogramBins }, { signal }) });
       return { ...summary, tensors: measured };
-    } finally {
-      await engine.dispose();
-    }
-  },
+    }),
   text: (report, { arguments: given, terminal }) => inspectText(report, { verbose: terminal.verbose || given.has('tensor') }),
 });
 
