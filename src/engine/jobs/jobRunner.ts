@@ -1,0 +1,125 @@
+import { LoomweightError } from '../../protocol/errors';
+import type { Forecast, JobSpec, ReportOf } from '../../protocol/jobs';
+import type { StepReport } from '../../protocol/report';
+import { describeMethods } from '../compress/quantizers';
+import { planRecipe } from '../recipe/checkRecipe';
+import { runRecipe } from '../recipe/runRecipe';
+import { findNvidiaCard } from '../runtime/cudaChecks';
+import { thisMachine } from '../runtime/machine';
+import { announceComputing } from '../runtime/neighbours';
+import type { CallContext } from './callContext';
+import type { JobEstimate } from './estimate';
+import { addEstimates, makeForecast, refuseShortfall } from './forecast';
+import { freeDisk, hostMemory } from './freeSpace';
+import { jobKindOf } from './jobKinds';
+import type { StepJobSpec } from './jobKinds';
+import { Journal, defaultStateFolder } from './journal';
+import { ProgressReporter } from './progressReporter';
+import type { Runtimes } from './runtimes';
+
+/** Runs jobs in this process: forecast, journal, progress, the kind's own work. */
+export class JobRunner {
+  constructor(
+    private readonly runtimes: Runtimes,
+    private readonly journal: Journal = new Journal(),
+    private readonly stateFolder: string = defaultStateFolder(),
+  ) {}
+
+  /** What a job will need against what there is. Errors: those of opening its inputs, `unsupported` for its provider. */
+  async forecast(spec: JobSpec): Promise<Forecast> {
+    const environment = (await this.runtimes.get(spec)).environment;
+    const context = {
+      provider: environment.provider,
+      threads: environment.threads,
+      ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
+    };
+    const { estimate, outputs } = spec.kind === 'recipe' ? await this.estimateRecipe(spec, context) : await estimateStep(spec, context);
+    const output = outputs[0];
+    const disk = output === undefined ? undefined : await freeDisk(output);
+    const card = environment.provider === 'cuda' ? findNvidiaCard(thisMachine()) : undefined;
+    return makeForecast(estimate, {
+      memory: await hostMemory(),
+      environment,
+      ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
+      ...(disk === undefined ? {} : { diskAvailableBytes: disk }),
+      ...(card ? { deviceMemoryAvailableBytes: card.memoryFreeBytes } : {}),
+    });
+  }
+
+  /**
+   * Runs a job to its end. Refused before the start where the forecast shows a shortfall. Errors: `insufficient-memory`,
+   * `insufficient-disk`, `cancelled`, and those of the job itself.
+   */
+  async run<Spec extends JobSpec>(spec: Spec, context: CallContext): Promise<ReportOf<Spec>> {
+    announceComputing();
+    await this.journal.recover();
+    if (spec.kind === 'recipe') return (await this.runRecipe(spec, context)) as ReportOf<Spec>;
+    return (await this.runStep(spec, context)) as ReportOf<Spec>;
+  }
+
+  private async runStep(spec: StepJobSpec, context: CallContext, label = ''): Promise<StepReport> {
+    const kind = jobKindOf(spec);
+    refuseShortfall(await this.forecast(spec));
+    const outputs = kind.outputs(spec);
+    const entry = await this.journal.begin(spec, outputs);
+    for (const path of entry.outputs) context.emit?.('output', { path });
+    const reporter = new ProgressReporter((progress) => context.emit?.('progress', progress));
+    try {
+      const report: StepReport = await kind.run(spec, {
+        progress: (step) => reporter.report(label === '' ? step : { ...step, phase: `${label}: ${step.phase}` }),
+        log: (message, level = 'info') => context.emit?.('log', { level, message }),
+        runtime: () => this.runtimes.get(spec),
+        ...(context.signal ? { signal: context.signal } : {}),
+      });
+      await this.journal.end(entry);
+      return report;
+    } catch (error) {
+      await this.journal.end(entry, error);
+      throw error;
+    } finally {
+      reporter.flush();
+    }
+  }
+
+  private runRecipe(spec: Extract<JobSpec, { readonly kind: 'recipe' }>, context: CallContext): Promise<ReportOf<typeof spec>> {
+    return runRecipe(spec, {
+      methods: describeMethods(),
+      runStep: (step, { name, index, count }) => this.runStep(step, context, `Step ${index + 1} of ${count} (${name})`),
+      log: (message) => context.emit?.('log', { level: 'info', message }),
+      stateFolder: this.stateFolder,
+      ...(context.signal ? { signal: context.signal } : {}),
+    });
+  }
+
+  private async estimateRecipe(
+    spec: Extract<JobSpec, { readonly kind: 'recipe' }>,
+    context: Parameters<typeof estimateStep>[1],
+  ): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
+    const recipe = await planRecipe(spec, describeMethods());
+    const estimates: JobEstimate[] = [];
+    const outputs: string[] = [];
+    const unknown: string[] = [];
+    for (const step of recipe.steps) {
+      try {
+        const { estimate, outputs: written } = await estimateStep(step.spec, context);
+        estimates.push(estimate);
+        outputs.push(...written);
+      } catch (error) {
+        // A step that works on what an earlier one writes cannot be estimated before that exists.
+        if (!LoomweightError.is(error, 'not-found')) throw error;
+        unknown.push(step.name);
+      }
+    }
+    const sum = addEstimates(estimates);
+    const note = `Not in the forecast, because they need the result of an earlier step: ${unknown.join(', ')}.`;
+    return { estimate: unknown.length === 0 ? sum : { ...sum, notes: [...(sum.notes ?? []), note] }, outputs };
+  }
+}
+
+async function estimateStep(
+  spec: StepJobSpec,
+  context: { readonly provider: string; readonly threads: number; readonly maxMemory?: number },
+): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
+  const kind = jobKindOf(spec);
+  return { estimate: await kind.estimate(spec, context), outputs: kind.outputs(spec) };
+}

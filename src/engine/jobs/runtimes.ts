@@ -1,0 +1,24 @@
+import type { SharedJobOptions } from '../../protocol/jobs';
+import { createRuntime } from '../runtime/runtime';
+import type { Runtime } from '../runtime/types';
+
+/** One runtime for each choice of provider and threads, made when first needed. */
+export class Runtimes {
+  private readonly made = new Map<string, Promise<Runtime>>();
+
+  /** Errors: as `createRuntime`; a failed creation is tried again next time. */
+  get({ provider, threads }: SharedJobOptions): Promise<Runtime> {
+    const key = `${provider ?? 'auto'}/${threads ?? ''}`;
+    const known = this.made.get(key);
+    if (known) return known;
+    const runtime = createRuntime({ ...(provider ? { provider } : {}), ...(threads === undefined ? {} : { threads }) });
+    this.made.set(key, runtime);
+    runtime.catch(() => this.made.delete(key));
+    return runtime;
+  }
+
+  async dispose(): Promise<void> {
+    for (const runtime of this.made.values()) await (await runtime).dispose();
+    this.made.clear();
+  }
+}
