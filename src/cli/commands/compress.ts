@@ -98,7 +98,8 @@ export const compress = defineCommand<CompressReport>({
       terminal,
     );
   },
-  text: (report, { terminal }) => compressText(report, terminal.verbose),
+  text: (report, { arguments: given, terminal }) =>
+    compressText(report, terminal.verbose, resolve(terminal.folder, given.text('out') as string)),
 });
 
 function chooseFormat(
@@ -169,7 +170,7 @@ export function parseOverride(text: string, method: WithParameters): TensorOverr
 }
 
 /** Layers with their errors, then sizes, verification, speed and where the files are. */
-export function compressText(report: CompressReport, verbose: boolean): string {
+export function compressText(report: CompressReport, verbose: boolean, out?: string): string {
   const { layers } = report;
   const byError = [...layers].sort((a, b) => b.relativeError - a.relativeError);
   const rows = verbose || layers.length <= shownLayers ? layers : byError.slice(0, 10);

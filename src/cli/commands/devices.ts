@@ -14,7 +14,7 @@ export const devices = defineCommand<DevicesReport>({
   positionals: [],
   options: [],
   examples: ['loomweight devices', 'LOOMWEIGHT_RUNTIME_PATH=/opt/onnxruntime-node loomweight devices'],
-  run: () => withEngine((engine, signal) => engine.devices({}, { signal })),
+  run: () => withEngine((engine) => engine.devices({})),
   text: (report, { terminal }) => devicesText(report, terminal.verbose),
 });
 
@@ -43,7 +43,7 @@ export function devicesText(report: DevicesReport, verbose: boolean): string {
       'Machine',
       `${report.platform}, ${report.cores} cores, ${formatBytes(report.memoryAvailableBytes)} of ${formatBytes(report.memoryBytes)} free`,
     ],
-    ['Runtime', `ONNX Runtime ${report.runtime} (${report.runtimePath})`],
+    ['Runtime', `${report.runtime} (${report.runtimePath})`],
   ]);
   return `${table}${checks.join('')}\n${machine}`;
 }

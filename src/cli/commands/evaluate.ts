@@ -100,7 +100,7 @@ export function evaluateText(report: EvaluateReport): string {
     ['Loss', `${formatNumber(report.loss, 6)} nats per ${tokens === undefined ? 'sample' : 'token'}`],
     ['Over', amount],
     ['Choices', report.choices.join('\n')],
-    ['Ran on', `${environment.provider}, ${environment.threads} threads, ONNX Runtime ${environment.runtime}`],
+    ['Ran on', `${environment.provider}, ${environment.threads} threads, ${environment.runtime}`],
     ['Because', environment.providerReason],
     ['Time', `${formatSeconds(report.seconds)}${rate}`],
     ['Memory', `${formatBytes(report.peakRssBytes)} at most`],

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { globMatcher } from '../../common/glob';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import { throwIfCancelled } from '../../protocol/errors';
 import type { ModelSummary, TensorStatistics, TensorSummary } from '../../protocol/model';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
@@ -45,7 +46,8 @@ export const inspect = defineCommand<Inspection>({
   run: ({ arguments: given, terminal }) =>
     withEngine(async (engine, signal) => {
       const model = resolve(terminal.folder, given.positional(0));
-      const summary = await engine.inspect({ model }, { signal });
+      const summary = await engine.inspect({ model });
+      throwIfCancelled(signal);
       const glob = given.text('tensor');
       const matches = glob === undefined ? () => true : globMatcher(glob);
       const tensors = summary.tensors.filter(({ name }) => matches(name));
