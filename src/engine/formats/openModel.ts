@@ -1,10 +1,14 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { assertNever } from '../../common/assertNever';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorContainer } from './container';
 import { readJsonObject } from './files/readText';
 import { containedPath } from './huggingFace/containedPath';
+import { openGguf } from './gguf/openGguf';
 import { isHuggingFaceListing, openHuggingFace } from './huggingFace/openHuggingFace';
+import { openNpy } from './npy/openNpy';
+import { openOnnx } from './onnx/openOnnx';
 import { openSafetensors } from './safetensors/openSafetensors';
 
 /** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
@@ -39,7 +43,10 @@ export async function resolveModel(model: string, { limited = false }: OpenOptio
       throw new LoomweightError('not-found', `There is no model at ${absolute}. Check the path.`, { path: absolute }, { cause: error });
     throw error;
   });
-  if (!status.isDirectory()) return { path: absolute, isDirectory: false };
+  if (status.isFile()) return { path: absolute, isDirectory: false };
+  // Opening a pipe or a device would wait for ever.
+  if (!status.isDirectory())
+    throw new LoomweightError('unsupported', `${absolute} is neither a file nor a directory. Name a model.`, { path: absolute });
   const names = await readdir(absolute);
   const primary = names.includes('report.json') ? await primaryOf(absolute, limited) : undefined;
   if (primary !== undefined) {
@@ -66,8 +73,6 @@ async function primaryOf(folder: string, limited: boolean): Promise<string | und
   return containedPath(folder, primary, reportFile, limited);
 }
 
-const modelExtensions = ['.safetensors', '.onnx', '.gguf', '.npy'];
-
 async function onlyOnnxFile(folder: string, names: readonly string[]): Promise<string | undefined> {
   const here = names.filter((name) => name.endsWith('.onnx')).map((name) => path.join(folder, name));
   const below = names.includes('onnx')
@@ -78,7 +83,7 @@ async function onlyOnnxFile(folder: string, names: readonly string[]): Promise<s
 }
 
 async function onlyModelFile(folder: string, names: readonly string[]): Promise<string> {
-  const files = names.filter((name) => modelExtensions.includes(path.extname(name).toLowerCase()));
+  const files = names.filter((name) => Object.hasOwn(formatOfExtension, path.extname(name).toLowerCase()));
   const [only] = files;
   if (only !== undefined && files.length === 1) return path.join(folder, only);
   const found = files.length === 0 ? 'none of these' : `${files.length} model files: ${files.slice(0, 4).join(', ')}`;
@@ -90,9 +95,16 @@ async function onlyModelFile(folder: string, names: readonly string[]): Promise<
 }
 
 async function openFile(file: string, options: OpenOptions): Promise<TensorContainer> {
-  switch (await sniff(file)) {
+  const format = await sniff(file);
+  switch (format) {
     case 'safetensors':
       return openSafetensors(file);
+    case 'gguf':
+      return openGguf(file);
+    case 'npy':
+      return openNpy(file);
+    case 'onnx':
+      return openOnnx(file, { limited: options.limited ?? false });
     case undefined:
       throw new LoomweightError(
         'unsupported',
@@ -100,24 +112,34 @@ async function openFile(file: string, options: OpenOptions): Promise<TensorConta
         {
           path: file,
           diagnostic: 'unknown-format',
-          limited: options.limited ?? false,
         },
       );
+    default:
+      return assertNever(format);
   }
 }
 
-/** The format of a file: by its first bytes where these are sure, else by extension. */
-async function sniff(file: string): Promise<'safetensors' | 'onnx' | 'gguf' | 'npy' | undefined> {
+type FileFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy';
+
+const formatOfExtension: Readonly<Record<string, FileFormat>> = {
+  '.safetensors': 'safetensors',
+  '.onnx': 'onnx',
+  '.gguf': 'gguf',
+  '.npy': 'npy',
+};
+
+/** The format of a file: by its first bytes where these are sure (magic words, a safetensors header), else by extension. */
+async function sniff(file: string): Promise<FileFormat | undefined> {
   const handle = await open(file, 'r');
   try {
     const first = new Uint8Array(16);
     const { bytesRead } = await handle.read(first, 0, 16, 0);
     const head = Buffer.from(first.subarray(0, bytesRead)).toString('latin1');
-    if (head.startsWith('GGUF') || head.startsWith('FUGG')) return undefined;
-    const extension = path.extname(file).toLowerCase();
-    if (extension === '.safetensors') return 'safetensors';
-    // A safetensors header begins with a length below 100 MB and an opening brace.
-    return head[8] === '{' && head.slice(4, 8) === '\0\0\0\0' ? 'safetensors' : undefined;
+    if (head.startsWith('GGUF')) return 'gguf';
+    if (head.startsWith('\x93NUMPY')) return 'npy';
+    // A safetensors header begins with a length below 4 GB and an opening brace.
+    if (head[8] === '{' && head.slice(4, 8) === '\0\0\0\0') return 'safetensors';
+    return formatOfExtension[path.extname(file).toLowerCase()];
   } finally {
     await handle.close();
   }
