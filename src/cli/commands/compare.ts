@@ -62,7 +62,7 @@ export function compareText(report: CompareReport, verbose: boolean): string {
     ` (${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory)`;
   return (
     (rows.length > 0 ? `${table}` : '') +
-    (left > 0 ? `... and ${formatCount(left)} more with smaller errors (--verbose shows all).\n` : '') +
+    (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all).\n` : '') +
     (rows.length > 0 ? '\n' : '') +
     `${counts}\n`
   );

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,11 @@ describe('a sound recipe', () => {
       { name: 'compare-3', spec: { kind: 'compare', first: join(folder, 'model'), second: join(folder, 'out') } },
       { name: 'inspect-4', spec: { kind: 'inspect', model: join(folder, 'model') } },
     ]);
+  });
+
+  test('the bundled sample is one', async () => {
+    const file = join(__dirname, '..', '..', '..', 'media', 'samples', 'first.loom.yaml');
+    expect(await checkRecipe({ file, text: await readFile(file, 'utf8') }, methods)).toEqual([]);
   });
 
   test("flags win over the recipe's settings", async () => {
