@@ -31,20 +31,12 @@ const largestValueInfo = 1 << 20;
  */
 export async function openOnnx(path: string, options: OpenOnnxOptions = {}): Promise<TensorContainer> {
   const absolute = resolve(path);
-  let window: FileWindow;
-  try {
-    window = FileWindow.open(absolute);
-  } catch (error) {
-    throw toLoomweightError(error);
-  }
-  try {
+  const { scanned, graph } = FileWindow.use(absolute, (window) => {
     const reader = new WireReader(window);
-    const scanned = scanModel(reader);
-    const graph = summarize(reader, scanned);
-    return await OnnxContainer.create(absolute, scanned, graph, options.limited === true);
-  } finally {
-    window.close();
-  }
+    const model = scanModel(reader);
+    return { scanned: model, graph: summarize(reader, model) };
+  });
+  return OnnxContainer.create(absolute, scanned, graph, options.limited === true);
 }
 
 function summarize(reader: WireReader, scanned: ScannedModel): GraphSummary {

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { LoomweightError } from '../../../../protocol/errors';
+import { LoomweightError, toLoomweightError } from '../../../../protocol/errors';
 
 const firstRead = 4096;
 const largestRead = 256 * 1024;
@@ -23,18 +23,20 @@ export class FileWindow {
     this.size = fstatSync(descriptor).size;
   }
 
-  static open(path: string): FileWindow {
-    const descriptor = openSync(path, 'r');
+  /** Opens a file for the length of an action and closes it again. System errors come as ours. */
+  static use<T>(path: string, action: (window: FileWindow) => T): T {
     try {
-      return new FileWindow(path, descriptor);
+      const descriptor = openSync(path, 'r');
+      try {
+        if (fstatSync(descriptor).isDirectory())
+          throw new LoomweightError('invalid-argument', `A folder was given where an ONNX file is needed: ${path}.`, { path });
+        return action(new FileWindow(path, descriptor));
+      } finally {
+        closeSync(descriptor);
+      }
     } catch (error) {
-      closeSync(descriptor);
-      throw error;
+      throw toLoomweightError(error);
     }
-  }
-
-  close(): void {
-    closeSync(this.descriptor);
   }
 
   /** The byte at an offset below `size`. */

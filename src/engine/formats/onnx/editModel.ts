@@ -1,0 +1,361 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { byteLength, type DType } from '../../../protocol/dtypes';
+import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
+import type { Attribute, ConstantData } from '../../graph/types';
+import { encodeAttribute, encodeTensor, largestMessage } from './encodeModel';
+import { ExternalDataWriter, writeAll } from './externalDataWriter';
+import {
+  ModelProtoSchema,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from './generated/onnx';
+import { OnnxWeights } from './onnxWeights';
+import { raiseOpset } from './raiseOpset';
+import { constantTensor, copyData, joinPieces } from './tensorMessages';
+import { eachGraph, eachNode, eachTensor } from './walk';
+import { FileWindow } from './wire/fileWindow';
+import { readSkeleton } from './wire/skeleton';
+import type { WrittenModel } from './writeOnnxModel';
+
+/** A weight of a model that is being edited: an initialiser of the main graph, or what a Constant node of it makes. */
+export interface EditableWeight {
+  /** Name of the value that nodes take. */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Nodes that take it, with the place among their inputs; bodies included. */
+  readonly uses: readonly { readonly node: NodeProto; readonly input: number }[];
+}
+
+/** Values to put in: whole, or pieces that are asked for when the file is written. */
+export type NewWeight =
+  | { readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: Uint8Array }
+  | { readonly dtype: DType; readonly shape: readonly number[]; readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
+
+/** A node to put in, by names of values. Empty names are left-out inputs. */
+export interface NewNode {
+  readonly op: string;
+  readonly domain?: string;
+  readonly name?: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+/** How an edited model is written. `auto` (default) moves weights to `<path>_data` where the file would exceed 1 GiB. */
+export interface WriteEditedOptions {
+  readonly externalData?: 'never' | 'auto' | 'always';
+}
+
+const inlineBelow = 1024;
+const autoLimit = 2 ** 30;
+
+/** Opens an ONNX file for editing. Weights stay on disk until they are read or written. */
+export function editModel(path: string): Promise<OnnxEditor> {
+  return OnnxEditor.open(path);
+}
+
+/**
+ * An ONNX file being changed: the original messages with weights left on disk. What is not touched is written as it was:
+ * metadata, doc strings, functions, unknown fields. The usual course:
+ *
+ *   const editor = await editModel('model.onnx');
+ *   const weight = editor.weights().get('fc.weight');          // its dtype, shape, uses
+ *   const bytes = await editor.read('fc.weight');
+ *   editor.raiseOpset(21);
+ *   editor.addInitializer('fc.codes', { dtype: 'uint4', shape, bytes: packed });
+ *   const y = editor.uniqueName('fc.weight_dequantized');
+ *   editor.insertBefore(weight.uses[0].node, [{ op: 'DequantizeLinear', inputs: [...], outputs: [y] }]);
+ *   editor.replaceInput(weight.uses[0].node, weight.uses[0].input, y);
+ *   editor.removeUnusedWeights();
+ *   await editor.write('out/model.onnx');
+ *   await editor.close();
+ *
+ * `model` and `graph` are the generated messages and may be edited directly too.
+ */
+export class OnnxEditor {
+  private readonly names = new Set<string>();
+  /** Names given out by `uniqueName` and not used yet. */
+  private readonly reserved = new Set<string>();
+  /** Suffix that each stem has reached, so that many values of one stem stay quick. */
+  private readonly suffixes = new Map<string, number>();
+  private readonly streamed = new Map<TensorProto, NewWeight>();
+
+  private constructor(
+    readonly path: string,
+    readonly model: ModelProto,
+    readonly graph: GraphProto,
+    private readonly weightFiles: OnnxWeights,
+  ) {
+    eachGraph(model, (item) => {
+      for (const value of [...item.input, ...item.output, ...item.valueInfo]) this.names.add(value.name);
+      for (const tensor of item.initializer) this.names.add(tensor.name);
+    });
+    eachNode(model, (node) => [node.name, ...node.input, ...node.output].forEach((name) => this.names.add(name)));
+  }
+
+  static async open(path: string): Promise<OnnxEditor> {
+    const absolute = resolve(path);
+    const { model, weights } = FileWindow.use(absolute, readSkeleton);
+    if (model.graph === undefined)
+      throw new LoomweightError('malformed-file', `There is no graph in ${absolute}.`, { path: absolute, offset: 0 });
+    return new OnnxEditor(absolute, model, model.graph, new OnnxWeights(absolute, weights));
+  }
+
+  /** Version of the standard operators. */
+  get opset(): number {
+    return Number(this.model.opsetImport.find((entry) => entry.domain === '' || entry.domain === 'ai.onnx')?.version ?? 1n);
+  }
+
+  /** Weights by value name, as the model is now. Tensors of unknown type or impossible shape throw `malformed-file`. */
+  weights(): ReadonlyMap<string, EditableWeight> {
+    const result = new Map<string, EditableWeight>();
+    const uses = this.usesByName();
+    const add = (name: string, tensor: TensorProto) =>
+      result.set(name, { name, ...this.weightFiles.describe(tensor), uses: uses.get(name) ?? [] });
+    for (const tensor of this.graph.initializer) add(tensor.name, tensor);
+    for (const node of this.graph.node) {
+      const tensor = constantTensor(node);
+      if (tensor !== undefined && node.output[0] !== undefined) add(node.output[0], tensor);
+    }
+    return result;
+  }
+
+  /** Raw little-endian bytes of a weight that the file has. */
+  async read(name: string): Promise<Uint8Array> {
+    return this.weightFiles.read(this.tensorOf(name));
+  }
+
+  /** The same in pieces of at most 8 MiB. */
+  pieces(name: string): AsyncIterable<Uint8Array> {
+    return this.weightFiles.pieces(this.tensorOf(name));
+  }
+
+  /** Adds an initialiser under a free name, or one that `uniqueName` gave. Throws `invalid-argument` where it is taken. */
+  addInitializer(name: string, weight: NewWeight): void {
+    if (this.names.has(name) && !this.reserved.delete(name))
+      throw new LoomweightError('invalid-argument', `The model already has a value named '${name}'.`, { value: name });
+    this.names.add(name);
+    this.graph.initializer.push(this.newTensor(name, weight));
+  }
+
+  /** Puts other values (of any type and shape) under the name of an initialiser or of a Constant node's output. */
+  replaceInitializer(name: string, weight: NewWeight): void {
+    const tensor = this.newTensor(name, weight);
+    const index = this.graph.initializer.findIndex((item) => item.name === name);
+    if (index >= 0) {
+      this.graph.initializer[index] = tensor;
+    } else {
+      const node = this.graph.node.findIndex((item) => item.output[0] === name && constantTensor(item) !== undefined);
+      if (node < 0) throw this.noWeight(name);
+      this.graph.node.splice(node, 1);
+      this.graph.initializer.push(tensor);
+    }
+    // Old files list initialisers as inputs, and value_info may state the old type.
+    for (const list of [this.graph.input, this.graph.valueInfo]) {
+      const entry = list.findIndex((value) => value.name === name);
+      if (entry >= 0) list.splice(entry, 1);
+    }
+  }
+
+  /** Removes initialisers and Constant nodes that nothing takes any more; gives their names. */
+  removeUnusedWeights(): readonly string[] {
+    const uses = this.usesByName();
+    const outputs = new Set(this.graph.output.map((value) => value.name));
+    const removed: string[] = [];
+    const isUnused = (name: string) => !uses.has(name) && !outputs.has(name);
+    this.graph.initializer = this.graph.initializer.filter((tensor) => !isUnused(tensor.name) || (removed.push(tensor.name), false));
+    this.graph.node = this.graph.node.filter((node) => {
+      const name = node.output[0];
+      return constantTensor(node) === undefined || name === undefined || !isUnused(name) || (removed.push(name), false);
+    });
+    const gone = new Set(removed);
+    this.graph.input = this.graph.input.filter((value) => !gone.has(value.name));
+    this.graph.valueInfo = this.graph.valueInfo.filter((value) => !gone.has(value.name));
+    return removed;
+  }
+
+  /** Puts nodes in front of another of the main graph (which must take their outputs later than they are made). */
+  insertBefore(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
+    const index = this.graph.node.indexOf(node);
+    if (index < 0) throw new LoomweightError('invalid-argument', `Node '${node.name}' is not in the main graph.`, { node: node.name });
+    const made = nodes.map((item) => this.newNode(item));
+    this.graph.node.splice(index, 0, ...made);
+    return made;
+  }
+
+  /** Puts nodes in the place of another of the main graph. */
+  replaceNode(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
+    const made = this.insertBefore(node, nodes);
+    this.graph.node.splice(this.graph.node.indexOf(node), 1);
+    return made;
+  }
+
+  /** Makes a node take another value. */
+  replaceInput(node: NodeProto, input: number, name: string): void {
+    node.input[input] = name;
+  }
+
+  /** A name that no value or node has, made from a stem; it counts as taken from now on. */
+  uniqueName(stem: string): string {
+    let suffix = this.suffixes.get(stem) ?? 0;
+    let name = suffix === 0 ? stem : `${stem}_${suffix}`;
+    while (this.names.has(name)) {
+      suffix += 1;
+      name = `${stem}_${suffix}`;
+    }
+    this.suffixes.set(stem, suffix);
+    this.names.add(name);
+    this.reserved.add(name);
+    return name;
+  }
+
+  /** Declares an operator domain (`com.microsoft`) where the model does not yet. */
+  requireDomain(domain: string, version = 1): void {
+    if (!this.model.opsetImport.some((entry) => entry.domain === domain))
+      this.model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }));
+  }
+
+  /** Lifts the standard operators to at least this version; see `raiseOpset`. */
+  raiseOpset(version: number): void {
+    raiseOpset(this.model, version, (stem) => this.uniqueName(stem));
+  }
+
+  /**
+   * Writes the model, synced; the caller renames the folder into place. External data of the source is copied into
+   * `<path>_data` beside the new file. Never over the source.
+   */
+  async write(path: string, options: WriteEditedOptions = {}): Promise<WrittenModel> {
+    const target = resolve(path);
+    if (target === this.path)
+      throw new LoomweightError('invalid-argument', `A model is never changed in place: ${target}.`, { path: target });
+    const policy = options.externalData ?? 'auto';
+    const total = this.totalBytes();
+    const moves = policy === 'always' || (policy === 'auto' && total > autoLimit);
+    if (!moves && total >= largestMessage)
+      throw new LoomweightError(
+        'unsupported',
+        `An ONNX file holds at most 2 GiB, this model has ${total} bytes. Write it with external data.`,
+        { bytes: total },
+      );
+    const writer = moves ? await ExternalDataWriter.create(target) : undefined;
+    const restore: (() => void)[] = [];
+    try {
+      const tensors: TensorProto[] = [];
+      eachTensor(this.model, (tensor) => tensors.push(tensor));
+      for (const tensor of tensors) restore.push(await this.fill(tensor, writer));
+      const bytes = toBinary(ModelProtoSchema, this.model);
+      const file = await open(target, 'w');
+      try {
+        await writeAll(file, bytes, 0);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await writer?.close();
+      const data = writer === undefined ? [] : [{ path: writer.path, bytes: writer.bytes }];
+      return { files: [{ path: target, bytes: bytes.byteLength }, ...data] };
+    } catch (error) {
+      await writer?.abandon();
+      throw toLoomweightError(error);
+    } finally {
+      for (const undo of restore) undo();
+    }
+  }
+
+  /** Closes the files that weights were read from. */
+  close(): Promise<void> {
+    return this.weightFiles.close();
+  }
+
+  /** Puts a tensor's values into its message, or into the data file; gives a function that takes them out again. */
+  private async fill(tensor: TensorProto, writer: ExternalDataWriter | undefined): Promise<() => void> {
+    const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
+    const given = this.streamed.get(tensor);
+    const movable =
+      writer !== undefined && tensor.dataType !== 8 && (given !== undefined || isExternal || this.byteCount(tensor) >= inlineBelow);
+    if (given === undefined && !isExternal && !this.weightFiles.isCut(tensor) && !movable) return () => undefined;
+    const { dtype, shape } = given ?? this.weightFiles.describe(tensor);
+    const pieces = (): AsyncIterable<Uint8Array> | Iterable<Uint8Array> =>
+      given !== undefined && 'pieces' in given ? given.pieces() : this.weightFiles.pieces(tensor);
+    const data: ConstantData = movable
+      ? await writer.append(dtype, shape, pieces())
+      : { kind: 'inline', dtype, shape, bytes: await joinPieces(dtype, shape, pieces()) };
+    const before = create(TensorProtoSchema);
+    copyData(tensor, before);
+    copyData(encodeTensor(data, ''), tensor);
+    return () => copyData(before, tensor);
+  }
+
+  private totalBytes(): number {
+    let total = 0;
+    eachTensor(this.model, (tensor) => (total += this.byteCount(tensor)));
+    return total;
+  }
+
+  private byteCount(tensor: TensorProto): number {
+    if (tensor.dataType === 8) return tensor.stringData.reduce((sum, text) => sum + text.byteLength, 0);
+    const { dtype, shape } = this.weightFiles.describe(tensor);
+    return byteLength(dtype, shape);
+  }
+
+  private newTensor(name: string, weight: NewWeight): TensorProto {
+    const { dtype, shape } = weight;
+    if ('bytes' in weight && dtype !== 'string' && weight.bytes.byteLength !== byteLength(dtype, shape))
+      throw new LoomweightError(
+        'invalid-argument',
+        `Weight '${name}', ${dtype}[${shape.join(', ')}], needs ${byteLength(dtype, shape)} bytes, got ${weight.bytes.byteLength}.`,
+        { tensor: name },
+      );
+    if ('bytes' in weight) return encodeTensor({ kind: 'inline', dtype, shape, bytes: weight.bytes }, name);
+    const tensor = encodeTensor({ kind: 'inline', dtype, shape, bytes: new Uint8Array(0) }, name);
+    this.streamed.set(tensor, weight);
+    return tensor;
+  }
+
+  private newNode(node: NewNode): NodeProto {
+    if (node.domain !== undefined && node.domain !== '') this.requireDomain(node.domain);
+    for (const name of node.outputs) this.names.add(name);
+    return create(NodeProtoSchema, {
+      opType: node.op,
+      name: this.uniqueName(node.name ?? node.outputs[0] ?? node.op),
+      ...(node.domain === undefined || node.domain === '' ? {} : { domain: node.domain }),
+      input: [...node.inputs],
+      output: [...node.outputs],
+      attribute: Object.entries(node.attributes ?? {}).map(([name, attribute]) => encodeAttribute(name, attribute)),
+    });
+  }
+
+  private usesByName(): Map<string, { node: NodeProto; input: number }[]> {
+    const uses = new Map<string, { node: NodeProto; input: number }[]>();
+    const note = (node: NodeProto) =>
+      node.input.forEach((name, input) => {
+        const list = uses.get(name);
+        if (list === undefined) uses.set(name, [{ node, input }]);
+        else list.push({ node, input });
+      });
+    eachGraph(this.model, (graph) => graph.node.forEach(note));
+    return uses;
+  }
+
+  private tensorOf(name: string): TensorProto {
+    const initializer = this.graph.initializer.find((tensor) => tensor.name === name);
+    if (initializer !== undefined) return initializer;
+    const node = this.graph.node.find((item) => item.output[0] === name);
+    const tensor = node === undefined ? undefined : constantTensor(node);
+    if (tensor === undefined) throw this.noWeight(name);
+    return tensor;
+  }
+
+  private noWeight(name: string): LoomweightError {
+    return new LoomweightError('not-found', `There is no weight '${name}' in ${this.path}.`, { tensor: name, path: this.path });
+  }
+}

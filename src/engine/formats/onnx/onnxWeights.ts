@@ -1,0 +1,124 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import type { DType } from '../../../protocol/dtypes';
+import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
+import { dtypeOfElementType } from '../../graph/elementTypes';
+import type { ByteLocation } from '../container';
+import { ExternalDataResolver } from './externalData';
+import { TensorProto_DataLocation, type TensorProto } from './generated/onnx';
+import { bytesOfTensor } from './tensorData';
+import type { ScannedTensor } from './wire/scanTensor';
+import { decodeTypedFields } from './wire/typedFields';
+
+/** Pieces in which weights are copied. */
+const pieceBytes = 8 * 2 ** 20;
+
+/** Values of a model's tensors: in the message, cut out of it, or in another file. One owner closes the files. */
+export class OnnxWeights {
+  private readonly resolver: ExternalDataResolver;
+  private readonly files = new Map<string, Promise<FileHandle>>();
+
+  constructor(
+    /** Absolute path of the ONNX file. */
+    readonly path: string,
+    private readonly cut: ReadonlyMap<TensorProto, ScannedTensor>,
+  ) {
+    this.resolver = new ExternalDataResolver(path);
+  }
+
+  /** Element type and shape. Throws `malformed-file` for types and shapes that cannot be. */
+  describe(tensor: TensorProto): { readonly dtype: DType; readonly shape: readonly number[] } {
+    const scanned = this.cut.get(tensor);
+    if (scanned?.problem !== undefined) throw this.malformed(tensor, scanned.problem);
+    const dtype = dtypeOfElementType(tensor.dataType);
+    if (dtype === undefined) throw this.malformed(tensor, `element type ${tensor.dataType} is not known.`);
+    const elements = tensor.dims.reduce((product, length) => product * length, 1n);
+    if (tensor.dims.some((length) => length < 0n || length > 2n ** 50n) || elements > 2n ** 50n)
+      throw this.malformed(tensor, `the shape [${tensor.dims.join(', ')}] cannot be.`);
+    return { dtype, shape: tensor.dims.map(Number) };
+  }
+
+  /** Where the raw bytes lie on disk; undefined where they are in memory or must be decoded. */
+  async locate(tensor: TensorProto): Promise<ByteLocation | undefined> {
+    const { dtype, shape } = this.describe(tensor);
+    const scanned = this.cut.get(tensor);
+    if (scanned !== undefined)
+      return scanned.storage.kind === 'raw'
+        ? { file: this.path, offset: scanned.storage.offset, length: scanned.storage.length }
+        : undefined;
+    if (tensor.dataLocation !== TensorProto_DataLocation.EXTERNAL) return undefined;
+    const entry = (key: string) => tensor.externalData.find((item) => item.key === key)?.value ?? '';
+    const found = await this.resolver.resolve(
+      { location: entry('location'), offset: entry('offset'), length: entry('length') },
+      dtype,
+      shape,
+    );
+    if (!found.ok) throw this.malformed(tensor, found.problem);
+    return found.location;
+  }
+
+  /** All bytes, raw and little-endian; texts as `bytesOfStrings`. */
+  async read(tensor: TensorProto): Promise<Uint8Array> {
+    const { dtype, shape } = this.describe(tensor);
+    const location = await this.locate(tensor);
+    if (location !== undefined) return this.readBytes(location.file, location.offset, location.length);
+    const scanned = this.cut.get(tensor);
+    if (scanned === undefined) return bytesOfTensor(tensor, dtype, shape);
+    const message = await this.readBytes(this.path, scanned.start, scanned.end - scanned.start);
+    return decodeTypedFields(message, { name: tensor.name, dtype, shape, file: this.path, offset: scanned.start });
+  }
+
+  /** The same in pieces, where the bytes lie on disk. */
+  async *pieces(tensor: TensorProto): AsyncIterable<Uint8Array> {
+    const location = await this.locate(tensor);
+    if (location === undefined) {
+      yield await this.read(tensor);
+      return;
+    }
+    for (let done = 0; done < location.length; done += pieceBytes)
+      yield await this.readBytes(location.file, location.offset + done, Math.min(pieceBytes, location.length - done));
+  }
+
+  /** True where the values were cut out of the message: it may not be written as it is. */
+  isCut(tensor: TensorProto): boolean {
+    return this.cut.has(tensor);
+  }
+
+  async close(): Promise<void> {
+    const files = [...this.files.values()];
+    this.files.clear();
+    for (const file of files) await (await file).close();
+  }
+
+  private async readBytes(path: string, offset: number, length: number): Promise<Uint8Array> {
+    let file = this.files.get(path);
+    if (file === undefined) {
+      file = open(path, 'r');
+      this.files.set(path, file);
+    }
+    const bytes = new Uint8Array(length);
+    try {
+      const handle = await file;
+      for (let done = 0; done < length;) {
+        // One read call moves at most 2 GiB.
+        const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+        if (bytesRead === 0)
+          throw new LoomweightError('malformed-file', `The file ends before the end of a tensor: ${path}.`, {
+            path,
+            offset: offset + done,
+          });
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toLoomweightError(error);
+    }
+    return bytes;
+  }
+
+  private malformed(tensor: TensorProto, problem: string): LoomweightError {
+    return new LoomweightError('malformed-file', `Tensor '${tensor.name}': ${problem.replace(/\.$/, '')}: ${this.path}.`, {
+      tensor: tensor.name,
+      path: this.path,
+      ...(this.cut.has(tensor) ? { offset: this.cut.get(tensor)?.start } : {}),
+    });
+  }
+}

@@ -1,0 +1,49 @@
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto } from './generated/onnx';
+
+/** Visits every tensor of a model: initialisers, attributes, bodies, functions, sparse and training ones. */
+export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => void): void {
+  const sparse = (tensor: SparseTensorProto) => {
+    if (tensor.values) visit(tensor.values);
+    if (tensor.indices) visit(tensor.indices);
+  };
+  const attribute = (item: AttributeProto) => {
+    if (item.t) visit(item.t);
+    item.tensors.forEach(visit);
+    if (item.sparseTensor) sparse(item.sparseTensor);
+    item.sparseTensors.forEach(sparse);
+  };
+  const graph = (item: GraphProto) => {
+    item.initializer.forEach(visit);
+    item.sparseInitializer.forEach(sparse);
+  };
+  eachGraph(model, graph);
+  eachNode(model, (node) => node.attribute.forEach(attribute));
+  for (const definition of model.functions) definition.attributeProto.forEach(attribute);
+}
+
+/** Visits every graph of a model: the main one, bodies, training graphs. */
+export function eachGraph(model: ModelProto, visit: (graph: GraphProto) => void): void {
+  const nodes = (list: readonly NodeProto[]) => {
+    for (const node of list)
+      for (const attribute of node.attribute) {
+        if (attribute.g) graph(attribute.g);
+        attribute.graphs.forEach(graph);
+      }
+  };
+  const graph = (item: GraphProto) => {
+    visit(item);
+    nodes(item.node);
+  };
+  if (model.graph) graph(model.graph);
+  for (const training of model.trainingInfo) {
+    if (training.initialization) graph(training.initialization);
+    if (training.algorithm) graph(training.algorithm);
+  }
+  for (const definition of model.functions) nodes(definition.node);
+}
+
+/** Visits every node of a model, in bodies and functions too. */
+export function eachNode(model: ModelProto, visit: (node: NodeProto) => void): void {
+  eachGraph(model, (graph) => graph.node.forEach(visit));
+  for (const definition of model.functions) definition.node.forEach(visit);
+}
