@@ -156,15 +156,13 @@ export class Heatmap {
   private fillAlternative(picture: TensorPicture): void {
     const rows = Math.min(alternativeSize, picture.height);
     const columns = Math.min(alternativeSize, picture.width);
-    const head = element('tr', {}, [element('th', { text: 'Row' })]);
+    const head = element('tr', {}, [element('th', { text: 'Row ╲ column' })]);
     const body: HTMLElement[] = [];
     const cellAt = (index: number, of: number, cells: number) => Math.floor((index * cells) / of);
     const elementAt = (cell: number, cells: number, start: number, extent: number) => start + Math.floor((cell * extent) / cells);
     for (let c = 0; c < columns; c += 1) {
       const cell = cellAt(c, columns, picture.width);
-      head.append(
-        element('th', { text: `column ${formatCount(elementAt(cell, picture.width, picture.region.column, picture.region.columns))}` }),
-      );
+      head.append(element('th', { text: formatCount(elementAt(cell, picture.width, picture.region.column, picture.region.columns)) }));
     }
     for (let r = 0; r < rows; r += 1) {
       const cellRow = cellAt(r, rows, picture.height);

@@ -6,7 +6,7 @@ import type { CompressSpec, OutputFormat } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
 import type { MethodDescription } from '../../protocol/methods';
 import { modelName } from '../jobs/jobText';
-import { proposeOutput } from '../models/modelFiles';
+import { editorFor, proposeOutput, wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -38,7 +38,7 @@ interface Draft {
 /** *Compress Model*: model, method, settings in one list, forecast, job. */
 export async function compressModel(context: CommandContext, target: unknown): Promise<void> {
   if (!context.messages.requireTrust('Compressing')) return;
-  const model = await pickModel(context.catalog, target, { title: 'Compress Model' });
+  const model = wholeModel(await pickModel(context.catalog, target, { title: 'Compress Model' }));
   const title = `Compress ${modelName(model)}`;
   const methods = context.engine.ask('methods', {});
   const method = await choose(
@@ -53,7 +53,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
     model,
     method,
     values: Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default])),
-    format: model.toLowerCase().endsWith('.onnx') ? 'onnx' : 'onnx-fast',
+    format: defaultFormat(model),
     tensors: '',
     embeddings: false,
     head: false,
@@ -63,7 +63,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
   for (;;) {
     await settingsHub({ title, next: 'to the forecast', entries: () => entriesOf(draft, title) });
     const spec = specOf(draft);
-    if (await confirmForecast(context.engine, spec, title)) {
+    if (await confirmForecast(context, spec, title)) {
       void context.jobs.run(spec);
       return;
     }
@@ -138,6 +138,12 @@ function specOf(draft: Draft): CompressSpec {
     ...(draft.head && { head: true }),
     ...readSettings().jobOptions,
   };
+}
+
+/** The format that most people want of this model; a bare weight file has no architecture to make a graph from. */
+function defaultFormat(model: string): OutputFormat {
+  if (editorFor(model) === undefined) return 'onnx-fast';
+  return model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
 }
 
 /** A folder beside the model that is not there yet; results of the bundled sample go into the workspace. */

@@ -1,18 +1,19 @@
 import * as vscode from 'vscode';
-import type { JobSpec } from '../../protocol/jobs';
-import type { EngineHost } from '../engineHost/engineHost';
+import { LoomweightError } from '../../protocol/errors';
+import type { Forecast, JobSpec } from '../../protocol/jobs';
 import { forecastLines } from '../reports/machineDocuments';
+import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, separator } from './pickers';
 
 /**
  * Shows what a job will need against what there is, before anything starts. True to start, false to change settings;
- * throws `cancelled` where the user turns away. Where something is missing, Start is not offered.
+ * throws `cancelled` where the user turns away. Where something is missing, Start is not offered; where the engine refuses the
+ * settings, its reason is shown and the user is back at them.
  */
-export async function confirmForecast(engine: EngineHost, spec: JobSpec, title: string): Promise<boolean> {
-  const forecast = await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: forecast' }, () =>
-    engine.ask('forecast', { spec }),
-  );
+export async function confirmForecast(context: CommandContext, spec: JobSpec, title: string): Promise<boolean> {
+  const forecast = await askForecast(context, spec, title);
+  if (!forecast) return false;
   const short = forecast.shortfalls.length > 0;
   const line = (icon: string, label: string, description: string, detail?: string): Choice<string> => ({
     label: `$(${icon}) ${label}`,
@@ -36,5 +37,18 @@ export async function confirmForecast(engine: EngineHost, spec: JobSpec, title: 
     });
     if (chosen === 'start') return true;
     if (chosen === 'back') return false;
+  }
+}
+
+async function askForecast(context: CommandContext, spec: JobSpec, title: string): Promise<Forecast | undefined> {
+  try {
+    return await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: forecast' }, () =>
+      context.engine.ask('forecast', { spec }),
+    );
+  } catch (error) {
+    // Settings that the engine refuses can be mended; anything else ends the command.
+    if (!LoomweightError.is(error, 'invalid-argument') && !LoomweightError.is(error, 'unsupported')) throw error;
+    context.messages.showError(error, title);
+    return undefined;
   }
 }

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import { modelName } from '../jobs/jobText';
+import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -17,7 +18,7 @@ type Source = { readonly text: string } | { readonly data: string };
 /** *Evaluate Model*: model, text or data, window and limit, forecast, job. */
 export async function evaluateModel(context: CommandContext, target: unknown): Promise<void> {
   if (!context.messages.requireTrust('Evaluating')) return;
-  const model = await pickModel(context.catalog, target, { title: 'Evaluate Model' });
+  const model = wholeModel(await pickModel(context.catalog, target, { title: 'Evaluate Model' }));
   const title = `Evaluate ${modelName(model)}`;
   const source = await pickSource(title);
   const numbers = { window: '', limit: '', split: 'test' };
@@ -66,7 +67,7 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
         : { data: source.data, split: numbers.split }),
       ...readSettings().jobOptions,
     };
-    if (await confirmForecast(context.engine, spec, title)) {
+    if (await confirmForecast(context, spec, title)) {
       void context.jobs.run(spec);
       return;
     }

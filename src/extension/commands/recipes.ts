@@ -14,7 +14,7 @@ export async function runRecipe(context: CommandContext, target: unknown): Promi
   if (!context.messages.requireTrust('Running a recipe')) return;
   const spec = await recipeSpec(target);
   if (!(await isSound(context, spec.recipe))) return;
-  if (await confirmForecast(context.engine, spec, jobTitle(spec))) void context.jobs.run(spec);
+  if (await confirmForecast(context, spec, jobTitle(spec))) void context.jobs.run(spec);
   else await vscode.window.showTextDocument(vscode.Uri.file(spec.recipe));
 }
 

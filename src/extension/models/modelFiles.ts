@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ModelFormat, TensorSummary } from '../../protocol/model';
@@ -12,6 +13,12 @@ const editors: Readonly<Record<string, string>> = {
 /** The custom editor for a path, undefined for folders and other files, which open in a panel. */
 export function editorFor(path: string): string | undefined {
   return editors[extname(path).toLowerCase()];
+}
+
+/** What a job works on: the Hugging Face folder, where the path names a weight file in one; else the path itself. */
+export function wholeModel(path: string): string {
+  const inFolder = path.toLowerCase().endsWith('.safetensors') && existsSync(join(dirname(path), 'config.json'));
+  return inFolder ? dirname(path) : path;
 }
 
 /** A proposal for where a result goes: a folder beside the model, named after it and what was done. */

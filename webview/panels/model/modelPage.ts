@@ -49,8 +49,8 @@ export class ModelPage {
       columns: [
         { id: 'name', title: 'Name', align: 'left', track: 'minmax(120px, 1fr)', text: (tensor) => tensor.name },
         { id: 'shape', title: 'Shape', align: 'right', track: '96px', text: (tensor) => shapeText(tensor.shape) },
-        { id: 'dtype', title: 'Type', align: 'left', track: '64px', text: (tensor) => tensor.dtype, hideBelow: 380 },
-        { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 470 },
+        { id: 'dtype', title: 'Type', align: 'left', track: '64px', text: (tensor) => tensor.dtype, hideBelow: 430 },
+        { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 500 },
       ],
       onSelect: (tensor) => this.select(tensor),
       onSort: (column) => this.update({ order: nextOrder(this.state.order, column as TensorOrder['column']) }),
