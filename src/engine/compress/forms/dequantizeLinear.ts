@@ -1,5 +1,6 @@
 import type { DType } from '../../../protocol/dtypes';
-import { int } from '../../graph/builder';
+import { int, type GraphBuilder } from '../../graph/builder';
+import type { Value } from '../../graph/graph';
 import { groupsPerRow, type MatrixForm, type MatrixLayout, type TensorBytes } from './matrixForm';
 import { packPlane, unpackPlane, type PlaneWidth } from './packBits';
 import { asFloat32, decodeScales, encodeScales } from './scales';
@@ -80,17 +81,20 @@ export const dequantizeLinear: MatrixForm = {
     return { codes, scales, zeroPoints };
   },
 
-  linear: (build, stored, layout, x) => {
-    const axes =
-      layout.granularity === 'tensor'
-        ? {}
-        : groupsPerRow(layout) > 1
-          ? { axis: int(0), block_size: int(layout.groupSize) }
-          : { axis: int(1) };
-    const weight = build.op('DequantizeLinear', [stored['codes'], asFloat32(build, stored['scales']!), stored['zeros']], axes);
-    return build.op('MatMul', [x, weight]);
-  },
+  dense: (build, stored, layout) => denseWeight(build, stored, layout),
+
+  linear: (build, stored, layout, x) => build.op('MatMul', [x, denseWeight(build, stored, layout)]),
 };
+
+function denseWeight(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout): Value {
+  const axes =
+    layout.granularity === 'tensor'
+      ? {}
+      : groupsPerRow(layout) > 1
+        ? { axis: int(0), block_size: int(layout.groupSize) }
+        : { axis: int(1) };
+  return build.op('DequantizeLinear', [stored['codes'], asFloat32(build, stored['scales']!), stored['zeros']], axes);
+}
 
 /** Adds to every code; the result keeps only the low bits of the container, as two's complement does. */
 function shift(codes: Uint8Array, by: number, mask = 255): void {

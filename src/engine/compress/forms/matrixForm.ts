@@ -29,6 +29,8 @@ export interface MatrixForm {
   decode(pieces: Pieces, layout: MatrixLayout): MatrixValues;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, x: Value): Value;
+  /** The float32 weight as [columns, rows]; absent where the form is a kernel of its own. */
+  dense?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout): Value;
   /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent where the form cannot give single rows. */
   gather?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, ids: Value): Value;
 }

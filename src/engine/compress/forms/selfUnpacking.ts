@@ -100,6 +100,11 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
       return result;
     },
 
+    dense: (build, stored, layout) => {
+      const parts = rowParts(layout, limit).map((part, index) => unpackedPart(build, stored, layout, part, `part${index}`));
+      return parts.length === 1 ? (parts[0] as Value) : build.op('Concat', parts, { axis: int(1) });
+    },
+
     linear: (build, stored, layout, x) => {
       const outputs = rowParts(layout, limit).map((part, index) =>
         build.op('MatMul', [x, unpackedPart(build, stored, layout, part, `part${index}`)]),

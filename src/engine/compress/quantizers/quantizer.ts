@@ -50,6 +50,11 @@ export interface Quantizer {
   /** True, or the reason why not, as the end of a sentence. */
   appliesTo(tensor: QuantizableTensor): true | string;
   estimate(tensor: QuantizableTensor, parameters: ParamValues): SizeEstimate;
+  /**
+   * The most by which a block's output may change, relative to what the block adds to its input, from the relative errors of its weights. A larger
+   * change means a damaged weight, not rounding.
+   */
+  blockErrorLimit(weightErrors: readonly number[]): number;
   /** Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. */
   plan(context: { readonly tensor: QuantizableTensor; readonly weights: Float32Array }, parameters: ParamValues): QuantizedMatrix;
 }

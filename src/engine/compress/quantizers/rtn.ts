@@ -28,6 +28,8 @@ export const rtn = defineQuantizer({
       zeroPointBits: parameters['symmetric'] === true ? 0 : storedGroups * bits,
     };
   },
+  // Independent errors of seven layers add as squares; the factor leaves room for attention and the gate, which multiply them.
+  blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
   plan: ({ tensor, weights }, parameters) => {
     const [rows, columns] = tensor.shape;
     return roundGroups(tensor.name, weights, rows, columns, {

@@ -1,0 +1,261 @@
+import { stat, writeFile } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
+import type { CompressSpec, JobProgress } from '../../protocol/jobs';
+import type { CompressReport, LatencyReport, LayerReport, OutputFile, Verification } from '../../protocol/report';
+import { version } from '../../../package.json';
+import { createOutputFolder } from '../formats/files/outputFolder';
+import type { Runtime } from '../runtime/types';
+import { findExporter } from './exporters';
+import type { Exporter, ExportResult } from './exporters/exporter';
+import { makePlan, type CompressPlan, type TensorPlan } from './plan';
+import { quantizeTensor } from './quantizeTensor';
+import type { QuantizedMatrix } from './quantizers/quantizer';
+import { hashSource, openSource, type CompressSource } from './source';
+import { verifyResult } from './verification/verifyResult';
+
+/** What a compression is given by whoever runs it. */
+export interface CompressContext {
+  readonly runtime: Runtime;
+  readonly signal?: AbortSignal;
+  /** Host memory limit in bytes; decides whether the whole model is run for verification. */
+  readonly memoryLimit?: number;
+  readonly progress?: (step: Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers'>) => void;
+  /** Samples the resident size; the job's peak ends in the report. Default: this process. */
+  readonly residentBytes?: () => number;
+}
+
+type ProgressLayer = NonNullable<JobProgress['layers']>[number];
+
+/**
+ * Compresses a model into a new folder: plans and writes one tensor after the other, reads everything back, runs it, and only then moves the
+ * folder to its name. Whatever fails or is cancelled leaves nothing behind (`keepFailed` keeps an output that fails verification).
+ * Errors: `invalid-argument` (parameters, an output folder that exists and is not empty), `unsupported` (format and model do not fit),
+ * `malformed-file`, `verification-failed`, `insufficient-disk`, `cancelled`.
+ */
+export async function compressModel(spec: CompressSpec, context: CompressContext): Promise<CompressReport> {
+  const started = performance.now();
+  const peak = new PeakMeter(context.residentBytes ?? (() => process.memoryUsage.rss()));
+  refuseInPlace(spec);
+  const exporter = findExporter(spec.format);
+  const source = await openSource(spec.model);
+  try {
+    const plan = makePlan(source, spec);
+    exporter.check(source, plan);
+    const output = await createOutputFolder(spec.out);
+    try {
+      const run = new CompressionRun(spec, source, plan, exporter, context, peak);
+      const report = await run.write(output.path, started);
+      throwIfCancelled(context.signal);
+      if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
+      await output.commit();
+      if (!report.verification.passed) throw failedVerification(report, spec.out);
+      return report;
+    } catch (error) {
+      await output.discard();
+      throw error;
+    }
+  } finally {
+    peak.stop();
+    await source.container.close();
+  }
+}
+
+/** One compression, from plan to report. */
+class CompressionRun {
+  private readonly layers: LayerReport[] = [];
+  private readonly relativeErrors = new Map<string, number>();
+  private readonly notes: string[] = [];
+
+  constructor(
+    private readonly spec: CompressSpec,
+    private readonly source: CompressSource,
+    private readonly plan: CompressPlan,
+    private readonly exporter: Exporter,
+    private readonly context: CompressContext,
+    private readonly peak: PeakMeter,
+  ) {}
+
+  async write(folder: string, started: number): Promise<CompressReport> {
+    const { spec, source, plan, exporter, context } = this;
+    this.report('Compressing', 0, plan.size, 'tensors');
+    const result = await exporter.write({
+      source,
+      plan,
+      folder,
+      signal: context.signal,
+      quantize: (name) => this.quantize(name),
+      stored: (name, bytes) => this.stored(name, bytes),
+      note: (text) => this.notes.push(text),
+    });
+    const { verification, latency } = await this.verify(folder, result);
+    this.report('Hashing the source', 0, 1, 'steps');
+    const files = await hashSource(source, context.signal);
+    const bytesBefore = sumOf(this.layers, ({ bytesBefore }) => bytesBefore);
+    const outputs = await listFiles(folder);
+    const weights = sumOf(this.layers, (layer) => layer.weights);
+    const report: CompressReport = {
+      kind: 'compress',
+      version,
+      method: spec.method,
+      format: spec.format,
+      settings: settingsOf(spec, plan),
+      source: { path: resolve(spec.model), architecture: source.architecture, files },
+      seed: spec.seed ?? 0,
+      parameterCount: sumOf([...source.tensors.values()], ({ entry }) => entry.shape.reduce((product, length) => product * length, 1)),
+      bitsPerWeight: sumOf(this.layers, (layer) => layer.bitsPerWeight * layer.weights) / weights,
+      bytesBefore: sumOf(files, ({ bytes }) => bytes),
+      bytesAfter: sumOf(outputs, ({ bytes }) => bytes),
+      ...(result.loadedBytes === undefined ? {} : { loadedBytes: result.loadedBytes }),
+      layers: this.layers,
+      verification,
+      ...(latency === undefined ? {} : { latency }),
+      environment: context.runtime.environment,
+      seconds: (performance.now() - started) / 1000,
+      peakRssBytes: this.peak.bytes(),
+      outputs,
+      primary: result.primary,
+      notes: [
+        `The compressed layers took ${bytesBefore} bytes and take ${sumOf(this.layers, ({ bytesAfter }) => bytesAfter)}.`,
+        ...this.notes,
+      ],
+    };
+    await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+    return report;
+  }
+
+  private async quantize(name: string): Promise<QuantizedMatrix> {
+    throwIfCancelled(this.context.signal);
+    const { matrix, relativeError } = await quantizeTensor(this.source, this.plan.get(name) as TensorPlan);
+    this.relativeErrors.set(name, relativeError);
+    return matrix;
+  }
+
+  private stored(name: string, bytesAfter: number): void {
+    const planned = this.plan.get(name) as TensorPlan;
+    const weights = planned.tensor.shape[0] * planned.tensor.shape[1];
+    const { codeBits, scaleBits, zeroPointBits } = planned.estimate;
+    this.layers.push({
+      name,
+      shape: planned.storedShape,
+      bits: Number(planned.parameters['bits']),
+      bitsPerWeight: (this.exporter.dequantised ? codeBits + scaleBits + zeroPointBits : bytesAfter * 8) / weights,
+      weights,
+      relativeError: this.relativeErrors.get(name) ?? 0,
+      bytesBefore: this.source.tensors.get(name)?.entry.bytes ?? 0,
+      bytesAfter,
+    });
+    this.report('Compressing', this.layers.length, this.plan.size, 'tensors', name);
+  }
+
+  private async verify(folder: string, result: ExportResult): Promise<{ verification: Verification; latency: LatencyReport | undefined }> {
+    const { source, plan, context, spec } = this;
+    return verifyResult({
+      source,
+      plan,
+      folder,
+      result,
+      runtime: context.runtime,
+      signal: context.signal,
+      memoryLimit: context.memoryLimit,
+      seed: spec.seed ?? 0,
+      relativeErrors: this.relativeErrors,
+      progress: (phase, done, total) => this.report(phase, done, total, 'steps'),
+      note: (text) => this.notes.push(text),
+    });
+  }
+
+  private report(phase: string, done: number, total: number, unit: string, message?: string): void {
+    this.peak.sample();
+    this.context.progress?.({
+      phase,
+      done,
+      total,
+      unit,
+      ...(message === undefined ? {} : { message }),
+      layers: this.layers.map(progressLayer),
+    });
+  }
+}
+
+function progressLayer({ name, bits, weights, relativeError, bytesBefore, bytesAfter }: LayerReport): ProgressLayer {
+  return { name, bits, weights, relativeError, bytesBefore, bytesAfter };
+}
+
+/** Highest resident size seen, sampled by a timer between tensors and at every report. */
+class PeakMeter {
+  private highest = 0;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(private readonly read: () => number) {
+    this.sample();
+    this.timer = setInterval(() => this.sample(), 50);
+    this.timer.unref();
+  }
+
+  sample(): void {
+    this.highest = Math.max(this.highest, this.read());
+  }
+
+  bytes(): number {
+    this.sample();
+    return this.highest;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+}
+
+/** The output may not be the model, lie in it, or hold it. */
+function refuseInPlace(spec: CompressSpec): void {
+  const [model, out] = [resolve(spec.model), resolve(spec.out)];
+  const inside = (inner: string, outer: string) => inner === outer || !relative(outer, inner).startsWith('..' + sep);
+  if (out !== model && !(inside(out, model) && !relative(model, out).startsWith('..'))) return;
+  throw new LoomweightError(
+    'invalid-argument',
+    `The output ${out} lies in the model ${model}. Models are never changed in place: name another folder.`,
+    {
+      model,
+      out,
+    },
+  );
+}
+
+function failedVerification(report: CompressReport, kept?: string): LoomweightError {
+  const failed = report.verification.checks.filter(({ passed }) => !passed);
+  const text = failed.map(
+    ({ name, measured, limit, unit, note }) => `${name}: ${measured} ${unit}, at most ${limit} allowed${note ? ` (${note})` : ''}`,
+  );
+  return new LoomweightError(
+    'verification-failed',
+    `The result does not agree with what was planned. ${text.join('; ')}. ${kept === undefined ? 'Nothing was written; --keep-failed keeps such an output.' : `It was kept in ${kept}.`}`,
+    { checks: failed, ...(kept === undefined ? {} : { kept }) },
+  );
+}
+
+function settingsOf(spec: CompressSpec, plan: CompressPlan): Readonly<Record<string, unknown>> {
+  const first = [...plan.values()][0] as TensorPlan;
+  return {
+    ...Object.fromEntries(first.quantizer.parameters.map(({ key, default: value }) => [key, spec.parameters[key] ?? value])),
+    ...(spec.tensors === undefined ? {} : { tensors: spec.tensors }),
+    ...(spec.overrides === undefined || spec.overrides.length === 0 ? {} : { overrides: spec.overrides }),
+    embeddings: spec.embeddings === true,
+    head: spec.head === true,
+  };
+}
+
+async function listFiles(folder: string): Promise<readonly OutputFile[]> {
+  const files: OutputFile[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    files.push({ path: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size });
+  }
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
+}

@@ -1,0 +1,89 @@
+import type { CompressSpec } from '../../protocol/jobs';
+import { findExporter } from './exporters';
+import { makePlan, type CompressPlan } from './plan';
+import { openSource, type CompressSource } from './source';
+import { fitsWhole, wholeModelBytes } from './verification/wholeModelMemory';
+
+/** What a compression will need, from headers alone. */
+export interface CompressEstimate {
+  readonly hostMemoryBytes: number;
+  readonly diskBytes: number;
+  readonly seconds: number;
+  readonly notes: readonly string[];
+}
+
+/** What an estimate takes into account. */
+export interface CompressEstimateContext {
+  readonly provider?: string;
+  readonly memoryLimit?: number;
+}
+
+/** The process with the runtime loaded, before a model is opened (measured: 110 to 160 MB). */
+const baseBytes = 180e6;
+/** Chunks on their way from and to disk. */
+const chunkBytes = 64e6;
+/** Weights planned a second on one core, and bytes read or written a second; both on the low side. */
+const weightsPerSecond = 25e6;
+const bytesPerSecond = 300e6;
+
+/**
+ * Memory, disk and time of a compression. Memory is the larger of its phases: writing holds one tensor (source bytes, float32, codes, the turned codes and
+ * the packed ones), checking blocks holds one block as float32, checking the whole model holds it several times and is left out where that does not fit.
+ */
+export async function estimateCompress(spec: CompressSpec, context: CompressEstimateContext = {}): Promise<CompressEstimate> {
+  const exporter = findExporter(spec.format);
+  const source = await openSource(spec.model);
+  try {
+    const plan = makePlan(source, spec);
+    exporter.check(source, plan);
+    const output = exporter.estimate(source, plan);
+    const writing = largestTensorBytes(source, plan) + output.extraMemory;
+    const blocks = blockBytes(source);
+    const whole = fitsWhole(source, context.memoryLimit) ? wholeModelBytes(source) : 0;
+    const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
+    const sourceBytes = [...source.tensors.values()].reduce((sum, { entry }) => sum + entry.bytes, 0);
+    return {
+      hostMemoryBytes: Math.round(baseBytes + chunkBytes + Math.max(writing, blocks, whole)),
+      diskBytes: output.bytes + 2e6 + companionBytes,
+      // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
+      seconds: 1 + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
+      notes:
+        whole > 0 || !source.decoder
+          ? []
+          : ['The result will be checked block by block: the whole model does not fit beside its float original.'],
+    };
+  } finally {
+    await source.container.close();
+  }
+}
+
+/** Tokenizer, config and licence. */
+const companionBytes = 20e6;
+
+/** Arrays that planning and packing one tensor hold at the same time. */
+function largestTensorBytes(source: CompressSource, plan: CompressPlan): number {
+  let largest = 0;
+  for (const [name, { tensor }] of plan) {
+    const weights = tensor.shape[0] * tensor.shape[1];
+    const { entry, transposed } = source.tensors.get(name)!;
+    // Bytes as read; float32 (twice where turned, and once more until it is collected); codes, turned codes, packed codes; scales and zero points.
+    largest = Math.max(largest, entry.bytes + weights * 4 * (transposed ? 3 : 2) + weights * 3 + weights / 4);
+  }
+  return largest;
+}
+
+/** One block as float32, and the reading of its largest tensor. */
+function blockBytes(source: CompressSource): number {
+  if (!source.decoder) return 0;
+  const { architecture, config } = source.decoder;
+  let block = 0;
+  let largest = 0;
+  for (const tensor of architecture.expectedTensors(config)) {
+    if (tensor.block !== 0) continue;
+    const weights = tensor.shape.reduce((product, length) => product * length, 1);
+    block += weights * 4;
+    largest = Math.max(largest, weights);
+  }
+  // The transposes of the weights as they are used, and codes and scales of the tensor being read.
+  return block + largest * 8;
+}

@@ -1,0 +1,108 @@
+import { LoomweightError } from '../../../protocol/errors';
+import type { OutputFormat } from '../../../protocol/jobs';
+import type { MatrixForm, MatrixLayout } from '../forms/matrixForm';
+import type { CompressPlan, TensorPlan } from '../plan';
+import { groupingOf } from '../quantizers/parameters';
+import type { CompressSource, SourceDecoder } from '../source';
+import type { Exporter } from './exporter';
+import { inlineLimit } from './pieceStore';
+import { writeLanguageModel } from './languageModel';
+import { writeOnnxCopy } from './onnxCopy';
+import { float32Bytes, outputBytes } from './sizes';
+
+/** What tells one ONNX format from another. */
+export interface OnnxFormat {
+  readonly id: OutputFormat;
+  readonly label: string;
+  readonly summary: string;
+  /** File name of a language model, inside `onnx/`. */
+  file(plan: CompressPlan): string;
+  formFor(plan: TensorPlan): MatrixForm;
+  bytesOf(plan: TensorPlan): number;
+  /** True where the runtime holds all weights as float32 once loaded. */
+  readonly unpacksAtLoad: boolean;
+  /** True where the runtime's default settings round activations to int8. */
+  integerActivations(plan: CompressPlan): boolean;
+}
+
+/** An exporter for ONNX: language models are built from their config, ONNX models are rewritten. */
+export function onnxExporter(format: OnnxFormat): Exporter {
+  const { id, label, summary } = format;
+  return {
+    id,
+    label,
+    summary,
+
+    check: (source, plan) => {
+      if (source.container.format !== 'onnx' && source.decoder === undefined)
+        throw new LoomweightError(
+          'unsupported',
+          `The format ${id} needs a graph; ${source.container.path} has weights only and its architecture is not one of those that can be built. ` +
+            `Take the format hf, or give a model directory with config.json, or an ONNX model.`,
+          { format: id, architecture: source.architecture },
+        );
+      for (const planned of plan.values()) {
+        const reason = format.formFor(planned).refuse(layoutOf(planned));
+        if (reason)
+          throw new LoomweightError('invalid-argument', `Tensor '${planned.tensor.name}': ${reason}.`, {
+            tensor: planned.tensor.name,
+            parameters: planned.parameters,
+            format: id,
+          });
+      }
+    },
+
+    write: async (job) => {
+      const expectedBytes = outputBytes(job.source, job.plan, format.bytesOf);
+      const written =
+        job.source.container.format === 'onnx'
+          ? await writeOnnxCopy(job, { file: 'model.onnx', formFor: format.formFor, expectedBytes })
+          : await writeLanguageModel(job, job.source.decoder as SourceDecoder, {
+              file: format.file(job.plan),
+              formFor: format.formFor,
+              expectedBytes,
+            });
+      return {
+        ...written,
+        integerActivations: format.integerActivations(job.plan),
+        ...(format.unpacksAtLoad ? { loadedBytes: float32Bytes(job.source) } : {}),
+      };
+    },
+
+    estimate: (source, plan) => {
+      const bytes = outputBytes(source, plan, format.bytesOf);
+      // A small model is built in memory: its constants, the encoded message and the buffer it is written from.
+      return { bytes, extraMemory: bytes <= inlineLimit ? 3 * bytes : 0 };
+    },
+  };
+}
+
+/** Layout that a plan will have, from its parameters. */
+export function layoutOf(plan: TensorPlan): MatrixLayout {
+  const [rows, columns] = plan.tensor.shape;
+  const { granularity, groupSize } = groupingOf(rows, columns, plan.parameters);
+  return {
+    rows,
+    columns,
+    bits: Number(plan.parameters['bits']),
+    groupSize,
+    granularity,
+    symmetric: plan.parameters['symmetric'] === true,
+    scaleDType: plan.parameters['scales'] === 'float32' ? 'float32' : 'float16',
+  };
+}
+
+/** The width that most weights have. */
+export function commonBits(plan: CompressPlan): number {
+  const weights = new Map<number, number>();
+  for (const { tensor, parameters } of plan.values()) {
+    const bits = Number(parameters['bits']);
+    weights.set(bits, (weights.get(bits) ?? 0) + tensor.shape[0] * tensor.shape[1]);
+  }
+  return [...weights].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
+}
+
+/** True for a matrix of which single rows are looked up. */
+export function isEmbedding(plan: TensorPlan): boolean {
+  return plan.tensor.role === 'embedding';
+}

@@ -1,0 +1,176 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { TensorContainer } from '../../formats/container';
+import { openOnnx } from '../../formats/onnx/openOnnx';
+import { writeOnnxModel } from '../../formats/onnx/writeOnnxModel';
+import type { ConstantData } from '../../graph/types';
+import type { MatrixForm, MatrixLayout, TensorBytes } from '../forms/matrixForm';
+import type { TensorPlan } from '../plan';
+import { dequantize, digestOf, digestOfBytes } from '../quantizeTensor';
+import type { CompressSource, SourceDecoder } from '../source';
+import type { ExportJob, ExportResult } from './exporter';
+import { PieceStore } from './pieceStore';
+import { StoredWeights, type StoredWeight } from './storedWeights';
+
+/** How a language model is written in one of the ONNX formats. */
+export interface LanguageModelOutput {
+  /** File name inside `onnx/`. */
+  readonly file: string;
+  formFor(plan: TensorPlan): MatrixForm;
+  /** Expected size of the weights in bytes. */
+  readonly expectedBytes: number;
+}
+
+/** Bytes read from the source at a time for tensors that are copied. */
+const copyChunk = 16 * 2 ** 20;
+
+/** Where a compressed tensor lies in the output and what it must decode to. */
+interface Expectation {
+  readonly form: MatrixForm;
+  readonly layout: MatrixLayout;
+  readonly pieces: readonly string[];
+  readonly digest: string;
+}
+
+/**
+ * Writes a decoder with Optimum's names and KV cache into `onnx/`, beside config and tokenizer. Tensors stream: one is in memory at a time, the rest is
+ * in the data file (small models: in the ONNX file).
+ */
+export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder, output: LanguageModelOutput): Promise<ExportResult> {
+  const { source, folder, signal } = job;
+  await mkdir(join(folder, 'onnx'), { recursive: true });
+  const path = join(folder, 'onnx', output.file);
+  const store = await PieceStore.create(path, output.expectedBytes);
+  const weights = new Map<string, StoredWeight>();
+  const expectations = new Map<string, Expectation>();
+  const untouched: string[] = [];
+  let opset = 0;
+  try {
+    for (const { name, shape } of decoder.architecture.expectedTensors(decoder.config)) {
+      throwIfCancelled(signal);
+      const entry = source.container.tensors.get(name);
+      if (!entry) throw missing(source, name);
+      const plan = job.plan.get(name);
+      if (plan) {
+        const form = output.formFor(plan);
+        const matrix = await job.quantize(name);
+        const pieces = form.encode(matrix);
+        const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
+        const stored: Record<string, ConstantData> = {};
+        let bytes = 0;
+        for (const [piece, data] of Object.entries(pieces)) {
+          await store.put(`${name}.${piece}`, data.dtype, data.shape, data.bytes);
+          stored[piece] = store.get(`${name}.${piece}`)!;
+          bytes += data.bytes.byteLength;
+        }
+        job.stored(name, bytes);
+        opset = Math.max(opset, form.opset(layout));
+        weights.set(name, { kind: 'compressed', form, layout, pieces: stored });
+        expectations.set(name, { form, layout, pieces: Object.keys(pieces), digest: digestOf(matrix) });
+      } else {
+        await store.put(name, entry.dtype, shape, chunksOf(source.container, name, entry.bytes));
+        weights.set(name, { kind: 'plain', data: store.get(name)! });
+        untouched.push(name);
+      }
+    }
+    await store.finish();
+  } catch (error) {
+    await store.abandon();
+    throw error;
+  }
+  const graph = decoder.architecture.buildLanguageModel(decoder.config, new StoredWeights(weights));
+  const opsets = { ...graph.opsets, '': Math.max(graph.opsets[''] ?? 0, opset) };
+  await writeOnnxModel({ ...graph, opsets }, path, { externalData: 'never' });
+  await writeCompanions(source, folder, store.external ? output.file : undefined);
+  return {
+    primary: `onnx/${output.file}`,
+    integerActivations: false,
+    readWeights: async (name, target) => {
+      const { form, layout, pieces } = expectations.get(name)!;
+      const written = await openOnnx(path);
+      try {
+        return dequantize({ ...layout, ...form.decode(await readPieces(written, name, pieces), layout) }, target);
+      } finally {
+        await written.close();
+      }
+    },
+    verifyBytes: (abort) => verifyBytes(path, source, expectations, untouched, abort),
+  };
+}
+
+/** Reads the finished file with the ordinary reader, decodes, compares. */
+async function verifyBytes(
+  path: string,
+  source: CompressSource,
+  expectations: ReadonlyMap<string, Expectation>,
+  untouched: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
+  const written = await openOnnx(path);
+  const mismatches: string[] = [];
+  try {
+    for (const [name, { form, layout, pieces, digest }] of expectations) {
+      throwIfCancelled(signal);
+      const read = await readPieces(written, name, pieces);
+      if (pieces.some((piece) => read[piece] === undefined) || digestOf(form.decode(read, layout)) !== digest) mismatches.push(name);
+    }
+    for (const name of untouched) {
+      throwIfCancelled(signal);
+      const entry = written.tensors.get(name);
+      const bytes = source.container.tensors.get(name)?.bytes ?? 0;
+      if (entry?.bytes !== bytes || !(await sameBytes(written, source.container, name, bytes))) mismatches.push(name);
+    }
+    return { tensors: expectations.size + untouched.length, mismatches };
+  } finally {
+    await written.close();
+  }
+}
+
+async function readPieces(
+  written: TensorContainer,
+  name: string,
+  pieces: readonly string[],
+): Promise<Readonly<Record<string, TensorBytes>>> {
+  const read: Record<string, TensorBytes> = {};
+  for (const piece of pieces) {
+    const entry = written.tensors.get(`${name}.${piece}`);
+    if (entry) read[piece] = { dtype: entry.dtype, shape: entry.shape, bytes: await written.read(entry.name) };
+  }
+  return read;
+}
+
+async function sameBytes(first: TensorContainer, second: TensorContainer, name: string, bytes: number): Promise<boolean> {
+  for (let offset = 0; offset < bytes; offset += copyChunk) {
+    const range = { offset, length: Math.min(copyChunk, bytes - offset) };
+    if (digestOfBytes(await first.read(name, range)) !== digestOfBytes(await second.read(name, range))) return false;
+  }
+  return true;
+}
+
+async function* chunksOf(container: TensorContainer, name: string, bytes: number): AsyncIterable<Uint8Array> {
+  for (let offset = 0; offset < bytes; offset += copyChunk)
+    yield await container.read(name, { offset, length: Math.min(copyChunk, bytes - offset) });
+}
+
+/** Copies tokenizer and friends; config.json gets the key by which transformers.js learns of a data file. */
+async function writeCompanions(source: CompressSource, folder: string, externalFile: string | undefined): Promise<void> {
+  for (const file of source.container.companions ?? [])
+    if (basename(file) !== 'config.json') await copyFile(file, join(folder, basename(file)));
+  const config = source.container.config ?? {};
+  const known = config['transformers.js_config'];
+  const settings = {
+    ...(typeof known === 'object' && known !== null ? known : {}),
+    ...(externalFile === undefined ? {} : { use_external_data_format: { [externalFile]: 1 } }),
+  };
+  const written = Object.keys(settings).length === 0 ? config : { ...config, 'transformers.js_config': settings };
+  await writeFile(join(folder, 'config.json'), `${JSON.stringify(written, undefined, 2)}\n`);
+}
+
+function missing(source: CompressSource, name: string): LoomweightError {
+  return new LoomweightError(
+    'malformed-file',
+    `${source.container.path} lacks the tensor '${name}' that its config asks for. Check that all shards are there.`,
+    { tensor: name, path: source.container.path },
+  );
+}

@@ -1,0 +1,18 @@
+import { embeddingRows } from '../forms/embeddingRows';
+import { selfUnpacking } from '../forms/selfUnpacking';
+import { isEmbedding, onnxExporter } from './decoderExporter';
+import { plannedBytes } from './sizes';
+
+const form = selfUnpacking();
+
+/** Packed integers with standard operators that rebuild float weights once, at load. */
+export const onnxPacked = onnxExporter({
+  id: 'onnx-packed',
+  label: 'ONNX, self-unpacking',
+  summary: 'Any width from 1 to 8 bits, exactly packed; standard operators rebuild float weights when the model is loaded.',
+  file: () => 'model.onnx',
+  formFor: (plan) => (isEmbedding(plan) ? embeddingRows : form),
+  bytesOf: plannedBytes,
+  unpacksAtLoad: true,
+  integerActivations: () => false,
+});

@@ -1,0 +1,86 @@
+import { globMatcher } from '../../common/glob';
+import { resolveParams, type ParamValues } from '../../common/params';
+import { floatDTypes } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { CompressSpec } from '../../protocol/jobs';
+import type { TensorRole } from '../../protocol/model';
+import { findQuantizer } from './quantizers';
+import type { QuantizableTensor, Quantizer, SizeEstimate } from './quantizers/quantizer';
+import type { CompressSource } from './source';
+
+/** A tensor that will be compressed, and how. */
+export interface TensorPlan {
+  readonly tensor: QuantizableTensor;
+  /** Shape as stored; `tensor.shape` folds a convolution's kernel into columns. */
+  readonly storedShape: readonly number[];
+  readonly quantizer: Quantizer;
+  readonly parameters: ParamValues;
+  readonly estimate: SizeEstimate;
+}
+
+/** Every tensor to compress by name, in the order of the model. */
+export type CompressPlan = ReadonlyMap<string, TensorPlan>;
+
+const blockRoles: readonly TensorRole[] = ['query', 'key', 'value', 'attention-output', 'gate', 'up', 'down', 'linear', 'convolution'];
+
+/**
+ * Picks tensors: the linear layers of the blocks, embeddings and head on request (a tied matrix once), narrowed by `tensors`; each with the general
+ * parameters or those of the last override that matches. Errors: `invalid-argument` for an unknown method, a parameter out of range (the range is
+ * named), a glob that matches nothing.
+ */
+export function makePlan(source: CompressSource, spec: CompressSpec): CompressPlan {
+  const quantizer = findQuantizer(spec.method);
+  const general = resolved(quantizer, spec.parameters);
+  const wanted = spec.tensors === undefined ? () => true : globMatcher(spec.tensors);
+  const overrides = (spec.overrides ?? []).map(({ glob, parameters }) => ({
+    glob,
+    matches: globMatcher(glob),
+    parameters: resolved(quantizer, { ...spec.parameters, ...parameters }, ` In the override '${glob}'.`),
+    used: false,
+  }));
+  const tied = source.decoder?.config.tiedEmbeddings === true;
+  const plan = new Map<string, TensorPlan>();
+  const refusals: string[] = [];
+  for (const [name, { entry, role, transposed }] of source.tensors) {
+    const asked =
+      blockRoles.includes(role) || (role === 'embedding' && (spec.embeddings || (tied && spec.head))) || (role === 'head' && spec.head);
+    if (!asked || !wanted(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
+    const [first, ...rest] = entry.shape as [number, ...number[]];
+    const others = rest.reduce((product, length) => product * length, 1);
+    const [rows, columns] = transposed ? [others, first] : [first, others];
+    if (rows * columns === 0) continue;
+    const tensor: QuantizableTensor = { name, role, shape: [rows, columns] };
+    const applies = quantizer.appliesTo(tensor);
+    if (applies !== true) {
+      refusals.push(`${name}: ${applies}`);
+      continue;
+    }
+    let parameters = general;
+    for (const override of overrides)
+      if (override.matches(name)) {
+        override.used = true;
+        parameters = override.parameters;
+      }
+    plan.set(name, { tensor, storedShape: entry.shape, quantizer, parameters, estimate: quantizer.estimate(tensor, parameters) });
+  }
+  const unused = overrides.find(({ used }) => !used);
+  if (unused)
+    throw new LoomweightError(
+      'invalid-argument',
+      `The override '${unused.glob}' matches no tensor that is compressed. Look at the names with 'loomweight inspect'.`,
+      { glob: unused.glob },
+    );
+  if (plan.size === 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `No tensor of ${source.container.path} is left to compress${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${refusals.slice(0, 3).join('; ')}`.trim(),
+      { tensors: spec.tensors, refusals },
+    );
+  return plan;
+}
+
+function resolved(quantizer: Quantizer, given: Readonly<Record<string, unknown>>, where = ''): ParamValues {
+  const { values, problems } = resolveParams(quantizer.parameters, given);
+  if (problems.length === 0) return values;
+  throw new LoomweightError('invalid-argument', `${quantizer.label}: ${problems.join(' ')}${where}`, { method: quantizer.id, problems });
+}
