@@ -12,7 +12,7 @@ function main(): void {
     process.stderr.write('This is the engine of Loomweight; the editor and the command line start it. Run "loomweight --help".\n');
     process.exit(2);
   }
-  if (process.argv.includes('--low-priority')) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  if (process.argv.includes('--low-priority')) lowerPriority();
   // Ctrl-C in a terminal reaches the whole process group; the parent decides and asks us to stop.
   process.on('SIGINT', () => undefined);
   const engine = new Engine();
@@ -24,6 +24,14 @@ function main(): void {
       .then(() => engine.dispose())
       .finally(() => process.exit(0));
   });
+}
+
+function lowerPriority(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // A system that refuses only leaves the editor less room.
+  }
 }
 
 main();

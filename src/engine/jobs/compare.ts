@@ -11,6 +11,7 @@ const bytesPerSecond = 300e6;
 
 /** Compares two models tensor by tensor. */
 export const compareJob: JobKind<CompareSpec> = {
+  usesRuntime: false,
   outputs: () => [],
   estimate: async ({ first, second }) => {
     let bytes = 0;

@@ -8,6 +8,7 @@ const memoryBytes = 200e6;
 
 /** Looks into a model, as a step of a recipe. */
 export const inspectJob: JobKind<InspectSpec> = {
+  usesRuntime: false,
   outputs: () => [],
   estimate: () => Promise.resolve({ hostMemoryBytes: memoryBytes, diskBytes: 0, seconds: 1 }),
   run: async ({ model }, { progress }) => {

@@ -22,6 +22,8 @@ export interface EstimateContext {
 
 /** One kind of job: what it writes, what it will need, how it runs. To add a kind: a file like compress.ts and a line in jobKinds.ts. */
 export interface JobKind<Spec extends JobSpec> {
+  /** False for jobs that only read bytes: ONNX Runtime is not loaded for them. */
+  readonly usesRuntime: boolean;
   /** Paths that the job will write, for clean-up after a crash and for the free disk. */
   outputs(spec: Spec): readonly string[];
   estimate(spec: Spec, context: EstimateContext): Promise<JobEstimate>;

@@ -1,12 +1,13 @@
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast, JobSpec, ReportOf } from '../../protocol/jobs';
-import type { StepReport } from '../../protocol/report';
+import type { RunEnvironment, StepReport } from '../../protocol/report';
 import { describeMethods } from '../compress/quantizers';
 import { planRecipe } from '../recipe/checkRecipe';
 import { runRecipe } from '../recipe/runRecipe';
 import { findNvidiaCard } from '../runtime/cudaChecks';
 import { thisMachine } from '../runtime/machine';
 import { announceComputing } from '../runtime/neighbours';
+import { chooseThreads } from '../runtime/threads';
 import type { CallContext } from './callContext';
 import type { JobEstimate } from './estimate';
 import { addEstimates, makeForecast, refuseShortfall } from './forecast';
@@ -27,7 +28,7 @@ export class JobRunner {
 
   /** What a job will need against what there is. Errors: those of opening its inputs, `unsupported` for its provider. */
   async forecast(spec: JobSpec): Promise<Forecast> {
-    const environment = (await this.runtimes.get(spec)).environment;
+    const environment = await this.environmentOf(spec);
     const context = {
       provider: environment.provider,
       threads: environment.threads,
@@ -55,6 +56,13 @@ export class JobRunner {
     await this.journal.recover();
     if (spec.kind === 'recipe') return (await this.runRecipe(spec, context)) as ReportOf<Spec>;
     return (await this.runStep(spec, context)) as ReportOf<Spec>;
+  }
+
+  /** Where the job will run. A provider that was named is checked even where the job computes nothing: never silently ignored. */
+  private async environmentOf(spec: JobSpec): Promise<Pick<RunEnvironment, 'provider' | 'providerReason' | 'threads'>> {
+    const named = spec.provider !== undefined && spec.provider !== 'auto' && spec.provider !== 'cpu';
+    if (named || spec.kind === 'recipe' || jobKindOf(spec).usesRuntime) return (await this.runtimes.get(spec)).environment;
+    return { provider: 'cpu', providerReason: 'This job only reads and compares bytes.', threads: chooseThreads(spec.threads) };
   }
 
   private async runStep(spec: StepJobSpec, context: CallContext, label = ''): Promise<StepReport> {

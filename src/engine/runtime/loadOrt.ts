@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type * as OrtModule from 'onnxruntime-node';
 import { LoomweightError } from '../../protocol/errors';
 
@@ -88,12 +88,23 @@ function bundledFolder(): string {
 }
 
 /**
- * Loads ONNX Runtime. Done once per process and folder by Node's own module cache; two different folders in one process are
- * not possible, since their native libraries share a name.
+ * Loads ONNX Runtime. Done once per process by Node's own module cache. Two folders in one process are refused: their native
+ * libraries share a name, so the second would run with the first one's.
  */
 export function loadOrt(found: RuntimePackage): Ort {
+  const require = createRequire(__filename);
+  const other = Object.keys(require.cache).find(
+    (path) => basename(path) === 'onnxruntime_binding.node' && dirname(path) !== realpathSync(found.nativeFolder),
+  );
+  if (other !== undefined)
+    throw new LoomweightError(
+      'runtime',
+      `This process already runs ONNX Runtime from ${dirname(other)} and cannot load ${found.folder} as well. ` +
+        'Start a new one: reload the window, or run the command again.',
+      { loaded: dirname(other), asked: found.folder },
+    );
   try {
-    return createRequire(__filename)(join(found.folder)) as Ort;
+    return require(found.folder) as Ort;
   } catch (error) {
     throw new LoomweightError(
       'runtime',

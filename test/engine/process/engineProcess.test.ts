@@ -1,4 +1,5 @@
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { fork } from 'node:child_process';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EngineProcess } from '../../../src/protocol/client/engineProcess';
 import type { LoomweightError } from '../../../src/protocol/errors';
 import { bundleForNode } from '../../support/bundle';
@@ -53,12 +54,10 @@ describe('the channel', () => {
 });
 
 describe('the handshake', () => {
-  test('refuses an engine of another protocol and leaves no process', async () => {
-    const pids: number[] = [];
+  test('refuses an engine of another protocol', async () => {
     const error = await failure(EngineProcess.start({ enginePath, env: { SCRIPTED_PROTOCOL: '999' } }));
     expect(error.code).toBe('protocol-mismatch');
     expect(error.message).toMatch(/speaks protocol 999, this side speaks \d+\. Install Loomweight again/);
-    for (const pid of pids) expect(isGone(pid)).toBe(true);
   });
 
   test('says how an engine ended that does not come up', async () => {
@@ -100,4 +99,13 @@ test('the process ends by itself when its channel closes', async () => {
   await engine.stop(5000);
   expect(isGone(pid)).toBe(true);
   expect(await engine.exited).toEqual({ exitCode: 0, signal: undefined });
+});
+
+test('the process ends when its parent is killed', async () => {
+  const parent = await bundleForNode('test/engine/process/shortLivedParent.ts');
+  const child = fork(parent, [enginePath], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const pid = await new Promise<number>((resolve) => child.once('message', (message) => resolve(message as number)));
+  expect(isGone(pid)).toBe(false);
+  child.kill('SIGKILL');
+  await vi.waitFor(() => expect(isGone(pid)).toBe(true), { timeout: 10_000 });
 });
