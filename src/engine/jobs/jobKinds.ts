@@ -1,6 +1,7 @@
 import { LoomweightError } from '../../protocol/errors';
 import type { JobSpec } from '../../protocol/jobs';
 import { compareJob } from './compare';
+import { compressJob } from './compress';
 import { inspectJob } from './inspect';
 import type { JobKind } from './jobKind';
 
@@ -9,6 +10,7 @@ export type StepJobSpec = Exclude<JobSpec, { readonly kind: 'recipe' }>;
 
 /** Every kind of step that runs. To add one: a file like compare.ts and a line here. */
 const jobKinds: { readonly [Kind in StepJobSpec['kind']]?: JobKind<Extract<StepJobSpec, { readonly kind: Kind }>> } = {
+  compress: compressJob,
   compare: compareJob,
   inspect: inspectJob,
 };
