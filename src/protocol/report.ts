@@ -73,6 +73,7 @@ export interface CompressReport {
   readonly seed: number;
   readonly parameterCount: number;
   readonly bitsPerWeight: number;
+  /** Sizes of the files that hold weights or graphs, without configuration and tokenizer. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /** Bytes in memory once loaded, where that differs from the file (self-unpacking graphs). */

@@ -1,6 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { readdir } from 'node:fs/promises';
+import { formatBytes } from '../../common/units';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { CompressSpec, JobProgress } from '../../protocol/jobs';
 import type { CompressReport, LatencyReport, LayerReport, OutputFile, Verification } from '../../protocol/report';
@@ -105,8 +106,8 @@ class CompressionRun {
       seed: spec.seed ?? 0,
       parameterCount: sumOf([...source.tensors.values()], ({ entry }) => entry.shape.reduce((product, length) => product * length, 1)),
       bitsPerWeight: sumOf(this.layers, (layer) => layer.bitsPerWeight * layer.weights) / weights,
-      bytesBefore: sumOf(files, ({ bytes }) => bytes),
-      bytesAfter: sumOf(outputs, ({ bytes }) => bytes),
+      bytesBefore: sumOf(files.filter(isWeightFile), ({ bytes }) => bytes),
+      bytesAfter: sumOf(outputs.filter(isWeightFile), ({ bytes }) => bytes),
       ...(result.loadedBytes === undefined ? {} : { loadedBytes: result.loadedBytes }),
       layers: this.layers,
       verification,
@@ -117,7 +118,11 @@ class CompressionRun {
       outputs,
       primary: result.primary,
       notes: [
-        `The compressed layers took ${bytesBefore} bytes and take ${sumOf(this.layers, ({ bytesAfter }) => bytesAfter)}.`,
+        `The compressed layers took ${formatBytes(bytesBefore)} and take ${formatBytes(sumOf(this.layers, ({ bytesAfter }) => bytesAfter))}${
+          this.exporter.dequantised
+            ? ': this format keeps the source type, so that every tool reads it; the onnx formats store the codes'
+            : ''
+        }.`,
         ...this.notes,
       ],
     };
@@ -254,6 +259,11 @@ async function listFiles(folder: string): Promise<readonly OutputFile[]> {
     files.push({ path: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size });
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Files that hold weights or graphs. Configuration and tokenizer are copied as they are and say nothing about compression. */
+function isWeightFile({ path }: { readonly path: string }): boolean {
+  return !/\.(json|jinja|txt|model|md)$/i.test(path);
 }
 
 function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
