@@ -211,6 +211,7 @@ export function compressText(report: CompressReport, verbose: boolean, out?: str
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
     ['Notes', report.notes.join('\n')],
     ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory at most`],
+    ['Written to', out],
     [
       'Files',
       report.outputs.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})${path === report.primary ? ', primary' : ''}`).join('\n'),
@@ -218,10 +219,11 @@ export function compressText(report: CompressReport, verbose: boolean, out?: str
   ])}`;
 }
 
+/** `bits 4, groupSize 32`, switches only where they are on. */
 function settingsText({ settings }: CompressReport): string {
-  const parameters = settings['parameters'];
-  if (typeof parameters !== 'object' || parameters === null) return '';
-  const words = Object.entries(parameters).map(([key, value]) => `${key} ${String(value)}`);
+  const words = Object.entries(settings)
+    .filter(([, value]) => typeof value === 'number' || typeof value === 'string' || value === true)
+    .map(([key, value]) => (value === true ? key : `${key} ${String(value)}`));
   return words.length === 0 ? '' : ` (${words.join(', ')})`;
 }
 

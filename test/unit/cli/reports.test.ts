@@ -26,7 +26,7 @@ const compressed: CompressReport = {
   version: '0.1.0',
   method: 'rtn',
   format: 'onnx-packed',
-  settings: { parameters: { bits: 4, groupSize: 32 } },
+  settings: { bits: 4, groupSize: 32, symmetric: false, head: true },
   source: { path: '/models/base', architecture: 'LlamaForCausalLM', files: [] },
   seed: 0,
   parameterCount: 3_950_848,
@@ -67,7 +67,7 @@ describe('reports as text', () => {
       model.layers.0.mlp.down_proj.weight  256 x 688     4         4.65          0.1000  344 KiB  100 KiB
       model.layers.1.mlp.down_proj.weight  256 x 688     4         4.65          0.1010  344 KiB  100 KiB
 
-      Method           rtn (bits 4, groupSize 32)
+      Method           rtn (bits 4, groupSize 32, head)
       Size             7.54 MiB -> 3.72 MiB (49 %)
       Loaded size      15.1 MiB in memory once loaded
       Bits per weight  4.65 over 2 compressed layers
