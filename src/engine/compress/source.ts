@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { floatDTypes } from '../../protocol/dtypes';
 import { throwIfCancelled } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
@@ -72,15 +72,14 @@ function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
   return shape.length === 2 ? 'linear' : shape.length === 4 ? 'convolution' : 'other';
 }
 
-/** Names, sizes and SHA-256 of the files that hold the model, for the report. */
+/** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. */
 export async function hashSource(source: CompressSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
   const { container } = source;
   const weights = new Set([...(container.weightFiles ?? [])]);
   for (const { entry } of source.tensors.values()) if (entry.location) weights.add(entry.location.file);
   if (weights.size === 0) weights.add(container.path);
-  const config = container.format === 'hugging-face' ? [join(container.path, 'config.json')] : [];
   const files: { path: string; bytes: number; sha256: string }[] = [];
-  for (const path of [...config, ...weights]) {
+  for (const path of [...(container.companions ?? []), ...weights]) {
     throwIfCancelled(signal);
     files.push({ path: basename(path), bytes: (await stat(path)).size, sha256: await hashFile(path, signal) });
   }

@@ -12,7 +12,7 @@ import { dequantizeLinear } from '../forms/dequantizeLinear';
 import type { MatrixForm, MatrixLayout, Pieces, TensorBytes } from '../forms/matrixForm';
 import { floatAttribute, intAttribute } from '../onnxWeights';
 import type { TensorPlan } from '../plan';
-import { dequantize, digestOf } from '../quantizeTensor';
+import { dequantize, digestOf, digestOfBytes } from '../quantizeTensor';
 import type { ExportJob, ExportResult } from './exporter';
 import { inlineLimit } from './pieceStore';
 
@@ -95,9 +95,32 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
         );
         if (digestRead !== digest) mismatches.push(name);
       }
-      return { tensors: expectations.size, mismatches };
+      const untouched = await compareUntouched(job, path, new Set(expectations.keys()));
+      return { tensors: expectations.size + untouched.tensors, mismatches: [...mismatches, ...untouched.mismatches] };
     },
   };
+}
+
+/** Compares every weight that was not compressed with the source. Weights that nothing used are dropped and not compared. */
+async function compareUntouched(
+  { source, signal }: ExportJob,
+  path: string,
+  compressed: ReadonlySet<string>,
+): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
+  const written = await openOnnx(path);
+  const mismatches: string[] = [];
+  let tensors = 0;
+  try {
+    for (const [name, { entry }] of source.tensors) {
+      throwIfCancelled(signal);
+      if (compressed.has(name) || !written.tensors.has(name) || entry.dtype === 'string') continue;
+      tensors += 1;
+      if (digestOfBytes(await written.read(name)) !== digestOfBytes(await source.container.read(name))) mismatches.push(name);
+    }
+    return { tensors, mismatches };
+  } finally {
+    await written.close();
+  }
 }
 
 /** Stores pieces as initialisers; gives their names. */

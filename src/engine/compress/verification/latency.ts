@@ -1,16 +1,42 @@
+import type { LatencyReport } from '../../../protocol/report';
 import type { RuntimeTensor, Session } from '../../runtime/types';
 
-/** Rounds that are measured after one that is not; the least time counts, because everything else a machine does only adds. */
-const rounds = 7;
+/** Rounds in which both take their turn; the least time of each counts, because everything else a machine does only adds. */
+const rounds = 15;
 
-/** Milliseconds of the fastest of some runs on the same feeds. */
-export async function measureLatency(session: Session, feeds: Readonly<Record<string, RuntimeTensor>>): Promise<number> {
-  await session.run(feeds);
-  let best = Infinity;
-  for (let round = 0; round < rounds; round += 1) {
+type Feeds = Readonly<Record<string, RuntimeTensor>>;
+
+/** Milliseconds of the fastest run of each of two sessions on the same feeds, in turns, so that both see the same machine. */
+export async function compareLatency(
+  before: Session,
+  after: Session,
+  feeds: Feeds,
+): Promise<{ readonly before: number; readonly after: number }> {
+  const least = { before: Infinity, after: Infinity };
+  const time = async (session: Session): Promise<number> => {
     const start = performance.now();
     await session.run(feeds);
-    best = Math.min(best, performance.now() - start);
+    return performance.now() - start;
+  };
+  await time(before);
+  await time(after);
+  for (let round = 0; round < rounds; round += 1) {
+    least.before = Math.min(least.before, await time(before));
+    least.after = Math.min(least.after, await time(after));
   }
-  return best;
+  return least;
+}
+
+/** A plain sentence on both times, which says so when the smaller file is slower. `what` names the measured pass. */
+export function latencyReport(times: { readonly before: number; readonly after: number }, batch: number, what: string): LatencyReport {
+  const { before, after } = times;
+  const ratio = before / after;
+  const figures = `${after.toFixed(2)} ms against ${before.toFixed(2)} ms in float`;
+  const summary =
+    ratio >= 1.05
+      ? `${what} takes ${figures}: ${ratio.toFixed(1)} times as fast.`
+      : ratio > 0.95
+        ? `${what} takes ${figures}: no difference.`
+        : `${what} takes ${figures}: the smaller file is slower on this machine (${(1 / ratio).toFixed(1)} times the time).`;
+  return { batch, beforeMilliseconds: before, afterMilliseconds: after, summary };
 }

@@ -8,7 +8,7 @@ import { floatWeights } from '../../architectures/floatWeights';
 import { decodeToFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
-import { measureLatency } from './latency';
+import { compareLatency, latencyReport } from './latency';
 import { largestDifference, meanDivergence } from './measures';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
 import type { VerificationContext } from './verifyResult';
@@ -28,15 +28,29 @@ export async function verifyLogits(
   config: DecoderConfig,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
   const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
-  const feeds = languageModelFeeds(config, ids);
-  const { source, result, runtime, folder } = context;
+  const { source, runtime } = context;
   const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
   context.progress('Checking the whole model', 0, 4);
   const float = await runtime.createFromGraph(build(config, floatWeights(await allWeights(context, false))));
+  try {
+    return await compareWith(float, context, config, ids);
+  } finally {
+    await float.release();
+  }
+}
+
+/** `float`: the session of the source's own weights, kept open until both have been timed in turns. */
+async function compareWith(
+  float: Session,
+  context: VerificationContext,
+  config: DecoderConfig,
+  ids: readonly number[],
+): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
+  const { source, result, runtime, folder } = context;
+  const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
+  const feeds = languageModelFeeds(config, ids);
   const floatLogits = await logitsOf(float, feeds);
   const one = languageModelFeeds(config, ids.slice(0, 1));
-  const before = await measureLatency(float, one);
-  await float.release();
   throwIfCancelled(context.signal);
 
   context.progress('Checking the whole model', 1, 4);
@@ -89,23 +103,10 @@ export async function verifyLogits(
       const measured = largestDifference(planned, logits);
       checks.push({ name: 'logits-default', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' });
     }
-    return { checks, latency: latencyOf(before, await measureLatency(session, one)) };
+    return { checks, latency: latencyReport(await compareLatency(float, session, one), 1, 'One token') };
   } finally {
     await session.release();
   }
-}
-
-/** A plain sentence on both times, which says so when the smaller file is slower. */
-export function latencyOf(before: number, after: number): LatencyReport {
-  const ratio = before / after;
-  const times = `${after.toFixed(2)} ms against ${before.toFixed(2)} ms in float`;
-  const summary =
-    ratio >= 1.05
-      ? `One token takes ${times}: ${ratio.toFixed(1)} times as fast.`
-      : ratio > 0.95
-        ? `One token takes ${times}: no difference.`
-        : `One token takes ${times}: the smaller file is slower on this machine (${(1 / ratio).toFixed(1)} times the time).`;
-  return { batch: 1, beforeMilliseconds: before, afterMilliseconds: after, summary };
 }
 
 /** Runs an action on the file with float32 activations: the file itself, or a temporary copy where its operators ask for int8. */

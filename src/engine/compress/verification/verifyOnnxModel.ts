@@ -8,9 +8,9 @@ import { encodeFromFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
 import { transposeInto } from '../forms/transpose';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
-import { measureLatency } from './latency';
+import { compareLatency, latencyReport } from './latency';
 import { largestDifference, relativeDifference } from './measures';
-import { latencyOf, logitTolerance, withExactFile } from './verifyLogits';
+import { logitTolerance, withExactFile } from './verifyLogits';
 import type { VerificationContext } from './verifyResult';
 
 /** Largest relative difference of outputs where kernels round activations to int8 (measured: up to 9e-3 a layer). */
@@ -27,21 +27,28 @@ type Feeds = Readonly<Record<string, RuntimeTensor>>;
 export async function verifyOnnxModel(
   context: VerificationContext,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport } | undefined> {
-  const { source, runtime, result, folder } = context;
+  const { source, runtime } = context;
   const feeds = feedsOf(context);
   if (feeds === undefined) return undefined;
   const original = await runtime.createFromFile(source.container.path);
-  let floatOutputs: readonly Float32Array[];
-  let before: number;
   try {
-    floatOutputs = await outputsOf(original, feeds);
-    before = await measureLatency(original, feeds);
-  } catch (error) {
-    context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
-    return undefined;
+    const outputs = await outputsOf(original, feeds).catch((error: unknown) => {
+      context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
+      return undefined;
+    });
+    return outputs && (await compareWith(original, outputs, feeds, context));
   } finally {
     await original.release();
   }
+}
+
+async function compareWith(
+  original: Session,
+  floatOutputs: readonly Float32Array[],
+  feeds: Feeds,
+  context: VerificationContext,
+): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport }> {
+  const { runtime, result, folder } = context;
   const planned = await plannedOutputs(context, feeds);
   const path = join(folder, result.primary);
   const run = async (file: string, options: SessionOptions): Promise<readonly Float32Array[]> => {
@@ -78,8 +85,7 @@ export async function verifyOnnxModel(
     } else absolute('outputs-default', outputs);
     const change = Math.max(...planned.map((output, index) => relativeDifference(floatOutputs[index] as Float32Array, output)));
     context.note(`On random inputs the outputs change by ${(change * 100).toPrecision(3)} % against the float model.`);
-    const latency = latencyOf(before, await measureLatency(session, feeds));
-    return { checks, latency: { ...latency, summary: latency.summary.replace('One token takes', 'One run takes'), batch: freeLength } };
+    return { checks, latency: latencyReport(await compareLatency(original, session, feeds), freeLength, 'One run') };
   } finally {
     await session.release();
   }
