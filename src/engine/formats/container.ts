@@ -35,6 +35,8 @@ export interface TensorContainer {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Absolute paths of the files that belong to the model beside its weights: tokenizer.json, generation_config.json, ... */
   readonly companions?: readonly string[];
+  /** Files that belong to the model but are made from other data (tokenizer.json of a GGUF file): file name to text. */
+  readonly generatedCompanions?: ReadonlyMap<string, string>;
   /** Absolute paths of the files that hold weights, in order. */
   readonly weightFiles?: readonly string[];
   /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */

@@ -5,6 +5,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { TensorContainer } from './container';
 import { readJsonObject } from './files/readText';
 import { containedPath } from './huggingFace/containedPath';
+import { isConvertible, viewAsHuggingFace } from './gguf/convertToHuggingFace';
 import { openGguf } from './gguf/openGguf';
 import { isHuggingFaceListing, openHuggingFace } from './huggingFace/openHuggingFace';
 import { openNpy } from './npy/openNpy';
@@ -14,6 +15,8 @@ import { openSafetensors } from './safetensors/openSafetensors';
 /** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
 export interface OpenOptions {
   readonly limited?: boolean;
+  /** Show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer: for compressing and evaluating. */
+  readonly asHuggingFace?: boolean;
 }
 
 /**
@@ -100,7 +103,7 @@ async function openFile(file: string, options: OpenOptions): Promise<TensorConta
     case 'safetensors':
       return openSafetensors(file);
     case 'gguf':
-      return openGguf(file);
+      return openGgufFile(file, options);
     case 'npy':
       return openNpy(file);
     case 'onnx':
@@ -116,6 +119,17 @@ async function openFile(file: string, options: OpenOptions): Promise<TensorConta
       );
     default:
       return assertNever(format);
+  }
+}
+
+async function openGgufFile(file: string, options: OpenOptions): Promise<TensorContainer> {
+  const container = await openGguf(file);
+  if (!options.asHuggingFace || !isConvertible(container)) return container;
+  try {
+    return await viewAsHuggingFace(container);
+  } catch (error) {
+    await container.close();
+    throw error;
   }
 }
 
