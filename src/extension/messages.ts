@@ -20,8 +20,10 @@ export class Messages {
       this.showCrash(known.message);
       return;
     }
-    this.log.error(`${during}: [${known.code}] ${known.message}${known.stack ? `\n${known.stack}` : ''}`);
-    const actions = withLog.includes(known.code) ? ['Show Log'] : [];
+    // A stack says something only where the fault is ours.
+    const ours = withLog.includes(known.code);
+    this.log.error(`${during}: [${known.code}] ${known.message}${ours && known.stack ? `\n${known.stack}` : ''}`);
+    const actions = ours ? ['Show Log'] : [];
     void vscode.window.showErrorMessage(known.message, ...actions).then((chosen) => {
       if (chosen === 'Show Log') this.log.show();
     });

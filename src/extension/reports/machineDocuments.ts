@@ -10,7 +10,7 @@ const providerNames = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU', dml: 'Direct
 export function devicesDocument(report: DevicesReport): ReportPageView {
   return {
     title: 'Devices',
-    subtitle: `${report.platform}, ONNX Runtime ${report.runtime}`,
+    subtitle: `${report.platform}, ${report.runtime}`,
     verdict: { state: 'neutral', text: `automatic choice: ${report.automatic.provider}` },
     figures: [
       { label: 'Cores', value: String(report.cores) },

@@ -89,7 +89,7 @@ export class Inspector {
       { id: 'dtype', value: tensor.dtype },
       { id: 'elements', value: `${formatCount(elementCount(tensor.shape))} elements` },
       { id: 'bytes', value: formatBytes(tensor.bytes) },
-      ...(tensor.role === 'other' ? [] : [{ id: 'role', value: tensor.role }]),
+      ...(tensor.role === 'other' ? [] : [{ id: 'role', value: `role: ${tensor.role}` }]),
       ...(tensor.file === '' ? [] : [{ id: 'file', value: tensor.file }]),
     ];
     return element('header', {}, [
