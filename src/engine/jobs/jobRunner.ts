@@ -38,7 +38,7 @@ export class JobRunner {
     const output = outputs[0];
     const disk = output === undefined ? undefined : await freeDisk(output);
     const card = environment.provider === 'cuda' ? findNvidiaCard(thisMachine()) : undefined;
-    return makeForecast(estimate, {
+    return makeForecast(environment.provider === 'cpu' ? estimate : withDeviceMemory(estimate), {
       memory: await hostMemory(),
       environment,
       ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
@@ -122,6 +122,19 @@ export class JobRunner {
     const note = `Not in the forecast, because they need the result of an earlier step: ${unknown.join(', ')}.`;
     return { estimate: unknown.length === 0 ? sum : { ...sum, notes: [...(sum.notes ?? []), note] }, outputs };
   }
+}
+
+/** The process itself, which needs no graphics memory. */
+const processBytes = 180e6;
+
+/** A kind that does not know its device memory is taken to need there what it holds on the host: weights and activations. */
+function withDeviceMemory(estimate: JobEstimate): JobEstimate {
+  if (estimate.deviceMemoryBytes !== undefined) return estimate;
+  return {
+    ...estimate,
+    deviceMemoryBytes: Math.max(0, estimate.hostMemoryBytes - processBytes),
+    notes: [...(estimate.notes ?? []), 'Graphics memory is forecast as what the job holds on the host at most.'],
+  };
 }
 
 async function estimateStep(
