@@ -1,7 +1,11 @@
+import { LoomweightError } from '../../protocol/errors';
 import type { ProviderChoice } from '../../protocol/jobs';
 import type { RunEnvironment } from '../../protocol/report';
 import { encodeModel } from '../formats/onnx/encodeModel';
 import type { Graph } from '../graph/graph';
+import { printGraph } from '../graph/printer';
+import { verifyGraph } from '../graph/verifier';
+import { operators } from '../ops';
 import { chooseProvider } from './chooseProvider';
 import type { ChosenProvider } from './chooseProvider';
 import { findRuntimePackage, loadOrt } from './loadOrt';
@@ -76,13 +80,22 @@ class OrtRuntime implements Runtime {
   createFromGraph(graph: Graph, options: SessionOptions & { readonly folder?: string } = {}): Promise<Session> {
     const { folder, ...sessionOptions } = options;
     const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking]);
-    return this.cache.get(graph, key, () =>
-      createSession(
-        this.context,
-        { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) },
-        sessionOptions,
-      ),
-    );
+    return this.cache.get(graph, key, async () => {
+      // Our own check names the node and what is wrong; the runtime's messages often do not.
+      verifyGraph(graph, operators, { allowUnknownOperators: true });
+      const model = { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) };
+      try {
+        return await createSession(this.context, model, sessionOptions);
+      } catch (error) {
+        if (!LoomweightError.is(error)) throw error;
+        throw new LoomweightError(
+          error.code,
+          error.message,
+          { ...error.details, graph: printGraph(graph).slice(0, 20_000) },
+          { cause: error },
+        );
+      }
+    });
   }
 
   createFromFile(path: string, options: SessionOptions = {}): Promise<Session> {

@@ -90,11 +90,8 @@ describe('errors', () => {
   });
 
   test('an operator without a kernel is unsupported', async () => {
-    const graph: Graph = {
-      ...doubled(),
-      name: 'unknown',
-      nodes: doubled().nodes.map((node) => ({ ...node, op: 'NoSuchOperator' })),
-    };
+    const base = doubled();
+    const graph: Graph = { ...base, name: 'unknown', nodes: base.nodes.map((node) => ({ ...node, op: 'NoSuchOperator' })) };
     const error = await failure(runtime.createFromGraph(graph));
     expect(error.code).toBe('unsupported');
     expect(error.message).toContain('NoSuchOperator');

@@ -21,7 +21,7 @@ const repeated = (part: Buffer, count: number) => Buffer.concat(Array.from({ len
 
 /** A graph within a node within a graph, and so on. */
 function nestedGraphs(depth: number): Buffer {
-  let graph = Buffer.alloc(0);
+  let graph: Buffer = Buffer.alloc(0);
   for (let level = 0; level < depth; level += 1)
     graph = field(1, Buffer.concat([field(4, 'If'), field(5, Buffer.concat([field(1, 'then_branch'), field(6, graph)]))]));
   return modelBytes(graph);
@@ -29,7 +29,7 @@ function nestedGraphs(depth: number): Buffer {
 
 /** A type of sequences of sequences. */
 function nestedType(depth: number): Buffer {
-  let type = Buffer.alloc(0);
+  let type: Buffer = Buffer.alloc(0);
   for (let level = 0; level < depth; level += 1) type = field(4, field(1, type));
   return modelBytes(field(11, Buffer.concat([field(1, 'x'), field(2, type)])));
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { LatencyReport, Verification, VerificationCheck } from '../../../protocol/report';
 import type { Runtime } from '../../runtime/types';
 import type { ExportResult } from '../exporters/exporter';
@@ -5,6 +6,7 @@ import type { CompressPlan } from '../plan';
 import type { CompressSource } from '../source';
 import { fitsWhole } from './wholeModelMemory';
 import { verifyBlocks } from './verifyBlocks';
+import { verifyGraphFile } from './verifyGraphFile';
 import { verifyLogits } from './verifyLogits';
 import { verifyOnnxModel } from './verifyOnnxModel';
 
@@ -27,7 +29,7 @@ export interface VerificationContext {
 }
 
 /**
- * Proves a finished output in three steps: every stored tensor decodes to what was planned; every block stays within the method's limit; the whole
+ * Proves a finished output in three steps: every stored tensor decodes to what was planned (and an ONNX graph is sound); every block stays within the method's limit; the whole
  * model gives the logits of the planned weights. What does not fit in memory is left out, and the scope says so.
  */
 export async function verifyResult(
@@ -53,6 +55,11 @@ export async function verifyResult(
   let latency: LatencyReport | undefined;
   // A damaged file is not run: its numbers would only hide the cause.
   if (mismatches.length === 0) {
+    if (result.primary.endsWith('.onnx')) {
+      const original = source.container.format === 'onnx' ? source.container.path : undefined;
+      const graph = await verifyGraphFile(join(context.folder, result.primary), original);
+      if (graph) checks.push(graph);
+    }
     if (source.decoder) {
       checks.push(await verifyBlocks(context, source.decoder.config));
       scope = 'blocks';

@@ -1,0 +1,36 @@
+import { LoomweightError } from '../../../protocol/errors';
+import type { VerificationCheck } from '../../../protocol/report';
+import { readGraph } from '../../formats/onnx/readGraph';
+import { findGraphProblems, type GraphProblem } from '../../graph/verifier';
+import { operators } from '../../ops';
+
+/**
+ * Reads a written ONNX file back as a graph and looks for mistakes in it: values that nothing makes, types that no operator
+ * gives, constants that do not fill their shapes. What the source already had does not count. Weights are not loaded.
+ * Undefined where the file has something that is not read as a graph.
+ */
+export async function verifyGraphFile(path: string, source?: string): Promise<VerificationCheck | undefined> {
+  const written = await mistakesIn(path);
+  if (written === undefined) return undefined;
+  const before = new Set((source === undefined ? undefined : await mistakesIn(source))?.map((problem) => problem.message));
+  const added = written.filter((problem) => !before.has(problem.message));
+  const first = added[0];
+  return {
+    name: 'graph',
+    passed: added.length === 0,
+    measured: added.length,
+    limit: 0,
+    unit: 'mistakes',
+    ...(first === undefined ? {} : { note: first.message }),
+  };
+}
+
+/** Operators that we have no rule for are no mistake. */
+async function mistakesIn(path: string): Promise<readonly GraphProblem[] | undefined> {
+  try {
+    return findGraphProblems(await readGraph(path, { operators }), operators).filter((problem) => problem.code !== 'unknown-operator');
+  } catch (error) {
+    if (LoomweightError.is(error, 'unsupported')) return undefined;
+    throw error;
+  }
+}
