@@ -1,6 +1,6 @@
+import type { CompressSpec } from '../../protocol/jobs';
 import { compressModel } from '../compress/compressModel';
 import { estimateCompress } from '../compress/estimateCompress';
-import type { CompressSpec } from '../../protocol/jobs';
 import type { JobKind } from './jobKind';
 import { peakResidentBytes } from './peakResidentBytes';
 
@@ -8,14 +8,13 @@ import { peakResidentBytes } from './peakResidentBytes';
 export const compressJob: JobKind<CompressSpec> = {
   usesRuntime: true,
   outputs: ({ out }) => [out],
-  estimate: (spec, { provider, maxMemory }) =>
-    estimateCompress(spec, { provider, ...(maxMemory === undefined ? {} : { memoryLimit: maxMemory }) }),
-  run: async (spec, { runtime, signal, progress }) =>
+  estimate: (spec, { provider, memoryLimit }) => estimateCompress(spec, { provider, memoryLimit }),
+  run: async (spec, { runtime, signal, progress, memoryLimit }) =>
     compressModel(spec, {
       runtime: await runtime(),
       progress,
       residentBytes: peakResidentBytes,
+      memoryLimit,
       ...(signal ? { signal } : {}),
-      ...(spec.maxMemory === undefined ? {} : { memoryLimit: spec.maxMemory }),
     }),
 };

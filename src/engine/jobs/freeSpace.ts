@@ -28,6 +28,14 @@ export async function hostMemory(root = '/'): Promise<HostMemory> {
   return { totalBytes: limit, availableBytes: Math.min(machine.availableBytes, Math.max(0, limit - used + cached)) };
 }
 
+/** Share of the free memory that a job may plan with where no limit was given: the rest is the editor's and the file cache's. */
+const planningShare = 0.8;
+
+/** Bytes that a job may plan with: its `--max-memory`, but never more than is free; without one, most of what is free. */
+export function memoryLimitOf(maxMemory: number | undefined, memory: HostMemory): number {
+  return maxMemory === undefined ? Math.floor(memory.availableBytes * planningShare) : Math.min(maxMemory, memory.availableBytes);
+}
+
 /** Free bytes on the disk that a path lies on or will lie on. Undefined where the system does not tell. */
 export async function freeDisk(path: string): Promise<number | undefined> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {

@@ -9,6 +9,8 @@ export interface JobContext {
   readonly signal?: AbortSignal;
   readonly progress: (step: ProgressStep) => void;
   readonly log: (message: string, level?: EngineEvents['log']['level']) => void;
+  /** Bytes that the process may hold: `--max-memory`, else most of what is free. Work is planned below it. */
+  readonly memoryLimit: number;
   /** The runtime with the job's provider and threads; made when first asked for. */
   readonly runtime: () => Promise<Runtime>;
 }
@@ -17,7 +19,8 @@ export interface JobContext {
 export interface EstimateContext {
   readonly provider: string;
   readonly threads: number;
-  readonly maxMemory?: number;
+  /** As in JobContext. */
+  readonly memoryLimit: number;
 }
 
 /** One kind of job: what it writes, what it will need, how it runs. To add a kind: a file like compress.ts and a line in jobKinds.ts. */

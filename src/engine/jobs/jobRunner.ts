@@ -11,7 +11,8 @@ import { chooseThreads } from '../runtime/threads';
 import type { CallContext } from './callContext';
 import type { JobEstimate } from './estimate';
 import { addEstimates, makeForecast, refuseShortfall } from './forecast';
-import { freeDisk, hostMemory } from './freeSpace';
+import { freeDisk, hostMemory, memoryLimitOf } from './freeSpace';
+import type { EstimateContext } from './jobKind';
 import { jobKindOf } from './jobKinds';
 import type { StepJobSpec } from './jobKinds';
 import { Journal, defaultStateFolder } from './journal';
@@ -29,17 +30,15 @@ export class JobRunner {
   /** What a job will need against what there is. Errors: those of opening its inputs, `unsupported` for its provider. */
   async forecast(spec: JobSpec): Promise<Forecast> {
     const environment = await this.environmentOf(spec);
-    const context = {
-      provider: environment.provider,
-      threads: environment.threads,
-      ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
-    };
+    const memory = await hostMemory();
+    const memoryLimit = memoryLimitOf(spec.maxMemory, memory);
+    const context = { provider: environment.provider, threads: environment.threads, memoryLimit };
     const { estimate, outputs } = spec.kind === 'recipe' ? await this.estimateRecipe(spec, context) : await estimateStep(spec, context);
     const output = outputs[0];
     const disk = output === undefined ? undefined : await freeDisk(output);
     const card = environment.provider === 'cuda' ? findNvidiaCard(thisMachine()) : undefined;
     return makeForecast(environment.provider === 'cpu' ? estimate : withDeviceMemory(estimate), {
-      memory: await hostMemory(),
+      memory,
       environment,
       ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
       ...(disk === undefined ? {} : { diskAvailableBytes: disk }),
@@ -72,8 +71,10 @@ export class JobRunner {
     const entry = await this.journal.begin(spec, outputs);
     for (const path of entry.outputs) context.emit?.('output', { path });
     const reporter = new ProgressReporter((progress) => context.emit?.('progress', progress));
+    const memoryLimit = memoryLimitOf(spec.maxMemory, await hostMemory());
     try {
       const report: StepReport = await kind.run(spec, {
+        memoryLimit,
         progress: (step) => reporter.report(label === '' ? step : { ...step, phase: `${label}: ${step.phase}` }),
         log: (message, level = 'info') => context.emit?.('log', { level, message }),
         runtime: () => this.runtimes.get(spec),
@@ -101,7 +102,7 @@ export class JobRunner {
 
   private async estimateRecipe(
     spec: Extract<JobSpec, { readonly kind: 'recipe' }>,
-    context: Parameters<typeof estimateStep>[1],
+    context: EstimateContext,
   ): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
     const recipe = await planRecipe(spec, describeMethods());
     const estimates: JobEstimate[] = [];
@@ -139,7 +140,7 @@ function withDeviceMemory(estimate: JobEstimate): JobEstimate {
 
 async function estimateStep(
   spec: StepJobSpec,
-  context: { readonly provider: string; readonly threads: number; readonly maxMemory?: number },
+  context: EstimateContext,
 ): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
   const kind = jobKindOf(spec);
   return { estimate: await kind.estimate(spec, context), outputs: kind.outputs(spec) };
