@@ -1,0 +1,57 @@
+import { stat } from 'node:fs/promises';
+import { elementCount } from '../../protocol/dtypes';
+import type { EvaluateSpec } from '../../protocol/jobs';
+import { recognizeModel } from '../architectures/index';
+import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
+import { openContainer } from '../formats/openModel';
+import { planScoring } from './scoringPlan';
+
+/** What an evaluation will need, from headers and file sizes alone. */
+export interface EvaluateEstimate {
+  readonly hostMemoryBytes: number;
+  readonly diskBytes: 0;
+  readonly seconds: number;
+  readonly notes: readonly string[];
+}
+
+/** Multiply-adds of a second that two cores keep up in the block graphs, measured on loom-base: 100e9. */
+const flopsPerSecond = 50e9;
+const readBytesPerSecond = 300e6;
+/** English prose has about 4 bytes for each token with a vocabulary of 32,000; small vocabularies have fewer. */
+const bytesPerToken = 3.5;
+
+/**
+ * Estimates memory and time. Errors: those of opening the model and of `planScoring` (`insufficient-memory`).
+ */
+export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undefined): Promise<EvaluateEstimate> {
+  const container = await openContainer(spec.model);
+  try {
+    const bytes = [...container.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const parameters = [...container.tensors.values()].reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
+    const textBytes = spec.text === undefined ? 0 : (await stat(spec.text)).size;
+    if (spec.text === undefined || container.config === undefined || container.format === 'onnx') {
+      // ONNX Runtime holds the weights and, while it prepares them, a second copy.
+      const tokens = spec.limit === undefined ? textBytes / bytesPerToken : spec.limit * (spec.window ?? 2048);
+      return {
+        hostMemoryBytes: 250e6 + 2 * bytes,
+        diskBytes: 0,
+        seconds: 2 + bytes / readBytesPerSecond + (parameters * tokens) / flopsPerSecond,
+        notes: spec.text === undefined ? ['the time for the data itself is not known before it runs'] : [],
+      };
+    }
+    const { config } = recognizeModel(container.config);
+    const window = spec.window ?? Math.min(config.contextLength, 2048);
+    const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
+    const plan = planScoring(config, { window, count }, limit);
+    const weights = expectedDecoderTensors(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const groups = plan.keepWeights ? 1 : Math.ceil(count / plan.windowsPerGroup);
+    return {
+      hostMemoryBytes: plan.hostMemoryBytes,
+      diskBytes: 0,
+      seconds: 1 + (groups * bytes) / readBytesPerSecond + (weights * window * count) / flopsPerSecond,
+      notes: plan.keepWeights ? [] : [`weights are read block by block, ${groups} times`],
+    };
+  } finally {
+    await container.close();
+  }
+}

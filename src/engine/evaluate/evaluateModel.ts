@@ -1,0 +1,51 @@
+import { LoomweightError } from '../../protocol/errors';
+import type { EvaluateSpec } from '../../protocol/jobs';
+import type { EvaluateReport } from '../../protocol/report';
+import { openContainer } from '../formats/openModel';
+import type { EvaluateContext } from './context';
+import { evaluateData } from './evaluateData';
+import { evaluateText } from './evaluateText';
+
+/**
+ * Measures a model: perplexity on a text, or accuracy or AUC on data, always with the mean loss. Checks everything that can be
+ * checked (files, inputs, shapes) before anything runs. Errors: `invalid-argument`, `unsupported`, `malformed-file`,
+ * `insufficient-memory`, `cancelled`.
+ */
+export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext): Promise<EvaluateReport> {
+  const given = [spec.text, spec.data].filter((value) => value !== undefined).length;
+  if (given !== 1)
+    throw new LoomweightError('invalid-argument', `Evaluating needs either a text or data, got ${given === 0 ? 'neither' : 'both'}.`, {});
+  const start = performance.now();
+  const container = await openContainer(spec.model);
+  try {
+    if (spec.text !== undefined) {
+      const score = await evaluateText(container, spec, context);
+      const seconds = (performance.now() - start) / 1000;
+      return {
+        kind: 'evaluate',
+        metric: 'perplexity',
+        value: Math.exp(score.loss),
+        ...score,
+        environment: context.runtime.environment,
+        seconds,
+        tokensPerSecond: score.tokens / seconds,
+        peakRssBytes: peakRss(),
+      };
+    }
+    const score = await evaluateData(container, spec, context);
+    return {
+      kind: 'evaluate',
+      ...score,
+      environment: context.runtime.environment,
+      seconds: (performance.now() - start) / 1000,
+      peakRssBytes: peakRss(),
+    };
+  } finally {
+    await container.close();
+  }
+}
+
+/** Largest resident size of this process so far; Node gives it in KiB. */
+function peakRss(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}

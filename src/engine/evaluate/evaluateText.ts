@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { LoomweightError } from '../../protocol/errors';
+import type { EvaluateSpec } from '../../protocol/jobs';
+import { recognizeModel } from '../architectures/index';
+import type { TensorContainer } from '../formats/container';
+import { loadTokenizer } from '../text/tokenizer';
+import { cutWindows, type TextWindows } from '../text/windows';
+import type { EvaluateContext } from './context';
+import { checkWeights } from './decoderWeights';
+import { OnnxLanguageModel, readOnnxSettings } from './onnxLanguageModel';
+import { scoreDecoder } from './scoreDecoder';
+import { planScoring } from './scoringPlan';
+
+/** What scoring a text gives, before it becomes a report. */
+export interface TextScore {
+  /** Mean loss in nats per scored token. */
+  readonly loss: number;
+  readonly tokens: number;
+  readonly windows: number;
+  readonly window: number;
+  readonly choices: readonly string[];
+}
+
+/** Windows longer than this are no default: most models were not trained on more at a time. */
+const largestDefaultWindow = 2048;
+
+/**
+ * Perplexity's protocol: the text is encoded whole without special tokens and cut into windows; for each the model reads BOS
+ * and the window's tokens but the last, and all its tokens are predicted; without a BOS the first is not scored.
+ */
+export async function evaluateText(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+  return container.format === 'onnx' ? scoreOnnx(container, spec, context) : scoreWeights(container, spec, context);
+}
+
+async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+  if (container.config === undefined)
+    throw new LoomweightError(
+      'unsupported',
+      `Evaluating on text needs a model directory with config.json, an ONNX language model or a GGUF file; ${container.path} has weights only.`,
+      { path: container.path },
+    );
+  const { architecture, config } = recognizeModel(container.config);
+  checkWeights(container, architecture.expectedTensors(config));
+  const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
+  const { windows, bos, choices } = await prepareText([folder], spec, config.contextLength, config.bosTokenId, config.vocabularySize);
+  const plan = planScoring(config, windows, context.memoryLimit);
+  const { loss, tokens } = await scoreDecoder({ container, config, windows, bos, plan }, context.runtime, context);
+  const streamed = plan.keepWeights ? [] : ['weights read block by block, because of the memory limit'];
+  return { loss: loss / tokens, tokens, windows: windows.count, window: windows.window, choices: [...choices, ...streamed] };
+}
+
+async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+  const settings = await readOnnxSettings(container);
+  const { windows, bos, choices } = await prepareText(
+    settings.folders,
+    spec,
+    settings.contextLength,
+    settings.bosTokenId,
+    settings.vocabularySize,
+  );
+  const model = await OnnxLanguageModel.load(container, context);
+  try {
+    const { loss, tokens } = await model.score(windows, bos, context);
+    return { loss: loss / tokens, tokens, windows: windows.count, window: windows.window, choices: [...choices, ...model.notes] };
+  } finally {
+    await model.release();
+  }
+}
+
+async function prepareText(
+  folders: readonly string[],
+  spec: EvaluateSpec,
+  contextLength: number,
+  configBos: number | undefined,
+  vocabularySize: number | undefined,
+): Promise<{ readonly windows: TextWindows; readonly bos: number | undefined; readonly choices: readonly string[] }> {
+  const window = spec.window ?? Math.min(contextLength, largestDefaultWindow);
+  if (window > contextLength)
+    throw new LoomweightError(
+      'invalid-argument',
+      `A window of ${window} tokens is longer than the ${contextLength} that the model can read. Take a smaller --window.`,
+      { window, contextLength },
+    );
+  const tokenizer = await loadTokenizer(folders);
+  const text = await readFile(spec.text as string, 'utf8');
+  const ids = tokenizer.encode(text);
+  if (vocabularySize !== undefined) checkIds(ids, vocabularySize);
+  const windows = cutWindows(ids, window, spec.limit);
+  const beginning = tokenizer.beginning(configBos);
+  const scored = windows.count * (beginning ? window : window - 1);
+  return {
+    windows,
+    bos: beginning?.id,
+    choices: [
+      `text encoded whole without special tokens: ${ids.length} tokens`,
+      beginning
+        ? `each window starts with BOS ${beginning.id} (${beginning.source}); all ${window} tokens of a window are scored`
+        : `no BOS: the first of the ${window} tokens of a window is not scored`,
+      `${windows.count} windows of ${window} tokens${spec.limit === undefined ? '' : ` (limit ${spec.limit})`}, a shorter rest dropped; ${scored} tokens scored`,
+    ],
+  };
+}
+
+function checkIds(ids: readonly number[], vocabularySize: number): void {
+  const wrong = ids.find((id) => id >= vocabularySize);
+  if (wrong === undefined) return;
+  throw new LoomweightError(
+    'malformed-file',
+    `The tokenizer gives token ${wrong}, the model's vocabulary ends at ${vocabularySize - 1}. tokenizer.json belongs to another model.`,
+    { token: wrong, vocabularySize },
+  );
+}

@@ -1,0 +1,181 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
+import type { DType } from '../../protocol/dtypes';
+import type { GraphSummary } from '../../protocol/model';
+import { float16ToNumber } from '../../common/halfFloat';
+import type { TensorContainer } from '../formats/container';
+import type { RuntimeTensor, Session } from '../runtime/types';
+import { inputIds, targetIds, type TextWindows } from '../text/windows';
+import type { EvaluateContext, EvaluateProgress } from './context';
+
+/** What config.json and tokenizer files beside an ONNX language model say; they lie in its folder or the one above `onnx/`. */
+export interface OnnxSettings {
+  readonly folders: readonly string[];
+  readonly contextLength: number;
+  readonly bosTokenId: number | undefined;
+  readonly vocabularySize: number | undefined;
+}
+
+/** Reads config.json near an ONNX file. */
+export async function readOnnxSettings(container: TensorContainer): Promise<OnnxSettings> {
+  const folder = path.dirname(container.path);
+  const folders = [folder, path.dirname(folder)];
+  for (const candidate of folders) {
+    const text = await readFile(path.join(candidate, 'config.json'), 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const config = parseObject(text, path.join(candidate, 'config.json'));
+    const number = (key: string) => (typeof config[key] === 'number' ? config[key] : undefined);
+    return {
+      folders,
+      contextLength: number('max_position_embeddings') ?? number('n_positions') ?? number('n_ctx') ?? 2048,
+      bosTokenId: number('bos_token_id'),
+      vocabularySize: number('vocab_size'),
+    };
+  }
+  return { folders, contextLength: 2048, bosTokenId: undefined, vocabularySize: undefined };
+}
+
+function parseObject(text: string, file: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
+  } catch {
+    // Told below.
+  }
+  throw new LoomweightError('malformed-file', `${file} must hold a JSON object.`, { path: file });
+}
+
+type Port = GraphSummary['inputs'][number];
+const cachePattern = /^past_key_values\.|^past_key_\d|^past_value_\d|^past\./;
+
+/**
+ * An ONNX language model with Optimum's names, ours or another tool's: `input_ids`, and where the graph has them `attention_mask`,
+ * `position_ids`, `token_type_ids`, `use_cache_branch` and an empty cache. `logits` [batch, sequence, vocabulary] in float32 or float16.
+ */
+export class OnnxLanguageModel {
+  private constructor(
+    private readonly session: Session,
+    private readonly inputs: readonly Port[],
+    /** Sentences for the report. */
+    readonly notes: readonly string[],
+  ) {}
+
+  /** Checks the graph's inputs before anything runs. Errors: `unsupported` with the input that is not known. */
+  static async load(container: TensorContainer, context: EvaluateContext): Promise<OnnxLanguageModel> {
+    const graph = container.graph;
+    const inputs = graph?.inputs ?? [];
+    if (!inputs.some(({ name }) => name === 'input_ids') || !graph?.outputs.some(({ name }) => name === 'logits'))
+      throw new LoomweightError(
+        'unsupported',
+        `Evaluating on text needs an ONNX graph with the input 'input_ids' and the output 'logits'; ${container.path} has ` +
+          `${names(inputs)} and ${names(graph?.outputs ?? [])}. For other graphs use --data.`,
+        { path: container.path },
+      );
+    for (const input of inputs) emptyInput(input, 1, 1);
+    const session = await context.runtime.createFromFile(container.path);
+    return new OnnxLanguageModel(session, inputs, ['whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level']);
+  }
+
+  /** Sum of losses over all scored tokens, in nats, accumulated in float64. Batches are small enough for their logits to be. */
+  async score(
+    windows: TextWindows,
+    bos: number | undefined,
+    { progress, signal }: EvaluateProgress,
+  ): Promise<{ loss: number; tokens: number }> {
+    const length = bos === undefined ? windows.window - 1 : windows.window;
+    let loss = 0;
+    let perRun = 1;
+    for (let first = 0; first < windows.count;) {
+      throwIfCancelled(signal);
+      progress?.({ phase: 'Scoring text', done: first, total: windows.count, unit: 'windows' });
+      const count = Math.min(perRun, windows.count - first);
+      const logits = await this.logits(inputIds(windows, first, count, bos), count, length);
+      const vocabulary = logits.shape[2] as number;
+      loss += lossOf(logits, targetIds(windows, first, count, bos), vocabulary);
+      first += count;
+      // The first run shows the vocabulary: from then on as many windows as keep the logits under 32 MB.
+      perRun = Math.max(1, Math.floor(32e6 / (4 * length * vocabulary)));
+    }
+    progress?.({ phase: 'Scoring text', done: windows.count, total: windows.count, unit: 'windows' });
+    return { loss, tokens: windows.count * length };
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+
+  private async logits(ids: BigInt64Array, count: number, length: number): Promise<RuntimeTensor> {
+    const feeds = Object.fromEntries(
+      this.inputs.map((input) => [
+        input.name,
+        input.name === 'input_ids' ? asInteger(input, ids, [count, length]) : emptyInput(input, count, length),
+      ]),
+    );
+    const { logits } = await this.session.run(feeds, ['logits']);
+    if (logits?.shape.length !== 3 || logits.shape[1] !== length)
+      throw new LoomweightError(
+        'unsupported',
+        `Evaluating needs logits [${count}, ${length}, vocabulary], got [${logits?.shape.join(', ')}]: this graph gives only the last ` +
+          'position. Export it with all logits.',
+        { shape: logits?.shape },
+      );
+    return logits;
+  }
+}
+
+const names = (ports: readonly Port[]) => ports.map(({ name }) => name).join(', ') || 'none';
+
+/** What an input other than the ids gets for whole windows: ones, positions from 0, or an empty cache. */
+function emptyInput(input: Port, count: number, length: number): RuntimeTensor {
+  const filled = (value: (index: number) => number) =>
+    asInteger(
+      input,
+      BigInt64Array.from({ length: count * length }, (_, index) => BigInt(value(index % length))),
+      [count, length],
+    );
+  if (input.name === 'input_ids' || input.name === 'attention_mask') return filled(() => 1);
+  if (input.name === 'position_ids') return filled((index) => index);
+  if (input.name === 'token_type_ids') return filled(() => 0);
+  if (input.name === 'use_cache_branch') return { dtype: 'bool', shape: [1], data: Uint8Array.of(0) };
+  const [, heads, , size] = input.shape;
+  if (cachePattern.test(input.name) && input.shape.length === 4 && typeof heads === 'number' && typeof size === 'number') {
+    const half = input.dtype === 'float16';
+    if (half || input.dtype === 'float32')
+      return { dtype: input.dtype as DType, shape: [count, heads, 0, size], data: half ? new Uint16Array(0) : new Float32Array(0) };
+  }
+  throw new LoomweightError(
+    'unsupported',
+    `Evaluating on text does not know what to feed to the input '${input.name}' (${input.dtype}[${input.shape.join(', ')}]). ` +
+      "Known: input_ids, attention_mask, position_ids, token_type_ids, use_cache_branch and a four-axis cache 'past_key_values.*'.",
+    { input: input.name, shape: input.shape },
+  );
+}
+
+function asInteger(input: Port, values: BigInt64Array, shape: readonly number[]): RuntimeTensor {
+  if (input.dtype === 'int32') return { dtype: 'int32', shape, data: Int32Array.from(values, Number) };
+  if (input.dtype === 'int64') return { dtype: 'int64', shape, data: values };
+  throw new LoomweightError('unsupported', `The input '${input.name}' must be int64 or int32, it is ${input.dtype}.`, {
+    input: input.name,
+  });
+}
+
+/** Sum over rows of log(sum(exp(logits))) - logit of the target, in float64. */
+export function lossOf(logits: RuntimeTensor, targets: BigInt64Array, vocabulary: number): number {
+  const data = logits.data as Float32Array | Uint16Array;
+  const value =
+    logits.dtype === 'float16' ? (index: number) => float16ToNumber(data[index] as number) : (index: number) => data[index] as number;
+  let loss = 0;
+  for (let row = 0; row < targets.length; row += 1) {
+    const start = row * vocabulary;
+    let largest = -Infinity;
+    for (let column = start; column < start + vocabulary; column += 1) {
+      const logit = value(column);
+      if (logit > largest) largest = logit;
+    }
+    let sum = 0;
+    for (let column = start; column < start + vocabulary; column += 1) sum += Math.exp(value(column) - largest);
+    loss += Math.log(sum) + largest - value(start + Number(targets[row]));
+  }
+  return loss;
+}

@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { LoomweightError } from '../../protocol/errors';
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A model's tokenizer: tokenizer.json applied as written, never an architecture's default pre-tokeniser. */
+export class TextTokenizer {
+  private readonly tokenizer: Tokenizer;
+
+  /** `file` is tokenizer.json parsed, `settings` tokenizer_config.json where there is one. */
+  constructor(
+    file: JsonObject,
+    private readonly settings: JsonObject = {},
+  ) {
+    // The library would change its normalisation by tokenizer_config; only tokenizer.json counts here.
+    this.tokenizer = new Tokenizer(file, {});
+  }
+
+  /** Token ids of a text, without special tokens around it. */
+  encode(text: string): readonly number[] {
+    return text === '' ? [] : this.tokenizer.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /** The text of token ids, special tokens left out. */
+  decode(ids: readonly number[]): string {
+    return this.tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  }
+
+  /**
+   * The token that starts a text: `bos_token` of tokenizer_config, else `bos_token_id` of config; undefined where neither
+   * says one. `source` says which, for reports.
+   */
+  beginning(configBos: number | undefined): { readonly id: number; readonly source: string } | undefined {
+    const token = this.settings['bos_token'];
+    const content = typeof token === 'object' && token !== null ? (token as JsonObject)['content'] : token;
+    if (typeof content === 'string') {
+      const id = this.tokenizer.token_to_id(content);
+      if (id !== undefined) return { id, source: `bos_token '${content}' of tokenizer_config` };
+    }
+    return configBos === undefined ? undefined : { id: configBos, source: 'bos_token_id of config' };
+  }
+}
+
+/**
+ * Loads the tokenizer that belongs to a model: tokenizer.json in the first of the folders that has one.
+ * Errors: `not-found`, `malformed-file`.
+ */
+export async function loadTokenizer(folders: readonly string[]): Promise<TextTokenizer> {
+  for (const folder of folders) {
+    const file = await readJson(path.join(folder, 'tokenizer.json'));
+    if (file === undefined) continue;
+    try {
+      return new TextTokenizer(file, (await readJson(path.join(folder, 'tokenizer_config.json'))) ?? {});
+    } catch (error) {
+      if (error instanceof LoomweightError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new LoomweightError(
+        'malformed-file',
+        `${path.join(folder, 'tokenizer.json')} cannot be used: ${reason}.`,
+        { folder },
+        { cause: error },
+      );
+    }
+  }
+  throw new LoomweightError(
+    'not-found',
+    `Text needs tokenizer.json beside the model; there is none in ${folders.join(' or ')}. Copy it from the original model.`,
+    { folders },
+  );
+}
+
+async function readJson(file: string): Promise<JsonObject | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  } catch {
+    // Told below, together with values that are no objects.
+  }
+  throw new LoomweightError('malformed-file', `${file} must hold a JSON object. Download it again.`, { path: file });
+}
