@@ -3,6 +3,7 @@ import { basename, extname, join } from 'node:path';
 import { throwIfCancelled } from '../../protocol/errors';
 import type { FoundModel } from '../../protocol/engine';
 import type { ModelFormat } from '../../protocol/model';
+import { readJsonObject } from '../formats/files/readText';
 
 /** Folders that hold no models of the user's, and would take long. */
 const skipped = new Set(['node_modules', '__pycache__', 'site-packages', 'venv']);
@@ -27,6 +28,11 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
   // A folder that cannot be read holds nothing that could be opened.
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const files = entries.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
+  const output = files.includes('report.json') ? await outputModel(folder) : undefined;
+  if (output) {
+    found.push(output);
+    return;
+  }
   const weights = files.filter((name) => extname(name).toLowerCase() === '.safetensors');
   const isDirectoryModel = files.includes('config.json') && weights.length > 0;
   if (isDirectoryModel) found.push({ path: folder, name: basename(folder), format: 'hugging-face', bytes: await sizeOf(folder, weights) });
@@ -38,6 +44,20 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
   for (const entry of entries)
     if (entry.isDirectory() && !entry.name.startsWith('.') && !skipped.has(entry.name))
       await walk(join(folder, entry.name), depth + 1, found, signal);
+}
+
+/** An output directory of Loomweight as one model; undefined where report.json is someone else's. */
+async function outputModel(folder: string): Promise<FoundModel | undefined> {
+  const report = await readJsonObject(join(folder, 'report.json')).catch((): Record<string, unknown> => ({}));
+  const { kind, primary, outputs } = report;
+  if (kind !== 'compress' || typeof primary !== 'string') return undefined;
+  const sizes = Array.isArray(outputs) ? outputs.map((file: { readonly bytes?: unknown } | null) => Number(file?.bytes ?? 0)) : [];
+  return {
+    path: folder,
+    name: basename(folder),
+    format: fileFormats[extname(primary).toLowerCase()] === 'onnx' ? 'onnx' : 'hugging-face',
+    bytes: sizes.reduce((sum, size) => sum + (Number.isFinite(size) ? size : 0), 0),
+  };
 }
 
 /** External data of an ONNX file as exporters name it: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`. */
