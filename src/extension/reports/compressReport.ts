@@ -5,7 +5,9 @@ import { modelName } from '../jobs/jobText';
 
 const checkNames: Readonly<Record<string, string>> = {
   bytes: 'Bytes decode to the plan',
+  graph: 'Graph is well-formed',
   blocks: 'Blocks, float against result',
+  'logits-disabled': 'Logits, no optimisation',
   'logits-exact': 'Logits, exact kernels',
   'logits-default': 'Logits, default kernels',
 };
