@@ -1,7 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { readdir } from 'node:fs/promises';
-import { formatBytes } from '../../common/units';
+import { formatBytes, formatNumber } from '../../common/units';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { CompressSpec, JobProgress } from '../../protocol/jobs';
 import type { CompressReport, LatencyReport, LayerReport, OutputFile, Verification } from '../../protocol/report';
@@ -231,7 +231,8 @@ function refuseInPlace(spec: CompressSpec): void {
 function failedVerification(report: CompressReport, kept?: string): LoomweightError {
   const failed = report.verification.checks.filter(({ passed }) => !passed);
   const text = failed.map(
-    ({ name, measured, limit, unit, note }) => `${name}: ${measured} ${unit}, at most ${limit} allowed${note ? ` (${note})` : ''}`,
+    ({ name, measured, limit, unit, note }) =>
+      `${name}: ${formatNumber(measured, 3)} ${unit}, at most ${limit} allowed${note ? ` (${note.replace(/\.$/, '')})` : ''}`,
   );
   return new LoomweightError(
     'verification-failed',

@@ -24,7 +24,7 @@ const roundingShift = 6755399441055744;
  * type first: float16 rounds up, so that no end is cut off and every error stays within half a step; float32 rounds to
  * nearest. An all-zero group has scale 1 and comes back exactly.
  *
- * Shapes: `weights` [rows * columns] row-major, not changed. Errors: `invalid-argument` for NaN or infinity (tensor and
+ * Shapes: `weights` [rows * columns] row-major, not changed. Errors: `malformed-file` for NaN or infinity (tensor and
  * position) and for a scale beyond float16. Source: the uniform quantiser of GPTQ, Frantar et al. 2022; ONNX QuantizeLinear.
  *
  * Measured on one core, 4 bits, group 32: this loop 165 M weights/s; the same as an ONNX graph (ReduceMin, ReduceMax, Div,
@@ -109,7 +109,7 @@ function storedScale(name: string, exact: number, scaleDType: 'float16' | 'float
   if (scale < Infinity) return scale;
   throw new LoomweightError(
     'invalid-argument',
-    `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales end at 65504. Ask for float32 scales.`,
+    `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales end at 65504. Ask for float32 scales (--scales float32).`,
     { tensor: name, scale: exact },
   );
 }
@@ -118,7 +118,7 @@ function notFinite(name: string, weights: Float32Array, start: number, columns: 
   const index = weights.findIndex((weight, position) => position >= start && !Number.isFinite(weight));
   const [row, column] = [Math.floor(index / columns), index % columns];
   return new LoomweightError(
-    'invalid-argument',
+    'malformed-file',
     `Tensor '${name}' holds ${weights[index]} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or leave it out with --tensors.`,
     { tensor: name, row, column, value: String(weights[index]) },
   );
