@@ -26,9 +26,7 @@ describe('compressing and evaluating', () => {
   test('Compress Model: method, settings, forecast, job, verified result', async () => {
     await workbench().view('Loomweight');
     await startCompression(workbench());
-    await workbench()
-      .notification(/Verified\./)
-      .waitFor({ timeout: 110_000 });
+    await workbench().notified(/Verified\./);
     expect(report().verification.passed).toBe(true);
     expect(report().bitsPerWeight).toBeLessThanOrEqual(5.2);
     await jobItem(workbench(), 'Compress loom-base').waitFor();
@@ -36,10 +34,8 @@ describe('compressing and evaluating', () => {
   });
 
   test('the notification opens the bit allocation: charts, sizes, one bar a layer', async () => {
-    await workbench()
-      .notification(/Verified\./)
-      .getByText('Show Bit Allocation')
-      .click();
+    await (await workbench().notified(/Verified\./)).getByText('Show Bit Allocation').click();
+    await workbench().hideNotifications();
     const page = await workbench().webview('bitAllocation');
     await page.locator('[data-testid="status"]').filter({ hasText: 'Done' }).waitFor();
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
@@ -135,8 +131,7 @@ describe('compressing and evaluating', () => {
       () => engines().filter((pid) => !before.includes(pid)),
       (pids) => pids.length > 0,
     );
-    const running = workbench().notification(/Evaluate loom-base/);
-    await running.waitFor();
+    const running = await workbench().notified(/Evaluate loom-base/);
 
     const started = Date.now();
     await workbench().openFile('notes.txt');
@@ -170,10 +165,7 @@ describe('compressing and evaluating', () => {
     const { workspace } = session().scratch;
     const before = readdirSync(workspace).sort();
     await startCompression(workbench());
-    const running = workbench()
-      .notification(/Compress loom-base/)
-      .filter({ hasText: 'Cancel' });
-    await running.waitFor();
+    const running = await workbench().notified(/Compress loom-base(?!.*Verified)/);
     await running.getByText('Cancel', { exact: true }).click();
     await workbench()
       .treeItem(/Compress loom-base.*cancelled/)

@@ -24,8 +24,7 @@ describe('the package, installed as a user does', () => {
 
   test('compresses a model with its own runtime and draws the result', async () => {
     await startCompression(workbench());
-    const done = workbench().notification(/Verified\./);
-    await done.waitFor({ timeout: 110_000 });
+    const done = await workbench().notified(/Verified\./);
     expect(existsSync(join(session().scratch.workspace, 'loom-base-rtn-4bit-onnx-fast/report.json'))).toBe(true);
     await done.getByText('Show Bit Allocation').click();
     const page = await workbench().webview('bitAllocation');

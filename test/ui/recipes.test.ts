@@ -52,14 +52,10 @@ describe('recipes and hovers', () => {
     await workbench().openFile('recipe.loom.yaml');
     await editor().locator('.codelens-decoration a').filter({ hasText: 'Run' }).click();
     await startFromForecast(workbench());
-    await workbench()
-      .notification(/Run recipe\.loom\.yaml: .*2 steps/)
-      .waitFor({ timeout: 110_000 });
+    const done = await workbench().notified(/Run recipe\.loom\.yaml: .*2 steps/);
     expect(existsSync(join(session().scratch.workspace, 'recipe-output/report.json'))).toBe(true);
-    await workbench()
-      .notification(/Run recipe\.loom\.yaml/)
-      .getByText('Open Report')
-      .click();
+    await done.getByText('Open Report').click();
+    await workbench().hideNotifications();
     const page = await workbench().webview('report');
     await until(
       'both steps',

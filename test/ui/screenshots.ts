@@ -27,11 +27,6 @@ describe('pictures for the documentation', () => {
     await workbench().page.screenshot({ path });
     expect(statSync(path).size, name).toBeLessThan(largestPicture);
   };
-  const clearNotifications = async () => {
-    await workbench().command('Notifications: Clear All Notifications');
-    await workbench().page.locator('.notifications-toasts .notification-list-item').first().waitFor({ state: 'detached' });
-  };
-
   test('model', async () => {
     await workbench().view('Loomweight');
     await workbench().expand(ownModel);
@@ -61,13 +56,12 @@ describe('pictures for the documentation', () => {
     await workbench().inputShows('Provider');
     await take('forecast');
     await workbench().pick('begin the job');
-    const done = workbench().notification(/Verified\./);
-    await done.waitFor({ timeout: 110_000 });
+    const done = await workbench().notified(/Verified\./);
     await done.getByText('Show Bit Allocation').click();
     const page = await workbench().webview('bitAllocation');
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
     await expectDrawn(page.locator('canvas[data-testid="error-chart"]'));
-    await clearNotifications();
+    await workbench().hideNotifications();
     await take('bit-allocation');
     await page.locator('[data-testid="open-report"]').click();
     await (await workbench().webview('report')).locator('[data-testid="verdict"]').waitFor();
@@ -99,9 +93,9 @@ describe('pictures for the documentation', () => {
     await take('recipe');
     await lens.click();
     await startFromForecast(workbench());
-    const done = workbench().notification(/Run recipe\.loom\.yaml: .*2 steps/);
-    await done.waitFor({ timeout: 110_000 });
+    const done = await workbench().notified(/Run recipe\.loom\.yaml: .*2 steps/);
     await done.getByText('Open Report').click();
+    await workbench().hideNotifications();
     const page = await workbench().webview('report');
     await until(
       'the report',

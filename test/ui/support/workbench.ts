@@ -1,5 +1,8 @@
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 
+/** A click or a wait that takes longer has failed. */
+const actionTimeoutMs = 20_000;
+
 /** A VS Code workbench in a page, with the selectors that hold. */
 export class Workbench {
   /** Everything on the browser's console, for the check against policy violations. */
@@ -13,6 +16,7 @@ export class Workbench {
   /** Opens the workbench and waits until it is there. */
   static async open(browser: Browser, url: string, viewport = { width: 1280, height: 800 }): Promise<Workbench> {
     const context = await browser.newContext({ viewport });
+    context.setDefaultTimeout(actionTimeoutMs);
     const workbench = new Workbench(await context.newPage());
     await workbench.page.goto(url, { waitUntil: 'commit' });
     await workbench.ready();
@@ -33,12 +37,29 @@ export class Workbench {
     return this.page.locator('.quick-input-list .monaco-list-row');
   }
 
-  /** Runs a command by its full title, "Category: Title". */
+  /**
+   * Runs a command by its full title, "Category: Title". The list of commands is made when the box opens, and a command whose
+   * enablement hangs on a state that is not known yet (workspace trust) is missing from it: then the box is opened again.
+   */
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    await this.quickInput.waitFor({ state: 'visible' });
-    await this.quickInput.fill(`>${title}`);
-    await this.picks.filter({ hasText: title }).first().click();
+    const row = this.picks.filter({ hasText: title }).first();
+    const shown = (locator: Locator) =>
+      locator.waitFor({ timeout: 3000 }).then(
+        () => true,
+        () => false,
+      );
+    for (let attempt = 1; ; attempt += 1) {
+      await this.page.keyboard.press('F1');
+      if (await shown(this.quickInput)) {
+        await this.quickInput.fill(`>${title}`);
+        if (await shown(row)) break;
+        await this.page.keyboard.press('Escape');
+        await this.quickInput.waitFor({ state: 'hidden' });
+      }
+      // A page that is still loading swallows the key.
+      if (attempt === 8) throw new Error(`there is no command "${title}"`);
+    }
+    await row.click();
     // Closed, or replaced by the command's own quick pick.
     await this.page.waitForFunction(() => {
       const box = document.querySelector<HTMLInputElement>('.quick-input-widget input.input');
@@ -60,9 +81,14 @@ export class Workbench {
     await this.page.keyboard.press('Enter');
   }
 
-  /** Title and prompt of the open quick input, for waiting until a step is there. */
-  async inputShows(text: string | RegExp): Promise<void> {
-    await this.page.locator('.quick-input-widget').filter({ hasText: text }).waitFor();
+  /** Waits until the open quick input shows a text in its title, its rows or its placeholder. */
+  async inputShows(text: string): Promise<void> {
+    const box = this.page.locator('.quick-input-widget');
+    await box
+      .filter({ hasText: text })
+      .or(box.filter({ has: this.page.locator(`input[placeholder*="${text}"]`) }))
+      .first()
+      .waitFor();
   }
 
   /** Picks a colour theme by its label; `themeClass` is vs, vs-dark, hc-black or hc-light. */
@@ -97,6 +123,13 @@ export class Workbench {
     if ((await item.getAttribute('aria-expanded')) === 'false') await item.locator('.monaco-tl-twistie').click();
   }
 
+  /** Hides a tree item's children again, so that the items below it are in sight. */
+  async collapse(text: string | RegExp): Promise<void> {
+    const item = this.treeItem(text).first();
+    await item.waitFor();
+    if ((await item.getAttribute('aria-expanded')) === 'true') await item.locator('.monaco-tl-twistie').click();
+  }
+
   tab(text: string | RegExp): Locator {
     return this.page.locator('.tabs-container .tab').filter({ hasText: text });
   }
@@ -111,7 +144,29 @@ export class Workbench {
   }
 
   notification(text: string | RegExp): Locator {
-    return this.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
+    return this.page.locator('.notification-list-item').filter({ hasText: text });
+  }
+
+  /** Opens the notification centre where it is closed: under the test driver the workbench shows no toasts. */
+  async showNotifications(): Promise<void> {
+    const centre = this.page.locator('.notifications-center.visible');
+    if ((await centre.count()) === 0) await this.page.locator('#status\\.notifications a').first().click();
+    await centre.waitFor();
+  }
+
+  /** Closes the notification centre. */
+  async hideNotifications(): Promise<void> {
+    const centre = this.page.locator('.notifications-center.visible');
+    if ((await centre.count()) > 0) await this.page.locator('#status\\.notifications a').first().click();
+    await centre.waitFor({ state: 'hidden' });
+  }
+
+  /** Waits for a notification, in the notification centre. */
+  async notified(text: string | RegExp, timeoutMs = 110_000): Promise<Locator> {
+    await this.showNotifications();
+    const found = this.notification(text).first();
+    await found.waitFor({ timeout: timeoutMs });
+    return found;
   }
 
   /** Number of webviews that are in sight. */
