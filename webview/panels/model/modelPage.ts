@@ -152,7 +152,7 @@ export class ModelPage {
           facts.map((fact) => element('li', { text: fact })),
         ),
       ]),
-      ...(view.state === 'ready' && view.tensorCount > 0
+      ...(view.state === 'ready' && view.tensorCount > 0 && !view.compressed
         ? [button({ id: 'compress', label: 'Compress…', onClick: () => void this.page.request('compress') })]
         : []),
     ]);
