@@ -60,6 +60,13 @@ describe('the handshake', () => {
     expect(error.message).toMatch(/speaks protocol 999, this side speaks \d+\. Install Loomweight again/);
   });
 
+  test('is refused by the engine as well, where the caller is of another protocol', async () => {
+    const engine = await start();
+    const error = await failure(engine.call('handshake', { protocol: 0 }));
+    expect(error.code).toBe('protocol-mismatch');
+    expect(error.message).toContain('its caller speaks 0');
+  });
+
   test('says how an engine ended that does not come up', async () => {
     const error = await failure(EngineProcess.start({ enginePath, env: { SCRIPTED_CRASH: 'start' } }));
     expect(error.code).toBe('engine-crashed');

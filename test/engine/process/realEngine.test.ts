@@ -1,6 +1,6 @@
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ResidentEngine } from '../../../src/protocol/client/residentEngine';
 import { runJobInOwnProcess } from '../../../src/protocol/client/runJobInOwnProcess';
@@ -59,6 +59,36 @@ describe('the resident engine', () => {
     expect(devices.memoryAvailableBytes).toBeGreaterThan(1e8);
     expect((await resident.call('methods', {})).map(({ id }) => id)).toContain('rtn');
     expect(await resident.call('checkRecipe', { file: join(folder, 'a.loom.yaml'), text: 'steps: [' })).not.toEqual([]);
+  });
+
+  test('forecasts a compression: memory, disk, time, and what is missing under a limit', async () => {
+    const spec = {
+      kind: 'compress',
+      model,
+      method: 'rtn',
+      parameters: { bits: 4 },
+      format: 'onnx-fast',
+      out: join(folder, 'not', 'yet', 'there'),
+    } as const;
+    const forecast = await resident.call('forecast', { spec });
+    expect(forecast).toMatchObject({ shortfalls: [], provider: 'cpu' });
+    expect(forecast.hostMemoryBytes).toBeGreaterThan(1e8);
+    expect(forecast.hostMemoryBytes).toBeLessThan(1e9);
+    expect(forecast.diskBytes).toBeGreaterThan(3.5e6);
+    expect(forecast.diskAvailableBytes).toBeGreaterThan(0);
+    expect(forecast.seconds).toBeGreaterThan(0);
+    const tight = await resident.call('forecast', { spec: { ...spec, maxMemory: 100e6 } });
+    expect(tight.hostMemoryLimitBytes).toBe(100e6);
+    expect(tight.shortfalls).toEqual([expect.stringContaining('under --max-memory')]);
+  });
+
+  test('forecasts a recipe and names the steps that it cannot know yet', async () => {
+    const samples = join(folder, 'samples');
+    cpSync(resolve('media/samples'), samples, { recursive: true, filter: (path) => basename(path) !== 'out' });
+    const forecast = await resident.call('forecast', { spec: { kind: 'recipe', recipe: join(samples, 'first.loom.yaml') } });
+    expect(forecast.shortfalls).toEqual([]);
+    expect(forecast.diskBytes).toBeGreaterThan(3.5e6);
+    expect(forecast.notes.join(' ')).toContain('Not in the forecast, because they need the result of an earlier step: after.');
   });
 
   test('killed from outside, the next request works', async () => {
