@@ -106,10 +106,16 @@ export class Workbench {
 
   /** Shows a view container by its title in the activity bar. A click on the active one would close the side bar. */
   async view(title: string): Promise<void> {
+    const heading = this.page.locator('.part.sidebar .composite.title').filter({ hasText: title });
     const tab = this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
     await tab.waitFor({ timeout: 60_000 });
-    const classes = (await tab.locator('xpath=..').getAttribute('class')) ?? '';
-    if (!classes.includes('checked')) await tab.click();
+    // After a reload the side bar comes back a moment later than the activity bar.
+    const shown = await heading.waitFor({ timeout: 2000 }).then(
+      () => true,
+      () => false,
+    );
+    if (!shown) await tab.click();
+    await heading.waitFor();
   }
 
   treeItem(text: string | RegExp): Locator {
