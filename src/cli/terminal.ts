@@ -32,7 +32,8 @@ export function processTerminal(choices: OutputChoices): Terminal {
     writeOut: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
     canRewrite: Boolean(process.stderr.isTTY) && process.env['TERM'] !== 'dumb',
-    columns: process.stderr.columns ?? 80,
+    // Some terminals do not tell, and say 0.
+    columns: process.stderr.columns || 80,
     canStyle: Boolean(process.stdout.isTTY) && !plain && !choices.json,
     ...choices,
   };

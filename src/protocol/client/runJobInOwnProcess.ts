@@ -32,7 +32,10 @@ const defaultCancelGraceMs = 2000;
 export async function runJobInOwnProcess<Spec extends JobSpec>(spec: Spec, options: OwnProcessOptions): Promise<ReportOf<Spec>> {
   const { signal } = options;
   if (signal?.aborted) throw cancelledError();
-  const engine = await EngineProcess.start(options);
+  const engine = await EngineProcess.start(options).catch((error: unknown) => {
+    // Ctrl-C reaches the whole process group, also a process that is not yet far enough to ignore it.
+    throw signal?.aborted ? cancelledError() : error;
+  });
   const pid = engine.pid as number;
   const outputs = new Set<string>();
   const watch = watchMemory(engine, options.maxMemory ?? spec.maxMemory);
