@@ -24,39 +24,38 @@ export async function quantizeTensor(
 
 /** Dequantised weights, float32 [rows * columns]: (code - zero) * scale, one exact difference and one rounding. */
 export function dequantize(matrix: QuantizedMatrix, target?: Float32Array): Float32Array {
-  const result = target ?? new Float32Array(matrix.codes.length);
-  forEachGroup(matrix, (start, end, scale, zero) => {
-    for (let index = start; index < end; index += 1) result[index] = ((matrix.codes[index] as number) - zero) * scale;
-  });
+  const { rows, columns, groupSize, codes, scales, zeroPoints } = matrix;
+  const result = target ?? new Float32Array(codes.length);
+  let group = 0;
+  for (let row = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += groupSize, group += 1) {
+      const end = row * columns + Math.min(column + groupSize, columns);
+      const scale = scales[group] as number;
+      const zero = zeroPoints[group] as number;
+      for (let index = row * columns + column; index < end; index += 1) result[index] = ((codes[index] as number) - zero) * scale;
+    }
   return result;
 }
 
-/** Norm of the error divided by the norm of the weights; 0 for weights that are all zero. */
+/** Norm of the error divided by the norm of the weights; 0 for weights that are all zero. Plain loops: every weight passes here. */
 function relativeErrorOf(matrix: QuantizedMatrix, weights: Float32Array): number {
+  const { rows, columns, groupSize, codes, scales, zeroPoints } = matrix;
   let error = 0;
   let total = 0;
-  forEachGroup(matrix, (start, end, scale, zero) => {
-    for (let index = start; index < end; index += 1) {
-      const weight = weights[index] as number;
-      const difference = ((matrix.codes[index] as number) - zero) * scale - weight;
-      error += difference * difference;
-      total += weight * weight;
-    }
-  });
-  return total === 0 ? 0 : Math.sqrt(error / total);
-}
-
-function forEachGroup(matrix: QuantizedMatrix, visit: (start: number, end: number, scale: number, zero: number) => void): void {
-  const { rows, columns, groupSize, scales, zeroPoints } = matrix;
   let group = 0;
   for (let row = 0; row < rows; row += 1)
-    for (let column = 0; column < columns; column += groupSize, group += 1)
-      visit(
-        row * columns + column,
-        row * columns + Math.min(column + groupSize, columns),
-        scales[group] as number,
-        zeroPoints[group] as number,
-      );
+    for (let column = 0; column < columns; column += groupSize, group += 1) {
+      const end = row * columns + Math.min(column + groupSize, columns);
+      const scale = scales[group] as number;
+      const zero = zeroPoints[group] as number;
+      for (let index = row * columns + column; index < end; index += 1) {
+        const weight = weights[index] as number;
+        const difference = ((codes[index] as number) - zero) * scale - weight;
+        error += difference * difference;
+        total += weight * weight;
+      }
+    }
+  return total === 0 ? 0 : Math.sqrt(error / total);
 }
 
 /** A fingerprint of codes, scales and zero points, to compare what was planned with what the finished file holds. */

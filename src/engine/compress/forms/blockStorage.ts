@@ -60,11 +60,13 @@ export function decodeBlocks(pieces: Pieces, layout: MatrixLayout, storage: Bloc
     const perRow = (Math.ceil((blocks * container) / 8) * 8) / container;
     const all = new Uint8Array(rows * perRow);
     unpackPlane(stored.bytes, plane, all);
-    for (let row = 0; row < rows; row += 1) zeroPoints.set(all.subarray(row * perRow, row * perRow + groups), row * groups);
+    if (perRow === groups) zeroPoints.set(all);
+    else for (let row = 0; row < rows; row += 1) zeroPoints.set(all.subarray(row * perRow, row * perRow + groups), row * groups);
   }
   const repeated = decodeScales(pieces['scales']!);
-  const scales = new Float32Array(rows * groups);
-  for (let row = 0; row < rows; row += 1) scales.set(repeated.subarray(row * blocks, row * blocks + groups), row * groups);
+  const same = groups === blocks;
+  const scales = same ? repeated : new Float32Array(rows * groups);
+  for (let row = 0; !same && row < rows; row += 1) scales.set(repeated.subarray(row * blocks, row * blocks + groups), row * groups);
   return { codes: cutRows(padded, rows, blocks * block, columns), scales, zeroPoints };
 }
 

@@ -43,11 +43,11 @@ export function packPlane(codes: Uint8Array, { width, shift }: Plane): Uint8Arra
 
 /** Adds a packed plane to codes: the inverse of `packPlane` on a buffer of zeros. */
 export function unpackPlane(packed: Uint8Array, { width, shift }: Plane, codes: Uint8Array): void {
-  const perByte = 8 / width;
   const mask = 2 ** width - 1;
-  for (let code = 0; code < codes.length; code += 1) {
-    const byte = packed[Math.floor(code / perByte)] as number;
-    codes[code] = (codes[code] as number) | (((byte >> ((code % perByte) * width)) & mask) << shift);
+  for (let code = 0, index = 0; code < codes.length; index += 1) {
+    const byte = packed[index] as number;
+    for (let place = 0; place < 8 && code < codes.length; place += width, code += 1)
+      codes[code] = (codes[code] as number) | (((byte >> place) & mask) << shift);
   }
 }
 
