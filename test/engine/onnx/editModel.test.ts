@@ -7,7 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
 import { roundHalfToEven } from '../../../src/common/rounding';
 import { editModel } from '../../../src/engine/formats/onnx/editModel';
-import { ModelProtoSchema, StringStringEntryProtoSchema, type ModelProto } from '../../../src/engine/formats/onnx/generated/onnx';
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProtoSchema,
+  type ModelProto,
+} from '../../../src/engine/formats/onnx/generated/onnx';
 import { openOnnx } from '../../../src/engine/formats/onnx/openOnnx';
 import { readGraph } from '../../../src/engine/formats/onnx/readGraph';
 import { encodeModel } from '../../../src/engine/formats/onnx/encodeModel';
@@ -114,9 +119,26 @@ describe('editing', () => {
     if (!large) throw new Error('no weight');
     large.$unknown = [odd(904, 'tensor')];
     graph.initializer.push(large);
+    // Element types of a later schema, small and large.
+    for (const [name, bytes] of [
+      ['future', 8],
+      ['future-large', 4096],
+    ] as const)
+      graph.initializer.push(
+        create(TensorProtoSchema, { name, dims: [BigInt(bytes)], dataType: 77, rawData: new Uint8Array(bytes).fill(5) }),
+      );
+    // A large tensor in a typed field stays in that field.
+    graph.initializer.push(
+      create(TensorProtoSchema, {
+        name: 'typed',
+        dims: [2000n],
+        dataType: 7,
+        int64Data: Array.from({ length: 2000 }, (_, i) => BigInt(i - 1000)),
+      }),
+    );
     const file = join(folder, 'unknown.onnx');
     await writeFile(file, toBinary(ModelProtoSchema, model));
-    return { file, before: model };
+    return { file, before: fromBinary(ModelProtoSchema, await readFile(file)) };
   }
 
   test('nothing unknown is lost: fields of later schemas, metadata, functions, doc strings', async () => {
@@ -205,6 +227,30 @@ describe('editing', () => {
         ?.uses.map((use) => use.node.name),
     ).toEqual(['first']);
     await editor.close();
+  });
+
+  test('a model from before IR version 4 gets new weights without new inputs', async () => {
+    const editor = await editModel(path('old-ir3'));
+    const bytes = await editor.read('w');
+    editor.replaceInitializer('w', { dtype: 'float32', shape: [16, 8], bytes });
+    editor.addInitializer('bias', {
+      dtype: 'float32',
+      shape: [8],
+      bytes: new Uint8Array(Float32Array.from({ length: 8 }, () => 2).buffer),
+    });
+    const product = editor.uniqueName('product');
+    const node = editor.graph.node[0];
+    if (!node) throw new Error('no node');
+    node.output[0] = product;
+    editor.graph.node.push(...editor.insertBefore(node, [{ op: 'Add', inputs: [product, 'bias'], outputs: ['y'] }]));
+    editor.graph.node.shift();
+    const target = join(folder, 'modern.onnx');
+    await editor.write(target);
+    await editor.close();
+    const feeds = { x: floats(5, 16) };
+    const before = (await runModel(path('old-ir3'), feeds))['y']?.data as Float32Array;
+    const after = (await runModel(target, feeds))['y']?.data as Float32Array;
+    after.forEach((value, index) => expect(value).toBeCloseTo((before[index] as number) + 2, 5));
   });
 
   test('wrong uses are refused', async () => {

@@ -3,15 +3,13 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
-import type { Attribute, ConstantData } from '../../graph/types';
+import type { NewNode, NewWeight, WriteEditedOptions } from './edits';
 import { encodeAttribute, encodeTensor, largestMessage } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 import {
   ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
-  TensorProto_DataLocation,
-  TensorProtoSchema,
   type GraphProto,
   type ModelProto,
   type NodeProto,
@@ -19,7 +17,8 @@ import {
 } from './generated/onnx';
 import { OnnxWeights } from './onnxWeights';
 import { raiseOpset } from './raiseOpset';
-import { constantTensor, copyData, joinPieces } from './tensorMessages';
+import { TensorFiller } from './tensorFiller';
+import { constantTensor } from './tensorMessages';
 import { eachGraph, eachNode, eachTensor } from './walk';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
@@ -35,27 +34,6 @@ export interface EditableWeight {
   readonly uses: readonly { readonly node: NodeProto; readonly input: number }[];
 }
 
-/** Values to put in: whole, or pieces that are asked for when the file is written. */
-export type NewWeight =
-  | { readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: Uint8Array }
-  | { readonly dtype: DType; readonly shape: readonly number[]; readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
-
-/** A node to put in, by names of values. Empty names are left-out inputs. */
-export interface NewNode {
-  readonly op: string;
-  readonly domain?: string;
-  readonly name?: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes?: Readonly<Record<string, Attribute>>;
-}
-
-/** How an edited model is written. `auto` (default) moves weights to `<path>_data` where the file would exceed 1 GiB. */
-export interface WriteEditedOptions {
-  readonly externalData?: 'never' | 'auto' | 'always';
-}
-
-const inlineBelow = 1024;
 const autoLimit = 2 ** 30;
 
 /** Opens an ONNX file for editing. Weights stay on disk until they are read or written. */
@@ -143,13 +121,16 @@ export class OnnxEditor {
   addInitializer(name: string, weight: NewWeight): void {
     if (this.names.has(name) && !this.reserved.delete(name))
       throw new LoomweightError('invalid-argument', `The model already has a value named '${name}'.`, { value: name });
+    const tensor = this.newTensor(name, weight);
     this.names.add(name);
-    this.graph.initializer.push(this.newTensor(name, weight));
+    this.modernize();
+    this.graph.initializer.push(tensor);
   }
 
   /** Puts other values (of any type and shape) under the name of an initialiser or of a Constant node's output. */
   replaceInitializer(name: string, weight: NewWeight): void {
     const tensor = this.newTensor(name, weight);
+    this.modernize();
     const index = this.graph.initializer.findIndex((item) => item.name === name);
     if (index >= 0) {
       this.graph.initializer[index] = tensor;
@@ -159,17 +140,16 @@ export class OnnxEditor {
       this.graph.node.splice(node, 1);
       this.graph.initializer.push(tensor);
     }
-    // Old files list initialisers as inputs, and value_info may state the old type.
-    for (const list of [this.graph.input, this.graph.valueInfo]) {
-      const entry = list.findIndex((value) => value.name === name);
-      if (entry >= 0) list.splice(entry, 1);
-    }
+    // An input of the same name would let a caller put the old weight in again; value_info may state the old type.
+    this.graph.input = this.graph.input.filter((value) => value.name !== name);
+    this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
   }
 
   /** Removes initialisers and Constant nodes that nothing takes any more; gives their names. */
   removeUnusedWeights(): readonly string[] {
     const uses = this.usesByName();
-    const outputs = new Set(this.graph.output.map((value) => value.name));
+    const outputs = new Set<string>();
+    eachGraph(this.model, (graph) => graph.output.forEach((value) => outputs.add(value.name)));
     const removed: string[] = [];
     const isUnused = (name: string) => !uses.has(name) && !outputs.has(name);
     this.graph.initializer = this.graph.initializer.filter((tensor) => !isUnused(tensor.name) || (removed.push(tensor.name), false));
@@ -238,7 +218,8 @@ export class OnnxEditor {
     if (target === this.path)
       throw new LoomweightError('invalid-argument', `A model is never changed in place: ${target}.`, { path: target });
     const policy = options.externalData ?? 'auto';
-    const total = this.totalBytes();
+    const filler = new TensorFiller(this.weightFiles, this.streamed);
+    const total = filler.totalBytes(this.model);
     const moves = policy === 'always' || (policy === 'auto' && total > autoLimit);
     if (!moves && total >= largestMessage)
       throw new LoomweightError(
@@ -251,7 +232,7 @@ export class OnnxEditor {
     try {
       const tensors: TensorProto[] = [];
       eachTensor(this.model, (tensor) => tensors.push(tensor));
-      for (const tensor of tensors) restore.push(await this.fill(tensor, writer));
+      for (const tensor of tensors) restore.push(await filler.fill(tensor, writer));
       const bytes = toBinary(ModelProtoSchema, this.model);
       const file = await open(target, 'w');
       try {
@@ -276,35 +257,12 @@ export class OnnxEditor {
     return this.weightFiles.close();
   }
 
-  /** Puts a tensor's values into its message, or into the data file; gives a function that takes them out again. */
-  private async fill(tensor: TensorProto, writer: ExternalDataWriter | undefined): Promise<() => void> {
-    const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
-    const given = this.streamed.get(tensor);
-    const movable =
-      writer !== undefined && tensor.dataType !== 8 && (given !== undefined || isExternal || this.byteCount(tensor) >= inlineBelow);
-    if (given === undefined && !isExternal && !this.weightFiles.isCut(tensor) && !movable) return () => undefined;
-    const { dtype, shape } = given ?? this.weightFiles.describe(tensor);
-    const pieces = (): AsyncIterable<Uint8Array> | Iterable<Uint8Array> =>
-      given !== undefined && 'pieces' in given ? given.pieces() : this.weightFiles.pieces(tensor);
-    const data: ConstantData = movable
-      ? await writer.append(dtype, shape, pieces())
-      : { kind: 'inline', dtype, shape, bytes: await joinPieces(dtype, shape, pieces()) };
-    const before = create(TensorProtoSchema);
-    copyData(tensor, before);
-    copyData(encodeTensor(data, ''), tensor);
-    return () => copyData(before, tensor);
-  }
-
-  private totalBytes(): number {
-    let total = 0;
-    eachTensor(this.model, (tensor) => (total += this.byteCount(tensor)));
-    return total;
-  }
-
-  private byteCount(tensor: TensorProto): number {
-    if (tensor.dataType === 8) return tensor.stringData.reduce((sum, text) => sum + text.byteLength, 0);
-    const { dtype, shape } = this.weightFiles.describe(tensor);
-    return byteLength(dtype, shape);
+  /** Before IR version 4 every initialiser had to be an input as well; then a new one would have to be fed. */
+  private modernize(): void {
+    if (this.model.irVersion >= 4n) return;
+    const weights = new Set(this.graph.initializer.map((tensor) => tensor.name));
+    this.graph.input = this.graph.input.filter((value) => !weights.has(value.name));
+    this.model.irVersion = 4n;
   }
 
   private newTensor(name: string, weight: NewWeight): TensorProto {

@@ -1,10 +1,11 @@
+import { fromBinary } from '@bufbuild/protobuf';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { DType } from '../../../protocol/dtypes';
 import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
 import { dtypeOfElementType } from '../../graph/elementTypes';
 import type { ByteLocation } from '../container';
 import { ExternalDataResolver } from './externalData';
-import { TensorProto_DataLocation, type TensorProto } from './generated/onnx';
+import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from './generated/onnx';
 import { bytesOfTensor } from './tensorData';
 import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
@@ -76,6 +77,25 @@ export class OnnxWeights {
     }
     for (let done = 0; done < location.length; done += pieceBytes)
       yield await this.readBytes(location.file, location.offset + done, Math.min(pieceBytes, location.length - done));
+  }
+
+  /** True where the element type is one that we know; others are carried along as they are. */
+  isKnown(tensor: TensorProto): boolean {
+    return dtypeOfElementType(tensor.dataType) !== undefined;
+  }
+
+  /** The whole message as it stands in the file, of a tensor whose values were cut out. */
+  async original(tensor: TensorProto): Promise<TensorProto> {
+    const scanned = this.cut.get(tensor);
+    return scanned === undefined
+      ? tensor
+      : fromBinary(TensorProtoSchema, await this.readBytes(this.path, scanned.start, scanned.end - scanned.start));
+  }
+
+  /** Bytes that the values take in the message, roughly: for texts and for types that are not known. */
+  payload(tensor: TensorProto): number {
+    const inMessage = tensor.rawData.byteLength + tensor.stringData.reduce((sum, text) => sum + text.byteLength + 4, 0);
+    return this.cut.get(tensor)?.payload ?? inMessage + (tensor.int32Data.length + tensor.floatData.length) * 4;
   }
 
   /** True where the values were cut out of the message: it may not be written as it is. */

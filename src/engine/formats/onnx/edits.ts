@@ -1,0 +1,22 @@
+import type { DType } from '../../../protocol/dtypes';
+import type { Attribute } from '../../graph/types';
+
+/** Values to put in: whole, or pieces that are asked for when the file is written. */
+export type NewWeight =
+  | { readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: Uint8Array }
+  | { readonly dtype: DType; readonly shape: readonly number[]; readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
+
+/** A node to put in, by names of values. Empty names are left-out inputs. */
+export interface NewNode {
+  readonly op: string;
+  readonly domain?: string;
+  readonly name?: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+/** How an edited model is written. `auto` (default) moves weights to `<path>_data` where the file would exceed 1 GiB. */
+export interface WriteEditedOptions {
+  readonly externalData?: 'never' | 'auto' | 'always';
+}
