@@ -51,8 +51,11 @@ function nibbleBlock(bytes: Uint8Array, at: number, scale: number, layout: Block
     const byte = bytes[at + layout.codes + i] as number;
     const low = (byte & 15) | (((high >>> i) & 1) << 4);
     const upper = (byte >> 4) | (((high >>> (i + 16)) & 1) << 4);
-    out[start + i] = Math.fround((low - layout.centre) * scale) + minimum;
-    out[start + i + 16] = Math.fround((upper - layout.centre) * scale) + minimum;
+    const first = Math.fround((low - layout.centre) * scale);
+    const second = Math.fround((upper - layout.centre) * scale);
+    // Adding a minimum of zero would turn -0 into 0.
+    out[start + i] = layout.minimum ? first + minimum : first;
+    out[start + i + 16] = layout.minimum ? second + minimum : second;
   }
 }
 

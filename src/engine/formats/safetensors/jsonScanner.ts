@@ -82,8 +82,8 @@ export class JsonScanner {
     }
   }
 
-  /** A number that is a whole one from 0 to 2^53 - 1: sizes and offsets. */
-  size(what: string): number {
+  /** A number that is a whole one from 0 to 2^53 - 1: sizes and offsets. `what` names it, if a message needs it. */
+  size(what: () => string): number {
     this.peek();
     const start = this.position;
     let value = 0;
@@ -92,23 +92,23 @@ export class JsonScanner {
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
       if (value > Number.MAX_SAFE_INTEGER)
-        throw this.fail(`${what} must be below 2^53, a larger number stands there`, 'number-too-large', this.base + start);
+        throw this.fail(`${what()} must be below 2^53, a larger number stands there`, 'number-too-large', this.base + start);
       this.position += 1;
     }
     const next = this.bytes[this.position] ?? 0;
     const leadingZero = this.position - start > 1 && this.bytes[start] === 0x30;
     if (this.position === start || leadingZero || next === 0x2e || next === 0x65 || next === 0x45)
-      throw this.fail(`${what} must be a whole number from 0 upwards`, 'invalid-number', this.base + start);
+      throw this.fail(`${what()} must be a whole number from 0 upwards`, 'invalid-number', this.base + start);
     return value;
   }
 
   /** A list of sizes. `limit` bounds its length. */
-  sizes(what: string, limit: number): number[] {
+  sizes(what: () => string, limit: number): number[] {
     const values: number[] = [];
     this.expect('[');
     if (this.take(']')) return values;
     do {
-      if (values.length >= limit) throw this.fail(`${what} has more than ${limit} numbers`, 'too-many-numbers');
+      if (values.length >= limit) throw this.fail(`${what()} has more than ${limit} numbers`, 'too-many-numbers');
       values.push(this.size(what));
     } while (this.take(','));
     this.expect(']');

@@ -1,5 +1,4 @@
-import type { DType } from '../../../protocol/dtypes';
-import { elementCount } from '../../../protocol/dtypes';
+import { dtypes, elementCount, type DType } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorStatistics } from '../../../protocol/model';
 import type { TensorContainer, TensorEntry } from '../../formats/container';
@@ -48,7 +47,8 @@ function codeValues(dtype: DType): ArrayLike<number> | undefined {
   if (dtype === 'bool') return Float32Array.from({ length: 256 }, (_, code) => (code === 0 ? 0 : 1));
   if (dtype === 'uint16') return Float32Array.from({ length: 65536 }, (_, code) => code);
   if (dtype === 'int16') return Float32Array.from({ length: 65536 }, (_, code) => (code << 16) >> 16);
-  return tableOf(dtype);
+  // Elements that share a byte cannot be counted by their bytes.
+  return dtypes[dtype].blockSize === 1 ? tableOf(dtype) : undefined;
 }
 
 async function byCodes(
