@@ -262,6 +262,18 @@ describe('editing', () => {
     await editor.close();
   });
 
+  test.each(['digits-a', 'din-a'])('%s lifted from operator version 18 to 21 computes the same', async (name) => {
+    const feeds = runnable[name];
+    if (!feeds) throw new Error('no feeds');
+    const editor = await editModel(path(name));
+    editor.raiseOpset(21);
+    expect(editor.opset).toBe(21);
+    const target = join(folder, `${name}-21.onnx`);
+    await editor.write(target);
+    await editor.close();
+    expect(await runModel(target, feeds())).toEqual(await runModel(path(name), feeds()));
+  });
+
   test('lifting old operators: axes become inputs, others are named', async () => {
     const opset11 = (node: object) =>
       ({
