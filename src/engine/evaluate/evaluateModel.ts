@@ -1,9 +1,12 @@
 import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import type { EvaluateReport } from '../../protocol/report';
+import type { TensorContainer } from '../formats/container';
 import { openContainer } from '../formats/openModel';
 import type { EvaluateContext } from './context';
-import { evaluateData } from './evaluateData';
+import { readDataSplit } from './data/readDataSplit';
+import { checkSplit } from './data/dataSplit';
+import { evaluateOnData } from './evaluateData';
 import { evaluateText } from './evaluateText';
 
 /**
@@ -32,16 +35,40 @@ export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext
         peakRssBytes: peakRss(),
       };
     }
-    const score = await evaluateData(container, spec, context);
+    return await scoreData(container, spec, context, start);
+  } finally {
+    await container.close();
+  }
+}
+
+async function scoreData(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext, start: number): Promise<EvaluateReport> {
+  const { graph } = container;
+  if (!graph)
+    throw new LoomweightError(
+      'unsupported',
+      `Evaluating on data needs an ONNX graph; ${container.path} has weights only. Language models are evaluated with --text.`,
+      { path: container.path },
+    );
+  const split = await readDataSplit({
+    data: spec.data as string,
+    split: spec.split ?? 'test',
+    inputs: graph.inputs,
+    columns: spec.columns ?? {},
+  });
+  checkSplit(split, graph.inputs);
+  const session = await context.runtime.createFromFile(container.path);
+  try {
+    const { output, ...score } = await evaluateOnData(session, graph, split, spec, context);
     return {
       kind: 'evaluate',
       ...score,
+      choices: [split.description, `output '${output}' taken as logits`],
       environment: context.runtime.environment,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: peakRss(),
     };
   } finally {
-    await container.close();
+    await session.release();
   }
 }
 

@@ -2,6 +2,7 @@ import { throwIfCancelled } from '../../protocol/errors';
 import type { DecoderConfig } from '../architectures/architecture';
 import { blockTensors, embeddingName, finalNormName, headName } from '../architectures/decoder/expectedTensors';
 import { windowOfBlock } from '../architectures/decoder/readDecoderConfig';
+import { canFuseBlock } from '../architectures/decoder/fusedBlock';
 import { blockGraph } from '../architectures/decoder/streamingGraphs';
 import type { TensorContainer } from '../formats/container';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
@@ -119,7 +120,7 @@ class BlockSessions {
   async get(slidingWindow: number | undefined): Promise<Session> {
     const known = this.sessions.get(slidingWindow);
     if (known) return known;
-    const fused = this.runtime.environment.provider === 'cpu';
+    const fused = this.runtime.environment.provider === 'cpu' && canFuseBlock(this.config);
     const session = await this.runtime.createFromGraph(blockGraph(this.config, slidingWindow, fused));
     this.sessions.set(slidingWindow, session);
     return session;

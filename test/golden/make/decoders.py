@@ -36,7 +36,7 @@ cases = {
     "tiny-llama-linear": (LlamaConfig(**base, num_key_value_heads=4, tie_word_embeddings=True,
                                       rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}),
                           torch.bfloat16, None),
-    "tiny-mistral": (MistralConfig(**base, num_key_value_heads=2, head_dim=8, sliding_window=5,
+    "tiny-mistral": (MistralConfig(**base, num_key_value_heads=2, head_dim=16, sliding_window=5,
                                    tie_word_embeddings=False), torch.float16, None),
     # Sharded float32 with biases and untied output; older style of config.json.
     "tiny-qwen2": (Qwen2Config(**base, num_key_value_heads=2, tie_word_embeddings=False, use_sliding_window=True,
@@ -109,7 +109,7 @@ for seed, (name, (config, dtype, shards)) in enumerate(cases.items()):
     if name in ("tiny-qwen2", "tiny-llama-linear"):
         old_style(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    # Qwen2 has no BOS in its tokenizer_config: the first token of a window is then not scored.
+    # Qwen2 has no BOS in its tokenizer_config: that of config is taken.
     special = {} if name == "tiny-qwen2" else {"bos_token": "<s>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(
         {"tokenizer_class": "PreTrainedTokenizerFast", **special, "eos_token": "</s>", "model_max_length": 128}, indent=2) + "\n")

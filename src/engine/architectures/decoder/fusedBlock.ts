@@ -7,6 +7,11 @@ import { inverseFrequencies } from './rope';
 
 const microsoft = { domain: 'com.microsoft' };
 
+/** True where ONNX Runtime's GroupQueryAttention takes the model: its rotary kernel wants head sizes in steps of 16. */
+export function canFuseBlock(config: DecoderConfig): boolean {
+  return config.headSize % 16 === 0;
+}
+
 /**
  * One decoder block for sequences that start at position 0, with ONNX Runtime's own operators: attention in one kernel
  * that never computes masked scores, sum and norm in one pass. Same result as `decoderBlock` to rounding; CPU only,
