@@ -15,12 +15,20 @@ const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; r
     advice: 'This runtime cannot run that operator. Choose another provider or another output format.',
   },
   {
+    pattern: /requires f16 but the device does not support it/,
+    code: 'unsupported',
+    advice: 'This graphics device has no 16-bit floats, which the model uses. Run with --provider cpu.',
+  },
+  {
     pattern: /protobuf parsing failed|INVALID_PROTOBUF|INVALID_GRAPH|No graph was found|Type Error/i,
     code: 'malformed-file',
     advice: 'The model is damaged or breaks the ONNX rules.',
   },
   { pattern: /NO_SUCHFILE|file doesn't exist|External data path/i, code: 'not-found', advice: 'A file of the model is missing.' },
 ];
+
+/** Characters of the inputs' description in a message. */
+const longestFeeds = 300;
 
 /** What was being done when the runtime failed. */
 export interface RunContext {
@@ -44,7 +52,9 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const node = /Name:'([^']*)'/.exec(text)?.[1] ?? /node with name '([^']*)'/.exec(text)?.[1];
   const doing = context.action === 'create' ? 'could not prepare' : 'failed while running';
   const where = node ? ` at node '${node}'${op ? ` (${op})` : ''}` : op ? ` at an operator ${op}` : '';
-  const feeds = context.feeds ? ` Inputs: ${context.feeds}.` : '';
+  // A language model has dozens of cache inputs: the details hold them all.
+  const shown = (context.feeds?.length ?? 0) > longestFeeds ? `${context.feeds?.slice(0, longestFeeds)} ...` : context.feeds;
+  const feeds = shown ? ` Inputs: ${shown}.` : '';
   return new LoomweightError(
     meaning?.code ?? 'runtime',
     `ONNX Runtime (${context.provider}) ${doing} '${context.model}'${where}: ${text.replace(/\s+/g, ' ')}${text.endsWith('.') ? '' : '.'}` +

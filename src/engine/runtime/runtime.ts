@@ -71,9 +71,9 @@ class OrtRuntime implements Runtime {
   }
 
   notes(): readonly string[] {
+    const { provider } = this.chosen;
     return [...this.fallen].map(
-      ([source, operators]) =>
-        `In '${source}' these operators have no ${this.chosen.provider} kernel and ran on the CPU: ${[...operators].join(', ')}.`,
+      ([source, operators]) => `In '${source}' these ran on the CPU, not on ${provider}: ${[...operators].join(', ')}.`,
     );
   }
 

@@ -37,7 +37,7 @@ if (existsSync(driver))
     expect(environment.provider).toBe('webgpu');
     expect(environment.providerReason).toContain('webgpu was asked for.');
     expect(notes).toHaveLength(1);
-    expect(notes[0]).toMatch(/^In 'mixed' these operators have no webgpu kernel and ran on the CPU: .*Mul/);
+    expect(notes[0]).toMatch(/^In 'mixed' these ran on the CPU, not on webgpu: .*Mul/);
     // Software loses to the processor it runs on, and auto says by how much.
     expect(automatic.provider).toBe('cpu');
     expect(automatic.providerReason).toMatch(/WebGPU does not win the probe: [\d.]+ ms on WebGPU, [\d.]+ ms on the CPU\./);
