@@ -3,7 +3,7 @@ import type { OutputFormat } from '../../../protocol/jobs';
 import type { MatrixForm, MatrixLayout } from '../forms/matrixForm';
 import type { CompressPlan, TensorPlan } from '../plan';
 import { groupingOf } from '../quantizers/parameters';
-import type { CompressSource, SourceDecoder } from '../source';
+import type { SourceDecoder } from '../source';
 import type { Exporter } from './exporter';
 import { inlineLimit } from './pieceStore';
 import { writeLanguageModel } from './languageModel';

@@ -1,4 +1,4 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
@@ -23,7 +23,7 @@ export const huggingFace: Exporter = {
   summary: 'Dequantised weights in the type of the source, as safetensors beside config and tokenizer. Opens everywhere, is not smaller.',
 
   check: (source) => {
-    if (source.container.format === 'safetensors' || source.container.format === 'hugging-face') return;
+    if (source.container.format === 'safetensors' || source.container.config !== undefined) return;
     throw new LoomweightError(
       'unsupported',
       `The format hf is made from safetensors weights; ${source.container.path} is ${source.container.format === 'onnx' ? 'an ONNX model: take onnx, onnx-fast or onnx-packed' : `a ${source.container.format} file: convert it first`}.`,
@@ -35,7 +35,8 @@ export const huggingFace: Exporter = {
     const { source, folder } = job;
     const digests = await writeWeights(job);
     for (const file of source.container.companions ?? []) await copyFile(file, join(folder, basename(file)));
-    const directory = source.container.format === 'hugging-face';
+    for (const [name, text] of source.container.generatedCompanions ?? []) await writeFile(join(folder, name), text);
+    const directory = source.container.config !== undefined;
     return {
       primary: directory ? '.' : 'model.safetensors',
       integerActivations: false,
@@ -100,7 +101,9 @@ function plannedTensors(source: CompressSource): readonly PlannedTensor[] {
 }
 
 function metadataOf(source: CompressSource): Readonly<Record<string, string>> {
-  return Object.keys(source.container.metadata).length > 0 ? source.container.metadata : { format: 'pt' };
+  const { format, metadata } = source.container;
+  // The metadata of a GGUF file describes that file; its config and tokenizer are written beside the weights.
+  return format !== 'gguf' && Object.keys(metadata).length > 0 ? metadata : { format: 'pt' };
 }
 
 async function verifyBytes(

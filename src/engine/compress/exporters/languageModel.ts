@@ -157,6 +157,8 @@ async function* chunksOf(container: TensorContainer, name: string, bytes: number
 async function writeCompanions(source: CompressSource, folder: string, externalFile: string | undefined): Promise<void> {
   for (const file of source.container.companions ?? [])
     if (basename(file) !== 'config.json') await copyFile(file, join(folder, basename(file)));
+  for (const [name, text] of source.container.generatedCompanions ?? [])
+    if (name !== 'config.json') await writeFile(join(folder, name), text);
   const config = source.container.config ?? {};
   const known = config['transformers.js_config'];
   const settings = {

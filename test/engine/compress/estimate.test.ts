@@ -1,0 +1,69 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
+import { bundleForNode } from '../../support/bundle';
+
+const maker = fileURLToPath(new URL('../../support/makeSparseLlama.mjs', import.meta.url));
+const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
+
+let folder: string;
+let script: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'loomweight-estimate-'));
+  script = await bundleForNode('test/support/compressInProcess.ts');
+  // 54 M weights in blocks, shards and all: large enough that memory shows, small enough to wait for.
+  execFileSync(process.execPath, [maker, join(folder, 'sparse'), '4', '1024', '2816', '4096']);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(dirname(script), { recursive: true, force: true });
+});
+
+interface Measured {
+  readonly estimate: { readonly hostMemoryBytes: number; readonly diskBytes: number };
+  readonly peak: number;
+  readonly written: number;
+  readonly scope: string;
+  readonly passed: boolean;
+}
+
+function run(model: string, format: OutputFormat, limit?: number): Measured {
+  const spec: CompressSpec = {
+    kind: 'compress',
+    model,
+    method: 'rtn',
+    parameters: {},
+    format,
+    out: join(folder, `${format}-${limit ?? 'free'}`),
+  };
+  const given = [JSON.stringify(spec), ...(limit === undefined ? [] : [String(limit)])];
+  // Outside the repository the runtime is found through NODE_PATH.
+  const environment = { ...process.env, NODE_PATH: fileURLToPath(new URL('../../../node_modules', import.meta.url)) };
+  return JSON.parse(execFileSync(process.execPath, [script, ...given], { encoding: 'utf8', env: environment })) as Measured;
+}
+
+test.each(['onnx-fast', 'hf', 'onnx-packed'] as const)(
+  '%s under a limit: memory and disk stay below the forecast, which is not far off',
+  (format) => {
+    const limit = 900_000_000;
+    const { estimate, peak, written, scope, passed } = run(join(folder, 'sparse'), format, limit);
+    expect(passed).toBe(true);
+    expect(scope).toBe('blocks');
+    expect(estimate.hostMemoryBytes).toBeLessThan(limit);
+    expect(peak).toBeLessThan(estimate.hostMemoryBytes);
+    expect(estimate.hostMemoryBytes).toBeLessThan(2.5 * peak);
+    expect(written).toBeLessThan(estimate.diskBytes);
+    expect(estimate.diskBytes).toBeLessThan(1.2 * written + 40e6);
+  },
+);
+
+test('the sample model, with the whole model run for verification', () => {
+  const { estimate, peak, scope } = run(sample, 'onnx-packed');
+  expect(scope).toBe('whole');
+  expect(peak).toBeLessThan(estimate.hostMemoryBytes);
+  expect(estimate.hostMemoryBytes).toBeLessThan(2.5 * peak);
+});
