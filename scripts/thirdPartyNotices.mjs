@@ -66,5 +66,7 @@ export async function thirdPartyNotices(root, bundles, platform) {
   const note = RUNTIME_NOTE[platform] === undefined ? [] : [RUNTIME_NOTE[platform]];
   const onnx =
     'ONNX Runtime itself is built from further open source software; its notices are in the file ThirdPartyNotices.txt of the repository github.com/microsoft/onnxruntime.';
-  return `${[head, onnx, ...note, ...sections].join(`\n\n${'-'.repeat(100)}\n\n`)}\n`;
+  // The reading code is generated from ONNX's schema, which it contains in encoded form.
+  const schema = `The ONNX schema, onnx-ml.proto (Apache-2.0)\n\n${(await readFile(join(root, 'src/engine/formats/onnx/generated/LICENSE-onnx'), 'utf8')).trim()}`;
+  return `${[head, onnx, ...note, schema, ...sections].join(`\n\n${'-'.repeat(100)}\n\n`)}\n`;
 }
