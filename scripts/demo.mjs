@@ -23,7 +23,7 @@ function loomweight(words) {
   return JSON.parse(stdout);
 }
 
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
+const megabytes = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`);
 
 function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
@@ -53,7 +53,7 @@ function demo() {
   const report = loomweight(compress);
   for (const check of report.verification.checks) {
     const measured = check.measured.toPrecision(3);
-    console.log(`verified ${check.name}: ${measured} ${check.unit} (limit ${check.limit}) ${check.passed ? 'passed' : 'FAILED'}`);
+    console.log(`verified ${check.name}: ${measured} ${check.unit} (limit ${check.limit.toPrecision(3)}) ${check.passed ? 'passed' : 'FAILED'}`);
   }
   if (!report.verification.passed) {
     throw new SetupError('demo: the verification failed.');
