@@ -27,7 +27,7 @@ if (existsSync(driver))
         LD_LIBRARY_PATH: '/usr/lib/chromium',
         LOOMWEIGHT_RUNTIME_PATH: resolve('node_modules/onnxruntime-node'),
       },
-      timeout: 55_000,
+      timeout: 170_000,
     });
     const line = stdout.split('\n').find((text) => text.startsWith('RESULT ')) as string;
     const { errors, environment, notes, automatic } = JSON.parse(line.slice(7)) as Trial;
@@ -41,5 +41,5 @@ if (existsSync(driver))
     // Software loses to the processor it runs on, and auto says by how much.
     expect(automatic.provider).toBe('cpu');
     expect(automatic.providerReason).toMatch(/WebGPU does not win the probe: [\d.]+ ms on WebGPU, [\d.]+ ms on the CPU\./);
-  });
+  }, 180_000);
 else test('WebGPU is not tested: there is no software Vulkan driver here', () => expect(existsSync(driver)).toBe(false));
