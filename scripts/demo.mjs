@@ -53,7 +53,9 @@ function demo() {
   const report = loomweight(compress);
   for (const check of report.verification.checks) {
     const measured = check.measured.toPrecision(3);
-    console.log(`verified ${check.name}: ${measured} ${check.unit} (limit ${check.limit.toPrecision(3)}) ${check.passed ? 'passed' : 'FAILED'}`);
+    console.log(
+      `verified ${check.name}: ${measured} ${check.unit} (limit ${check.limit.toPrecision(3)}) ${check.passed ? 'passed' : 'FAILED'}`,
+    );
   }
   if (!report.verification.passed) {
     throw new SetupError('demo: the verification failed.');

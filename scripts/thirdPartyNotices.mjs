@@ -29,6 +29,32 @@ MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVE
 CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
 SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
 
+const BSD_3_CLAUSE = (holder) => `Copyright ${holder}. All rights reserved.
+
+Redistribution and use in source and binary forms, with or without modification, are permitted provided that the following conditions are met:
+
+* Redistributions of source code must retain the above copyright notice, this list of conditions and the following disclaimer.
+* Redistributions in binary form must reproduce the above copyright notice, this list of conditions and the following disclaimer in the
+  documentation and/or other materials provided with the distribution.
+* Neither the name of the copyright holder nor the names of its contributors may be used to endorse or promote products derived from this
+  software without specific prior written permission.
+
+THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED
+TO, THE IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT OWNER OR
+CONTRIBUTORS BE LIABLE FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL DAMAGES (INCLUDING, BUT NOT LIMITED TO,
+PROCUREMENT OF SUBSTITUTE GOODS OR SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER CAUSED AND ON ANY THEORY OF
+LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY, OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE OF THIS
+SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.`;
+
+/** Texts for packages that ship none and are not plain MIT: the file of another package with the same licence, and what it lacks. */
+const TEXTS = {
+  '@bufbuild/protobuf': {
+    holder: 'Copyright 2021-2026 Buf Technologies, Inc.',
+    file: 'node_modules/@huggingface/tokenizers/LICENSE',
+    more: BSD_3_CLAUSE('2008 Google Inc.'),
+  },
+};
+
 /** Folder of the package that a bundled file belongs to, relative to the project: node_modules/a or node_modules/a/node_modules/@b/c. */
 export function packageFolder(input) {
   const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
@@ -40,6 +66,11 @@ async function notice(root, folder) {
   const texts = (await readdir(join(root, folder))).filter((file) => /^(licen[cs]e|notice|thirdpartynotices)(\.|-|$)/i.test(file)).sort();
   const parts = await Promise.all(texts.map(async (file) => (await readFile(join(root, folder, file), 'utf8')).trim()));
   if (!texts.some((file) => /^licen[cs]e/i.test(file))) {
+    const text = TEXTS[name];
+    if (text !== undefined) {
+      const shared = (await readFile(join(root, text.file), 'utf8')).trim();
+      return `${name} ${version} (${license})\n\n${[text.holder, shared, text.more].join('\n\n')}`;
+    }
     const holder = HOLDERS[name] ?? (typeof author === 'string' ? author : author?.name);
     if (license !== 'MIT' || holder === undefined) {
       throw new Error(

@@ -20,7 +20,9 @@ const commands = [];
 
 /** Answers every property with another stand-in that can be called and constructed. */
 function standIn(path) {
-  return new Proxy(class {}, {
+  const made = new Proxy(class {}, {
+    // The bundle looks properties up on an object made from the module's prototype.
+    getPrototypeOf: () => (path === 'vscode' ? made : Object.prototype),
     get(target, key) {
       if (key === 'then' || key === Symbol.iterator) return undefined;
       if (key === Symbol.toPrimitive) return () => path;
@@ -31,7 +33,7 @@ function standIn(path) {
           return { dispose() {} };
         };
       }
-      if (key === 'workspaceFolders' || key === 'visibleTextEditors' || key === 'all') return [];
+      if (['workspaceFolders', 'textDocuments', 'visibleTextEditors', 'all'].includes(key)) return [];
       if (key === 'isTrusted') return true;
       if (typeof key === 'symbol') return undefined;
       return standIn(`${path}.${key}`);
@@ -39,6 +41,7 @@ function standIn(path) {
     apply: () => standIn(`${path}()`),
     construct: () => standIn(`new ${path}`),
   });
+  return made;
 }
 
 const load = Module._load;
