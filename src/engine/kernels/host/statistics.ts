@@ -4,7 +4,7 @@ import type { TensorStatistics } from '../../../protocol/model';
 import type { TensorContainer, TensorEntry } from '../../formats/container';
 import { decodeToFloat32, isDecodable, tableOf } from '../../formats/decode';
 import { statisticsOfCodes } from './codeStatistics';
-import { countCodes } from './countCodes';
+import { CodeCounter } from './countCodes';
 import { elementChunks } from './elements';
 
 /** How statistics are taken. */
@@ -19,7 +19,7 @@ export interface StatisticsOptions {
  * Types of 8 and 16 bits: one pass that counts how often each code occurs, everything else follows from the counts exactly
  * (sums in float64). Other types: one pass for the moments, one for the histogram, whose ends are known only then.
  * Non-finite values are counted and left out of the rest; an empty tensor has zeros everywhere.
- * Block types are dequantised first. Speed: see test/benchmarks/statistics.mjs.
+ * Block types are dequantised first. Speed: see test/benchmarks/statistics.ts.
  * Errors: `not-found`, `unsupported` for types without real values, `invalid-argument` for a wrong number of bins.
  */
 export async function tensorStatistics(
@@ -58,9 +58,9 @@ async function byCodes(
   bins: number,
   signal: AbortSignal | undefined,
 ): Promise<Summary> {
-  const counts = new Float64Array(values.length);
-  for await (const { bytes } of elementChunks(container, entry, signal)) countCodes(bytes, counts);
-  return statisticsOfCodes(counts, values, bins);
+  const counter = new CodeCounter(values.length === 256 ? 256 : 65536);
+  for await (const { bytes } of elementChunks(container, entry, signal)) counter.add(bytes);
+  return statisticsOfCodes(counter.counts(), values, bins);
 }
 
 async function byValues(container: TensorContainer, entry: TensorEntry, bins: number, signal: AbortSignal | undefined): Promise<Summary> {
