@@ -23,7 +23,8 @@ export function chooseTarget(argv) {
   return name;
 }
 
-const scripts = async (folder) => (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.js'));
+// onnxruntime-common has a package.json beside its CommonJS files that says that they are such.
+const scripts = async (folder) => (await readdir(folder, { recursive: true })).filter((name) => /\.js$|package\.json$/.test(name));
 
 /**
  * Copies what onnxruntime-node needs at run time on one platform to `destination`/{onnxruntime-node,onnxruntime-common}.
