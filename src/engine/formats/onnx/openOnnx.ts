@@ -79,6 +79,7 @@ class OnnxContainer implements TensorContainer {
     readonly graph: GraphSummary,
     private readonly scanned: ReadonlyMap<string, ScannedTensor>,
     private readonly problems: ReadonlyMap<string, string>,
+    private readonly limited: boolean,
   ) {}
 
   static async create(path: string, model: ScannedModel, graph: GraphSummary, limited: boolean): Promise<OnnxContainer> {
@@ -131,7 +132,7 @@ class OnnxContainer implements TensorContainer {
       'IR version': String(model.irVersion),
       ...(model.functions === 0 ? {} : { functions: String(model.functions) }),
     };
-    return new OnnxContainer(path, tensors, metadata, diagnostics, graph, scanned, problems);
+    return new OnnxContainer(path, tensors, metadata, diagnostics, graph, scanned, problems, limited);
   }
 
   async read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
@@ -140,12 +141,15 @@ class OnnxContainer implements TensorContainer {
     if (entry === undefined || tensor === undefined)
       throw new LoomweightError('not-found', `There is no tensor '${name}' in ${this.path}.`, { tensor: name, path: this.path });
     const problem = this.problems.get(name);
-    if (problem !== undefined)
-      throw new LoomweightError('malformed-file', `Tensor '${name}' cannot be read: ${problem.replace(/\.$/, '')}: ${this.path}.`, {
+    if (problem !== undefined) {
+      // What trust would allow is no fault of the file.
+      const code = this.limited && tensor.problem === undefined ? 'unsupported' : 'malformed-file';
+      throw new LoomweightError(code, `Tensor '${name}' cannot be read: ${problem.replace(/\.$/, '')}: ${this.path}.`, {
         tensor: name,
         path: this.path,
         offset: tensor.start,
       });
+    }
     const wanted = range ?? { offset: 0, length: entry.location?.length ?? Infinity };
     if (entry.location !== undefined) {
       const { file, offset, length } = entry.location;
