@@ -37,7 +37,7 @@ export interface CompressSource {
 
 /** Opens a model for compression. Reads headers only. The caller closes the container. */
 export async function openSource(model: string): Promise<CompressSource> {
-  const container = await openContainer(model);
+  const container = await openContainer(model, { asHuggingFace: true });
   try {
     const decoder = decoderOf(container);
     const expected = new Map(

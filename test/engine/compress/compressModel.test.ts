@@ -21,6 +21,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { compressModel, type CompressContext } from '../../../src/engine/compress/compressModel';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
+import { loomBaseAsGguf } from '../../support/loomGguf';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
@@ -105,6 +106,17 @@ describe('other sources', () => {
     expect(await after.read('fc1.bias')).toEqual(await before.read('fc1.bias'));
     await before.close();
     await after.close();
+  });
+
+  test.each(['hf', 'onnx-fast'] as const)('%s of a GGUF file agrees with the same of the original directory', async (format) => {
+    const file = join(folder, 'loom.gguf');
+    writeFileSync(file, await loomBaseAsGguf('float16'));
+    const report = await compress(spec(format, { model: file }));
+    expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
+    const original = await compress(spec(format, { out: join(folder, 'original') }));
+    const errors = (layers: typeof report.layers) => Object.fromEntries(layers.map(({ name, relativeError }) => [name, relativeError]));
+    expect(errors(report.layers)).toEqual(errors(original.layers));
+    for (const name of ['config.json', 'tokenizer.json']) expect(existsSync(join(folder, 'out', name))).toBe(true);
   });
 
   test('an ONNX model as hf is refused with the formats that work', async () => {

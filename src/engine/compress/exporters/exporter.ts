@@ -18,9 +18,6 @@ export interface ExportJob {
   note(text: string): void;
 }
 
-/** A reference of the verification: reads like an exporter's plan. */
-export type ReadWeights = (name: string, target?: Float32Array) => Promise<Float32Array>;
-
 /** How the finished output is read back. Written by the exporter, used by the verification. */
 export interface ExportResult {
   /** Path of the main file relative to the output folder; `.` for a Hugging Face directory. */
