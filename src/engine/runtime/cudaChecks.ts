@@ -11,16 +11,17 @@ export type DeviceCheck = DeviceStatus['checks'][number];
 /** First driver with CUDA 12. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13). */
 const leastDriver = 525;
 
-/** Libraries of CUDA 12 and cuDNN 9 that the CUDA provider of ONNX Runtime 1.30 is linked with. */
-const cudaLibraries = [
+/** Libraries that the npm package's CUDA provider is linked with; what a provider that is there asks for itself takes their place. */
+const usualLibraries = [
   'libcudart.so.12',
   'libcublas.so.12',
   'libcublasLt.so.12',
   'libcurand.so.10',
   'libcufft.so.11',
   'libnvrtc.so.12',
+  'libcudnn.so.9',
 ] as const;
-const cudnnLibrary = 'libcudnn.so.9';
+const providerLibrary = 'libonnxruntime_providers_cuda.so';
 
 /** A graphics card as nvidia-smi lists it. */
 export interface NvidiaCard {
@@ -90,7 +91,7 @@ function driverChecks(machine: Machine): readonly DeviceCheck[] {
 
 function packageChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   const same = found.version === coreRuntimeVersion;
-  const files = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'].map((name): DeviceCheck => {
+  const files = ['libonnxruntime_providers_shared.so', providerLibrary].map((name): DeviceCheck => {
     const path = join(found.nativeFolder, name);
     const passed = machine.exists(path);
     return {
@@ -119,8 +120,18 @@ function packageChecks(machine: Machine, found: RuntimePackage): readonly Device
   ];
 }
 
+/** What the provider needs of CUDA and cuDNN: asked of the file itself, since builds for CUDA 12 and for CUDA 13 are in use. */
+function neededLibraries(machine: Machine, found: RuntimePackage): readonly string[] {
+  const needed = machine
+    .needs(join(found.nativeFolder, providerLibrary))
+    ?.filter((name) => /^lib(cu|nv)/.test(name) && name !== 'libcuda.so.1');
+  return needed === undefined || needed.length === 0 ? usualLibraries : needed;
+}
+
 function libraryChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
-  const toolkits = ['/usr/local/cuda/lib64', '/usr/local/cuda-12/lib64', ...toolkitFolders(machine)];
+  const needed = neededLibraries(machine, found);
+  const version = /\.so\.(\d+)/.exec(needed.find((name) => name.startsWith('libcudart')) ?? '')?.[1] ?? '12';
+  const toolkits = ['/usr/local/cuda/lib64', ...toolkitFolders(machine, version)];
   const check = (names: readonly string[], title: string, install: string): DeviceCheck => {
     const missing = names.filter((name) => findLibrary(machine, name, [found.nativeFolder]) === undefined);
     if (missing.length === 0) return { name: title, passed: true, found: names.join(', ') };
@@ -135,15 +146,20 @@ function libraryChecks(machine: Machine, found: RuntimePackage): readonly Device
         : install,
     };
   };
+  const isCudnn = (name: string) => name.startsWith('libcudnn');
   return [
-    check(cudaLibraries, 'CUDA 12 libraries', 'Install the CUDA 12 runtime libraries and put their folder on LD_LIBRARY_PATH.'),
-    check([cudnnLibrary], 'cuDNN 9', 'Install cuDNN 9 for CUDA 12 and put its folder on LD_LIBRARY_PATH.'),
+    check(
+      needed.filter((name) => !isCudnn(name)),
+      `CUDA ${version} libraries`,
+      `Install the CUDA ${version} runtime libraries and put their folder on LD_LIBRARY_PATH.`,
+    ),
+    check(needed.filter(isCudnn), 'cuDNN', `Install cuDNN 9 for CUDA ${version} and put its folder on LD_LIBRARY_PATH.`),
   ];
 }
 
-function toolkitFolders(machine: Machine): readonly string[] {
+function toolkitFolders(machine: Machine, version: string): readonly string[] {
   return machine
     .list('/usr/local')
-    .filter((name) => name.startsWith('cuda-12'))
+    .filter((name) => name.startsWith(`cuda-${version}`))
     .map((name) => join('/usr/local', name, 'lib64'));
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { sharedLibraryNeeds } from './sharedLibraryNeeds';
 
 /** The little of a machine that device checks look at. Tests give their own. */
 export interface Machine {
@@ -12,6 +13,8 @@ export interface Machine {
   read(path: string): string | undefined;
   /** Names in a folder; empty where there is none. */
   list(path: string): readonly string[];
+  /** Shared libraries that a library asks the loader for, or undefined where it cannot be read. */
+  needs(path: string): readonly string[] | undefined;
   /** Standard output of a program, or undefined where it cannot be run. At most 5 s. */
   run(program: string, args: readonly string[]): string | undefined;
 }
@@ -25,6 +28,7 @@ export function thisMachine(): Machine {
     exists: existsSync,
     read: (path) => attempt(() => readFileSync(path, 'utf8')),
     list: (path) => attempt(() => readdirSync(path)) ?? [],
+    needs: sharedLibraryNeeds,
     run: (program, args) =>
       attempt(() => execFileSync(program, [...args], { encoding: 'utf8', timeout: 5000, stdio: ['ignore', 'pipe', 'ignore'] })),
   };

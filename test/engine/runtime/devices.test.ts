@@ -9,6 +9,7 @@ import { coremlChecks, directmlChecks, webgpuChecks } from '../../../src/engine/
 import { coreRuntimeVersion, findRuntimePackage } from '../../../src/engine/runtime/loadOrt';
 import type { RuntimePackage } from '../../../src/engine/runtime/loadOrt';
 import type { Machine } from '../../../src/engine/runtime/machine';
+import { sharedLibraryNeeds } from '../../../src/engine/runtime/sharedLibraryNeeds';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 
 /** A machine made of a list of paths, texts and programs. */
@@ -19,6 +20,7 @@ function machine(parts: {
   readonly files?: readonly string[];
   readonly texts?: Readonly<Record<string, string>>;
   readonly programs?: Readonly<Record<string, string>>;
+  readonly needs?: Readonly<Record<string, readonly string[]>>;
 }): Machine {
   const files = parts.files ?? [];
   return {
@@ -28,6 +30,7 @@ function machine(parts: {
     exists: (path) => files.includes(path),
     read: (path) => parts.texts?.[path],
     list: (path) => files.filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1).split('/')[0] as string),
+    needs: (path) => parts.needs?.[path],
     run: (program) => parts.programs?.[program],
   };
 }
@@ -87,9 +90,31 @@ describe('CUDA checks', () => {
   test('libraries that are there but not searched need LD_LIBRARY_PATH', () => {
     const files = complete.files.map((file) => file.replace(cudaFolder, '/usr/local/cuda-12.4/lib64'));
     const failed = cudaChecks(machine({ ...complete, env: {}, files }), gpuPackage).filter(({ passed }) => !passed);
-    expect(failed.map(({ name }) => name)).toEqual(['CUDA 12 libraries', 'cuDNN 9']);
+    expect(failed.map(({ name }) => name)).toEqual(['CUDA 12 libraries', 'cuDNN']);
     for (const { advice } of failed) expect(advice).toContain('They are in /usr/local/cuda-12.4/lib64');
   });
+
+  test('a provider built for another CUDA is asked what it needs', () => {
+    const needs = { '/ort/native/libonnxruntime_providers_cuda.so': ['libcublas.so.13', 'libcudart.so.13', 'libcudnn.so.9', 'libc.so.6'] };
+    const failed = cudaChecks(machine({ ...complete, needs }), gpuPackage).filter(({ passed }) => !passed);
+    expect(failed).toMatchObject([
+      {
+        name: 'CUDA 13 libraries',
+        found: 'missing libcublas.so.13, libcudart.so.13',
+        advice: 'Install the CUDA 13 runtime libraries and put their folder on LD_LIBRARY_PATH.',
+      },
+    ]);
+  });
+
+  test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+    'needs are read from a real library and refused for other files',
+    () => {
+      const core = join(findRuntimePackage().nativeFolder, 'libonnxruntime.so.1');
+      expect(sharedLibraryNeeds(core)).toEqual(expect.arrayContaining(['libc.so.6', 'libstdc++.so.6']));
+      expect(sharedLibraryNeeds(join(findRuntimePackage().folder, 'package.json'))).toBeUndefined();
+      expect(sharedLibraryNeeds('/no/such/library.so')).toBeUndefined();
+    },
+  );
 
   test('libraries in the loader cache count', () => {
     const files = complete.files.filter((file) => !file.endsWith('libcudnn.so.9'));
