@@ -32,6 +32,8 @@ const codes: Readonly<Partial<Record<DType, number>>> = {
   float6_e3m2: 28,
 };
 
+const byCode: ReadonlyMap<number, DType> = new Map(Object.entries(codes).map(([dtype, code]) => [code, dtype as DType]));
+
 /** Code of an element type; undefined for types that ONNX does not have (GGUF blocks). */
 export function elementTypeOf(dtype: DType): number | undefined {
   return codes[dtype];
@@ -39,6 +41,5 @@ export function elementTypeOf(dtype: DType): number | undefined {
 
 /** Element type of a code; undefined for 0 (not set) and for codes of a later schema. */
 export function dtypeOfElementType(code: number): DType | undefined {
-  for (const [dtype, value] of Object.entries(codes)) if (value === code) return dtype as DType;
-  return undefined;
+  return byCode.get(code);
 }
