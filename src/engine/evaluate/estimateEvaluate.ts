@@ -14,10 +14,10 @@ export interface EvaluateEstimate {
   readonly notes: readonly string[];
 }
 
-/** Multiply-adds of a second that two cores keep up in the block graphs, measured on loom-base: 100e9. */
+/** Multiply-adds a second, taken low; a rough figure for two cores. */
 const flopsPerSecond = 50e9;
 const readBytesPerSecond = 300e6;
-/** English prose has about 4 bytes for each token with a vocabulary of 32,000; small vocabularies have fewer. */
+/** Bytes of English text for each token: loom-base has 2.6 to 3.6, larger vocabularies more. */
 const bytesPerToken = 3.5;
 
 /**

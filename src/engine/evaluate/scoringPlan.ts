@@ -23,7 +23,7 @@ export interface ScoringPlan {
   readonly hostMemoryBytes: number;
 }
 
-/** Process, runtime library and tokenizer before anything is read, measured at 150 MB with Node 20 and loom-base. */
+/** An allowance for the process, the runtime library and the tokenizer before anything is read. */
 const baseBytes = 200e6;
 /** Positions in a run: 2,048 keep two cores busy; more only cost memory. */
 const tokensPerRun = 2048;

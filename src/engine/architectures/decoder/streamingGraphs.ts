@@ -16,7 +16,7 @@ import { rotaryAngles } from './rope';
 
 /**
  * hidden [batch, sequence, hiddenSize] and the weights of block 0 by name -> next [batch, sequence, hiddenSize]. Other blocks feed
- * their weights under block 0's names. `fused` uses ONNX Runtime's own operators (CPU only): about twice as fast.
+ * their weights under block 0's names. `fused` uses ONNX Runtime's own operators (CPU only).
  */
 export function blockGraph(config: DecoderConfig, slidingWindow: number | undefined, fused: boolean): Graph {
   const build = new GraphBuilder(operators, `block${fused ? '_fused' : ''}${slidingWindow === undefined ? '' : `_window${slidingWindow}`}`);
