@@ -22,7 +22,14 @@ async function bundle(source, temporary) {
     format: 'esm',
     target: 'node20',
     external: ['onnxruntime-node', 'vscode'],
-    banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
+    banner: {
+      js: [
+        "import { createRequire as makeRequire } from 'node:module';",
+        "import { fileURLToPath as toPath } from 'node:url';",
+        'const require = makeRequire(import.meta.url);',
+        'const __filename = toPath(import.meta.url);',
+      ].join(' '),
+    },
     logLevel: 'warning',
   });
   return outfile;
