@@ -2,6 +2,7 @@ import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { Graph, Node, Value } from './graph';
 import type { OperatorTable } from './operator';
+import { formatShape, shapesMayBeEqual } from './shapes';
 import type { Attribute, Attributes, ConstantData, TensorType } from './types';
 
 /** Plain attribute values as builders write them. Integers are given with `int`, because 1 and 1.0 are one number here. */
@@ -116,12 +117,32 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** Declares a value as graph output, under a name of its own where one is given (an Identity is added then). */
-  output(value: Value, name?: string): Value {
-    const named =
-      name === undefined || name === value.name ? value : (this.node('Identity', [value], {}, { outputNames: [name] })[0] as Value);
-    this.outputs.push(named);
-    return named;
+  /**
+   * Declares a value as graph output, under a name of its own where one is given (an Identity is added then). `shape` states the
+   * axes as users of the graph should read them, where inference can only name them by the nodes that make them; lengths that
+   * are known must agree.
+   */
+  output(value: Value, name?: string, shape?: TensorType['shape']): Value {
+    if (name === undefined || (name === value.name && shape === undefined)) {
+      this.outputs.push(value);
+      return value;
+    }
+    if (!shapesMayBeEqual(value.type.shape, shape))
+      throw new LoomweightError(
+        'invalid-argument',
+        `Output '${name}' of graph '${this.graphName}' is declared as ${formatShape(shape)}, but the graph makes ${formatShape(value.type.shape)}.`,
+        { output: name },
+      );
+    const [made] = this.node('Identity', [value], {}, { outputNames: [name] }) as [Value];
+    if (shape === undefined) {
+      this.outputs.push(made);
+      return made;
+    }
+    const declared = { ...made, type: { ...made.type, shape } };
+    const node = this.nodes.pop() as Node;
+    this.nodes.push({ ...node, outputs: [declared] });
+    this.outputs.push(declared);
+    return declared;
   }
 
   /** The finished graph. The builder may not be used afterwards. */

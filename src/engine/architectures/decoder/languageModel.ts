@@ -49,8 +49,9 @@ export function buildDecoderLanguageModel(config: DecoderConfig, weights: Weight
     out: config.vocabularySize,
     in: config.hiddenSize,
   });
-  build.output(logits, 'logits');
-  for (const { name, value } of present) build.output(value, name);
+  build.output(logits, 'logits', ['batch_size', 'sequence_length', config.vocabularySize]);
+  const presentShape = ['batch_size', config.keyValueHeads, 'past_sequence_length + sequence_length', config.headSize];
+  for (const { name, value } of present) build.output(value, name, presentShape);
   return build.finish();
 }
 
