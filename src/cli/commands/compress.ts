@@ -77,7 +77,7 @@ export const compress = defineCommand<CompressReport>({
     const asked = outputFormats.find((format) => format === given.text('format'));
     const format: OutputFormat =
       asked ??
-      chooseFormat(method, parameters, overrides, (text) => {
+      chooseFormat(given.positional(0), method, parameters, overrides, (text) => {
         if (!terminal.quiet) terminal.writeError(`${text}\n`);
       });
     return runJob(
@@ -103,12 +103,13 @@ export const compress = defineCommand<CompressReport>({
 });
 
 function chooseFormat(
+  model: string,
   method: WithParameters,
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
   say: (text: string) => void,
 ): OutputFormat {
-  const { format, reason } = defaultFormat(method.parameters, parameters, overrides);
+  const { format, reason } = defaultFormat(model, method.parameters, parameters, overrides);
   say(`Format: ${format} (${reason}; --format chooses another).`);
   return format;
 }

@@ -186,7 +186,10 @@ function compressDefaults(values: Readonly<Record<string, unknown>>, context: Fi
   const given = values as Partial<CompressSpec>;
   const method = context.methods.find(({ id }) => id === given.method);
   const parameters = given.parameters ?? {};
-  return { parameters, format: given.format ?? defaultFormat(method?.parameters ?? [], parameters, given.overrides ?? []).format };
+  return {
+    parameters,
+    format: given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? []).format,
+  };
 }
 
 function readName(node: RecipeNode | undefined, fallback: string, context: RecipeState): string {

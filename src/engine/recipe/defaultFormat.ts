@@ -6,12 +6,18 @@ import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
 const kernelBits = [2, 4, 8];
 const kernelGroups = [16, 32, 64, 128, 256];
 
-/** The format where none was asked for, and why: `onnx-fast` where every width and group has a kernel, else `onnx-packed`. */
+/**
+ * The format where none was asked for, and why: `hf` for a bare weight file, which has no configuration to make a graph from;
+ * `onnx-fast` where every width and group has a kernel, else `onnx-packed`.
+ */
 export function defaultFormat(
+  model: string,
   specs: readonly ParamSpec[],
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
 ): { readonly format: OutputFormat; readonly reason: string } {
+  if (model.toLowerCase().endsWith('.safetensors'))
+    return { format: 'hf', reason: 'a file of weights has no configuration to make a graph from' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
     const { bits, groupSize } = resolveParams(specs, given).values;
     if (!kernelBits.includes(Number(bits)))
