@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DType } from '../../src/protocol/dtypes';
 import { numberToFloat16 } from '../../src/common/halfFloat';
-import { roundHalfToEven } from '../../src/common/rounding';
+import { roundHalfToEven } from './roundHalfToEven';
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/engine/formats/decode';
 import { openContainer } from '../../src/engine/formats/openModel';
 import { writeGguf, type GgufField, type GgufTensor } from './ggufWriter';

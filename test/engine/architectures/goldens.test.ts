@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { DecoderConfig } from '../../../src/engine/architectures/architecture';
-import { floatWeights } from '../../../src/engine/architectures/floatWeights';
+import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { floatWeights } from '../../../src/engine/architectures/floatWeights';
+import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { openContainer } from '../../../src/engine/formats/openModel';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
-import { roundHalfToEven } from '../../../src/common/rounding';
+import { roundHalfToEven } from '../../support/roundHalfToEven';
 import { editModel } from '../../../src/engine/formats/onnx/editModel';
 import {
   ModelProtoSchema,

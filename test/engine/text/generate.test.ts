@@ -4,12 +4,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { env, AutoModelForCausalLM, Tensor } from '@huggingface/transformers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { floatWeights } from '../../../src/engine/architectures/floatWeights';
+import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
-import { generateGreedy } from '../../../src/engine/text/generate';
+import { generateGreedy } from '../../support/generateGreedy';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import { loadFloatWeights } from '../../support/loadFloatWeights';
 

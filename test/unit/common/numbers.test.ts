@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bfloat16ToNumber, decodingTable, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../../src/common/halfFloat';
 import { SeededRandom } from '../../../src/common/random';
-import { roundHalfToEven } from '../../../src/common/rounding';
+import { roundHalfToEven } from '../../support/roundHalfToEven';
 import { formatBytes, formatNumber, formatSeconds, parseBytes } from '../../../src/common/units';
 
 describe('roundHalfToEven', () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
 import { LoomweightError } from '../../../src/protocol/errors';
 import { decodeToFloat32, isDecodable } from '../../../src/engine/formats/decode';
-import { encodeNpy } from '../../../src/engine/formats/npy/encodeNpy';
+import { encodeNpy } from '../../support/encodeNpy';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { readTestJson, temporaryFolder, writeInto } from '../../support/formatFiles';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { DType } from '../../../src/protocol/dtypes';
 import { decodeToFloat32, encodeFromFloat32 } from '../../../src/engine/formats/decode';
-import { encodeNpy } from '../../../src/engine/formats/npy/encodeNpy';
+import { encodeNpy } from '../../support/encodeNpy';
 import { readNpy } from '../../../src/engine/formats/npy/openNpy';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { failureOf, readTestJson, temporaryFolder, writeInto } from '../../support/formatFiles';

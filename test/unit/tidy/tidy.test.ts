@@ -25,7 +25,9 @@ function occurrences(paths: readonly string[], pattern: RegExp): string[] {
 
 describe('the source tree', () => {
   test('every source file is reached from an entry point: nothing is left over, nothing forgotten in a registry', () => {
-    const entries = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/cli/main.ts'].concat(
+    // The last two are read by `npm run docs` only.
+    const programs = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/cli/main.ts'];
+    const entries = [...programs, 'src/cli/documentation.ts', 'src/engine/recipe/jsonSchema.ts'].concat(
       sources.filter((path) => /^webview\/panels\/[^/]+\/main\.ts$/.test(path)),
     );
     for (const entry of entries) expect(existsSync(join(projectRoot, entry)), entry).toBe(true);
@@ -98,7 +100,8 @@ describe('test data', () => {
     expect(goldens.length).toBeGreaterThan(0);
     const headed = (path: string) => {
       const document = JSON.parse(readText(path)) as Record<string, unknown>;
-      return ['source', 'provenance'].some((key) => document[key] !== undefined);
+      const header = (document['header'] ?? document) as Record<string, unknown>;
+      return ['source', 'provenance', 'made'].some((key) => header[key] !== undefined);
     };
     expect(goldens.filter((path) => !headed(path))).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
 import type { DecoderConfig } from '../../architectures/architecture';
-import { floatWeights } from '../../architectures/floatWeights';
+import { floatWeights } from '../../architectures/decoder/floatWeights';
 import { decodeToFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';

@@ -1,6 +1,6 @@
-import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
-import type { DecoderConfig } from '../architectures/architecture';
-import type { RuntimeTensor, Session } from '../runtime/types';
+import { LoomweightError, throwIfCancelled } from '../../src/protocol/errors';
+import type { DecoderConfig } from '../../src/engine/architectures/architecture';
+import type { RuntimeTensor, Session } from '../../src/engine/runtime/types';
 
 /** What greedy generation may be told. */
 export interface GenerateOptions {

@@ -1,8 +1,8 @@
-import type { Value } from '../graph/graph';
-import type { GraphBuilder } from '../graph/builder';
-import { ints } from '../graph/builder';
-import { LoomweightError } from '../../protocol/errors';
-import type { WeightSource } from './architecture';
+import type { Value } from '../../graph/graph';
+import type { GraphBuilder } from '../../graph/builder';
+import { ints } from '../../graph/builder';
+import { LoomweightError } from '../../../protocol/errors';
+import type { WeightSource } from '../architecture';
 
 /**
  * Weights as float32 constants of the graph, in their order on disk ([out, in]) with a Transpose that the runtime folds

@@ -1,5 +1,5 @@
-import type { DType } from '../../../protocol/dtypes';
-import { LoomweightError } from '../../../protocol/errors';
+import type { DType } from '../../src/protocol/dtypes';
+import { LoomweightError } from '../../src/protocol/errors';
 
 const descriptions: Readonly<Partial<Record<DType, string>>> = {
   bool: '|b1',
