@@ -23,12 +23,12 @@ export function checkWeights(container: TensorContainer, expected: readonly Expe
   }
 }
 
-/** One weight as float32, widened exactly from its type on disk. */
-export async function readWeight(container: TensorContainer, name: string): Promise<RuntimeTensor> {
+/** One weight as float32, widened exactly from its type on disk, into `target` where one of its length is given. */
+export async function readWeight(container: TensorContainer, name: string, target?: RuntimeTensor['data']): Promise<RuntimeTensor> {
   const entry = container.tensors.get(name);
   if (!entry) throw new LoomweightError('malformed-file', `${container.path} has no tensor '${name}'.`, { tensor: name });
   const count = elementCount(entry.shape);
-  const data = new Float32Array(count);
+  const data = target instanceof Float32Array && target.length === count ? target : new Float32Array(count);
   for (let start = 0; start < count; start += chunkElements) {
     const part = Math.min(chunkElements, count - start);
     const bytes = await container.read(name, blockAlignedChunk(entry, start, part));

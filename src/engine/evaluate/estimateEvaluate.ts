@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
+import path from 'node:path';
 import { elementCount } from '../../protocol/dtypes';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
 import { openContainer } from '../formats/openModel';
 import { planScoring } from './scoringPlan';
+import { encodedTextBytes } from './textMemory';
 
 /** What an evaluation will need, from headers and file sizes alone. */
 export interface EvaluateEstimate {
@@ -42,7 +44,8 @@ export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undef
     const { config } = recognizeModel(container.config);
     const window = spec.window ?? Math.min(config.contextLength, 2048);
     const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
-    const plan = planScoring(config, { window, count }, limit);
+    const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
+    const plan = planScoring(config, { window, count, fixedBytes: await encodedTextBytes([folder], spec.text) }, limit);
     const weights = expectedDecoderTensors(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
     const groups = plan.keepWeights ? 1 : Math.ceil(count / plan.windowsPerGroup);
     return {

@@ -11,6 +11,7 @@ import { checkWeights } from './decoderWeights';
 import { OnnxLanguageModel, readOnnxSettings } from './onnxLanguageModel';
 import { scoreDecoder } from './scoreDecoder';
 import { planScoring } from './scoringPlan';
+import { encodedTextBytes } from './textMemory';
 
 /** What scoring a text gives, before it becomes a report. */
 export interface TextScore {
@@ -44,7 +45,8 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   checkWeights(container, architecture.expectedTensors(config));
   const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
   const { windows, bos, choices } = await prepareText([folder], spec, config.contextLength, config.bosTokenId, config.vocabularySize);
-  const plan = planScoring(config, windows, context.memoryLimit);
+  const fixedBytes = await encodedTextBytes([folder], spec.text as string);
+  const plan = planScoring(config, { ...windows, fixedBytes }, context.memoryLimit);
   const { loss, tokens } = await scoreDecoder({ container, config, windows, bos, plan }, context.runtime, context);
   const streamed = plan.keepWeights ? [] : ['weights read block by block, because of the memory limit'];
   return { loss: loss / tokens, tokens, windows: windows.count, window: windows.window, choices: [...choices, ...streamed] };

@@ -31,7 +31,7 @@ export class HeadLoss {
   ) {}
 
   static async create(runtime: Runtime, config: DecoderConfig, plan: ScoringPlan): Promise<HeadLoss> {
-    return new HeadLoss(await runtime.createFromGraph(headLossGraph(config)), config, plan);
+    return new HeadLoss(await runtime.createFromGraph(headLossGraph(config), { keep: false }), config, plan);
   }
 
   /**

@@ -84,6 +84,8 @@ export async function scoreDecoder(
 /** Reads weights as float32, and keeps them where that was planned. */
 export class WeightReader {
   private readonly kept = new Map<string, RuntimeTensor>();
+  /** Of the block read last, by names of block 0: the next block goes into the same buffers. */
+  private buffers: Readonly<Record<string, RuntimeTensor>> = {};
 
   constructor(
     private readonly container: TensorContainer,
@@ -102,8 +104,11 @@ export class WeightReader {
   async block(config: DecoderConfig, block: number): Promise<Record<string, RuntimeTensor>> {
     const names = blockTensors(config, 0);
     const feeds: Record<string, RuntimeTensor> = {};
-    for (const [index, { name }] of blockTensors(config, block).entries())
-      feeds[(names[index] as { name: string }).name] = await this.get(name);
+    for (const [index, { name }] of blockTensors(config, block).entries()) {
+      const slot = (names[index] as { name: string }).name;
+      feeds[slot] = this.keep ? await this.get(name) : await readWeight(this.container, name, this.buffers[slot]?.data);
+    }
+    if (!this.keep) this.buffers = feeds;
     return feeds;
   }
 }
@@ -121,7 +126,7 @@ class BlockSessions {
     const known = this.sessions.get(slidingWindow);
     if (known) return known;
     const fused = this.runtime.environment.provider === 'cpu' && canFuseBlock(this.config);
-    const session = await this.runtime.createFromGraph(blockGraph(this.config, slidingWindow, fused));
+    const session = await this.runtime.createFromGraph(blockGraph(this.config, slidingWindow, fused), { keep: false });
     this.sessions.set(slidingWindow, session);
     return session;
   }

@@ -2,7 +2,9 @@ import { formatBytes } from '../../common/units';
 import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { DecoderConfig, ExpectedTensor } from '../architectures/architecture';
+import { canFuseBlock } from '../architectures/decoder/fusedBlock';
 import { blockTensors, expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
+import { processBytes } from './textMemory';
 
 /** How a decoder is cut so that scoring it stays under a memory limit. */
 export interface ScoringPlan {
@@ -23,72 +25,117 @@ export interface ScoringPlan {
   readonly hostMemoryBytes: number;
 }
 
-/** An allowance for the process, the runtime library and the tokenizer before anything is read. */
-const baseBytes = 200e6;
-/** Positions in a run: 2,048 keep two cores busy; more only cost memory. */
-const tokensPerRun = 2048;
-const logitsBytes = 64e6;
+/** What is scored, and what the process holds besides. */
+export interface ScoringTask {
+  readonly window: number;
+  readonly count: number;
+  /** Process, tokenizer and text (textMemory.ts). Default: the process alone. */
+  readonly fixedBytes?: number;
+}
+
+/** Size of a run: positions that go through a block together, and bytes of logits that the head makes at a time. */
+interface RunSize {
+  readonly windows: number;
+  readonly logitsBytes: number;
+}
+
+/** Most wanted first: 2,048 positions keep two cores busy; fewer cost a little time and save memory. */
+const runSizes = [
+  { tokens: 2048, logitsBytes: 8e6 },
+  { tokens: 1024, logitsBytes: 8e6 },
+  { tokens: 512, logitsBytes: 4e6 },
+  { tokens: 1, logitsBytes: 1e6 },
+];
+/** A slice of the head's matrix where it is not read whole. */
+const sliceBytes = 64e6;
+/** V8 frees array buffers that are out of use when about this much of them has gathered. */
+const garbageBytes = 48e6;
+/** The runtime's arena grows by powers of two: up to twice what lies in it. */
+const arenaSlack = 2;
 
 /**
- * Plans a scoring run. Without a limit everything stays in memory. Errors: `insufficient-memory` with the shortfall where not even one
- * window and one block fit.
+ * Plans a scoring run: weights resident if they fit, else block by block; runs as long as fit. Without a limit everything stays in
+ * memory. Errors: `insufficient-memory` with the shortfall where not even one window and one block fit.
  */
-export function planScoring(
-  config: DecoderConfig,
-  windows: { readonly window: number; readonly count: number },
-  limit: number | undefined,
-): ScoringPlan {
-  const { window, count } = windows;
-  const floatBytes = (tensors: readonly ExpectedTensor[]) => tensors.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
-  const all = floatBytes(expectedDecoderTensors(config));
+export function planScoring(config: DecoderConfig, task: ScoringTask, limit: number | undefined): ScoringPlan {
+  const { count, window } = task;
+  const sizes = runSizes.map(({ tokens, logitsBytes }) => ({
+    windows: Math.max(1, Math.min(count, Math.floor(tokens / window))),
+    logitsBytes,
+  }));
+  const resident = sizes.map((size) => residentPlan(config, task, size));
+  const fitting = limit === undefined ? resident[0] : resident.find((plan) => plan.hostMemoryBytes <= limit);
+  if (fitting) return fitting;
+  const streamed = sizes.map((size) => streamedPlan(config, task, size, limit ?? Infinity));
+  const best = streamed.find((plan) => plan.hostMemoryBytes <= (limit ?? Infinity));
+  if (best) return best;
+  const least = Math.min(...[...resident, ...streamed].map((plan) => plan.hostMemoryBytes));
+  throw new LoomweightError(
+    'insufficient-memory',
+    `Evaluating needs at least ${formatBytes(least)}, the limit is ${formatBytes(limit ?? 0)}: ${formatBytes(least - (limit ?? 0))} short. ` +
+      'Raise --max-memory or take a smaller window.',
+    { needed: least, limit, shortfall: least - (limit ?? 0) },
+  );
+}
+
+/** Weights stay in memory; a few windows at a time go through the whole model. */
+function residentPlan(config: DecoderConfig, task: ScoringTask, size: RunSize): ScoringPlan {
+  const weights = floatBytes(expectedDecoderTensors(config));
+  return {
+    keepWeights: true,
+    wholeEmbedding: true,
+    wholeHead: true,
+    headSlice: config.vocabularySize,
+    windowsPerGroup: size.windows,
+    windowsPerRun: size.windows,
+    headRows: headRowsOf(size, config.vocabularySize),
+    hostMemoryBytes: (task.fixedBytes ?? processBytes) + weights + workingBytes(config, task, size, config.vocabularySize),
+  };
+}
+
+/** One block's weights at a time; as many windows go through it as the limit leaves room for. */
+function streamedPlan(config: DecoderConfig, task: ScoringTask, size: RunSize, limit: number): ScoringPlan {
+  const { hiddenSize, vocabularySize } = config;
+  const headSlice = Math.max(1, Math.min(vocabularySize, Math.floor(sliceBytes / (4 * hiddenSize))));
+  const wholeTable = headSlice === vocabularySize;
   const block = floatBytes(blockTensors(config, 0));
-  const table = 4 * config.vocabularySize * config.hiddenSize;
-  const hiddenOfWindow = 4 * window * config.hiddenSize;
-  const headRows = Math.max(16, Math.min(tokensPerRun, Math.floor(logitsBytes / (4 * config.vocabularySize))));
-  const runBytes = (perRun: number) => perRun * window * runBytesPerToken(config, window);
-  const headBytes = 3 * 4 * headRows * config.vocabularySize;
-  const wantedPerRun = Math.max(1, Math.min(count, Math.floor(tokensPerRun / window)));
-
-  const full = baseBytes + all + count * hiddenOfWindow + Math.max(runBytes(wantedPerRun), headBytes);
-  const shared = { windowsPerRun: wantedPerRun, headRows };
-  if (limit === undefined || full <= limit)
-    return {
-      ...shared,
-      keepWeights: true,
-      wholeEmbedding: true,
-      wholeHead: true,
-      headSlice: config.vocabularySize,
-      windowsPerGroup: count,
-      hostMemoryBytes: full,
-    };
-
-  // Streaming: one block at a time; the tables only where they are no larger than what a block needs anyway.
-  const perRun = block + runBytes(wantedPerRun) + baseBytes + hiddenOfWindow * wantedPerRun <= limit ? wantedPerRun : 1;
-  const working = Math.max(block + runBytes(perRun), headBytes + Math.min(table, block));
-  const least = baseBytes + working + hiddenOfWindow * perRun;
-  if (least > limit)
-    throw new LoomweightError(
-      'insufficient-memory',
-      `Evaluating block by block needs ${formatBytes(least)}, the limit is ${formatBytes(limit)}: ${formatBytes(least - limit)} short. ` +
-        'Raise --max-memory or take a smaller window.',
-      { needed: least, limit, shortfall: least - limit },
-    );
-  const wholeTable = table + headBytes <= working;
-  const windowsPerGroup = Math.max(perRun, Math.min(count, Math.floor((limit - baseBytes - working) / hiddenOfWindow)));
+  const fixed = (task.fixedBytes ?? processBytes) + block + 4 * headSlice * hiddenSize + workingBytes(config, task, size, headSlice);
+  const hiddenOfWindow = 4 * task.window * hiddenSize;
+  const room = Math.floor((limit - fixed) / hiddenOfWindow);
+  const windowsPerGroup = Math.max(size.windows, Math.min(task.count, room));
   return {
     keepWeights: false,
     wholeEmbedding: wholeTable,
     wholeHead: wholeTable,
-    headSlice: Math.max(1, Math.floor(Math.min(table, block) / (4 * config.hiddenSize))),
+    headSlice,
     windowsPerGroup,
-    windowsPerRun: perRun,
-    headRows,
-    hostMemoryBytes: baseBytes + working + windowsPerGroup * hiddenOfWindow,
+    windowsPerRun: size.windows,
+    headRows: headRowsOf(size, headSlice),
+    hostMemoryBytes: fixed + windowsPerGroup * hiddenOfWindow,
   };
 }
 
-/** Temporaries of a block's run for each position: activations of both halves, and the scores of all heads with the standard operators. */
+function headRowsOf({ logitsBytes }: RunSize, slice: number): number {
+  return Math.max(16, Math.min(2048, Math.floor(logitsBytes / (4 * slice))));
+}
+
+/** What runs need besides weights: both sessions' arenas, the hidden states of one run, and results that wait for collection. */
+function workingBytes(config: DecoderConfig, { window, count }: ScoringTask, size: RunSize, slice: number): number {
+  const hidden = 4 * window * config.hiddenSize;
+  const block = size.windows * window * runBytesPerToken(config, window);
+  // Logits, their differences to the largest and the exponentials.
+  const head = 3 * 4 * Math.min(headRowsOf(size, slice), count * window) * slice;
+  const garbage = Math.min(garbageBytes, (config.layers + 1) * count * hidden) + size.windows * hidden;
+  return arenaSlack * (block + head) + size.windows * hidden + garbage;
+}
+
+/** Temporaries of a block's run for each position: activations of both halves, and the scores of all heads. */
 function runBytesPerToken(config: DecoderConfig, window: number): number {
-  const attention = 2 * config.heads * window + 4 * config.headSize * (config.heads + config.keyValueHeads);
-  return 4 * (6 * config.hiddenSize + 3 * config.intermediateSize + attention);
+  const scores = (canFuseBlock(config) ? 1 : 2) * config.heads * window;
+  const attention = 3 * config.headSize * (config.heads + config.keyValueHeads);
+  return 4 * (3 * config.hiddenSize + Math.max(3 * config.intermediateSize, attention + scores));
+}
+
+function floatBytes(tensors: readonly ExpectedTensor[]): number {
+  return tensors.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
 }

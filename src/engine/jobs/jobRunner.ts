@@ -86,6 +86,7 @@ export class JobRunner {
       await this.journal.end(entry, error);
       throw error;
     } finally {
+      await this.runtimes.releaseIdle();
       reporter.flush();
     }
   }

@@ -77,10 +77,10 @@ class OrtRuntime implements Runtime {
     );
   }
 
-  createFromGraph(graph: Graph, options: SessionOptions & { readonly folder?: string } = {}): Promise<Session> {
-    const { folder, ...sessionOptions } = options;
+  createFromGraph(graph: Graph, options: SessionOptions & { readonly folder?: string; readonly keep?: boolean } = {}): Promise<Session> {
+    const { folder, keep, ...sessionOptions } = options;
     const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking]);
-    return this.cache.get(graph, key, async () => {
+    const create = async (): Promise<Session> => {
       // Our own check names the node and what is wrong; the runtime's messages often do not.
       verifyGraph(graph, operators, { allowUnknownOperators: true });
       const model = { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) };
@@ -95,11 +95,16 @@ class OrtRuntime implements Runtime {
           { cause: error },
         );
       }
-    });
+    };
+    return keep === false ? create() : this.cache.get(graph, key, create);
   }
 
   createFromFile(path: string, options: SessionOptions = {}): Promise<Session> {
     return createSession(this.context, { name: path, model: path }, options);
+  }
+
+  releaseIdle(): Promise<void> {
+    return this.cache.releaseIdle();
   }
 
   dispose(): Promise<void> {

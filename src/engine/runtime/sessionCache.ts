@@ -44,6 +44,11 @@ export class SessionCache {
     }
   }
 
+  /** Releases every session that nobody uses. */
+  releaseIdle(): Promise<void> {
+    return this.trim({ sessions: 0, bytes: 0 });
+  }
+
   /** Releases everything, sessions in use included. */
   async dispose(): Promise<void> {
     for (const { session } of this.entries.splice(0)) await (await session).release();
@@ -64,10 +69,10 @@ export class SessionCache {
     };
   }
 
-  private async trim(): Promise<void> {
+  private async trim(limits: SessionCacheLimits = this.limits): Promise<void> {
     const idle = () => this.entries.filter(({ users }) => users === 0);
     const bytes = () => idle().reduce((sum, entry) => sum + entry.bytes, 0);
-    while (idle().length > this.limits.sessions || bytes() > this.limits.bytes) {
+    while (idle().length > limits.sessions || bytes() > limits.bytes) {
       const oldest = idle()[0];
       if (!oldest) return;
       this.entries = this.entries.filter((entry) => entry !== oldest);

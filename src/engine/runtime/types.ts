@@ -43,13 +43,16 @@ export interface Runtime {
   readonly environment: RunEnvironment;
   /**
    * A session for one of our graphs (constants inline, or external under `folder`). Asking again for the same Graph object
-   * with the same options gives the prepared session back; each must be released once.
+   * with the same options gives the prepared session back; each must be released once. `keep: false` for graphs that nobody will ask for
+   * again: their working memory is given back with the release instead of staying prepared.
    */
-  createFromGraph(graph: Graph, options?: SessionOptions & { readonly folder?: string }): Promise<Session>;
+  createFromGraph(graph: Graph, options?: SessionOptions & { readonly folder?: string; readonly keep?: boolean }): Promise<Session>;
   /** A session for an ONNX file on disk, external data beside it. */
   createFromFile(path: string, options?: SessionOptions): Promise<Session>;
   /** Sentences on what did not run where it should have: operators that fell back to the CPU. Empty on the CPU. */
   notes(): readonly string[];
+  /** Releases prepared sessions that nobody uses: what they hold must not count against the next job. */
+  releaseIdle(): Promise<void>;
   /** Releases every session, kept ones too. */
   dispose(): Promise<void>;
 }
