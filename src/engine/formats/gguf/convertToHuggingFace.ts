@@ -86,6 +86,7 @@ function viewTensor(source: TensorEntry, name: string, heads: number | undefined
     dtype,
     shape: source.shape,
     bytes: byteLength(dtype, source.shape),
+    ...(dtype === source.dtype ? {} : { storedDType: source.dtype }),
     location: asIs ? source.location : undefined,
     source,
     heads,

@@ -1,4 +1,6 @@
 import { describeValue, type GgufValue } from './metadata';
+import { sentencePieceTokenizer } from './sentencePiece';
+import { addedTokens, specialTokenTemplate, texts, tokenText, tokenTypes, typesOf } from './tokenizerParts';
 
 /** tokenizer.json and tokenizer_config.json, or why they cannot be made. */
 export type TokenizerFiles = { readonly files: ReadonlyMap<string, string> } | { readonly problem: string };
@@ -21,13 +23,9 @@ const splittings: Readonly<Record<string, Splitting>> = {
   qwen2: { pattern: llama3Pattern.replace('{1,3}', ''), normalizer: { type: 'NFC' } },
 };
 
-/** Numbers of tokenizer.ggml.token_type. */
-const controlToken = 3;
-const userToken = 4;
-
 /**
  * The tokenizer of a GGUF file as Hugging Face files. A file that carries tokenizer.json itself gives it unchanged; byte-level BPE
- * (`gpt2`) with a known pre-tokeniser is rebuilt exactly. Everything else is a problem in words: a tokenizer that is nearly
+ * (`gpt2`) with a known pre-tokeniser and SentencePiece's BPE (`llama`) are rebuilt. Everything else is a problem in words: a tokenizer that is nearly
  * right would spoil every measurement without being noticed.
  */
 export function llamaTokenizer(values: ReadonlyMap<string, GgufValue>): TokenizerFiles {
@@ -41,24 +39,8 @@ export function llamaTokenizer(values: ReadonlyMap<string, GgufValue>): Tokenize
       ]),
     };
   }
-  const model = values.get('tokenizer.ggml.model');
-  if (model !== 'gpt2') {
-    const found = model === undefined ? 'no tokenizer' : `a tokenizer of kind ${JSON.stringify(describeValue(model))}`;
-    return { problem: `The file has ${found}; only byte-level BPE ("gpt2") can be converted.` };
-  }
-  const pre = values.get('tokenizer.ggml.pre');
-  const splitting = typeof pre === 'string' && Object.hasOwn(splittings, pre) ? splittings[pre] : undefined;
-  if (splitting === undefined) {
-    const known = Object.keys(splittings).join(', ');
-    return { problem: `The tokenizer splits text as ${JSON.stringify(describeValue(pre ?? 'not stated'))}; known are ${known}.` };
-  }
-  const tokens = texts(values.get('tokenizer.ggml.tokens'));
-  const merges = texts(values.get('tokenizer.ggml.merges'));
-  if (!tokens || !merges || new Set(tokens).size !== tokens.length)
-    return { problem: 'The lists of tokens and merges are missing, are no texts, or name a token twice.' };
-  const pairs = merges.map((merge) => merge.split(' '));
-  if (pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not two tokens.' };
-  const json = bytePairTokenizer(values, splitting, tokens, pairs);
+  const json = rebuilt(values);
+  if ('problem' in json) return { problem: json.problem as string };
   return {
     files: new Map([
       ['tokenizer.json', JSON.stringify(json)],
@@ -67,25 +49,46 @@ export function llamaTokenizer(values: ReadonlyMap<string, GgufValue>): Tokenize
   };
 }
 
+type Json = Readonly<Record<string, unknown>>;
+
+/** tokenizer.json, or `problem`. */
+function rebuilt(values: ReadonlyMap<string, GgufValue>): Json {
+  const model = values.get('tokenizer.ggml.model');
+  if (model !== 'gpt2' && model !== 'llama') {
+    const found = model === undefined ? 'no tokenizer' : `a tokenizer of kind ${JSON.stringify(describeValue(model))}`;
+    return { problem: `The file has ${found}; "gpt2" (byte-level BPE) and "llama" (SentencePiece) can be converted.` };
+  }
+  const tokens = texts(values.get('tokenizer.ggml.tokens'));
+  if (!tokens || new Set(tokens).size !== tokens.length)
+    return { problem: 'The list of tokens is missing, holds something that is no text, or names a token twice.' };
+  return model === 'llama' ? sentencePieceTokenizer(values, tokens) : byteLevelTokenizer(values, tokens);
+}
+
+function byteLevelTokenizer(values: ReadonlyMap<string, GgufValue>, tokens: readonly string[]): Json {
+  const pre = values.get('tokenizer.ggml.pre');
+  const splitting = typeof pre === 'string' && Object.hasOwn(splittings, pre) ? splittings[pre] : undefined;
+  if (splitting === undefined) {
+    const known = Object.keys(splittings).join(', ');
+    return { problem: `The tokenizer splits text as ${JSON.stringify(describeValue(pre ?? 'not stated'))}; known are ${known}.` };
+  }
+  const merges = texts(values.get('tokenizer.ggml.merges'));
+  if (!merges) return { problem: 'The list of merges is missing or holds something that is no text.' };
+  const pairs = merges.map((merge) => merge.split(' '));
+  if (pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not two tokens.' };
+  return bytePairTokenizer(values, splitting, tokens, pairs);
+}
+
 function bytePairTokenizer(
   values: ReadonlyMap<string, GgufValue>,
   { pattern, normalizer, ignoreMerges = false, addsBos = false }: Splitting,
   tokens: readonly string[],
   merges: readonly (readonly string[])[],
 ): Readonly<Record<string, unknown>> {
-  const types = values.get('tokenizer.ggml.token_type');
-  const typeOf = (id: number) => (Array.isArray(types) ? (types as readonly GgufValue[])[id] : undefined);
-  const added = tokens.flatMap((content, id) => {
-    const type = typeOf(id);
-    if (type !== controlToken && type !== userToken) return [];
-    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: type === controlToken }];
-  });
+  const added = addedTokens(tokens, typesOf(values, tokens.length), [tokenTypes.control]);
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: pattern === undefined };
   const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
   // Object.fromEntries would mistake a token "__proto__" only in literals; entries define own properties.
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
-  const bos = tokenText(values, 'bos');
-  const addBos = values.get('tokenizer.ggml.add_bos_token') ?? addsBos;
   return {
     version: '1.0',
     truncation: null,
@@ -93,7 +96,7 @@ function bytePairTokenizer(
     added_tokens: added,
     normalizer: normalizer ?? null,
     pre_tokenizer: pattern === undefined ? byteLevel : { type: 'Sequence', pretokenizers: [split, byteLevel] },
-    post_processor: addBos === true && bos ? withBos(bos) : byteLevel,
+    post_processor: specialTokenTemplate(values, addsBos) ?? byteLevel,
     decoder: { ...byteLevel, add_prefix_space: true, use_regex: true },
     model: {
       type: 'BPE',
@@ -107,17 +110,6 @@ function bytePairTokenizer(
       vocab,
       merges,
     },
-  };
-}
-
-function withBos({ id, text }: { readonly id: number; readonly text: string }): Readonly<Record<string, unknown>> {
-  const special = { SpecialToken: { id: text, type_id: 0 } };
-  const sequence = (name: string) => ({ Sequence: { id: name, type_id: 0 } });
-  return {
-    type: 'TemplateProcessing',
-    single: [special, sequence('A')],
-    pair: [special, sequence('A'), special, sequence('B')],
-    special_tokens: { [text]: { id: text, ids: [id], tokens: [text] } },
   };
 }
 
@@ -140,15 +132,4 @@ function tokenizerSettings(values: ReadonlyMap<string, GgufValue>): Readonly<Rec
     clean_up_tokenization_spaces: false,
     ...(typeof template === 'string' ? { chat_template: template } : {}),
   };
-}
-
-function tokenText(values: ReadonlyMap<string, GgufValue>, kind: string): { readonly id: number; readonly text: string } | undefined {
-  const id = values.get(`tokenizer.ggml.${kind}_token_id`);
-  const tokens = values.get('tokenizer.ggml.tokens');
-  const text = typeof id === 'number' && Array.isArray(tokens) ? (tokens as readonly GgufValue[])[id] : undefined;
-  return typeof id === 'number' && typeof text === 'string' ? { id, text } : undefined;
-}
-
-function texts(value: GgufValue | undefined): readonly string[] | undefined {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? (value as readonly string[]) : undefined;
 }
