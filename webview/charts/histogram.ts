@@ -55,9 +55,7 @@ export class HistogramChart {
     const place = maximum > minimum ? ((middle - minimum) / (maximum - minimum)) * 100 : 50;
     const centre = element('span', { text: formatNumber(middle) });
     centre.style.left = `${Math.min(80, Math.max(20, place))}%`;
-    this.axis.replaceChildren(
-      ...(histogram ? [element('span', { text: formatNumber(minimum) }), centre, element('span', { text: formatNumber(maximum) })] : []),
-    );
+    this.axis.replaceChildren(...axisLabels(histogram, centre));
     this.canvas.setAttribute('aria-label', describe(histogram));
     this.draw();
   }
@@ -94,6 +92,14 @@ export class HistogramChart {
       context.globalAlpha = 1;
     }
   }
+}
+
+/** The ends with the middle between them; a single label where all values are alike. */
+function axisLabels(histogram: Histogram | undefined, centre: HTMLElement): HTMLElement[] {
+  if (!histogram) return [];
+  const { minimum, maximum } = histogram;
+  const low = element('span', { text: formatNumber(minimum) });
+  return minimum === maximum ? [low] : [low, centre, element('span', { text: formatNumber(maximum) })];
 }
 
 function describe(histogram: Histogram | undefined): string {

@@ -8,6 +8,8 @@ export interface VirtualColumn<Row> {
   /** CSS grid track, for example `minmax(12rem, 1fr)`. */
   readonly track: string;
   readonly text: (row: Row) => string;
+  /** Text that does not fit loses its start rather than its end: names of tensors differ at their ends. */
+  readonly keepEnd?: boolean;
   /** Below this width of the table in pixels the column is left out. */
   readonly hideBelow?: number;
 }
@@ -128,7 +130,11 @@ export class VirtualTable<Row> {
       },
       this.shown.map((column) => {
         const text = column.text(row);
-        return element('div', { role: 'gridcell', class: `cell ${column.align}`, text, title: text });
+        if (column.keepEnd !== true) return element('div', { role: 'gridcell', class: `cell ${column.align}`, text, title: text });
+        // The box runs from right to left so that its overflow is on the left; the isolated text inside runs as usual.
+        return element('div', { role: 'gridcell', class: `cell ${column.align} keep-end`, title: text }, [
+          element('bdi', { dir: 'ltr', text }),
+        ]);
       }),
     );
     made.style.top = `${index * rowHeight}px`;

@@ -1,6 +1,7 @@
 import type { JobState } from '../../protocol/jobs';
 import type { BitAllocationView } from '../../protocol/panels/bitAllocation';
 import { modelName, progressFraction, progressText } from '../jobs/jobText';
+import { checkTitle } from './compressReport';
 
 /** A compress job, running or ended, as the Bit allocation panel shows it. Undefined for jobs of other kinds. */
 export function bitAllocationView(job: JobState): BitAllocationView | undefined {
@@ -10,7 +11,7 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
   const shared = { job: job.id, title: model, model, method: `${job.spec.method}, ${job.spec.format}` };
   if (report?.kind === 'compress') {
     const { verification, latency } = report;
-    const failed = verification.checks.filter(({ passed }) => !passed).map(({ name }) => name);
+    const failed = verification.checks.filter(({ passed }) => !passed).map(({ name }) => checkTitle(name));
     return {
       ...shared,
       status: 'done',
@@ -21,7 +22,7 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
       notes: [
         verification.passed
           ? `Verified: ${verification.checks.length} checks passed (${verification.scope}).`
-          : `Not verified: ${failed.join(', ')} failed.`,
+          : `Not verified. Failed: ${failed.join('; ')}.`,
         ...(latency ? [latency.summary] : []),
         ...report.notes,
       ],

@@ -4,12 +4,16 @@ import type { CompressReport, RunEnvironment, Verification } from '../../protoco
 import { modelName } from '../jobs/jobText';
 
 const checkNames: Readonly<Record<string, string>> = {
-  bytes: 'Bytes decode to the plan',
-  graph: 'Graph is well-formed',
-  blocks: 'Blocks, float against result',
-  'logits-disabled': 'Logits, no optimisation',
-  'logits-exact': 'Logits, exact kernels',
-  'logits-default': 'Logits, default kernels',
+  bytes: 'Written weights decode to what was planned',
+  graph: 'The graph is well-formed',
+  blocks: 'Each block computes what was planned',
+  'logits-disabled': 'Logits as planned, runtime without optimisation',
+  'logits-exact': 'Logits as planned, exact kernels',
+  'logits-default': "Logits as planned, the runtime's default kernels",
+  'divergence-default': "Predictions as planned, the runtime's default kernels",
+  'outputs-disabled': 'Outputs as planned, runtime without optimisation',
+  'outputs-exact': 'Outputs as planned, exact kernels',
+  'outputs-default': "Outputs as planned, the runtime's default kernels",
 };
 
 const scopes: Readonly<Record<Verification['scope'], string>> = {
@@ -17,6 +21,11 @@ const scopes: Readonly<Record<Verification['scope'], string>> = {
   blocks: 'blocks ran, the whole model did not fit',
   bytes: 'stored values were compared, nothing was run',
 };
+
+/** The check in words. */
+export function checkTitle(name: string): string {
+  return checkNames[name] ?? name;
+}
 
 /** A number cell: sorts by value. */
 export function numberCell(value: number | undefined, text: (value: number) => string): ReportCell {
@@ -27,7 +36,7 @@ export function numberCell(value: number | undefined, text: (value: number) => s
 export function verificationChecks(verification: Verification): readonly ReportCheck[] {
   return verification.checks.map(({ name, passed, measured, limit, unit, note }) => ({
     state: passed ? 'passed' : 'failed',
-    title: checkNames[name] ?? name,
+    title: checkTitle(name),
     text: `${formatNumber(measured)} ${unit}, limit ${formatNumber(limit)}`,
     ...(note !== undefined && { advice: note }),
   }));

@@ -81,7 +81,7 @@ describe('what panels show of a job', () => {
     expect(document.verdict).toEqual({ state: 'passed', text: 'Verified' });
     expect(document.sections[0]).toMatchObject({
       kind: 'checks',
-      items: [{ state: 'passed', title: 'Logits, exact kernels', text: '3.000e-5 absolute, limit 0.001' }],
+      items: [{ state: 'passed', title: 'Logits as planned, exact kernels', text: '3.000e-5 absolute, limit 0.001' }],
     });
     expect(document.figures.map(({ value }) => value)).toEqual(['2.00 MiB', '4 ×', '5']);
   });

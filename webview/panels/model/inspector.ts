@@ -84,10 +84,11 @@ export class Inspector {
   }
 
   private heading(tensor: TensorSummary): HTMLElement {
+    const count = elementCount(tensor.shape);
     const facts = [
       { id: 'shape', value: shapeText(tensor.shape) },
       { id: 'dtype', value: tensor.dtype },
-      { id: 'elements', value: `${formatCount(elementCount(tensor.shape))} elements` },
+      { id: 'elements', value: `${formatCount(count)} ${count === 1 ? 'element' : 'elements'}` },
       { id: 'bytes', value: formatBytes(tensor.bytes) },
       ...(tensor.role === 'other' ? [] : [{ id: 'role', value: `role: ${tensor.role}` }]),
       ...(tensor.file === '' ? [] : [{ id: 'file', value: tensor.file }]),

@@ -47,7 +47,7 @@ export class ModelPage {
       id: 'tensor-table',
       keyOf: (tensor) => tensor.name,
       columns: [
-        { id: 'name', title: 'Name', align: 'left', track: 'minmax(0, 1fr)', text: (tensor) => tensor.name },
+        { id: 'name', title: 'Name', align: 'left', track: 'minmax(0, 1fr)', text: (tensor) => tensor.name, keepEnd: true },
         { id: 'shape', title: 'Shape', align: 'right', track: '96px', text: (tensor) => shapeText(tensor.shape), hideBelow: 220 },
         { id: 'dtype', title: 'Type', align: 'left', track: '64px', text: (tensor) => tensor.dtype, hideBelow: 430 },
         { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 500 },
