@@ -53,7 +53,7 @@ export interface ModelSummary {
   readonly format: ModelFormat;
   /** `LlamaForCausalLM`, a GGUF architecture, the ONNX producer's graph name, or `unknown`. */
   readonly architecture: string;
-  /** Sum of elements over all tensors; a tied tensor counts once. */
+  /** Sum of elements over all tensors, a tied one once; of a compressed output, the parameters of the model it was made from. */
   readonly parameters: number;
   /** Bytes of the weights on disk. */
   readonly bytes: number;

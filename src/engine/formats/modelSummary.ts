@@ -21,19 +21,19 @@ export async function summarizeModel(container: TensorContainer, options: Summar
   const directory = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
   const tensors = [...container.tensors.values()].map((entry) => summarizeTensor(container, directory, entry, options.roleOf));
   const distinct = distinctEntries(container);
-  const compressed = await readCompressed(options.outputDirectory ?? (container.format === 'hugging-face' ? container.path : undefined));
+  const output = await readCompressed(options.outputDirectory ?? (container.format === 'hugging-face' ? container.path : undefined));
   return {
     path: container.path,
     name: path.basename(options.outputDirectory ?? container.path),
     format: container.format,
     architecture: architectureOf(container),
-    parameters: distinct.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parameters: output?.parameters ?? distinct.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytes: distinct.reduce((sum, { bytes }) => sum + bytes, 0),
     tensors,
     diagnostics: container.diagnostics,
     metadata: describeMetadata(container),
     ...(container.graph ? { graph: container.graph } : {}),
-    ...(compressed ? { compressed } : {}),
+    ...(output ? { compressed: output.compressed } : {}),
   };
 }
 
@@ -75,11 +75,16 @@ function describeMetadata({ config, metadata }: TensorContainer): Readonly<Recor
   return Object.fromEntries(shown.map(([key, text]) => [key, text.length > longestText ? `${text.slice(0, longestText)}…` : text]));
 }
 
-async function readCompressed(directory: string | undefined): Promise<ModelSummary['compressed']> {
+/** What report.json of an output directory says: packed tensors have fewer elements than the model has parameters. */
+async function readCompressed(
+  directory: string | undefined,
+): Promise<{ readonly compressed: NonNullable<ModelSummary['compressed']>; readonly parameters: number | undefined } | undefined> {
   if (directory === undefined) return undefined;
   // A report that cannot be read says nothing about the weights; the model itself is still shown.
   const report = await readJsonObject(path.join(directory, 'report.json')).catch(() => undefined);
-  const { kind, method, bitsPerWeight } = report ?? {};
+  const { kind, method, bitsPerWeight, parameterCount } = report ?? {};
   if (kind !== 'compress' || typeof method !== 'string' || typeof bitsPerWeight !== 'number') return undefined;
-  return { method, bitsPerWeight };
+  const parameters =
+    typeof parameterCount === 'number' && Number.isSafeInteger(parameterCount) && parameterCount > 0 ? parameterCount : undefined;
+  return { compressed: { method, bitsPerWeight }, parameters };
 }

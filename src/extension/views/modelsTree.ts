@@ -126,7 +126,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
     item.description = [
       model.sample ? 'sample' : model.folder,
       bits,
-      shortCount(summary.parameters),
+      compressed ? undefined : shortCount(summary.parameters),
       formatBytes(summary.bytes),
       compressed ? undefined : dtypesOf(summary)[0],
     ]
