@@ -2,13 +2,19 @@ import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import { formatBytes, formatNumber } from '../../common/units';
 import { LoomweightError, toErrorData } from '../../protocol/errors';
-import type { JobSpec, JobState } from '../../protocol/jobs';
+import type { JobProgress, JobSpec, JobState } from '../../protocol/jobs';
 import type { JobReport } from '../../protocol/report';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
 import type { JobHistory } from './jobHistory';
 import { jobTitle, outcomeText, progressFraction, progressText } from './jobText';
+
+/** Shown from the click on Cancel until the process is gone. */
+function cancelling(last: JobProgress | undefined): JobProgress {
+  const { elapsedSeconds = 0, rssBytes = 0, layers } = last ?? {};
+  return { phase: 'Cancelling', done: 0, unit: '', elapsedSeconds, rssBytes, ...(layers && { layers }) };
+}
 
 /** Starts, follows and cancels jobs; the history tells everybody else. */
 export class JobRunner {
@@ -28,6 +34,9 @@ export class JobRunner {
     this.running.set(id, controller);
     this.history.add({ id, spec, status: 'running', startedAt: new Date().toISOString() });
     const title = jobTitle(spec);
+    controller.signal.addEventListener('abort', () => this.history.update(id, { progress: cancelling(this.history.get(id)?.progress) }), {
+      once: true,
+    });
     try {
       const report = await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Notification, title, cancellable: true },
@@ -37,6 +46,8 @@ export class JobRunner {
           return this.engine.runJob(spec, {
             signal: controller.signal,
             onProgress: (snapshot) => {
+              // What was on its way when the user cancelled is of no interest.
+              if (controller.signal.aborted) return;
               const percent = 100 * (progressFraction(snapshot) ?? 0);
               progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
               shown = Math.max(shown, percent);
