@@ -2,8 +2,8 @@
 // Every step says what it does, does nothing when it is done already, and fails with one line that says what to do.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -130,12 +130,36 @@ exports.createRotatingLogger = createLogger;
 exports.createAsyncRotatingLogger = createLogger;
 `;
 
+const EMPTY_EXTENSION = "'use strict';\nexports.activate = () => {};\n";
+
+/**
+ * The server's package leaves out the browser builds of built-in extensions, which the workbench asks for all the same: each
+ * missing one is an error notification, and so many of them at once that the workbench then shows no other toast either.
+ * An extension that does nothing takes the place of each.
+ */
+function fillBrowserExtensions(server) {
+  const folder = join(server, 'extensions');
+  for (const name of readdirSync(folder)) {
+    const manifest = join(folder, name, 'package.json');
+    const browser = existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')).browser : undefined;
+    if (typeof browser !== 'string') {
+      continue;
+    }
+    const path = join(folder, name, browser.endsWith('.js') ? browser : `${browser}.js`);
+    if (!existsSync(path)) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, EMPTY_EXTENSION);
+    }
+  }
+}
+
 /** Installs the VS Code server of the UI tests (test/ui/server); a stamp with the lockfile's hash says that it is done. */
 function ensureServer() {
   const stamp = join(serverFolder, 'node_modules', '.setup-done');
   const key = createHash('sha256')
     .update(readFileSync(join(serverFolder, 'package-lock.json')))
     .update(PLAIN_LOGGER)
+    .update(EMPTY_EXTENSION)
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key) {
     return;
@@ -146,6 +170,7 @@ function ensureServer() {
   const server = join(serverFolder, 'node_modules', 'code-server', 'lib', 'vscode');
   npm(server, ['install', '--omit=dev']);
   writeFileSync(join(server, 'node_modules', '@vscode', 'spdlog', 'index.js'), PLAIN_LOGGER);
+  fillBrowserExtensions(server);
   writeFileSync(stamp, key);
 }
 

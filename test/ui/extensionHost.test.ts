@@ -24,7 +24,10 @@ async function runInExtensionHost(): Promise<readonly HostTestResult[]> {
     logLevel: 'error',
   });
   const result = join(scratch.folder, 'result.json');
-  const [server, browser] = await Promise.all([startServer(scratch, { HOST_TEST_RESULT: result }), launchBrowser()]);
+  const [server, browser] = await Promise.all([
+    startServer(scratch, { development: true, environment: { HOST_TEST_RESULT: result } }),
+    launchBrowser(),
+  ]);
   try {
     const page = await (await browser.newContext()).newPage();
     await page.goto(

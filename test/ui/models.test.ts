@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
 import { expectInspected, expectRows, fact, filterTensors, selectTensor, tensorRows } from './support/modelPage';
+import { activationTimes } from './support/logs';
 import { useSession } from './support/session';
 import { fullWorkspace, knownTensor } from './support/workspaceFiles';
 
@@ -158,6 +159,14 @@ describe('models in the editor', () => {
     await workbench().reload();
     const page = await workbench().webview('model');
     await expectInspected(page, knownTensor);
+  });
+
+  test('activation took less than 50 ms, by the log of the extension itself', () => {
+    const times = activationTimes(session().scratch);
+    console.log(`# activated in ${times.join(' and ')} ms`);
+    // One start, one reload; the quicker one, because the machine does other things too.
+    expect(times.length).toBe(2);
+    expect(Math.min(...times)).toBeLessThan(50);
   });
 
   test('Show Devices opens a page that names the CPU', async () => {

@@ -24,7 +24,13 @@ describe('the package, installed as a user does', () => {
 
   test('compresses a model with its own runtime and draws the result', async () => {
     await startCompression(workbench());
-    const done = await workbench().notified(/Verified\./);
+    // As a user sees it: a toast, over a workbench whose own start raised no other.
+    const done = workbench()
+      .toast(/Verified\./)
+      .first();
+    await done.waitFor({ timeout: 110_000 });
+    await workbench().page.screenshot({ path: `${session().scratch.shots}/toast.png` });
+    expect(await workbench().page.locator('.notifications-toasts .notification-list-item').count()).toBe(1);
     expect(existsSync(join(session().scratch.workspace, 'loom-base-rtn-4bit-onnx-fast/report.json'))).toBe(true);
     await done.getByText('Show Bit Allocation').click();
     const page = await workbench().webview('bitAllocation');

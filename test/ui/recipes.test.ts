@@ -23,7 +23,7 @@ describe('recipes and hovers', () => {
           await hover.waitFor({ timeout: 5000 });
           return hover.innerText();
         },
-        (text) => /256 × 256/.test(text) && /min/.test(text) && /0\.1406/.test(text) && /zeros/.test(text),
+        (text) => /256\s×\s256/.test(text) && /min/.test(text) && /0\.1406/.test(text) && /zeros/.test(text),
         60_000,
       );
       await hover.locator('img').first().waitFor();
@@ -51,7 +51,7 @@ describe('recipes and hovers', () => {
   test('Run on a recipe compresses and evaluates', async () => {
     await workbench().openFile('recipe.loom.yaml');
     await editor().locator('.codelens-decoration a').filter({ hasText: 'Run' }).click();
-    await startFromForecast(workbench());
+    await startFromForecast(workbench(), { disk: true });
     const done = await workbench().notified(/Run recipe\.loom\.yaml: .*2 steps/);
     expect(existsSync(join(session().scratch.workspace, 'recipe-output/report.json'))).toBe(true);
     await done.getByText('Open Report').click();

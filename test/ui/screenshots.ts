@@ -92,7 +92,7 @@ describe('pictures for the documentation', () => {
     await lens.waitFor();
     await take('recipe');
     await lens.click();
-    await startFromForecast(workbench());
+    await startFromForecast(workbench(), { disk: true });
     const done = await workbench().notified(/Run recipe\.loom\.yaml: .*2 steps/);
     await done.getByText('Open Report').click();
     await workbench().hideNotifications();

@@ -40,7 +40,8 @@ async function hoverText(name: string): Promise<string> {
   return hovers
     .flatMap(({ contents }) => contents)
     .map((content) => (typeof content === 'string' ? content : content.value))
-    .join('\n');
+    .join('\n')
+    .replaceAll('&nbsp;', ' ');
 }
 
 async function openedWith(name: string): Promise<string> {

@@ -12,11 +12,11 @@ export async function startCompression(workbench: Workbench): Promise<void> {
   await workbench.inputShows('Choose a method');
   await workbench.pick('rtn');
   await workbench.pick('Continue');
-  await startFromForecast(workbench);
+  await startFromForecast(workbench, { disk: true });
 }
 
-/** The forecast names memory, time and provider before anything starts; then starts the job. */
-export async function startFromForecast(workbench: Workbench): Promise<void> {
+/** The forecast names memory, time, provider, and disk where files are written, before anything starts; then starts the job. */
+export async function startFromForecast(workbench: Workbench, { disk }: { readonly disk: boolean }): Promise<void> {
   const rows = () => workbench.picks.allInnerTexts();
   const texts = await until(
     'a forecast',
@@ -25,6 +25,7 @@ export async function startFromForecast(workbench: Workbench): Promise<void> {
   );
   expect(texts.join('\n')).toMatch(/memory/i);
   expect(texts.join('\n')).toMatch(/time/i);
+  expect(/Disk.*free/.test(texts.join('\n').replace(/\s+/g, ' '))).toBe(disk);
   await workbench.pick('begin the job');
 }
 

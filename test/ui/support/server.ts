@@ -39,6 +39,13 @@ export interface Scratch {
   readonly shots: string;
 }
 
+/** How the server runs. */
+export interface ServerOptions {
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Takes the extension from a folder. The workbench shows no toasts then, only the notification centre. */
+  readonly development: boolean;
+}
+
 /** Makes the folders and writes the user's settings. */
 export function makeScratch(name: string, settings: Readonly<Record<string, unknown>> = {}): Scratch {
   const folder = join(results, name);
@@ -78,14 +85,14 @@ export interface Server {
 export const remoteUri = (path: string): string => `vscode-remote://remote${path}`;
 
 /** Starts the server on a free port; resolves when it listens. Its whole process group ends with it. */
-export async function startServer(scratch: Scratch, environment: NodeJS.ProcessEnv = {}): Promise<Server> {
+export async function startServer(scratch: Scratch, { environment = {}, development }: ServerOptions): Promise<Server> {
   const child = spawn(
     serverNode,
     [
       serverMain,
       ...['--host', '127.0.0.1', '--port', '0', '--without-connection-token', '--accept-server-license-terms', '--telemetry-level', 'off'],
-      // Without it a built workbench ignores extensionDevelopmentPath.
-      '--enable-smoke-test-driver',
+      // Without it a built workbench ignores extensionDevelopmentPath; with it, it shows no toasts.
+      ...(development ? ['--enable-smoke-test-driver'] : []),
       // Halves the time of large messages.
       '--disable-websocket-compression',
       ...dataArguments(scratch),

@@ -43,13 +43,17 @@ export async function startSession(options: SessionOptions): Promise<Session & {
   const scratch = makeScratch(options.name, options.settings);
   options.files(scratch.workspace);
   if (options.packagePath !== undefined) installPackage(scratch, options.packagePath);
-  const [server, browser] = await Promise.all([startServer(scratch, options.environment), launchBrowser()]);
+  const development = options.packagePath === undefined;
+  const [server, browser] = await Promise.all([
+    startServer(scratch, { development, ...(options.environment && { environment: options.environment }) }),
+    launchBrowser(),
+  ]);
   const stop = async () => {
     await browser.close();
     await server.stop();
   };
   try {
-    const payload = options.packagePath === undefined ? ([['extensionDevelopmentPath', remoteUri(root)]] as const) : [];
+    const payload = development ? ([['extensionDevelopmentPath', remoteUri(root)]] as const) : [];
     const workbench = await Workbench.open(browser, server.url(payload), options.viewport);
     return { scratch, server, workbench, stop };
   } catch (error) {

@@ -39,7 +39,9 @@ export class Workbench {
 
   /**
    * Runs a command by its full title, "Category: Title". The list of commands is made when the box opens, and a command whose
-   * enablement hangs on a state that is not known yet (workspace trust) is missing from it: then the box is opened again.
+   * enablement hangs on workspace trust is missing from it as long as the workbench waits for the remote side to say whether the
+   * folder is trusted (a second or two after the start of a remote window; it takes no for an answer until then, and does not
+   * update an open list). Then the box is opened again.
    */
   async command(title: string): Promise<void> {
     const row = this.picks.filter({ hasText: title }).first();
@@ -153,7 +155,23 @@ export class Workbench {
     return this.page.locator('.notification-list-item').filter({ hasText: text });
   }
 
-  /** Opens the notification centre where it is closed: under the test driver the workbench shows no toasts. */
+  /** A toast, as the workbench shows it for an installed extension while the notification centre is closed. */
+  toast(text: string | RegExp): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
+  }
+
+  /** Time in milliseconds from the key press to the list of commands: what a user feels of a busy editor. */
+  async paletteTime(): Promise<number> {
+    const started = Date.now();
+    await this.page.keyboard.press('F1');
+    await this.picks.first().waitFor();
+    const milliseconds = Date.now() - started;
+    await this.page.keyboard.press('Escape');
+    await this.quickInput.waitFor({ state: 'hidden' });
+    return milliseconds;
+  }
+
+  /** Opens the notification centre where it is closed: the workbench shows no toasts while an extension is developed. */
   async showNotifications(): Promise<void> {
     const centre = this.page.locator('.notifications-center.visible');
     if ((await centre.count()) === 0) await this.page.locator('#status\\.notifications a').first().click();
