@@ -39,7 +39,7 @@ export const compress = defineCommand<CompressReport>({
       'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
       'A report.json lies beside it.',
   ],
-  positionals: [{ name: 'MODEL', doc: 'A Hugging Face directory, an ONNX file or a safetensors file.' }],
+  positionals: [{ name: 'MODEL', doc: 'A Hugging Face directory, an ONNX, GGUF or safetensors file.' }],
   options: [
     {
       name: 'method',
@@ -68,6 +68,7 @@ export const compress = defineCommand<CompressReport>({
     'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
     "loomweight compress loom-base --method rtn --bits 3 --override '*.down_proj.weight=bits:8' --format onnx-packed --out out/loom-base-3bit",
     'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
+    'loomweight compress model.gguf --method none --format hf --out out/model',
   ],
   run: async ({ arguments: given, terminal }) => {
     const method = findQuantizer(given.text('method') as string);

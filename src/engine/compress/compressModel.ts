@@ -10,8 +10,9 @@ import { createOutputFolder } from '../formats/files/outputFolder';
 import type { Runtime } from '../runtime/types';
 import { findExporter } from './exporters';
 import type { Exporter, ExportResult } from './exporters/exporter';
-import { makePlan, type CompressPlan, type TensorPlan } from './plan';
-import { quantizeTensor } from './quantizeTensor';
+import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
+import { findQuantizer } from './quantizers';
+import { dequantize, TensorQuantizer } from './quantizeTensor';
 import type { QuantizedMatrix } from './quantizers/quantizer';
 import { hashSource, openSource, type CompressSource } from './source';
 import { verifyResult } from './verification/verifyResult';
@@ -40,13 +41,14 @@ export async function compressModel(spec: CompressSpec, context: CompressContext
   const peak = new PeakMeter(context.residentBytes ?? (() => process.memoryUsage.rss()));
   refuseInPlace(spec);
   const exporter = findExporter(spec.format);
-  const source = await openSource(spec.model);
+  const opened = await openSource(spec.model);
   try {
+    const source = prepareSource(opened, spec);
     const plan = makePlan(source, spec);
     exporter.check(source, plan);
     const output = await createOutputFolder(spec.out);
+    const run = new CompressionRun(spec, source, plan, exporter, context, peak);
     try {
-      const run = new CompressionRun(spec, source, plan, exporter, context, peak);
       const report = await run.write(output.path, started);
       throwIfCancelled(context.signal);
       if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
@@ -56,10 +58,12 @@ export async function compressModel(spec: CompressSpec, context: CompressContext
     } catch (error) {
       await output.discard();
       throw error;
+    } finally {
+      await run.close();
     }
   } finally {
     peak.stop();
-    await source.container.close();
+    await opened.container.close();
   }
 }
 
@@ -68,6 +72,7 @@ class CompressionRun {
   private readonly layers: LayerReport[] = [];
   private readonly relativeErrors = new Map<string, number>();
   private readonly notes: string[] = [];
+  private readonly quantizer: TensorQuantizer;
 
   constructor(
     private readonly spec: CompressSpec,
@@ -76,7 +81,17 @@ class CompressionRun {
     private readonly exporter: Exporter,
     private readonly context: CompressContext,
     private readonly peak: PeakMeter,
-  ) {}
+  ) {
+    const names = source.decoder?.architecture.expectedTensors(source.decoder.config).map(({ name }) => name) ?? [...source.tensors.keys()];
+    this.quantizer = new TensorQuantizer(
+      source,
+      names.filter((name) => plan.has(name)),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.quantizer.close();
+  }
 
   async write(folder: string, started: number): Promise<CompressReport> {
     const { spec, source, plan, exporter, context } = this;
@@ -101,11 +116,11 @@ class CompressionRun {
       version,
       method: spec.method,
       format: spec.format,
-      settings: settingsOf(spec, plan),
+      settings: settingsOf(spec),
       source: { path: resolve(spec.model), architecture: source.architecture, files },
       seed: spec.seed ?? 0,
       parameterCount: sumOf([...source.tensors.values()], ({ entry }) => entry.shape.reduce((product, length) => product * length, 1)),
-      bitsPerWeight: sumOf(this.layers, (layer) => layer.bitsPerWeight * layer.weights) / weights,
+      bitsPerWeight: weights > 0 ? sumOf(this.layers, (layer) => layer.bitsPerWeight * layer.weights) / weights : storedBits(source),
       bytesBefore: sumOf(files.filter(isWeightFile), ({ bytes }) => bytes),
       bytesAfter: sumOf(outputs.filter(isWeightFile), ({ bytes }) => bytes),
       ...(result.loadedBytes === undefined ? {} : { loadedBytes: result.loadedBytes }),
@@ -118,11 +133,15 @@ class CompressionRun {
       outputs,
       primary: result.primary,
       notes: [
-        `The compressed layers took ${formatBytes(bytesBefore)} and take ${formatBytes(sumOf(this.layers, ({ bytesAfter }) => bytesAfter))}${
-          this.exporter.dequantised
-            ? ': this format keeps the source type, so that every tool reads it; the onnx formats store the codes'
-            : ''
-        }.`,
+        this.layers.length === 0
+          ? 'No weight was compressed.'
+          : `The compressed layers took ${formatBytes(bytesBefore)} and take ${formatBytes(sumOf(this.layers, ({ bytesAfter }) => bytesAfter))}${
+              this.exporter.dequantised
+                ? ': this format keeps the source type, so that every tool reads it; the onnx formats store the codes'
+                : ''
+            }.`,
+        ...typeNotes(source),
+        ...source.container.diagnostics.filter(({ severity }) => severity === 'warning').map(({ message }) => message),
         ...this.notes,
       ],
     };
@@ -132,7 +151,7 @@ class CompressionRun {
 
   private async quantize(name: string): Promise<QuantizedMatrix> {
     throwIfCancelled(this.context.signal);
-    const { matrix, relativeError } = await quantizeTensor(this.source, this.plan.get(name) as TensorPlan);
+    const { matrix, relativeError } = await this.quantizer.quantize(this.plan.get(name) as TensorPlan);
     this.relativeErrors.set(name, relativeError);
     return matrix;
   }
@@ -166,6 +185,7 @@ class CompressionRun {
       memoryLimit: context.memoryLimit,
       seed: spec.seed ?? 0,
       relativeErrors: this.relativeErrors,
+      planAgain: async (name) => dequantize((await this.quantizer.quantize(plan.get(name) as TensorPlan)).matrix),
       progress: (phase, done, total) => this.report(phase, done, total, 'steps'),
       note: (text) => this.notes.push(text),
     });
@@ -241,15 +261,32 @@ function failedVerification(report: CompressReport, kept?: string): LoomweightEr
   );
 }
 
-function settingsOf(spec: CompressSpec, plan: CompressPlan): Readonly<Record<string, unknown>> {
-  const first = [...plan.values()][0] as TensorPlan;
+function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
   return {
-    ...Object.fromEntries(first.quantizer.parameters.map(({ key, default: value }) => [key, spec.parameters[key] ?? value])),
+    ...Object.fromEntries(findQuantizer(spec.method).parameters.map(({ key, default: value }) => [key, spec.parameters[key] ?? value])),
     ...(spec.tensors === undefined ? {} : { tensors: spec.tensors }),
     ...(spec.overrides === undefined || spec.overrides.length === 0 ? {} : { overrides: spec.overrides }),
     embeddings: spec.embeddings === true,
     head: spec.head === true,
   };
+}
+
+/** Bits a value of all tensors as they are written: what a conversion has for bits per weight. */
+function storedBits(source: CompressSource): number {
+  const entries = [...source.tensors.values()].map(({ entry }) => entry);
+  const values = sumOf(entries, ({ shape }) => shape.reduce((product, length) => product * length, 1));
+  return (sumOf(entries, ({ bytes }) => bytes) * 8) / Math.max(1, values);
+}
+
+/** One sentence for each type that is written in place of another. */
+function typeNotes(source: CompressSource): readonly string[] {
+  const changes = new Map<string, number>();
+  for (const { entry } of source.tensors.values()) {
+    if (entry.storedDType === undefined || entry.storedDType === entry.dtype) continue;
+    const change = `${entry.storedDType} written as ${entry.dtype}`;
+    changes.set(change, (changes.get(change) ?? 0) + 1);
+  }
+  return [...changes].map(([change, count]) => `${count} ${count === 1 ? 'tensor' : 'tensors'} of type ${change}.`);
 }
 
 async function listFiles(folder: string): Promise<readonly OutputFile[]> {

@@ -1,6 +1,6 @@
 import type { CompressSpec } from '../../protocol/jobs';
 import { findExporter } from './exporters';
-import { makePlan, type CompressPlan } from './plan';
+import { makePlan, prepareSource, type CompressPlan } from './plan';
 import { openSource, type CompressSource } from './source';
 import { fitsWhole, wholeModelBytes } from './verification/wholeModelMemory';
 
@@ -32,13 +32,15 @@ const bytesPerSecond = 300e6;
  */
 export async function estimateCompress(spec: CompressSpec, context: CompressEstimateContext = {}): Promise<CompressEstimate> {
   const exporter = findExporter(spec.format);
-  const source = await openSource(spec.model);
+  const opened = await openSource(spec.model);
   try {
+    const source = prepareSource(opened, spec);
     const plan = makePlan(source, spec);
     exporter.check(source, plan);
     const output = exporter.estimate(source, plan);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
-    const blocks = blockBytes(source);
+    // Blocks are compared only where the plan changes some.
+    const blocks = plan.size === 0 ? 0 : blockBytes(source);
     const whole = fitsWhole(source, context.memoryLimit) ? wholeModelBytes(source) : 0;
     const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
     const sourceBytes = [...source.tensors.values()].reduce((sum, { entry }) => sum + entry.bytes, 0);
@@ -53,7 +55,7 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
           : ['The result will be checked block by block: the whole model does not fit beside its float original.'],
     };
   } finally {
-    await source.container.close();
+    await opened.container.close();
   }
 }
 

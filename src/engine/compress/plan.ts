@@ -7,6 +7,7 @@ import type { TensorRole } from '../../protocol/model';
 import { findQuantizer } from './quantizers';
 import type { QuantizableTensor, Quantizer, SizeEstimate } from './quantizers/quantizer';
 import type { CompressSource } from './source';
+import { withWrittenTypes } from './writtenTypes';
 
 /** A tensor that will be compressed, and how. */
 export interface TensorPlan {
@@ -70,13 +71,20 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
       `The override '${unused.glob}' matches no tensor that is compressed. Look at the names with 'loomweight inspect'.`,
       { glob: unused.glob },
     );
-  if (plan.size === 0)
+  if (plan.size === 0 && quantizer.mayLeaveAll !== true)
     throw new LoomweightError(
       'invalid-argument',
       `No tensor of ${source.container.path} is left to compress${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${refusals.slice(0, 3).join('; ')}`.trim(),
       { tensors: spec.tensors, refusals },
     );
   return plan;
+}
+
+/** The source as the method wants what it leaves alone to be written. */
+export function prepareSource(source: CompressSource, spec: CompressSpec): CompressSource {
+  const quantizer = findQuantizer(spec.method);
+  const parameters = resolved(quantizer, spec.parameters);
+  return quantizer.writtenType ? withWrittenTypes(source, (stored) => quantizer.writtenType!(stored, parameters)) : source;
 }
 
 function resolved(quantizer: Quantizer, given: Readonly<Record<string, unknown>>, where = ''): ParamValues {

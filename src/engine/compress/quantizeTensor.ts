@@ -4,22 +4,60 @@ import { transposeInto } from './forms/transpose';
 import type { MatrixValues } from './forms/matrixForm';
 import type { TensorPlan } from './plan';
 import type { QuantizedMatrix } from './quantizers/quantizer';
+import { ReusedBuffer } from './reusedBuffer';
 import type { CompressSource } from './source';
 
-/** Reads a tensor and plans it. The float values live only here. */
-export async function quantizeTensor(
-  source: CompressSource,
-  plan: TensorPlan,
-): Promise<{ readonly matrix: QuantizedMatrix; readonly relativeError: number }> {
-  const entry = source.container.tensors.get(plan.tensor.name)!;
-  const stored = decodeToFloat32(entry.dtype, await source.container.read(entry.name));
-  const [rows, columns] = plan.tensor.shape;
-  // A MatMul weight of ONNX is [in, out]: groups lie along the inputs, so it is turned first.
-  const weights = source.tensors.get(entry.name)?.transposed
-    ? transposeInto(stored, rows, 0, columns, new Float32Array(stored.length))
-    : stored;
-  const matrix = plan.quantizer.plan({ tensor: plan.tensor, weights }, plan.parameters);
-  return { matrix, relativeError: relativeErrorOf(matrix, weights) };
+/**
+ * Reads tensors and plans them, one after the other. Its buffers are used again for the next tensor, so a plan's codes end with the next call; while one
+ * tensor is planned the next is read.
+ */
+export class TensorQuantizer {
+  private readonly floats = new ReusedBuffer((length) => new Float32Array(length));
+  private readonly turned = new ReusedBuffer((length) => new Float32Array(length));
+  private readonly codes = new ReusedBuffer((length) => new Uint8Array(length));
+  private ahead: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
+
+  /** `order`: names in which tensors will be asked for; others come as they are asked for, without being read ahead. */
+  constructor(
+    private readonly source: CompressSource,
+    private readonly order: readonly string[],
+  ) {}
+
+  async quantize(plan: TensorPlan): Promise<{ readonly matrix: QuantizedMatrix; readonly relativeError: number }> {
+    const { name, shape } = plan.tensor;
+    const [rows, columns] = shape;
+    const entry = this.source.container.tensors.get(name)!;
+    const stored = decodeToFloat32(entry.dtype, await this.read(name), this.floats.take(rows * columns));
+    this.readAhead(this.order[this.order.indexOf(name) + 1]);
+    // A MatMul weight of ONNX is [in, out]: groups lie along the inputs, so it is turned first.
+    const weights = this.source.tensors.get(name)?.transposed
+      ? transposeInto(stored, rows, 0, columns, this.turned.take(stored.length))
+      : stored;
+    const matrix = plan.quantizer.plan({ tensor: plan.tensor, weights, codes: this.codes.take(stored.length) }, plan.parameters);
+    return { matrix, relativeError: relativeErrorOf(matrix, weights) };
+  }
+
+  private async read(name: string): Promise<Uint8Array> {
+    const { ahead } = this;
+    this.ahead = undefined;
+    if (ahead?.name === name) return ahead.bytes;
+    await ahead?.bytes.catch(() => undefined);
+    return this.source.container.read(name);
+  }
+
+  private readAhead(name: string | undefined): void {
+    if (name === undefined) return;
+    const bytes = this.source.container.read(name);
+    // Whoever asks for the tensor meets the error.
+    bytes.catch(() => undefined);
+    this.ahead = { name, bytes };
+  }
+
+  /** Waits for a read that is still under way, so that the source can be closed. */
+  async close(): Promise<void> {
+    await this.ahead?.bytes.catch(() => undefined);
+    this.ahead = undefined;
+  }
 }
 
 /** Dequantised weights, float32 [rows * columns]: (code - zero) * scale, one exact difference and one rounding. */

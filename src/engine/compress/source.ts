@@ -33,6 +33,8 @@ export interface CompressSource {
   /** Undefined for files without a graph and for ONNX models, which bring their own. */
   readonly decoder: SourceDecoder | undefined;
   readonly architecture: string;
+  /** The source as it was opened, where this one shows its values in other types. */
+  readonly original?: CompressSource;
 }
 
 /** Opens a model for compression. Reads headers only. The caller closes the container. */
@@ -74,9 +76,9 @@ function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
 
 /** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. */
 export async function hashSource(source: CompressSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
-  const { container } = source;
+  const { container, tensors } = source.original ?? source;
   const weights = new Set([...(container.weightFiles ?? [])]);
-  for (const { entry } of source.tensors.values()) if (entry.location) weights.add(entry.location.file);
+  for (const { entry } of tensors.values()) if (entry.location) weights.add(entry.location.file);
   if (weights.size === 0) weights.add(container.path);
   const files: { path: string; bytes: number; sha256: string }[] = [];
   for (const path of [...(container.companions ?? []), ...weights]) {

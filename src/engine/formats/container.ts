@@ -17,6 +17,8 @@ export interface TensorEntry {
   /** Undefined for values that are not stored as raw bytes (ONNX strings and typed repeated fields): read them with `read`. */
   readonly location: ByteLocation | undefined;
   readonly bytes: number;
+  /** Type in the file, where the container shows values in another (block types of GGUF as float32). */
+  readonly storedDType?: DType;
 }
 
 /**

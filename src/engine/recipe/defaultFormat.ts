@@ -7,7 +7,7 @@ const kernelBits = [2, 4, 8];
 const kernelGroups = [16, 32, 64, 128, 256];
 
 /**
- * The format where none was asked for, and why: `hf` for a bare weight file, which has no configuration to make a graph from;
+ * The format where none was asked for, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to make a graph from;
  * `onnx-fast` where every width and group has a kernel, else `onnx-packed`.
  */
 export function defaultFormat(
@@ -16,6 +16,7 @@ export function defaultFormat(
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
 ): { readonly format: OutputFormat; readonly reason: string } {
+  if (!specs.some(({ key }) => key === 'bits')) return { format: 'hf', reason: 'the method compresses no weights' };
   if (model.toLowerCase().endsWith('.safetensors'))
     return { format: 'hf', reason: 'a file of weights has no configuration to make a graph from' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {

@@ -126,6 +126,10 @@ describe('contract of every method', () => {
   test.each(quantizers.map((each) => [each.id, each] as const))('%s', (id, quantizer) => {
     const { values } = resolveParams(quantizer.parameters, {});
     const tensor = { name: 'w', role: 'linear', shape: [16, 80] } as const;
+    expect(quantizer.source.url).toMatch(/^https:\/\//);
+    expect(describeMethods().map((each) => each.id)).toContain(id);
+    expect(quantizer.appliesTo({ name: 'n', role: 'norm', shape: [1, 4] })).not.toBe(true);
+    if (quantizer.mayLeaveAll) return expect(quantizer.appliesTo(tensor)).toMatch(/^this method/);
     const weights = normals(16 * 80, 9);
     const kept = weights.slice();
     const [first, second] = [quantizer.plan({ tensor, weights }, values), quantizer.plan({ tensor, weights }, values)];
@@ -135,9 +139,7 @@ describe('contract of every method', () => {
     expect(size.codeBits).toBe(first.codes.length * first.bits);
     expect(size.scaleBits).toBe(first.scales.length * 16);
     expect(size.zeroPointBits).toBe(first.symmetric ? 0 : first.zeroPoints.length * first.bits);
-    expect(quantizer.source.url).toMatch(/^https:\/\//);
     expect(readdirSync(goldens).some((name) => name.startsWith(`${id}__`))).toBe(true);
-    expect(describeMethods().map((each) => each.id)).toContain(id);
     for (const spec of quantizer.parameters)
       if (spec.kind === 'integer')
         expect(resolveParams(quantizer.parameters, { [spec.key]: spec.max + 1 }).problems.join()).toContain(

@@ -125,7 +125,7 @@ describe('findings name the place and what to do', () => {
     [step('    overrides: [{ glob: a }]\n'), ['6:17 An override needs parameters: what is different for these tensors.']],
     [step('    overrides: [{ parameters: { bits: 8 } }]\n'), ["6:17 An override needs glob: which tensors, such as '*.down_proj.weight'."]],
     [step('    out: other\n'), ["6:5 The key 'out' is there twice; only one can count. Remove one."]],
-    ['steps:\n  - { kind: compress, model: model, method: gptx, out: o }\n', ['2:45 There is no method "gptx". Methods: rtn.']],
+    ['steps:\n  - { kind: compress, model: model, method: gptx, out: o }\n', ['2:45 There is no method "gptx". Methods: rtn, none.']],
     [
       'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n',
       [

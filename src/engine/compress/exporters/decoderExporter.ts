@@ -15,8 +15,10 @@ export interface OnnxFormat {
   readonly id: OutputFormat;
   readonly label: string;
   readonly summary: string;
-  /** File name of a language model, inside `onnx/`. */
+  /** File name of a language model, inside `onnx/`; the plan is not empty. */
   file(plan: CompressPlan): string;
+  /** True where a model without any compressed weight has a place in this format: it is then `model.onnx`. */
+  readonly holdsFloat?: boolean;
   formFor(plan: TensorPlan): MatrixForm;
   bytesOf(plan: TensorPlan): number;
   /** True where the runtime holds all weights as float32 once loaded. */
@@ -41,6 +43,12 @@ export function onnxExporter(format: OnnxFormat): Exporter {
             `Take the format hf, or give a model directory with config.json, or an ONNX model.`,
           { format: id, architecture: source.architecture },
         );
+      if (plan.size === 0 && !format.holdsFloat)
+        throw new LoomweightError(
+          'invalid-argument',
+          `The format ${id} stores compressed weights, and this method compresses none. Take the format hf, or onnx for a float ONNX model.`,
+          { format: id },
+        );
       for (const planned of plan.values()) {
         const reason = format.formFor(planned).refuse(layoutOf(planned));
         if (reason)
@@ -58,13 +66,13 @@ export function onnxExporter(format: OnnxFormat): Exporter {
         job.source.container.format === 'onnx'
           ? await writeOnnxCopy(job, { file: 'model.onnx', formFor: format.formFor, expectedBytes })
           : await writeLanguageModel(job, job.source.decoder as SourceDecoder, {
-              file: format.file(job.plan),
+              file: job.plan.size === 0 ? 'model.onnx' : format.file(job.plan),
               formFor: format.formFor,
               expectedBytes,
             });
       return {
         ...written,
-        integerActivations: format.integerActivations(job.plan),
+        integerActivations: job.plan.size > 0 && format.integerActivations(job.plan),
         ...(format.unpacksAtLoad ? { loadedBytes: float32Bytes(job.source) } : {}),
       };
     },

@@ -5,9 +5,10 @@ import type { TensorContainer } from '../../formats/container';
 import { openOnnx } from '../../formats/onnx/openOnnx';
 import { writeOnnxModel } from '../../formats/onnx/writeOnnxModel';
 import type { ConstantData } from '../../graph/types';
-import type { MatrixForm, MatrixLayout, TensorBytes } from '../forms/matrixForm';
+import type { MatrixForm, MatrixLayout, Pieces, TensorBytes } from '../forms/matrixForm';
 import type { TensorPlan } from '../plan';
 import { dequantize, digestOf, digestOfBytes } from '../quantizeTensor';
+import { ReusedBuffer } from '../reusedBuffer';
 import type { CompressSource, SourceDecoder } from '../source';
 import type { ExportJob, ExportResult } from './exporter';
 import { PieceStore } from './pieceStore';
@@ -46,6 +47,17 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
   const expectations = new Map<string, Expectation>();
   const untouched: string[] = [];
   let opset = 0;
+  const storePieces = async (name: string, pieces: Pieces) => {
+    const stored: Record<string, ConstantData> = {};
+    let bytes = 0;
+    for (const [piece, data] of Object.entries(pieces)) {
+      await store.put(`${name}.${piece}`, data.dtype, data.shape, data.bytes);
+      stored[piece] = store.get(`${name}.${piece}`)!;
+      bytes += data.bytes.byteLength;
+    }
+    return { stored, bytes };
+  };
+  let writing = Promise.resolve();
   try {
     for (const { name, shape } of decoder.architecture.expectedTensors(decoder.config)) {
       throwIfCancelled(signal);
@@ -56,26 +68,28 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
         const form = output.formFor(plan);
         const matrix = await job.quantize(name);
         const pieces = form.encode(matrix);
+        const digest = digestOf(matrix);
         const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
-        const stored: Record<string, ConstantData> = {};
-        let bytes = 0;
-        for (const [piece, data] of Object.entries(pieces)) {
-          await store.put(`${name}.${piece}`, data.dtype, data.shape, data.bytes);
-          stored[piece] = store.get(`${name}.${piece}`)!;
-          bytes += data.bytes.byteLength;
-        }
-        job.stored(name, bytes);
         opset = Math.max(opset, form.opset(layout));
-        weights.set(name, { kind: 'compressed', form, layout, pieces: stored });
-        expectations.set(name, { form, layout, pieces: Object.keys(pieces), digest: digestOf(matrix) });
+        expectations.set(name, { form, layout, pieces: Object.keys(pieces), digest });
+        // While these pieces are written the next tensor is planned.
+        await writing;
+        writing = storePieces(name, pieces).then(({ stored, bytes }) => {
+          weights.set(name, { kind: 'compressed', form, layout, pieces: stored });
+          job.stored(name, bytes);
+        });
+        writing.catch(() => undefined);
       } else {
+        await writing;
         await store.put(name, entry.dtype, shape, chunksOf(source.container, name, entry.bytes));
         weights.set(name, { kind: 'plain', data: store.get(name)! });
         untouched.push(name);
       }
     }
+    await writing;
     await store.finish();
   } catch (error) {
+    await writing.catch(() => undefined);
     await store.abandon();
     throw error;
   }
@@ -83,6 +97,7 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
   const opsets = { ...graph.opsets, '': Math.max(graph.opsets[''] ?? 0, opset) };
   await writeOnnxModel({ ...graph, opsets }, path, { externalData: 'never' });
   await writeCompanions(source, folder, store.external ? output.file : undefined);
+  const codes = new ReusedBuffer((length) => new Uint8Array(length));
   return {
     primary: `onnx/${output.file}`,
     integerActivations: false,
@@ -90,12 +105,15 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
       const { form, layout, pieces } = expectations.get(name)!;
       const written = await openOnnx(path);
       try {
-        return dequantize({ ...layout, ...form.decode(await readPieces(written, name, pieces), layout) }, target);
+        return dequantize(
+          { ...layout, ...form.decode(await readPieces(written, name, pieces), layout, codes.take(layout.rows * layout.columns)) },
+          target,
+        );
       } finally {
         await written.close();
       }
     },
-    verifyBytes: (abort) => verifyBytes(path, source, expectations, untouched, abort),
+    verifyBytes: (abort) => verifyBytes(path, source, expectations, untouched, codes, abort),
   };
 }
 
@@ -105,6 +123,7 @@ async function verifyBytes(
   source: CompressSource,
   expectations: ReadonlyMap<string, Expectation>,
   untouched: readonly string[],
+  codes: ReusedBuffer<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
   const written = await openOnnx(path);
@@ -113,7 +132,8 @@ async function verifyBytes(
     for (const [name, { form, layout, pieces, digest }] of expectations) {
       throwIfCancelled(signal);
       const read = await readPieces(written, name, pieces);
-      if (pieces.some((piece) => read[piece] === undefined) || digestOf(form.decode(read, layout)) !== digest) mismatches.push(name);
+      const complete = pieces.every((piece) => read[piece] !== undefined);
+      if (!complete || digestOf(form.decode(read, layout, codes.take(layout.rows * layout.columns))) !== digest) mismatches.push(name);
     }
     for (const name of untouched) {
       throwIfCancelled(signal);

@@ -45,14 +45,14 @@ export function encodeBlocks(matrix: QuantizedMatrix, storage: BlockStorage): Pi
   return { ...stored, zeros: { dtype: 'uint8', shape: [rows, zeroBytes], bytes: packPlane(zeros, plane) } };
 }
 
-/** The inverse of `encodeBlocks`. */
-export function decodeBlocks(pieces: Pieces, layout: MatrixLayout, storage: BlockStorage): MatrixValues {
+/** The inverse of `encodeBlocks`. `target`: a buffer of rows * columns that may become the codes. */
+export function decodeBlocks(pieces: Pieces, layout: MatrixLayout, storage: BlockStorage, target?: Uint8Array): MatrixValues {
   const { rows, columns, bits } = layout;
   const { container, block } = storage;
   const blocks = blocksOf(layout, storage);
   const groups = groupsPerRow(layout);
   const plane = { width: container, shift: 0 };
-  const padded = new Uint8Array(rows * blocks * block);
+  const padded = blocks * block === columns && target ? target.fill(0) : new Uint8Array(rows * blocks * block);
   unpackPlane(pieces['codes']!.bytes, plane, padded);
   const zeroPoints = new Uint8Array(rows * groups).fill(2 ** (bits - 1));
   const stored = pieces['zeros'];

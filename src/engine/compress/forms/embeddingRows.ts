@@ -19,7 +19,7 @@ export const embeddingRows: MatrixForm = {
   opset: () => 21,
   refuse: () => undefined,
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
-  decode: (pieces, layout) => decodeBlocks(pieces, layout, storageOf(layout)),
+  decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
   gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),
   linear: (build, stored, layout, x) => {
     const outputs = rowParts(layout).map(({ from, to }) => {

@@ -46,7 +46,7 @@ export const matMulNBits: MatrixForm = {
 
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
 
-  decode: (pieces, layout) => decodeBlocks(pieces, layout, storageOf(layout)),
+  decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
 
   gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),
 

@@ -26,7 +26,8 @@ export interface MatrixForm {
   /** Undefined, or why the form cannot hold the matrix and what can: the end of a sentence. */
   refuse(layout: MatrixLayout): string | undefined;
   encode(matrix: QuantizedMatrix): Pieces;
-  decode(pieces: Pieces, layout: MatrixLayout): MatrixValues;
+  /** `codes`: a buffer of rows * columns that may become the codes of the result; its content means nothing. */
+  decode(pieces: Pieces, layout: MatrixLayout, codes?: Uint8Array): MatrixValues;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, x: Value): Value;
   /** The float32 weight as [columns, rows]; absent where the form is a kernel of its own. */

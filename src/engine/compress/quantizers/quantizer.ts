@@ -1,4 +1,5 @@
 import type { ParamSpec, ParamValues } from '../../../common/params';
+import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
 
@@ -45,6 +46,13 @@ export interface Quantizer {
   readonly summary: string;
   readonly source: MethodSource;
   readonly parameters: readonly ParamSpec[];
+  /** True for a method that may leave every tensor alone: an empty plan is then no mistake. */
+  readonly mayLeaveAll?: boolean;
+  /**
+   * Type in which a tensor that the method leaves alone is written, from the type it has in the source's file. Undefined: as the source gives it. Absent:
+   * always so.
+   */
+  writtenType?(stored: DType, parameters: ParamValues): DType | undefined;
   /** Statistics the runner must collect: none for data-free methods. */
   readonly needs: readonly 'gram'[];
   /** True, or the reason why not, as the end of a sentence. */
@@ -55,8 +63,14 @@ export interface Quantizer {
    * change means a damaged weight, not rounding.
    */
   blockErrorLimit(weightErrors: readonly number[]): number;
-  /** Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. */
-  plan(context: { readonly tensor: QuantizableTensor; readonly weights: Float32Array }, parameters: ParamValues): QuantizedMatrix;
+  /**
+   * Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. `codes`, where given, is a buffer of the same length that may become
+   * the codes of the result: fresh memory costs as much time as rounding. Its content means nothing.
+   */
+  plan(
+    context: { readonly tensor: QuantizableTensor; readonly weights: Float32Array; readonly codes?: Uint8Array },
+    parameters: ParamValues,
+  ): QuantizedMatrix;
 }
 
 /** Checks a descriptor's type; keeps method files free of annotations. */

@@ -8,6 +8,8 @@ export interface RoundingOptions extends Grouping {
   readonly bits: number;
   readonly symmetric: boolean;
   readonly scaleDType: 'float16' | 'float32';
+  /** A buffer of rows * columns for the codes. */
+  readonly codes?: Uint8Array;
 }
 
 /** Adding and taking away 1.5 * 2^52 rounds a float64 of small magnitude to the nearest whole number, ties to even. */
@@ -32,7 +34,7 @@ const roundingShift = 6755399441055744;
  */
 export function roundGroups(name: string, weights: Float32Array, rows: number, columns: number, options: RoundingOptions): QuantizedMatrix {
   const { bits, symmetric, groupSize, groupsPerRow, granularity, scaleDType } = options;
-  const codes = new Uint8Array(rows * columns);
+  const codes = options.codes ?? new Uint8Array(rows * columns);
   const scales = new Float32Array(rows * groupsPerRow);
   const zeroPoints = new Uint8Array(rows * groupsPerRow);
   const top = 2 ** bits - 1;

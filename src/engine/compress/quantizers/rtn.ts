@@ -30,13 +30,14 @@ export const rtn = defineQuantizer({
   },
   // Independent errors of seven layers add as squares; the factor leaves room for attention and the gate, which multiply them.
   blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
-  plan: ({ tensor, weights }, parameters) => {
+  plan: ({ tensor, weights, codes }, parameters) => {
     const [rows, columns] = tensor.shape;
     return roundGroups(tensor.name, weights, rows, columns, {
       ...groupingOf(rows, columns, parameters),
       bits: Number(parameters['bits']),
       symmetric: parameters['symmetric'] === true,
       scaleDType: parameters['scales'] === 'float32' ? 'float32' : 'float16',
+      ...(codes === undefined ? {} : { codes }),
     });
   },
 });

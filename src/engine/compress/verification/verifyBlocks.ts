@@ -15,7 +15,7 @@ import { sampleIds } from './sampleInputs';
 import type { VerificationContext } from './verifyResult';
 
 /** Bytes of a tensor that are read and widened at a time. */
-const readChunk = 16 * 2 ** 20;
+const readChunk = 8 * 2 ** 20;
 
 /**
  * Runs every decoder block with the weights of the source and with those of the finished file on the same activations, one block in memory at a
@@ -115,13 +115,13 @@ function inBlock(name: string): string {
 async function readFloat({ source }: VerificationContext, name: string, target: Float32Array): Promise<void> {
   const entry = source.container.tensors.get(name)!;
   const width = entry.bytes / target.length;
+  const readAt = (offset: number) => source.container.read(name, { offset, length: Math.min(readChunk, entry.bytes - offset) });
+  let next = readAt(0);
   for (let offset = 0; offset < entry.bytes; offset += readChunk) {
-    const length = Math.min(readChunk, entry.bytes - offset);
-    decodeToFloat32(
-      entry.dtype,
-      await source.container.read(name, { offset, length }),
-      target.subarray(offset / width, (offset + length) / width),
-    );
+    const bytes = await next;
+    // The next piece is read while this one is widened.
+    if (offset + readChunk < entry.bytes) next = readAt(offset + readChunk);
+    decodeToFloat32(entry.dtype, bytes, target.subarray(offset / width, (offset + bytes.length) / width));
   }
 }
 

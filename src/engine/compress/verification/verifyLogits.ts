@@ -1,12 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { throwIfCancelled } from '../../../protocol/errors';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
-import type { DecoderConfig } from '../../architectures/architecture';
+import { findArchitecture } from '../../architectures';
+import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
-import { decodeToFloat32 } from '../../formats/decode';
+import type { TensorContainer } from '../../formats/container';
+import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
+import { openContainer } from '../../formats/openModel';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
 import { compareLatency, latencyReport } from './latency';
 import { largestDifference, meanDivergence } from './measures';
@@ -31,7 +34,7 @@ export async function verifyLogits(
   const { source, runtime } = context;
   const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
   context.progress('Checking the whole model', 0, 4);
-  const float = await runtime.createFromGraph(build(config, floatWeights(await allWeights(context, false))));
+  const float = await runtime.createFromGraph(build(config, floatWeights(await sourceWeights(context))));
   try {
     return await compareWith(float, context, config, ids);
   } finally {
@@ -54,12 +57,17 @@ async function compareWith(
   throwIfCancelled(context.signal);
 
   context.progress('Checking the whole model', 1, 4);
-  const reference = await runtime.createFromGraph(build(config, floatWeights(await allWeights(context, true))));
+  const directory = !result.primary.endsWith('.onnx');
+  const reference = await runtime.createFromGraph(build(config, floatWeights(await plannedWeights(context, directory))));
   const planned = await logitsOf(reference, feeds);
   await reference.release();
-  const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
-  context.note(`Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`);
-  if (!result.primary.endsWith('.onnx')) return { checks: [], latency: undefined };
+  if (context.plan.size > 0) {
+    const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
+    context.note(
+      `Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`,
+    );
+  }
+  if (directory) return { checks: [await checkDirectory(context, planned, feeds)], latency: undefined };
 
   const path = join(folder, result.primary);
   const checks: VerificationCheck[] = [];
@@ -135,16 +143,68 @@ async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
   return (await session.run(feeds, ['logits']))['logits']!.data as Float32Array;
 }
 
-/** All weights as float32; `finished`: the compressed ones as the finished file holds them. */
-async function allWeights({ source, plan, result, signal }: VerificationContext, finished: boolean): Promise<Map<string, Float32Array>> {
+/** The written directory opened like any other model, its config and its tensors, and run: its logits against those of the plan. */
+async function checkDirectory(
+  { folder, result, runtime, signal }: VerificationContext,
+  planned: Float32Array,
+  feeds: Feeds,
+): Promise<VerificationCheck> {
+  throwIfCancelled(signal);
+  const written = await openContainer(join(folder, result.primary));
+  try {
+    const architecture = findArchitecture(written.config ?? {});
+    if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} names no architecture that is known.`);
+    const config = architecture.readConfig(written.config ?? {});
+    const weights = await readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(written, name));
+    const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
+    try {
+      const measured = largestDifference(planned, await logitsOf(session, feeds));
+      return { name: 'logits-exact', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' };
+    } finally {
+      await session.release();
+    }
+  } finally {
+    await written.close();
+  }
+}
+
+/** Weights of the source as float32. */
+function sourceWeights({ source, signal }: VerificationContext): Promise<Map<string, Float32Array>> {
+  const { architecture, config } = source.decoder!;
+  return readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(source.container, name));
+}
+
+/**
+ * The weights as planned. For ONNX the compressed ones come from the finished file, which holds exactly what was planned (its bytes were checked); a directory
+ * is judged against the plan made once more, in the type in which it is written.
+ */
+function plannedWeights(context: VerificationContext, directory: boolean): Promise<Map<string, Float32Array>> {
+  const { source, plan, result, signal } = context;
+  const { architecture, config } = source.decoder!;
+  return readWeights(architecture.expectedTensors(config), signal, async (name) => {
+    if (!plan.has(name)) return floatsOf(source.container, name);
+    if (!directory) return result.readWeights(name);
+    const { dtype } = source.container.tensors.get(name)!;
+    return decodeToFloat32(dtype, encodeFromFloat32(dtype, await context.planAgain(name)));
+  });
+}
+
+async function floatsOf(container: TensorContainer, name: string): Promise<Float32Array> {
+  const entry = container.tensors.get(name);
+  if (!entry)
+    throw new LoomweightError('malformed-file', `${container.path} lacks the tensor '${name}' that its config asks for.`, { tensor: name });
+  return decodeToFloat32(entry.dtype, await container.read(name));
+}
+
+async function readWeights(
+  tensors: readonly ExpectedTensor[],
+  signal: AbortSignal | undefined,
+  read: (name: string) => Promise<Float32Array>,
+): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
-  for (const { name } of source.decoder!.architecture.expectedTensors(source.decoder!.config)) {
+  for (const { name } of tensors) {
     throwIfCancelled(signal);
-    const entry = source.container.tensors.get(name)!;
-    weights.set(
-      name,
-      finished && plan.has(name) ? await result.readWeights(name) : decodeToFloat32(entry.dtype, await source.container.read(name)),
-    );
+    weights.set(name, await read(name));
   }
   return weights;
 }

@@ -24,6 +24,8 @@ export interface VerificationContext {
   readonly seed: number;
   /** Relative error of each compressed tensor, as planned. */
   readonly relativeErrors: ReadonlyMap<string, number>;
+  /** Plans a compressed tensor once more from the source: dequantised float32 [rows * columns]. */
+  readonly planAgain: (name: string) => Promise<Float32Array>;
   readonly progress: (phase: string, done: number, total: number) => void;
   readonly note: (text: string) => void;
 }
@@ -35,7 +37,7 @@ export interface VerificationContext {
 export async function verifyResult(
   context: VerificationContext,
 ): Promise<{ readonly verification: Verification; readonly latency: LatencyReport | undefined }> {
-  const { source, result, signal } = context;
+  const { source, plan, result, signal } = context;
   context.progress('Reading back', 0, 1);
   const { tensors, mismatches } = await result.verifyBytes(signal);
   const checks: VerificationCheck[] = [
@@ -61,14 +63,20 @@ export async function verifyResult(
       if (graph) checks.push(graph);
     }
     if (source.decoder) {
-      checks.push(await verifyBlocks(context, source.decoder.config));
-      scope = 'blocks';
+      // Bytes that equal the source's leave nothing to compare block by block.
+      if (plan.size > 0) {
+        checks.push(await verifyBlocks(context, source.decoder.config));
+        scope = 'blocks';
+      }
       if (fitsWhole(source, context.memoryLimit)) {
         const whole = await verifyLogits(context, source.decoder.config);
         checks.push(...whole.checks);
         latency = whole.latency;
         scope = 'whole';
-      } else context.note('The whole model does not fit in memory beside its float original, so it was checked block by block.');
+      } else
+        context.note(
+          `The whole model does not fit in memory beside its float original, so ${plan.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
+        );
     } else if (source.container.format === 'onnx') {
       const whole = await verifyOnnxModel(context);
       if (whole) {
