@@ -1,9 +1,9 @@
 import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
-import type { Graph, Node, Value } from './graph';
+import type { Attribute, Attributes, Graph, Node, Value } from './graph';
 import type { OperatorTable } from './operator';
 import { formatShape, shapesMayBeEqual } from './shapes';
-import type { Attribute, Attributes, ConstantData, TensorType } from './types';
+import type { ConstantData, TensorType } from './types';
 
 /** Plain attribute values as builders write them. Integers are given with `int`, because 1 and 1.0 are one number here. */
 export type AttributeInput = Attribute | string | undefined;

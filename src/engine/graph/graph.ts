@@ -1,4 +1,4 @@
-import type { Attributes, ConstantData, TensorType } from './types';
+import type { ConstantData, TensorType } from './types';
 
 /** A named edge of a graph: what one node (or an input, or a constant) gives and others take. */
 export interface Value {
@@ -30,3 +30,18 @@ export interface Graph {
   /** Version per domain; the empty string is the standard one. */
   readonly opsets: Readonly<Record<string, number>>;
 }
+
+/** Value of a node attribute. Whole and real numbers are different kinds: use `int()` and friends of the builder. */
+export type Attribute =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'tensor'; readonly value: ConstantData }
+  | { readonly kind: 'graph'; readonly value: Graph }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  /** A kind that only read graphs have (sparse tensors, types, lists of graphs): the encoded AttributeProto, kept as it is. */
+  | { readonly kind: 'opaque'; readonly value: Uint8Array };
+
+export type Attributes = Readonly<Record<string, Attribute>>;

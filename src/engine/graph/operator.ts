@@ -1,4 +1,5 @@
-import type { Attributes, ConstantData, TensorType } from './types';
+import type { Attributes } from './graph';
+import type { ConstantData, TensorType } from './types';
 
 /** What a shape rule may look at besides types. */
 export interface InferContext {

@@ -1,6 +1,6 @@
-import type { Graph, Value } from './graph';
+import type { Attribute, Graph, Value } from './graph';
 import { formatShape, formatType } from './shapes';
-import type { Attribute, ConstantData } from './types';
+import type { ConstantData } from './types';
 
 /**
  * A graph as text, one line for each input, constant, node and output: for goldens and error details. Stable: the same

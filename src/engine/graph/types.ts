@@ -23,18 +23,3 @@ export type ConstantData =
       readonly offset: number;
       readonly length: number;
     };
-
-/** Value of a node attribute. Numbers are floats unless given as bigint (ONNX ints); use `int()` and friends of the builder. */
-export type Attribute =
-  | { readonly kind: 'int'; readonly value: number }
-  | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'string'; readonly value: string }
-  | { readonly kind: 'tensor'; readonly value: ConstantData }
-  | { readonly kind: 'graph'; readonly value: import('./graph').Graph }
-  | { readonly kind: 'ints'; readonly value: readonly number[] }
-  | { readonly kind: 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'strings'; readonly value: readonly string[] }
-  /** A kind that only read graphs have (sparse tensors, types, lists of graphs): the encoded AttributeProto, kept as it is. */
-  | { readonly kind: 'opaque'; readonly value: Uint8Array };
-
-export type Attributes = Readonly<Record<string, Attribute>>;

@@ -1,5 +1,5 @@
 import type { DType } from '../../../protocol/dtypes';
-import type { Attribute } from '../../graph/types';
+import type { Attribute } from '../../graph/graph';
 
 /** Values to put in: whole, or pieces that are asked for when the file is written. */
 export type NewWeight =

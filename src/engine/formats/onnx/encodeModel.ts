@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { LoomweightError } from '../../../protocol/errors';
 import { elementTypeOf } from '../../graph/elementTypes';
-import type { Graph, Value } from '../../graph/graph';
+import type { Attribute, Graph, Value } from '../../graph/graph';
 import { formatShape } from '../../graph/shapes';
-import type { Attribute, ConstantData } from '../../graph/types';
+import type { ConstantData } from '../../graph/types';
 import {
   AttributeProto_AttributeType as Kind,
   AttributeProtoSchema,

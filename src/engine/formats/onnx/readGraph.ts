@@ -1,9 +1,9 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
-import type { Graph, Node, Value } from '../../graph/graph';
+import type { Attribute, Graph, Node, Value } from '../../graph/graph';
 import type { OperatorTable } from '../../graph/operator';
-import type { Attribute, ConstantData, TensorType } from '../../graph/types';
+import type { ConstantData, TensorType } from '../../graph/types';
 import {
   AttributeProto_AttributeType as Kind,
   AttributeProtoSchema,

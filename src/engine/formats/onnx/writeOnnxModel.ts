@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
-import type { Graph, Node, Value } from '../../graph/graph';
-import type { Attribute, ConstantData } from '../../graph/types';
+import type { Attribute, Graph, Node, Value } from '../../graph/graph';
+import type { ConstantData } from '../../graph/types';
 import { encodeModel, inlineBytes, type ModelDescription } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 
