@@ -3,7 +3,7 @@ import { parseBytes } from '../common/units';
 import { LoomweightError } from '../protocol/errors';
 import type { SharedJobOptions } from '../protocol/jobs';
 import { providerChoices } from '../protocol/jobs';
-import type { Command } from './command';
+import type { CommandShape } from './commandShape';
 import type { OptionSpec } from './options';
 import { optionUsage, sharedOptions } from './options';
 
@@ -67,7 +67,7 @@ export function usageError(message: string, details?: Readonly<Record<string, un
 }
 
 /** Options that a command takes, shared ones last. */
-export function optionsOf(command: Command): readonly OptionSpec[] {
+export function optionsOf(command: CommandShape): readonly OptionSpec[] {
   return [...command.options, ...sharedOptions];
 }
 
@@ -76,7 +76,7 @@ export function optionsOf(command: Command): readonly OptionSpec[] {
  * allow `=true`, `=false` and the form `--no-flag`; `--` ends the flags. A flag may be repeated only where its
  * specification says so. Errors: `invalid-argument`, naming the nearest flag where one is unknown.
  */
-export function parseArguments(command: Command, argv: readonly string[]): Arguments {
+export function parseArguments(command: CommandShape, argv: readonly string[]): Arguments {
   const positionals: string[] = [];
   const given = new Map<string, string[]>();
   for (let index = 0; index < argv.length; index += 1) {
@@ -95,7 +95,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
 }
 
 /** Reads the flag at `index` and gives the number of words that its value took. */
-function takeFlag(command: Command, argv: readonly string[], index: number, given: Map<string, string[]>): number {
+function takeFlag(command: CommandShape, argv: readonly string[], index: number, given: Map<string, string[]>): number {
   const word = argv[index] as string;
   const [, typed = '', inline] = /^--?([^=]*)(?:=([\s\S]*))?$/.exec(word) ?? [];
   const options = optionsOf(command);
@@ -172,7 +172,7 @@ function isAllowed(option: OptionSpec, value: string): boolean {
   }
 }
 
-function unknownFlag(command: Command, word: string, typed: string): LoomweightError {
+function unknownFlag(command: CommandShape, word: string, typed: string): LoomweightError {
   const shown = word.split('=')[0] as string;
   if (command.name === 'compress' && typed === 'budget')
     return usageError(
@@ -187,7 +187,7 @@ function unknownFlag(command: Command, word: string, typed: string): LoomweightE
   });
 }
 
-function checkComplete(command: Command, parsed: Arguments): void {
+function checkComplete(command: CommandShape, parsed: Arguments): void {
   const { positionals } = command;
   const usage = `loomweight ${[command.name, ...positionals.map((positional) => positional.name)].join(' ')}`;
   if (parsed.positionals.length < positionals.length) {

@@ -1,13 +1,6 @@
 import type { Arguments } from './arguments';
-import type { OptionSpec } from './options';
+import type { CommandShape } from './commandShape';
 import type { Terminal } from './terminal';
-
-/** An argument without a flag, in order. */
-export interface PositionalSpec {
-  /** As in the usage line: `MODEL`. */
-  readonly name: string;
-  readonly doc: string;
-}
 
 /** What a command may use while it runs. */
 export interface CommandContext {
@@ -19,15 +12,11 @@ export interface CommandContext {
  * One command of `loomweight`. `run` gives the report, which `--json` prints as it is; `text` makes of it what people read.
  * Help, parsing and docs/command-line.md come from the same definition.
  */
-export interface Command<Report = unknown> {
-  readonly name: string;
+export interface Command<Report = unknown> extends CommandShape {
   /** One sentence. */
   readonly summary: string;
   /** More sentences for the command's own help. */
   readonly details?: readonly string[];
-  readonly positionals: readonly PositionalSpec[];
-  /** Without the shared ones. */
-  readonly options: readonly OptionSpec[];
   /** Lines that work as they stand, for the help. */
   readonly examples: readonly string[];
   run(context: CommandContext): Promise<Report>;

@@ -12,7 +12,7 @@ import { operators } from '../../ops/index';
 import type { RuntimeTensor, Session } from '../../runtime/types';
 import { relativeDifference } from './measures';
 import { sampleIds } from './sampleInputs';
-import type { VerificationContext } from './verifyResult';
+import type { VerificationContext } from './verificationContext';
 
 /** Bytes of a tensor that are read and widened at a time. */
 const readChunk = 8 * 2 ** 20;

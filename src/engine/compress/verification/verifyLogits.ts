@@ -14,7 +14,7 @@ import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types
 import { compareLatency, latencyReport } from './latency';
 import { largestDifference, meanDivergence } from './measures';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
-import type { VerificationContext } from './verifyResult';
+import type { VerificationContext } from './verificationContext';
 
 /** Limits of the design: absolute difference of logits, and nats where activations are rounded to int8. */
 export const logitTolerance = 1e-3;

@@ -11,7 +11,7 @@ import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types
 import { compareLatency, latencyReport } from './latency';
 import { largestDifference, relativeDifference } from './measures';
 import { logitTolerance, withExactFile } from './verifyLogits';
-import type { VerificationContext } from './verifyResult';
+import type { VerificationContext } from './verificationContext';
 
 /** Largest relative difference of outputs where kernels round activations to int8 (measured: up to 9e-3 a layer). */
 const integerTolerance = 0.1;

@@ -1,0 +1,24 @@
+import type { Runtime } from '../../runtime/types';
+import type { ExportResult } from '../exporters/exporter';
+import type { CompressPlan } from '../plan';
+import type { CompressSource } from '../source';
+
+/** What a verification looks at and may use. */
+export interface VerificationContext {
+  readonly source: CompressSource;
+  readonly plan: CompressPlan;
+  /** The temporary output folder. */
+  readonly folder: string;
+  readonly result: ExportResult;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal | undefined;
+  /** Host memory limit in bytes, where there is one. */
+  readonly memoryLimit: number | undefined;
+  readonly seed: number;
+  /** Relative error of each compressed tensor, as planned. */
+  readonly relativeErrors: ReadonlyMap<string, number>;
+  /** Plans a compressed tensor once more from the source: dequantised float32 [rows * columns]. */
+  readonly planAgain: (name: string) => Promise<Float32Array>;
+  readonly progress: (phase: string, done: number, total: number) => void;
+  readonly note: (text: string) => void;
+}
