@@ -40,6 +40,12 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
     used: false,
   }));
   const tied = source.decoder?.config.tiedEmbeddings === true;
+  if (spec.embeddings && ![...source.tensors.values()].some(({ role }) => role === 'embedding'))
+    throw new LoomweightError(
+      'unsupported',
+      `${source.container.path} has no embedding that can be compressed${source.container.format === 'onnx' ? ': in ONNX models tables that are looked up by Gather stay as they are' : ''}. Leave --embeddings out${source.container.format === 'onnx' ? ', or give the model that the file was made from' : ''}.`,
+      { path: source.container.path },
+    );
   const plan = new Map<string, TensorPlan>();
   const refusals: string[] = [];
   for (const [name, { entry, role, transposed }] of source.tensors) {

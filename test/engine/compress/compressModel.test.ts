@@ -223,6 +223,21 @@ describe('failures leave nothing', () => {
   });
 });
 
+test('a directory whose config says something else than the model fails verification', async () => {
+  const run = compress(spec('hf'), {
+    progress: ({ phase }) => {
+      if (phase !== 'Reading back') return;
+      const file = join(
+        folder,
+        readdirSync(folder).find((name) => name.endsWith('.tmp'))!,
+        'config.json',
+      );
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/"rope_theta": [0-9.]+/, '"rope_theta": 500'));
+    },
+  });
+  await expect(run).rejects.toMatchObject({ code: 'verification-failed', message: expect.stringContaining('logits-exact') as string });
+});
+
 function flipByte(path: string, offset: number): void {
   const file = openSync(path, 'r+');
   const byte = Buffer.alloc(1);

@@ -6,7 +6,7 @@ import { AutoModelForCausalLM, AutoTokenizer, env, type Tensor } from '@huggingf
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { OutputFormat } from '../../../src/protocol/jobs';
+import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import { greedyTokens } from '../../support/greedyTokens';
 
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
@@ -34,12 +34,25 @@ describe('transformers.js runs our directories', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test.each(cases)('$format, $bits bits', async ({ format, bits, options }) => {
-    const out = join(folder, `${format}-${bits}`);
+    const spec = { kind: 'compress', model: sample, method: 'rtn', parameters: { bits, groupSize: 32 }, format } as const;
+    await expectSameText({ ...spec, out: join(folder, `${format}-${bits}`) }, options);
+  });
+
+  test('a bfloat16 model, as float ONNX and as onnx-fast', async () => {
     const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-    const report = await compressModel(
-      { kind: 'compress', model: sample, method: 'rtn', parameters: { bits, groupSize: 32 }, format, out },
-      { runtime },
-    );
+    const bfloat16 = join(folder, 'bfloat16');
+    const convert = { kind: 'compress', method: 'none', format: 'hf', out: bfloat16 } as const;
+    await compressModel({ ...convert, model: sample, parameters: { dtype: 'bfloat16' } }, { runtime });
+    const spec = { kind: 'compress', model: bfloat16, parameters: {} } as const;
+    await expectSameText({ ...spec, method: 'none', format: 'onnx', out: join(folder, 'bfloat16-float') }, { dtype: 'fp32' });
+    await expectSameText({ ...spec, method: 'rtn', format: 'onnx-fast', out: join(folder, 'bfloat16-fast') }, { dtype: 'q4' });
+  });
+
+  /** Compresses, then generates with transformers.js from the directory and with our own loop from the file. */
+  async function expectSameText(spec: CompressSpec, options: Record<string, unknown>): Promise<void> {
+    const { out } = spec;
+    const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
+    const report = await compressModel(spec, { runtime });
     expect(report.verification.passed).toBe(true);
     expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toMatchObject({ kind: 'compress', primary: report.primary });
 
@@ -65,5 +78,5 @@ describe('transformers.js runs our directories', () => {
       await session.release();
       await model.dispose();
     }
-  });
+  }
 });
