@@ -104,7 +104,11 @@ export interface EvaluateReport {
   /** Choices that the number depends on: BOS, window, text encoding. */
   readonly choices: readonly string[];
   readonly environment: RunEnvironment;
+  /** From opening the model to the result. */
   readonly seconds: number;
+  /** Of `seconds`, for text: scoring alone, without opening the model, encoding the text and preparing an ONNX graph. */
+  readonly scoringSeconds?: number;
+  /** tokens / scoringSeconds. */
   readonly tokensPerSecond?: number;
   readonly peakRssBytes: number;
 }

@@ -5,6 +5,8 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
 import { openContainer } from '../formats/openModel';
+import { readOnnxSettings } from './onnxLanguageModel';
+import { planOnnx } from './planOnnx';
 import { planScoring } from './scoringPlan';
 import { encodedTextBytes } from './textMemory';
 
@@ -31,13 +33,24 @@ export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undef
     const bytes = [...container.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
     const parameters = [...container.tensors.values()].reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
     const textBytes = spec.text === undefined ? 0 : (await stat(spec.text)).size;
-    if (spec.text === undefined || container.config === undefined || container.format === 'onnx') {
+    if (spec.text !== undefined && container.format === 'onnx') {
+      const settings = await readOnnxSettings(container);
+      const window = spec.window ?? Math.min(settings.contextLength, 2048);
+      const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
+      const { hostMemoryBytes } = await planOnnx(container, settings, { spec, window, count }, limit);
+      return {
+        hostMemoryBytes,
+        diskBytes: 0,
+        seconds: 2 + bytes / readBytesPerSecond + (parameters * window * count) / flopsPerSecond,
+        notes: [],
+      };
+    }
+    if (spec.text === undefined || container.config === undefined) {
       // ONNX Runtime holds the weights and, while it prepares them, a second copy.
-      const tokens = spec.limit === undefined ? textBytes / bytesPerToken : spec.limit * (spec.window ?? 2048);
       return {
         hostMemoryBytes: 250e6 + 2 * bytes,
         diskBytes: 0,
-        seconds: 2 + bytes / readBytesPerSecond + (parameters * tokens) / flopsPerSecond,
+        seconds: 2 + bytes / readBytesPerSecond,
         notes: spec.text === undefined ? ['the time for the data itself is not known before it runs'] : [],
       };
     }

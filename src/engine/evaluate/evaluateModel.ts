@@ -31,7 +31,7 @@ export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext
         ...score,
         environment: context.runtime.environment,
         seconds,
-        tokensPerSecond: score.tokens / seconds,
+        tokensPerSecond: score.tokens / score.scoringSeconds,
         peakRssBytes: peakRss(),
       };
     }

@@ -10,6 +10,7 @@ import type { EvaluateContext } from './context';
 import { checkWeights } from './decoderWeights';
 import { OnnxLanguageModel, readOnnxSettings } from './onnxLanguageModel';
 import { scoreDecoder } from './scoreDecoder';
+import { planOnnx } from './planOnnx';
 import { planScoring } from './scoringPlan';
 import { encodedTextBytes } from './textMemory';
 
@@ -21,6 +22,8 @@ export interface TextScore {
   readonly windows: number;
   readonly window: number;
   readonly choices: readonly string[];
+  /** Reading and running the weights, without opening the model, encoding the text and preparing an ONNX graph. */
+  readonly scoringSeconds: number;
 }
 
 /** Windows longer than this are no default: most models were not trained on more at a time. */
@@ -47,9 +50,17 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   const { windows, bos, choices } = await prepareText([folder], spec, config.contextLength, config.bosTokenId, config.vocabularySize);
   const fixedBytes = await encodedTextBytes([folder], spec.text as string);
   const plan = planScoring(config, { ...windows, fixedBytes }, context.memoryLimit);
+  const started = performance.now();
   const { loss, tokens } = await scoreDecoder({ container, config, windows, bos, plan }, context.runtime, context);
   const streamed = plan.keepWeights ? [] : ['weights read block by block, because of the memory limit'];
-  return { loss: loss / tokens, tokens, windows: windows.count, window: windows.window, choices: [...choices, ...streamed] };
+  return {
+    scoringSeconds: (performance.now() - started) / 1000,
+    loss: loss / tokens,
+    tokens,
+    windows: windows.count,
+    window: windows.window,
+    choices: [...choices, ...streamed],
+  };
 }
 
 async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
@@ -61,10 +72,19 @@ async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context
     settings.bosTokenId,
     settings.vocabularySize,
   );
+  const { windowsPerRun } = await planOnnx(container, settings, { spec, ...windows }, context.memoryLimit);
   const model = await OnnxLanguageModel.load(container, context);
   try {
-    const { loss, tokens } = await model.score(windows, bos, context);
-    return { loss: loss / tokens, tokens, windows: windows.count, window: windows.window, choices: [...choices, ...model.notes] };
+    const started = performance.now();
+    const { loss, tokens } = await model.score(windows, bos, windowsPerRun, context);
+    return {
+      scoringSeconds: (performance.now() - started) / 1000,
+      loss: loss / tokens,
+      tokens,
+      windows: windows.count,
+      window: windows.window,
+      choices: [...choices, ...model.notes],
+    };
   } finally {
     await model.release();
   }

@@ -3,18 +3,18 @@ import path from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { DType } from '../../protocol/dtypes';
 import type { GraphSummary } from '../../protocol/model';
-import { float16ToNumber } from '../../common/halfFloat';
 import type { TensorContainer } from '../formats/container';
-import type { RuntimeTensor, Session } from '../runtime/types';
+import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { EvaluateContext, EvaluateProgress } from './context';
+import { LogitsLoss } from './logitsLoss';
+import type { OnnxSizes } from './onnxPlan';
 
 /** What config.json and tokenizer files beside an ONNX language model say; they lie in its folder or the one above `onnx/`. */
-export interface OnnxSettings {
+export interface OnnxSettings extends OnnxSizes {
   readonly folders: readonly string[];
   readonly contextLength: number;
   readonly bosTokenId: number | undefined;
-  readonly vocabularySize: number | undefined;
 }
 
 /** Reads config.json near an ONNX file. */
@@ -31,9 +31,22 @@ export async function readOnnxSettings(container: TensorContainer): Promise<Onnx
       contextLength: number('max_position_embeddings') ?? number('n_positions') ?? number('n_ctx') ?? 2048,
       bosTokenId: number('bos_token_id'),
       vocabularySize: number('vocab_size'),
+      hiddenSize: number('hidden_size') ?? number('n_embd'),
+      intermediateSize: number('intermediate_size') ?? number('n_inner'),
+      heads: number('num_attention_heads') ?? number('n_head'),
+      layers: number('num_hidden_layers') ?? number('n_layer'),
     };
   }
-  return { folders, contextLength: 2048, bosTokenId: undefined, vocabularySize: undefined };
+  return {
+    folders,
+    contextLength: 2048,
+    bosTokenId: undefined,
+    vocabularySize: undefined,
+    hiddenSize: undefined,
+    intermediateSize: undefined,
+    heads: undefined,
+    layers: undefined,
+  };
 }
 
 function parseObject(text: string, file: string): Readonly<Record<string, unknown>> {
@@ -56,6 +69,7 @@ const cachePattern = /^past_key_values\.|^past_key_\d|^past_value_\d|^past\./;
 export class OnnxLanguageModel {
   private constructor(
     private readonly session: Session,
+    private readonly runtime: Runtime,
     private readonly inputs: readonly Port[],
     /** Sentences for the report. */
     readonly notes: readonly string[],
@@ -74,28 +88,32 @@ export class OnnxLanguageModel {
       );
     for (const input of inputs) emptyInput(input, 1, 1);
     const session = await context.runtime.createFromFile(container.path);
-    return new OnnxLanguageModel(session, inputs, ['whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level']);
+    return new OnnxLanguageModel(session, context.runtime, inputs, [
+      'whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level',
+    ]);
   }
 
-  /** Sum of losses over all scored tokens, in nats, accumulated in float64. Batches are small enough for their logits to be. */
+  /** Sum of losses over all scored tokens, in nats, accumulated in float64. */
   async score(
     windows: TextWindows,
     bos: number | undefined,
+    perRun: number,
     { progress, signal }: EvaluateProgress,
   ): Promise<{ loss: number; tokens: number }> {
     const length = bos === undefined ? windows.window - 1 : windows.window;
+    let losses: LogitsLoss | undefined;
     let loss = 0;
-    let perRun = 1;
-    for (let first = 0; first < windows.count;) {
-      throwIfCancelled(signal);
-      progress?.({ phase: 'Scoring text', done: first, total: windows.count, unit: 'windows' });
-      const count = Math.min(perRun, windows.count - first);
-      const logits = await this.logits(inputIds(windows, first, count, bos), count, length);
-      const vocabulary = logits.shape[2] as number;
-      loss += lossOf(logits, targetIds(windows, first, count, bos), vocabulary);
-      first += count;
-      // The first run shows the vocabulary: from then on as many windows as keep the logits under 32 MB.
-      perRun = Math.max(1, Math.floor(32e6 / (4 * length * vocabulary)));
+    try {
+      for (let first = 0; first < windows.count; first += perRun) {
+        throwIfCancelled(signal);
+        progress?.({ phase: 'Scoring text', done: first, total: windows.count, unit: 'windows' });
+        const count = Math.min(perRun, windows.count - first);
+        const logits = await this.logits(inputIds(windows, first, count, bos), count, length);
+        losses ??= await LogitsLoss.create(this.runtime, logits.dtype === 'float16' ? 'float16' : 'float32');
+        loss += await losses.score(logits, targetIds(windows, first, count, bos));
+      }
+    } finally {
+      await losses?.release();
     }
     progress?.({ phase: 'Scoring text', done: windows.count, total: windows.count, unit: 'windows' });
     return { loss, tokens: windows.count * length };
@@ -158,24 +176,4 @@ function asInteger(input: Port, values: BigInt64Array, shape: readonly number[])
   throw new LoomweightError('unsupported', `The input '${input.name}' must be int64 or int32, it is ${input.dtype}.`, {
     input: input.name,
   });
-}
-
-/** Sum over rows of log(sum(exp(logits))) - logit of the target, in float64. */
-export function lossOf(logits: RuntimeTensor, targets: BigInt64Array, vocabulary: number): number {
-  const data = logits.data as Float32Array | Uint16Array;
-  const value =
-    logits.dtype === 'float16' ? (index: number) => float16ToNumber(data[index] as number) : (index: number) => data[index] as number;
-  let loss = 0;
-  for (let row = 0; row < targets.length; row += 1) {
-    const start = row * vocabulary;
-    let largest = -Infinity;
-    for (let column = start; column < start + vocabulary; column += 1) {
-      const logit = value(column);
-      if (logit > largest) largest = logit;
-    }
-    let sum = 0;
-    for (let column = start; column < start + vocabulary; column += 1) sum += Math.exp(value(column) - largest);
-    loss += Math.log(sum) + largest - value(start + Number(targets[row]));
-  }
-  return loss;
 }
