@@ -63,7 +63,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const editors = new ModelEditors(context.extensionUri, engine, { inspect, valuesRefused }, log);
   const bitAllocation = new BitAllocationPanels(context.extensionUri, history, log);
   const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), log);
-  const commandContext: CommandContext = { engine, catalog, history, jobs, messages, editors, bitAllocation, reports, log };
+  const samples = samplesOf(context.extensionPath);
+  const commandContext: CommandContext = { engine, catalog, history, jobs, messages, editors, bitAllocation, reports, log, samples };
 
   for (const command of registerCommands(commandContext)) own(command);
   for (const editor of editors.register()) own(editor);
@@ -118,11 +119,15 @@ function runningBadge(history: JobHistory): vscode.ViewBadge | undefined {
   return value === 0 ? undefined : { value, tooltip: value === 1 ? '1 job is running' : `${value} jobs are running` };
 }
 
+function samplesOf(extensionPath: string): string {
+  return join(extensionPath, 'media', 'samples');
+}
+
 /** Workspace folders on a disk, and the bundled sample. Folders of virtual file systems cannot be read by the engine. */
 function foldersOf(extensionPath: string): readonly CatalogFolder[] {
   const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
   return [
     ...folders.map(({ uri, name }) => ({ path: uri.fsPath, name, sample: false })),
-    { path: join(extensionPath, 'media', 'samples'), name: 'Sample', sample: true },
+    { path: samplesOf(extensionPath), name: 'Sample', sample: true },
   ];
 }

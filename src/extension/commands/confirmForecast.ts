@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast, JobSpec } from '../../protocol/jobs';
 import { forecastLines } from '../reports/machineDocuments';
+import { providerName } from '../reports/providerNames';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, separator } from './pickers';
@@ -26,8 +27,10 @@ export async function confirmForecast(context: CommandContext, spec: JobSpec, ti
     { label: '$(edit) Change settings', description: 'back to the list', value: 'back' },
     ...(short ? [separator<string>('Cannot start'), ...forecast.shortfalls.map((text) => line('warning', text, ''))] : []),
     separator('Forecast'),
-    ...forecastLines(forecast).map(({ label, value, short: missing }) => line(missing ? 'warning' : 'check', label, value)),
-    line('server-process', 'Provider', forecast.provider, forecast.providerReason),
+    ...forecastLines(forecast).map(({ label, value, of, short: missing }) =>
+      line(missing ? 'warning' : 'check', label, of === undefined ? value : `${value} ${of}`),
+    ),
+    line('server-process', 'Provider', providerName(forecast.provider), forecast.providerReason),
     ...forecast.notes.map((note) => line('info', note, '')),
   ];
   for (;;) {

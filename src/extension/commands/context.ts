@@ -19,4 +19,6 @@ export interface CommandContext {
   readonly bitAllocation: BitAllocationPanels;
   readonly reports: ReportPanels;
   readonly log: vscode.LogOutputChannel;
+  /** Folder of the bundled samples. */
+  readonly samples: string;
 }

@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import { modelName } from '../jobs/jobText';
@@ -20,7 +20,7 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
   if (!context.messages.requireTrust('Evaluating')) return;
   const model = wholeModel(await pickModel(context.catalog, target, { title: 'Evaluate Model' }));
   const title = `Evaluate ${modelName(model)}`;
-  const source = await pickSource(title);
+  const source = await pickSource(title, join(context.samples, 'text', 'books.txt'));
   const numbers = { window: '', limit: '', split: 'test' };
   const whole = (text: string) => (text === '' || /^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0, or nothing.');
   const ask = async (key: keyof typeof numbers, prompt: string, check?: (text: string) => string | undefined) => {
@@ -74,7 +74,7 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
   }
 }
 
-async function pickSource(title: string): Promise<Source> {
+async function pickSource(title: string, sampleText: string): Promise<Source> {
   const [texts, arrays] = await Promise.all([
     vscode.workspace.findFiles('**/*.txt', '**/node_modules/**', mostSources),
     vscode.workspace.findFiles('**/*-label.npy', '**/node_modules/**', mostSources),
@@ -85,6 +85,13 @@ async function pickSource(title: string): Promise<Source> {
       .filter(({ scheme }) => scheme === 'file')
       .map((uri) => ({ label: `$(file-text) ${vscode.workspace.asRelativePath(uri)}`, value: { text: uri.fsPath } })),
     ...folders.map((data) => ({ label: `$(database) ${vscode.workspace.asRelativePath(data)}`, description: 'data', value: { data } })),
+    separator('Bundled with Loomweight'),
+    {
+      label: '$(file-text) Sample text',
+      description: 'sample',
+      detail: 'The last pages of Emma and Persuasion, 60 kB',
+      value: { text: sampleText },
+    },
     separator('On this machine'),
     { label: '$(file) Choose a text file…', detail: 'Perplexity of a language model on this text', value: { text: '' } },
     {

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { DevicesReport } from '../../protocol/devices';
 import { settingKeys } from '../contributions';
+import { providerName } from '../reports/providerNames';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, pickFolder, separator } from './pickers';
@@ -17,7 +18,16 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
   let candidate = configuration.get<string>(settingKeys.runtimePath, '').trim();
   for (;;) {
     const current = configuration.get<string>(settingKeys.runtimePath, '').trim();
-    const report = await look(context, candidate);
+    const report = await look(context, candidate).catch((error: unknown) => {
+      // A folder that is no runtime is refused with its reason; the user is back at the list, where nothing has changed.
+      if (candidate === current) throw error;
+      context.messages.showError(error, 'Set Up GPU');
+      return undefined;
+    });
+    if (!report) {
+      candidate = current;
+      continue;
+    }
     const step = await choose(items(report, candidate, current), {
       title: 'Set Up GPU',
       placeholder: candidate === '' ? 'The runtime that ships with Loomweight is in use' : candidate,
@@ -36,7 +46,7 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
   }
 }
 
-function look(context: CommandContext, runtimePath: string): Thenable<DevicesReport> {
+async function look(context: CommandContext, runtimePath: string): Promise<DevicesReport> {
   return vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: looking at devices' }, () =>
     context.engine.ask('devices', runtimePath === '' ? {} : { runtimePath }),
   );
@@ -51,7 +61,9 @@ function items(report: DevicesReport, candidate: string, current: string): reado
           {
             label: '$(check) Use this folder',
             description:
-              usable.length > 0 ? `${usable.map(({ provider }) => provider).join(', ')} will work` : 'no GPU will work with it yet',
+              usable.length > 0
+                ? `${usable.map(({ provider }) => providerName(provider)).join(', ')} will work`
+                : 'no GPU will work with it yet',
             detail: candidate,
             value: 'use' as const,
           },
@@ -69,9 +81,9 @@ function items(report: DevicesReport, candidate: string, current: string): reado
         ]),
     { label: '$(list-unordered) Show all checks', description: 'as a document', value: 'report' },
     separator('Automatic choice'),
-    { label: `$(server-process) ${report.automatic.provider}`, detail: report.automatic.reason, value: 'info' },
+    { label: `$(server-process) ${providerName(report.automatic.provider)}`, detail: report.automatic.reason, value: 'info' },
     ...gpus.flatMap((device): Choice<Step>[] => [
-      separator(`${device.provider}${device.name === '' ? '' : `: ${device.name}`}`),
+      separator(`${providerName(device.provider)}${device.name === '' ? '' : `: ${device.name}`}`),
       {
         label: `$(${device.usable ? 'pass' : 'circle-slash'}) ${device.usable ? 'Usable' : 'Not usable'}`,
         detail: device.reason,

@@ -36,7 +36,8 @@ export function progressText(progress: JobProgress): string {
         ? ` ${progress.done} ${progress.unit}`
         : ''
       : ` ${progress.done} of ${progress.total} ${progress.unit}`;
-  const left = progress.remainingSeconds === undefined ? '' : `, ${formatSeconds(progress.remainingSeconds)} left`;
+  const { remainingSeconds } = progress;
+  const left = remainingSeconds === undefined ? '' : `, ${remainingSeconds < 1 ? 'under 1 s' : formatSeconds(remainingSeconds)} left`;
   return `${progress.phase}${amount}${left}`;
 }
 

@@ -56,7 +56,7 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
       service: {
         ready: async () => {
           const view = await source.make();
-          panel.title = key.startsWith('job:') ? `Report: ${view.title}` : view.title;
+          panel.title = `${key.startsWith('job:') ? 'Report: ' : key.startsWith('forecast:') ? 'Forecast: ' : ''}${view.title}`;
           return { ...view, key };
         },
         act: ({ action }) => (action === 'refresh' ? this.refresh(key) : source.act(action)),

@@ -2,11 +2,12 @@ import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../com
 import type { ReportCell, ReportCheck, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
 import type { CompressReport, RunEnvironment, Verification } from '../../protocol/report';
 import { modelName } from '../jobs/jobText';
+import { providerName } from './providerNames';
 
 const checkNames: Readonly<Record<string, string>> = {
   bytes: 'Written weights decode to what was planned',
   graph: 'The graph is well-formed',
-  blocks: 'Each block computes what was planned',
+  blocks: 'Each block stays close to the float model',
   'logits-disabled': 'Logits as planned, runtime without optimisation',
   'logits-exact': 'Logits as planned, exact kernels',
   'logits-default': "Logits as planned, the runtime's default kernels",
@@ -45,7 +46,7 @@ export function verificationChecks(verification: Verification): readonly ReportC
 /** Where and with what a job ran. */
 export function environmentFacts(environment: RunEnvironment): readonly { readonly label: string; readonly value: string }[] {
   return [
-    { label: 'Provider', value: `${environment.provider}. ${environment.providerReason}` },
+    { label: 'Provider', value: `${providerName(environment.provider)}. ${environment.providerReason}` },
     { label: 'Runtime', value: environment.runtime },
     { label: 'Threads', value: String(environment.threads) },
   ];

@@ -55,7 +55,7 @@ function evaluateDocument(report: EvaluateReport, model: string, source: string)
       },
     ],
     sections: [
-      { kind: 'list', heading: 'What the number depends on', items: report.choices },
+      { kind: 'list', heading: 'What the number depends on', items: report.choices.map(sentence) },
       {
         kind: 'facts',
         heading: 'Where it ran',
@@ -66,6 +66,11 @@ function evaluateDocument(report: EvaluateReport, model: string, source: string)
   };
 }
 
+/** A choice as the engine words it, as a sentence of a list. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 const statusWords: Readonly<Record<TensorComparison['status'], string>> = {
   equal: 'equal',
   changed: 'changed',
@@ -74,11 +79,21 @@ const statusWords: Readonly<Record<TensorComparison['status'], string>> = {
   'shape-differs': 'shape differs',
 };
 
+function comparisonVerdict({ equal, changed, missing }: CompareReport): ReportPageView['verdict'] {
+  if (equal + changed === 0) return { state: 'neutral', text: 'No tensor in common' };
+  if (changed + missing === 0) return { state: 'passed', text: 'Equal' };
+  return {
+    state: 'neutral',
+    text: changed === 0 ? 'Equal where both have a tensor' : `${formatCount(changed)} of ${formatCount(equal + changed)} changed`,
+  };
+}
+
 function compareDocument(report: CompareReport): ReportPageView {
   const worst = [...report.tensors].sort((a, b) => (b.relativeError ?? -1) - (a.relativeError ?? -1));
   return {
     title: `${modelName(report.first)} and ${modelName(report.second)}`,
     subtitle: 'Compared tensor by tensor',
+    verdict: comparisonVerdict(report),
     figures: [
       { label: 'Equal', value: formatCount(report.equal) },
       { label: 'Changed', value: formatCount(report.changed) },
@@ -88,7 +103,7 @@ function compareDocument(report: CompareReport): ReportPageView {
     sections: [
       {
         kind: 'table',
-        heading: 'Tensors, largest error first',
+        heading: worst[0]?.relativeError === undefined ? 'Tensors' : 'Tensors, largest error first',
         columns: [
           { title: 'Tensor', align: 'left' },
           { title: 'Result', align: 'left' },

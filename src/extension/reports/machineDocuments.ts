@@ -3,15 +3,14 @@ import { formatBytes, formatSeconds } from '../../common/units';
 import type { DevicesReport } from '../../protocol/devices';
 import type { Forecast } from '../../protocol/jobs';
 import type { ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
-
-const providerNames = { cpu: 'CPU', cuda: 'CUDA', webgpu: 'WebGPU', dml: 'DirectML', coreml: 'Core ML' } as const;
+import { providerName } from './providerNames';
 
 /** The devices of this machine as a document. */
 export function devicesDocument(report: DevicesReport): ReportPageView {
   return {
     title: 'Devices',
     subtitle: `${report.platform}, ${report.runtime}`,
-    verdict: { state: 'neutral', text: `automatic choice: ${report.automatic.provider}` },
+    verdict: { state: 'neutral', text: `automatic choice: ${providerName(report.automatic.provider)}` },
     figures: [
       { label: 'Cores', value: String(report.cores) },
       { label: 'Memory', value: formatBytes(report.memoryBytes), note: `${formatBytes(report.memoryAvailableBytes)} free` },
@@ -20,7 +19,7 @@ export function devicesDocument(report: DevicesReport): ReportPageView {
       { kind: 'text', heading: 'Automatic choice', paragraphs: [report.automatic.reason] },
       ...report.devices.map((device): ReportSection => ({
         kind: 'checks',
-        heading: device.name === '' ? providerNames[device.provider] : `${providerNames[device.provider]}: ${device.name}`,
+        heading: device.name === '' ? providerName(device.provider) : `${providerName(device.provider)}: ${device.name}`,
         items: [
           { state: device.usable ? 'passed' : 'failed', title: device.usable ? 'Usable' : 'Not usable', text: device.reason },
           ...device.checks.map(({ name, passed, found, advice }) => ({
@@ -44,6 +43,8 @@ export function devicesDocument(report: DevicesReport): ReportPageView {
 export interface ForecastLine {
   readonly label: string;
   readonly value: string;
+  /** What there is of it. */
+  readonly of?: string;
   readonly short: boolean;
 }
 
@@ -52,7 +53,8 @@ export function forecastLines(forecast: Forecast): readonly ForecastLine[] {
   const lines: ForecastLine[] = [
     {
       label: 'Memory',
-      value: `${formatBytes(forecast.hostMemoryBytes)} of ${formatBytes(forecast.hostMemoryLimitBytes)}`,
+      value: formatBytes(forecast.hostMemoryBytes),
+      of: `of ${formatBytes(forecast.hostMemoryLimitBytes)}`,
       short: forecast.hostMemoryBytes > forecast.hostMemoryLimitBytes,
     },
   ];
@@ -60,14 +62,16 @@ export function forecastLines(forecast: Forecast): readonly ForecastLine[] {
     const available = forecast.deviceMemoryAvailableBytes;
     lines.push({
       label: 'GPU memory',
-      value: `${formatBytes(forecast.deviceMemoryBytes)}${available === undefined ? '' : ` of ${formatBytes(available)} free`}`,
+      value: formatBytes(forecast.deviceMemoryBytes),
+      ...(available !== undefined && { of: `of ${formatBytes(available)} free` }),
       short: available !== undefined && forecast.deviceMemoryBytes > available,
     });
   }
   if (forecast.diskBytes > 0) {
     lines.push({
       label: 'Disk',
-      value: `${formatBytes(forecast.diskBytes)} of ${formatBytes(forecast.diskAvailableBytes)} free`,
+      value: formatBytes(forecast.diskBytes),
+      of: `of ${formatBytes(forecast.diskAvailableBytes)} free`,
       short: forecast.diskBytes > forecast.diskAvailableBytes,
     });
   }
@@ -82,10 +86,10 @@ export function forecastDocument(recipe: string, forecast: Forecast): ReportPage
     title: basename(recipe),
     subtitle: 'Forecast: what running this recipe needs',
     verdict: short ? { state: 'failed', text: 'Does not fit' } : { state: 'passed', text: 'Fits this machine' },
-    figures: forecastLines(forecast).map(({ label, value }) => ({ label, value })),
+    figures: forecastLines(forecast).map(({ label, value, of }) => ({ label, value, ...(of !== undefined && { note: of }) })),
     sections: [
       ...(short ? [{ kind: 'list' as const, heading: 'What is missing', items: forecast.shortfalls }] : []),
-      { kind: 'facts', heading: 'Provider', rows: [{ label: forecast.provider, value: forecast.providerReason }] },
+      { kind: 'facts', heading: 'Provider', rows: [{ label: providerName(forecast.provider), value: forecast.providerReason }] },
       ...(forecast.notes.length > 0 ? [{ kind: 'list' as const, heading: 'What to know', items: forecast.notes }] : []),
     ],
     actions: [{ id: 'openFile', label: 'Open Recipe' }],

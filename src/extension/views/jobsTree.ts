@@ -39,7 +39,8 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
     item.iconPath = new vscode.ThemeIcon(icon, colour === undefined ? undefined : new vscode.ThemeColor(colour));
     item.description = job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`;
     item.contextValue = contextOf(job);
-    item.tooltip = job.error && job.status === 'failed' ? job.error.message : undefined;
+    const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
+    item.tooltip = `${jobTitle(job.spec)}\n${said}`;
     const open = job.spec.kind === 'compress' && job.status !== 'failed' ? commandIds.showBitAllocation : commandIds.openReport;
     if (job.status !== 'cancelled' && (job.status !== 'running' || job.spec.kind === 'compress')) {
       item.command = { command: open, title: 'Open', arguments: [id] };

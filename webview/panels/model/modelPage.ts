@@ -50,7 +50,7 @@ export class ModelPage {
         { id: 'name', title: 'Name', align: 'left', track: 'minmax(0, 1fr)', text: (tensor) => tensor.name, keepEnd: true },
         { id: 'shape', title: 'Shape', align: 'right', track: '96px', text: (tensor) => shapeText(tensor.shape), hideBelow: 220 },
         { id: 'dtype', title: 'Type', align: 'left', track: '64px', text: (tensor) => tensor.dtype, hideBelow: 430 },
-        { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 500 },
+        { id: 'bytes', title: 'Size', align: 'right', track: '66px', text: (tensor) => formatBytes(tensor.bytes), hideBelow: 560 },
       ],
       onSelect: (tensor) => this.select(tensor),
       onSort: (column) => this.update({ order: nextOrder(this.state.order, column as TensorOrder['column']) }),
