@@ -134,6 +134,8 @@ export interface CompareReport {
   readonly changed: number;
   readonly missing: number;
   readonly tensors: readonly TensorComparison[];
+  /** What was left out or could not be compared, as sentences. */
+  readonly notes?: readonly string[];
   readonly seconds: number;
   readonly peakRssBytes: number;
 }

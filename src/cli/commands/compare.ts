@@ -64,7 +64,7 @@ export function compareText(report: CompareReport, verbose: boolean): string {
     (rows.length > 0 ? `${table}` : '') +
     (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all).\n` : '') +
     (rows.length > 0 ? '\n' : '') +
-    `${counts}\n`
+    `${[counts, ...(report.notes ?? [])].join('\n')}\n`
   );
 }
 
