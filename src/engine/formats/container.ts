@@ -43,5 +43,10 @@ export interface TensorContainer {
   readonly weightFiles?: readonly string[];
   /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */
   read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>;
+  /**
+   * Fills `target` with a tensor's bytes from `offset` on: what `read` gives, without memory of its own. Only containers whose tensors are
+   * raw bytes in files have it.
+   */
+  readInto?(name: string, offset: number, target: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }

@@ -46,6 +46,11 @@ export class FileContainer implements TensorContainer {
     return this.files.read(file, offset, length);
   }
 
+  async readInto(name: string, offset: number, target: Uint8Array): Promise<void> {
+    const range = locateRange(this.path, this.tensors, name, { offset, length: target.length });
+    if (target.length > 0) await this.files.readInto(range.file, range.offset, target);
+  }
+
   close(): Promise<void> {
     return this.files.close();
   }

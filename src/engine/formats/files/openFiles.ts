@@ -12,29 +12,13 @@ export class OpenFiles {
   constructor(private readonly limit = 64) {}
 
   /** Reads a range of a file; see RandomAccessFile.read. */
-  async read(path: string, offset: number, length: number): Promise<Uint8Array> {
-    if (this.closed) throw new Error(`${path} is read after its model was closed`);
-    const opening = this.files.get(path) ?? RandomAccessFile.open(path);
-    // Deleting first moves the entry to the end: the map's order is the order of use.
-    this.files.delete(path);
-    this.files.set(path, opening);
-    this.readers.set(path, (this.readers.get(path) ?? 0) + 1);
-    try {
-      const file = await opening;
-      return await file.read(offset, length);
-    } catch (error) {
-      if (
-        await opening.then(
-          () => false,
-          () => true,
-        )
-      )
-        this.files.delete(path);
-      throw error;
-    } finally {
-      this.readers.set(path, (this.readers.get(path) ?? 1) - 1);
-      await this.evict();
-    }
+  read(path: string, offset: number, length: number): Promise<Uint8Array> {
+    return this.using(path, (file) => file.read(offset, length));
+  }
+
+  /** Fills `target` from a position of a file; see RandomAccessFile.readInto. */
+  readInto(path: string, offset: number, target: Uint8Array): Promise<void> {
+    return this.using(path, (file) => file.readInto(target, offset));
   }
 
   async close(): Promise<void> {
@@ -49,6 +33,30 @@ export class OpenFiles {
         ),
       ),
     );
+  }
+
+  private async using<T>(path: string, action: (file: RandomAccessFile) => Promise<T>): Promise<T> {
+    if (this.closed) throw new Error(`${path} is read after its model was closed`);
+    const opening = this.files.get(path) ?? RandomAccessFile.open(path);
+    // Deleting first moves the entry to the end: the map's order is the order of use.
+    this.files.delete(path);
+    this.files.set(path, opening);
+    this.readers.set(path, (this.readers.get(path) ?? 0) + 1);
+    try {
+      return await action(await opening);
+    } catch (error) {
+      if (
+        await opening.then(
+          () => false,
+          () => true,
+        )
+      )
+        this.files.delete(path);
+      throw error;
+    } finally {
+      this.readers.set(path, (this.readers.get(path) ?? 1) - 1);
+      await this.evict();
+    }
   }
 
   private async evict(): Promise<void> {

@@ -6,6 +6,7 @@ import { decodeToFloat32, isDecodable, tableOf } from '../../formats/decode';
 import { statisticsOfCodes } from './codeStatistics';
 import { CodeCounter } from './countCodes';
 import { elementChunks } from './elements';
+import { BinCounter, Moments } from './moments';
 
 /** How statistics are taken. */
 export interface StatisticsOptions {
@@ -67,17 +68,9 @@ async function byValues(container: TensorContainer, entry: TensorEntry, bins: nu
   const moments = new Moments();
   for await (const { bytes, count } of elementChunks(container, entry, signal)) moments.add(realValues(entry.dtype, bytes, count));
   const { minimum, maximum } = moments;
-  const counts = new Float64Array(bins);
-  const scale = binScale(minimum, maximum, bins);
-  for await (const { bytes, count } of elementChunks(container, entry, signal)) {
-    const values = realValues(entry.dtype, bytes, count);
-    for (let i = 0; i < values.length; i += 1) {
-      const value = values[i] as number;
-      // Infinite and NaN minus itself is NaN.
-      if (value - value === 0) counts[binOf(value, minimum, scale, bins)]! += 1;
-    }
-  }
-  return { ...moments.summary(), histogram: { minimum, maximum, counts: [...counts] } };
+  const histogram = new BinCounter(minimum, maximum, bins);
+  for await (const { bytes, count } of elementChunks(container, entry, signal)) histogram.add(realValues(entry.dtype, bytes, count));
+  return { ...moments.summary(), histogram: { minimum, maximum, counts: histogram.counts() } };
 }
 
 /** Values of a piece; float64 stays float64, everything else is exact in float32 or defined by it. */
@@ -88,76 +81,4 @@ function realValues(dtype: DType, bytes: Uint8Array, count: number): Float32Arra
   }
   if (dtype === 'float32' && bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
   return decodeToFloat32(dtype, bytes, new Float32Array(count));
-}
-
-/** Bins per unit of value; 0 where all values are equal (then everything is in the first bin). */
-export function binScale(minimum: number, maximum: number, bins: number): number {
-  const scale = bins / (maximum - minimum);
-  return Number.isFinite(scale) ? scale : 0;
-}
-
-/** The bin of a finite value; the last bin includes the maximum. */
-export function binOf(value: number, minimum: number, scale: number, bins: number): number {
-  const bin = Math.floor((value - minimum) * scale);
-  return bin < bins ? bin : bins - 1;
-}
-
-/**
- * Count, extremes, mean and variance of a stream. Sums are taken over pieces around each piece's first value and joined by
- * the parallel formula of Chan, Golub and LeVeque (1979), so that a large mean does not swallow a small deviation.
- */
-class Moments {
-  minimum = Infinity;
-  maximum = -Infinity;
-  private count = 0;
-  private mean = 0;
-  private squares = 0;
-  private zeros = 0;
-  private notFinite = 0;
-
-  add(values: Float32Array | Float64Array): void {
-    let pivot = 0;
-    for (let i = 0; i < values.length; i += 1) {
-      if (Number.isFinite(values[i])) {
-        pivot = values[i] as number;
-        break;
-      }
-    }
-    let { minimum, maximum } = this;
-    let sum = 0;
-    let squares = 0;
-    let zeros = 0;
-    let finite = 0;
-    for (let i = 0; i < values.length; i += 1) {
-      const value = values[i] as number;
-      if (value - value !== 0) continue;
-      finite += 1;
-      if (value < minimum) minimum = value;
-      if (value > maximum) maximum = value;
-      if (value === 0) zeros += 1;
-      const distance = value - pivot;
-      sum += distance;
-      squares += distance * distance;
-    }
-    this.minimum = minimum;
-    this.maximum = maximum;
-    this.zeros += zeros;
-    this.notFinite += values.length - finite;
-    if (finite > 0) this.join(finite, pivot + sum / finite, squares - (sum * sum) / finite);
-  }
-
-  summary(): Omit<Summary, 'histogram'> {
-    const deviation = this.count === 0 ? 0 : Math.sqrt(Math.max(0, this.squares) / this.count);
-    if (this.count === 0) this.minimum = this.maximum = 0;
-    const { minimum, maximum, mean, zeros, notFinite } = this;
-    return { minimum, maximum, mean, standardDeviation: deviation, zeros, notFinite };
-  }
-
-  private join(count: number, mean: number, squares: number): void {
-    const total = this.count + count;
-    const distance = mean - this.mean;
-    this.squares += squares + (distance * distance * this.count * count) / total;
-    this.mean += (distance * count) / total;
-    this.count = total;
-  }
 }
