@@ -13,6 +13,7 @@ import type { Exporter, ExportResult } from './exporters/exporter';
 import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
 import { findQuantizer } from './quantizers';
 import { dequantize, TensorQuantizer } from './quantizeTensor';
+import { refuseInPlace } from './refuseInPlace';
 import type { QuantizedMatrix } from './quantizers/quantizer';
 import { hashSource, openSource, type CompressSource } from './source';
 import { verifyResult } from './verification/verifyResult';
@@ -39,7 +40,7 @@ type ProgressLayer = NonNullable<JobProgress['layers']>[number];
 export async function compressModel(spec: CompressSpec, context: CompressContext): Promise<CompressReport> {
   const started = performance.now();
   const peak = new PeakMeter(context.residentBytes ?? (() => process.memoryUsage.rss()));
-  refuseInPlace(spec);
+  await refuseInPlace(spec);
   const exporter = findExporter(spec.format);
   const opened = await openSource(spec.model);
   try {
@@ -231,21 +232,6 @@ class PeakMeter {
   stop(): void {
     clearInterval(this.timer);
   }
-}
-
-/** The output may not be the model, lie in it, or hold it. */
-function refuseInPlace(spec: CompressSpec): void {
-  const [model, out] = [resolve(spec.model), resolve(spec.out)];
-  const inside = (inner: string, outer: string) => inner === outer || !relative(outer, inner).startsWith('..' + sep);
-  if (out !== model && !(inside(out, model) && !relative(model, out).startsWith('..'))) return;
-  throw new LoomweightError(
-    'invalid-argument',
-    `The output ${out} lies in the model ${model}. Models are never changed in place: name another folder.`,
-    {
-      model,
-      out,
-    },
-  );
 }
 
 function failedVerification(report: CompressReport, kept?: string): LoomweightError {
