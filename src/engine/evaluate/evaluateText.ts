@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import type { TensorContainer } from '../formats/container';
+import { readText } from '../formats/files/readText';
 import { loadTokenizer } from '../text/tokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
 import type { EvaluateContext } from './context';
@@ -105,7 +105,7 @@ async function prepareText(
       { window, contextLength },
     );
   const tokenizer = await loadTokenizer(folders);
-  const text = await readFile(spec.text as string, 'utf8');
+  const text = await readText(spec.text as string);
   const ids = tokenizer.encode(text);
   if (vocabularySize !== undefined) checkIds(ids, vocabularySize);
   const windows = cutWindows(ids, window, spec.limit);

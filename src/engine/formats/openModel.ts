@@ -1,8 +1,9 @@
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { assertNever } from '../../common/assertNever';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorContainer } from './container';
+import { openRegularFile } from './files/randomAccessFile';
 import { readJsonObject } from './files/readText';
 import { containedPath } from './huggingFace/containedPath';
 import { isConvertible, viewAsHuggingFace } from './gguf/convertToHuggingFace';
@@ -144,7 +145,7 @@ const formatOfExtension: Readonly<Record<string, FileFormat>> = {
 
 /** The format of a file: by its first bytes where these are sure (magic words, a safetensors header), else by extension. */
 async function sniff(file: string): Promise<FileFormat | undefined> {
-  const handle = await open(file, 'r');
+  const handle = await openRegularFile(file);
   try {
     const first = new Uint8Array(16);
     const { bytesRead } = await handle.read(first, 0, 16, 0);

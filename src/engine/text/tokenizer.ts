@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LoomweightError } from '../../protocol/errors';
+import { readText } from '../formats/files/readText';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -74,9 +74,9 @@ export async function loadTokenizer(folders: readonly string[]): Promise<TextTok
 async function readJson(file: string): Promise<JsonObject | undefined> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readText(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (error instanceof LoomweightError && error.code === 'not-found') return undefined;
     throw error;
   }
   try {

@@ -1,8 +1,9 @@
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { LoomweightError } from '../../../protocol/errors';
+import { openRegularFile } from '../../formats/files/randomAccessFile';
 
 /** A table of samples: one entry for each row, cells as they stand in the file. */
 export interface Table {
@@ -29,7 +30,7 @@ export async function readTable(file: string): Promise<Table> {
 }
 
 async function isParquet(file: string): Promise<boolean> {
-  const handle = await open(file, 'r');
+  const handle = await openRegularFile(file);
   try {
     const head = Buffer.alloc(4);
     await handle.read(head, 0, 4, 0);

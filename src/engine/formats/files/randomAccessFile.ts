@@ -1,9 +1,13 @@
+import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { LoomweightError } from '../../../protocol/errors';
 import { malformedFile } from '../malformed';
 
 /** One read of the operating system takes at most 2^31 - 1 bytes; larger ones are cut into pieces of this size. */
 const largestRead = 2 ** 30;
+
+/** Opening a pipe waits for its writer, and nothing can end that wait; regular files do not heed the flag. Windows has none. */
+const readWithoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
  * A regular file read by position, of any size. Several reads may run at once. Every `read` gives bytes in a buffer of
@@ -18,14 +22,9 @@ export class RandomAccessFile {
 
   /** Errors: `not-found`, `io`; `invalid-argument` for anything but a regular file (a pipe would block for ever). */
   static async open(path: string): Promise<RandomAccessFile> {
-    const handle = await open(path, 'r').catch((error: unknown) => {
-      throw openError(error, path);
-    });
+    const handle = await openRegularFile(path);
     try {
-      const status = await handle.stat();
-      if (!status.isFile())
-        throw new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path });
-      return new RandomAccessFile(path, status.size, handle);
+      return new RandomAccessFile(path, (await handle.stat()).size, handle);
     } catch (error) {
       await handle.close();
       throw error;
@@ -65,6 +64,24 @@ export class RandomAccessFile {
 
   async close(): Promise<void> {
     await this.handle.close();
+  }
+}
+
+/**
+ * Opens a regular file for reading, without ever waiting: a pipe or a device that stands where a file is expected is refused.
+ * Errors: `not-found`, `io`, `invalid-argument`.
+ */
+export async function openRegularFile(path: string): Promise<FileHandle> {
+  const handle = await open(path, readWithoutWaiting).catch((error: unknown) => {
+    throw openError(error, path);
+  });
+  try {
+    if (!(await handle.stat()).isFile())
+      throw new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path });
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 

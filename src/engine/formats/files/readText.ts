@@ -14,16 +14,28 @@ export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string 
   }
 }
 
+/** One string of the language holds no more characters than this allows. */
+const largestString = 500e6;
+
+/** Reads a text whole; wrong bytes become replacement characters. Errors: `not-found`, `unsupported`, `invalid-argument` (a pipe, a device). */
+export async function readText(path: string): Promise<string> {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await readWhole(path, largestString, 'Split it, or take a part'));
+}
+
 /** Reads a JSON object. Errors: `not-found`, `malformed-file` with the position. A byte-order mark is skipped. */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  const bytes = await readWhole(path, largestText, 'A JSON file beside a model is smaller');
+  return parseJsonObject(decodeUtf8(bytes, path).replace(/^\uFEFF/, ''), path);
+}
+
+async function readWhole(path: string, largest: number, advice: string): Promise<Uint8Array> {
   const file = await RandomAccessFile.open(path);
   try {
-    if (file.size > largestText)
-      throw new LoomweightError('unsupported', `${path} is larger than ${largestText} bytes; a JSON file beside a model is smaller.`, {
+    if (file.size > largest)
+      throw new LoomweightError('unsupported', `${path} has ${file.size} bytes, at most ${largest} can be read as text. ${advice}.`, {
         path,
       });
-    const bytes = await file.read(0, file.size);
-    return parseJsonObject(decodeUtf8(bytes, path).replace(/^\uFEFF/, ''), path);
+    return await file.read(0, file.size);
   } finally {
     await file.close();
   }

@@ -1,9 +1,10 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer } from '../container';
 import { FileContainer } from '../fileContainer';
 import { readJsonObject } from '../files/readText';
+import { malformedFile } from '../malformed';
 import { readSafetensorsHeader } from '../safetensors/openSafetensors';
 import { readShards, type ShardedTensors } from '../safetensors/shardIndex';
 import { containedPath } from './containedPath';
@@ -40,8 +41,12 @@ export async function openHuggingFace(directory: string, { limited = false } = {
   const config = await readJsonObject(configFile);
   const weights = await readWeights(folder, names, limited);
   const companions: string[] = [];
-  for (const name of names.filter((candidate) => companionPattern.test(candidate)))
-    companions.push(await containedPath(folder, name, path.join(folder, name), limited));
+  for (const name of names.filter((candidate) => companionPattern.test(candidate))) {
+    const companion = await containedPath(folder, name, path.join(folder, name), limited);
+    // They are copied later: reading a pipe would wait for ever.
+    if (!(await stat(companion)).isFile()) throw malformedFile(companion, 0, 'not-a-file', 'A file is needed here, this is none');
+    companions.push(companion);
+  }
   return new FileContainer({ format: 'hugging-face', path: folder, config, companions, ...weights });
 }
 

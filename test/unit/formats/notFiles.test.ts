@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { refuseInPlace } from '../../../src/engine/compress/refuseInPlace';
+import { readText } from '../../../src/engine/formats/files/readText';
+import { openContainer } from '../../../src/engine/formats/openModel';
+import { loadTokenizer } from '../../../src/engine/text/tokenizer';
+import { failureOf, temporaryFolder } from '../../support/formatFiles';
+
+const folder = temporaryFolder();
+const sample = path.join(import.meta.dirname, '..', '..', '..', 'media', 'samples', 'loom-base');
+
+/** The sample with one of its files replaced by a pipe that nobody writes to. */
+function withPipe(name: string): string {
+  const model = path.join(folder, `pipe-${name}`);
+  cpSync(sample, model, { recursive: true });
+  rmSync(path.join(model, name));
+  execFileSync('mkfifo', [path.join(model, name)]);
+  return model;
+}
+
+test('a pipe in place of a file of a model is refused, never waited for', async () => {
+  if (process.platform === 'win32') return; // has no pipes in folders
+  for (const name of ['config.json', 'model.safetensors', 'tokenizer.json']) {
+    const model = withPipe(name);
+    const { code } = await failureOf(() => openContainer(model));
+    expect(code, name).toBe(name === 'tokenizer.json' ? 'malformed-file' : 'invalid-argument');
+  }
+  const alone = path.join(folder, 'alone');
+  mkdirSync(alone);
+  execFileSync('mkfifo', [path.join(alone, 'model.onnx')]);
+  expect((await failureOf(() => openContainer(alone))).code).toBe('invalid-argument');
+  expect((await failureOf(() => readText(path.join(alone, 'model.onnx')))).code).toBe('invalid-argument');
+  expect((await failureOf(() => loadTokenizer([path.join(folder, 'pipe-tokenizer.json')]))).code).toBe('invalid-argument');
+});
+
+test('a circle of links is a missing file with its name', async () => {
+  if (process.platform === 'win32') return; // links need rights there
+  const model = path.join(folder, 'circle');
+  cpSync(sample, model, { recursive: true });
+  rmSync(path.join(model, 'model.safetensors'));
+  symlinkSync('model.safetensors', path.join(model, 'model.safetensors'));
+  expect((await failureOf(() => openContainer(model))).code).toBe('malformed-file');
+});
+
+test('an output in the model is refused, through links and under names that begin with dots', async () => {
+  const model = path.join(folder, 'source');
+  mkdirSync(model);
+  symlinkSync(model, path.join(folder, 'link'), 'junction');
+  for (const out of [model, path.join(model, 'out'), path.join(model, '..out'), path.join(folder, 'link', 'deep', 'out')])
+    expect((await failureOf(() => refuseInPlace({ model, out }))).code, out).toBe('invalid-argument');
+  for (const out of [path.join(folder, 'source-4bit'), folder, path.join(model, '..', 'other')])
+    await expect(refuseInPlace({ model, out })).resolves.toBeUndefined();
+});
