@@ -167,7 +167,7 @@ export class ModelPage {
     const loading = this.tensors.length < total ? ', reading more…' : '';
     this.count.textContent =
       rows.length === this.tensors.length && loading === ''
-        ? `${formatCount(total)} tensors`
+        ? `${formatCount(total)} ${total === 1 ? 'tensor' : 'tensors'}`
         : `${formatCount(rows.length)} of ${formatCount(total)}${loading}`;
   }
 
