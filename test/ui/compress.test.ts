@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { CompressReport } from '../../src/protocol/report';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
 import { jobItem, ownModel, startCompression, startFromForecast } from './support/jobs';
-import { filterTensors, selectTensor, tensorRows } from './support/modelPage';
+import { expectRows, filterTensors, selectTensor } from './support/modelPage';
 import { engineProcesses } from './support/processes';
 import { useSession } from './support/session';
 import { fullWorkspace, writeLongText } from './support/workspaceFiles';
@@ -129,15 +129,11 @@ describe('compressing and evaluating', () => {
     await page.locator('[data-testid="title"]').filter({ hasText: output }).waitFor();
     await page.locator('.table-row').first().waitFor();
     // Packed codes (three axes), scales and packed zero points: each has values enough for a picture.
-    for (const type of ['uint8', 'float16']) {
-      await filterTensors(page, `layers.0.self_attn.q_proj ${type}`);
-      const names = await until(
-        `${type} tensors of a layer`,
-        () => tensorRows(page),
-        (rows) => rows.length > 0 && rows.length <= 2,
-      );
-      for (const name of names) await selectTensor(page, name);
-    }
+    const layer = 'model.layers.0.self_attn.q_proj.weight';
+    await filterTensors(page, layer);
+    const parts = ['codes', 'scales', 'zeros'].map((part) => `${layer}.${part}`);
+    await expectRows(page, parts);
+    for (const part of parts) await selectTensor(page, part);
     await filterTensors(page, '');
     await expectNoViolations(page);
   });

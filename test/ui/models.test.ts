@@ -100,6 +100,23 @@ describe('models in the editor', () => {
     await page.locator('#tab-tensors').click();
   });
 
+  test('two editors of one file: each shows it, with a tensor of its own', async () => {
+    await workbench().command('View: Split Editor Right');
+    const pages = await until(
+      'two pages',
+      () => workbench().webviews('model'),
+      (frames) => frames.length === 2,
+    );
+    for (const page of pages) await selectTensor(page, 'fc1.weight');
+    await workbench().command('View: Join All Editor Groups');
+    await until(
+      'one page',
+      () => workbench().webviews('model'),
+      (frames) => frames.length === 1,
+    );
+    await expectInspected(await workbench().webview('model'), 'fc1.weight');
+  });
+
   test('a file that is no model says what is wrong', async () => {
     await workbench().openFile('broken.safetensors');
     const page = await workbench().webview('model');

@@ -166,7 +166,7 @@ export class Workbench {
     await this.page.keyboard.press('F1');
     await this.picks.first().waitFor();
     const milliseconds = Date.now() - started;
-    await this.page.keyboard.press('Escape');
+    await this.quickInput.press('Escape');
     await this.quickInput.waitFor({ state: 'hidden' });
     return milliseconds;
   }
@@ -176,6 +176,8 @@ export class Workbench {
     const centre = this.page.locator('.notifications-center.visible');
     if ((await centre.count()) === 0) await this.page.locator('#status\\.notifications a').first().click();
     await centre.waitFor();
+    // The tooltip of the bell would lie over the buttons of the last notification.
+    await this.page.mouse.move(640, 4);
   }
 
   /** Closes the notification centre. */
@@ -207,13 +209,21 @@ export class Workbench {
   async webview(view: string, timeoutMs = 60_000): Promise<Frame> {
     const end = Date.now() + timeoutMs;
     for (;;) {
-      for (const frame of this.page.frames()) {
-        const inWebview = frame.parentFrame()?.url().includes('/webview/browser/pre/index') === true;
-        if (inWebview && (await shows(frame, view).catch(() => false))) return frame;
-      }
+      const [frame] = await this.webviews(view);
+      if (frame) return frame;
       if (Date.now() > end) throw new Error(`no visible webview with data-view="${view}"`);
       await this.page.waitForTimeout(50);
     }
+  }
+
+  /** All pages of that view that are in sight, now. */
+  async webviews(view: string): Promise<Frame[]> {
+    const found: Frame[] = [];
+    for (const frame of this.page.frames()) {
+      const inWebview = frame.parentFrame()?.url().includes('/webview/browser/pre/index') === true;
+      if (inWebview && (await shows(frame, view).catch(() => false))) found.push(frame);
+    }
+    return found;
   }
 
   /** Reloads the window by its own command, which saves the workbench's state first; a reload of the page would lose it. */
