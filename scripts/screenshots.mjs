@@ -14,7 +14,7 @@ function run(script, args) {
 try {
   ensurePackages();
   ensureUiTools();
-  run('scripts/build.mjs', ['--production']);
+  run('scripts/package.mjs', []);
   run('node_modules/vitest/vitest.mjs', ['run', '--config', 'test/ui/screenshots.config.mjs']);
 } catch (error) {
   console.error(error instanceof SetupError ? error.message : error);
