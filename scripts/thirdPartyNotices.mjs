@@ -9,7 +9,6 @@ const HOLDERS = {
   '@microsoft/fast-element': 'Microsoft Corporation',
   '@microsoft/fast-foundation': 'Microsoft Corporation',
   '@microsoft/fast-web-utilities': 'Microsoft Corporation',
-  '@huggingface/gguf': 'Hugging Face',
   '@huggingface/tokenizers': 'Hugging Face',
 };
 
