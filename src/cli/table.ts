@@ -21,10 +21,10 @@ function width(text: string): number {
   return columns;
 }
 
-/** Text from a file as it may be shown on one line: control characters (terminal sequences among them) become `?`. */
+/** Text from a file as it may be shown on one line: control characters (terminal sequences, marks of writing direction, spaces without width) become `?`. */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '?');
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, '?');
 }
 
 /** Aligned columns under titles, two spaces apart, no trailing spaces, every line ended. */

@@ -71,8 +71,18 @@ const longestText = 400;
 
 function describeMetadata({ config, metadata }: TensorContainer): Readonly<Record<string, string>> {
   const shown: [string, string][] = Object.entries(metadata);
-  for (const [key, value] of Object.entries(config ?? {})) shown.push([key, typeof value === 'string' ? value : JSON.stringify(value)]);
+  for (const [key, value] of Object.entries(config ?? {})) shown.push([key, asText(value)]);
   return Object.fromEntries(shown.map(([key, text]) => [key, text.length > longestText ? `${text.slice(0, longestText)}…` : text]));
+}
+
+/** A value of config.json in one line. A value nested so deeply that it cannot be written is only named. */
+function asText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '(nested too deeply to be shown)';
+  }
 }
 
 /** What report.json of an output directory says: packed tensors have fewer elements than the model has parameters. */

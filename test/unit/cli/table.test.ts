@@ -27,6 +27,7 @@ test('wide and combining characters keep the columns', () => {
 
 test('names from files cannot move the cursor or colour the terminal', () => {
   expect(printable('a\u001b[31mb\nc\u202e')).toBe('a?[31mb?c?');
+  expect(printable('\u200fa\u061cb\ufeffc\u200bd')).toBe('?a?b?c?d');
   expect(formatTable([{ title: 'A' }], [['x\ny']])).toBe('A\nx?y\n');
 });
 

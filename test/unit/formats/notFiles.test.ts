@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { refuseInPlace } from '../../../src/engine/compress/refuseInPlace';
 import { readText } from '../../../src/engine/formats/files/readText';
+import { summarizeModel } from '../../../src/engine/formats/modelSummary';
 import { openContainer } from '../../../src/engine/formats/openModel';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import { failureOf, temporaryFolder } from '../../support/formatFiles';
@@ -52,4 +53,14 @@ test('an output in the model is refused, through links and under names that begi
     expect((await failureOf(() => refuseInPlace({ model, out }))).code, out).toBe('invalid-argument');
   for (const out of [path.join(folder, 'source-4bit'), folder, path.join(model, '..', 'other')])
     await expect(refuseInPlace({ model, out })).resolves.toBeUndefined();
+});
+
+test('a deeply nested config.json is shown without its nested value', async () => {
+  const model = path.join(folder, 'nested');
+  cpSync(sample, model, { recursive: true });
+  writeFileSync(path.join(model, 'config.json'), `{"a":${'{"a":'.repeat(300_000)}1${'}'.repeat(300_001)}`);
+  const container = await openContainer(model);
+  const summary = await summarizeModel(container);
+  expect(summary.metadata['a']).toMatch(/nested/);
+  await container.close();
 });

@@ -3,10 +3,16 @@ import { LoomweightError } from '../../../protocol/errors';
 /** config.json of a Hugging Face directory, as it was written. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
+/** More blocks than any model has: graphs are planned block by block, and a lying number must not keep us busy. */
+const mostLayers = 10_000;
+
 /** A whole number of config.json. Missing or null: the fallback, or an error where none is given. */
 export function wholeNumber(config: RawConfig, key: string, fallback?: number): number {
   const value = config[key] ?? fallback;
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) {
+    if (key === 'num_hidden_layers' && value > mostLayers) throw malformed(key, `at most ${mostLayers}`, value);
+    return value;
+  }
   throw malformed(key, 'a whole number above 0', config[key]);
 }
 
