@@ -206,11 +206,15 @@ export function compressText(report: CompressReport, verbose: boolean, out?: str
     report.loadedBytes === undefined || report.loadedBytes === report.bytesAfter
       ? undefined
       : `${formatBytes(report.loadedBytes)} in memory once loaded`;
-  return `${table}${left}\n${formatPairs([
+  // A conversion has no layers to list.
+  return `${layers.length === 0 ? '' : `${table}${left}\n`}${formatPairs([
     ['Method', `${report.method}${settingsText(report)}`],
     ['Size', `${formatBytes(report.bytesBefore)} -> ${formatBytes(report.bytesAfter)}${share}`],
     ['Loaded size', loaded],
-    ['Bits per weight', `${formatNumber(report.bitsPerWeight)} over ${layers.length} compressed layers`],
+    [
+      'Bits per weight',
+      `${formatNumber(report.bitsPerWeight)} over ${layers.length === 0 ? 'all weights, none compressed' : `${layers.length} compressed layers`}`,
+    ],
     ['Verification', verificationText(report.verification)],
     ['Speed', report.latency?.summary],
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],

@@ -8,6 +8,7 @@ import type { TensorRole } from '../../protocol/model';
 import type { CompressReport } from '../../protocol/report';
 import type { DecoderArchitecture, DecoderConfig } from '../architectures/architecture';
 import { findArchitecture } from '../architectures';
+import { checkWeights } from '../evaluate/decoderWeights';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { openContainer } from '../formats/openModel';
 import { findOnnxWeights } from './onnxWeights';
@@ -42,9 +43,9 @@ export async function openSource(model: string): Promise<CompressSource> {
   const container = await openContainer(model, { asHuggingFace: true });
   try {
     const decoder = decoderOf(container);
-    const expected = new Map(
-      (decoder?.architecture.expectedTensors(decoder.config) ?? []).map((tensor) => [tensor.name, tensor.role] as const),
-    );
+    const needed = decoder?.architecture.expectedTensors(decoder.config) ?? [];
+    checkWeights(container, needed);
+    const expected = new Map(needed.map((tensor) => [tensor.name, tensor.role] as const));
     const tensors = new Map<string, SourceTensor>();
     const uses = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
     for (const [name, entry] of container.tensors) {
