@@ -14,7 +14,8 @@ const fileFormats: Readonly<Record<string, ModelFormat>> = { '.safetensors': 'sa
 
 /**
  * Models below a folder, by names and sizes alone: a directory with config.json and safetensors is one model, so is an output
- * directory of Loomweight; other model files count one by one. Hidden folders, links to folders and package folders are left out.
+ * directory of Loomweight; other model files count one by one. A .npy file is one array, usually data, and no model: it can be named on the
+ * command line and opened there, but neither this list nor an editor takes it. Hidden folders, links to folders and package folders are left out.
  */
 export async function findModels(folder: string, signal?: AbortSignal): Promise<readonly FoundModel[]> {
   const found: FoundModel[] = [];

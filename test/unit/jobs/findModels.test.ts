@@ -17,12 +17,13 @@ beforeAll(() => {
   put('result/onnx/model_q4.onnx', 'x');
   put('other/report.json', '{"kind":"something else"}');
   put('other/a.gguf', 'x');
+  put('other/val-label.npy', 'x');
   put('broken/report.json', 'no JSON');
   put('broken/b.onnx', 'xy');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('an output folder is one model under its own name; a report.json of somebody else hides nothing', async () => {
+test('an output folder is one model under its own name; a report.json of somebody else hides nothing, arrays are no models', async () => {
   const found = await findModels(folder);
   expect(found.map(({ name, format, bytes }) => [name, format, bytes])).toEqual([
     ['b.onnx', 'onnx', 2],
