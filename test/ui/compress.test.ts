@@ -160,7 +160,8 @@ describe('compressing and evaluating', () => {
       () => engines().filter((pid) => !before.includes(pid)),
       (pids) => pids.length > 0,
     );
-    const running = await workbench().notified(/Evaluate loom-base.*Scoring/);
+    await workbench().notified(/Evaluate loom-base.*Scoring/);
+    await workbench().hideNotifications();
 
     const palette = [];
     for (let round = 0; round < 5; round += 1) palette.push(await workbench().paletteTime());
@@ -177,7 +178,7 @@ describe('compressing and evaluating', () => {
     await selectTensor(await workbench().webview('model'), 'fc1.weight');
     expect(engines()).toContain(job);
 
-    await cancel(running, job);
+    await cancel(await workbench().notified(/Evaluate loom-base.*Scoring/), job);
     await workbench()
       .treeItem(/Evaluate loom-base.*cancelled/)
       .waitFor();
