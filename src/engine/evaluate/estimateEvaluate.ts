@@ -28,7 +28,7 @@ const bytesPerToken = 3.5;
  * Estimates memory and time. Errors: those of opening the model and of `planScoring` (`insufficient-memory`).
  */
 export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undefined): Promise<EvaluateEstimate> {
-  const container = await openContainer(spec.model);
+  const container = await openContainer(spec.model, { asHuggingFace: true });
   try {
     const bytes = [...container.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
     const parameters = [...container.tensors.values()].reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
@@ -58,7 +58,11 @@ export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undef
     const window = spec.window ?? Math.min(config.contextLength, 2048);
     const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
     const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
-    const plan = planScoring(config, { window, count, fixedBytes: await encodedTextBytes([folder], spec.text) }, limit);
+    const plan = planScoring(
+      config,
+      { window, count, fixedBytes: await encodedTextBytes([folder], spec.text, container.generatedCompanions) },
+      limit,
+    );
     const weights = expectedDecoderTensors(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
     const groups = plan.keepWeights ? 1 : Math.ceil(count / plan.windowsPerGroup);
     return {

@@ -19,7 +19,7 @@ export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext
   if (given !== 1)
     throw new LoomweightError('invalid-argument', `Evaluating needs either a text or data, got ${given === 0 ? 'neither' : 'both'}.`, {});
   const start = performance.now();
-  const container = await openContainer(spec.model);
+  const container = await openContainer(spec.model, { asHuggingFace: true });
   try {
     if (spec.text !== undefined) {
       const score = await evaluateText(container, spec, context);

@@ -4,7 +4,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
-import { loadTokenizer } from '../text/tokenizer';
+import { hasTokenizer, loadTokenizer, parseTokenizer } from '../text/tokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
 import type { EvaluateContext } from './context';
 import { checkWeights } from './decoderWeights';
@@ -47,8 +47,15 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   const { architecture, config } = recognizeModel(container.config);
   checkWeights(container, architecture.expectedTensors(config));
   const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
-  const { windows, bos, choices } = await prepareText([folder], spec, config.contextLength, config.bosTokenId, config.vocabularySize);
-  const fixedBytes = await encodedTextBytes([folder], spec.text as string);
+  const { windows, bos, choices } = await prepareText(
+    [folder],
+    spec,
+    config.contextLength,
+    config.bosTokenId,
+    config.vocabularySize,
+    container,
+  );
+  const fixedBytes = await encodedTextBytes([folder], spec.text as string, container.generatedCompanions);
   const plan = planScoring(config, { ...windows, fixedBytes }, context.memoryLimit);
   const started = performance.now();
   const { loss, tokens } = await scoreDecoder({ container, config, windows, bos, plan }, context.runtime, context);
@@ -96,6 +103,7 @@ async function prepareText(
   contextLength: number,
   configBos: number | undefined,
   vocabularySize: number | undefined,
+  container?: TensorContainer,
 ): Promise<{ readonly windows: TextWindows; readonly bos: number | undefined; readonly choices: readonly string[] }> {
   const window = spec.window ?? Math.min(contextLength, largestDefaultWindow);
   if (window > contextLength)
@@ -104,7 +112,9 @@ async function prepareText(
       `A window of ${window} tokens is longer than the ${contextLength} that the model can read. Take a smaller --window.`,
       { window, contextLength },
     );
-  const tokenizer = await loadTokenizer(folders);
+  // A tokenizer.json that the user put beside a GGUF file comes before the one inside.
+  const inside = container?.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
+  const tokenizer = inside && !(await hasTokenizer(folders)) ? inside : await loadTokenizer(folders);
   const text = await readText(spec.text as string);
   const ids = tokenizer.encode(text);
   if (vocabularySize !== undefined) checkIds(ids, vocabularySize);

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { DType } from '../../protocol/dtypes';
 import type { GraphSummary } from '../../protocol/model';
 import type { TensorContainer } from '../formats/container';
+import { readText } from '../formats/files/readText';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { EvaluateContext, EvaluateProgress } from './context';
@@ -22,7 +22,7 @@ export async function readOnnxSettings(container: TensorContainer): Promise<Onnx
   const folder = path.dirname(container.path);
   const folders = [folder, path.dirname(folder)];
   for (const candidate of folders) {
-    const text = await readFile(path.join(candidate, 'config.json'), 'utf8').catch(() => undefined);
+    const text = await readText(path.join(candidate, 'config.json')).catch(() => undefined);
     if (text === undefined) continue;
     const config = parseObject(text, path.join(candidate, 'config.json'));
     const number = (key: string) => (typeof config[key] === 'number' ? config[key] : undefined);

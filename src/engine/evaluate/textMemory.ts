@@ -11,9 +11,12 @@ const bytesPerTextByte = 75;
 /** Maps of vocabulary and merges for each byte of tokenizer.json. */
 const bytesPerTokenizerByte = 12;
 
-/** What the process holds once a text is encoded, from file sizes. A missing file counts nothing: it is reported when it is read. */
-export async function encodedTextBytes(folders: readonly string[], text: string): Promise<number> {
-  let tokenizer = 0;
+/**
+ * What the process holds once a text is encoded, from file sizes. `inside`: tokenizer files that the model
+ * carries itself. A missing file counts nothing: it is reported when it is read.
+ */
+export async function encodedTextBytes(folders: readonly string[], text: string, inside?: ReadonlyMap<string, string>): Promise<number> {
+  let tokenizer = inside?.get('tokenizer.json')?.length ?? 0;
   for (const folder of folders) tokenizer ||= await sizeOf(path.join(folder, 'tokenizer.json'));
   return processBytes + encodingBytes + bytesPerTokenizerByte * tokenizer + bytesPerTextByte * (await sizeOf(text));
 }

@@ -71,6 +71,23 @@ export async function loadTokenizer(folders: readonly string[]): Promise<TextTok
   );
 }
 
+/** True where one of the folders has a tokenizer.json. */
+export async function hasTokenizer(folders: readonly string[]): Promise<boolean> {
+  for (const folder of folders) if ((await readJson(path.join(folder, 'tokenizer.json'))) !== undefined) return true;
+  return false;
+}
+
+/** A tokenizer from the texts of its files, where a model carries it inside (GGUF). `model` names it in messages. */
+export function parseTokenizer(files: ReadonlyMap<string, string>, model: string): TextTokenizer | undefined {
+  const text = files.get('tokenizer.json');
+  if (text === undefined) return undefined;
+  const settings = files.get('tokenizer_config.json');
+  return new TextTokenizer(
+    parseJson(text, `the tokenizer of ${model}`),
+    settings === undefined ? {} : parseJson(settings, `the tokenizer settings of ${model}`),
+  );
+}
+
 async function readJson(file: string): Promise<JsonObject | undefined> {
   let text: string;
   try {
@@ -79,6 +96,10 @@ async function readJson(file: string): Promise<JsonObject | undefined> {
     if (error instanceof LoomweightError && error.code === 'not-found') return undefined;
     throw error;
   }
+  return parseJson(text, file);
+}
+
+function parseJson(text: string, file: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
