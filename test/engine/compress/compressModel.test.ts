@@ -162,6 +162,23 @@ describe('refusals before anything is written', () => {
     expect(existsSync(join(sample, 'out'))).toBe(false);
   });
 
+  test.each([
+    ['vocab_size', 1e12, /needs 'model.embed_tokens.weight' with shape \[1000000000000, 256\]; it has \[4096, 256\]/],
+    ['intermediate_size', 700, /mlp.*it has/],
+    ['num_hidden_layers', 5, /there is no such tensor/],
+  ])('a config whose %s does not belong to the weights', async (key, value, message) => {
+    const model = join(folder, 'model');
+    mkdirSync(model);
+    for (const name of readdirSync(sample)) copyFileSync(join(sample, name), join(model, name));
+    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8')) as Record<string, unknown>;
+    writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, [key]: value }));
+    await expect(compress(spec('onnx-fast', { model }))).rejects.toMatchObject({
+      code: 'malformed-file',
+      message: expect.stringMatching(message) as string,
+    });
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
   test('a folder that is not empty', async () => {
     mkdirSync(join(folder, 'out'));
     writeFileSync(join(folder, 'out', 'precious.txt'), 'kept');
