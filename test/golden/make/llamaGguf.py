@@ -188,6 +188,6 @@ for rule, normalizer in (("gpt-2", None), ("llama-bpe", None), ("qwen2", normali
                        "published": [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]})
 
 (root / "test/golden/formats/llamaGguf.json").write_text(json.dumps({
-    "madeBy": "test/golden/make/llamaGguf.py with transformers 5.23.0, gguf 0.19.0, torch 2.13.0, sentencepiece 0.2.3",
+    "made": "test/golden/make/llamaGguf.py with transformers 5.23.0, gguf 0.19.0, torch 2.13.0, sentencepiece 0.2.3",
     "tokens": ids[0].tolist(), "columnStep": 3, "logits": logits, "texts": texts, "sentencePiece": sentence, "byteLevel": byte_level,
 }, ensure_ascii=True, separators=(",", ":")) + "\n")
