@@ -22,7 +22,7 @@ export const compareJob: JobKind<CompareSpec> = {
     let bytes = 0;
     let largest = 0;
     for (const model of [first, second]) {
-      const container = await openContainer(model);
+      const container = await openContainer(model, { asHuggingFace: true });
       for (const tensor of container.tensors.values()) {
         bytes += tensor.bytes;
         if (container.format === 'onnx') largest = Math.max(largest, tensor.bytes);
@@ -33,9 +33,9 @@ export const compareJob: JobKind<CompareSpec> = {
   },
   run: async (spec, { signal, progress }) => {
     const started = performance.now();
-    const first = await openContainer(spec.first);
+    const first = await openContainer(spec.first, { asHuggingFace: true });
     try {
-      const second = await openContainer(spec.second);
+      const second = await openContainer(spec.second, { asHuggingFace: true });
       try {
         const options = spec.tensors === undefined ? {} : { tensors: spec.tensors };
         const views = [await dequantizedView(first, second), await dequantizedView(second, first)] as const;

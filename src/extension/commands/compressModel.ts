@@ -53,7 +53,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
     model,
     method,
     values: Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default])),
-    format: defaultFormat(model),
+    format: defaultFormat(model, method),
     tensors: '',
     embeddings: false,
     head: false,
@@ -140,10 +140,13 @@ function specOf(draft: Draft): CompressSpec {
   };
 }
 
-/** The format that most people want of this model; a bare weight file has no architecture to make a graph from. */
-function defaultFormat(model: string): OutputFormat {
-  if (editorFor(model) === undefined) return 'onnx-fast';
-  return model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
+/**
+ * The format that most people want: `onnx-fast` for codes of some width, `hf` for a method without one. A bare weight file has no
+ * architecture to make a graph from.
+ */
+function defaultFormat(model: string, method: MethodDescription): OutputFormat {
+  if (!method.parameters.some(({ key }) => key === 'bits')) return 'hf';
+  return editorFor(model) !== undefined && model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
 }
 
 /** A folder beside the model that is not there yet; results of the bundled sample go into the workspace. */

@@ -121,6 +121,7 @@ function compareDocument(report: CompareReport): ReportPageView {
           numberCell(tensor.sqnr, (value) => value.toFixed(1)),
         ]),
       },
+      ...((report.notes ?? []).length === 0 ? [] : [{ kind: 'list' as const, heading: 'What to know', items: report.notes ?? [] }]),
       {
         kind: 'facts',
         heading: 'Models',
