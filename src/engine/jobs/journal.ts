@@ -6,6 +6,7 @@ import { removeUnfinished } from '../../protocol/client/removeUnfinished';
 import { toErrorData } from '../../protocol/errors';
 import type { ErrorData } from '../../protocol/errors';
 import type { JobSpec } from '../../protocol/jobs';
+import { isAlive } from '../formats/files/isAlive';
 
 /** One run, as a file `<id>.json`. */
 export interface JournalEntry {
@@ -118,14 +119,5 @@ export class Journal {
     } catch {
       // History is a convenience; a full or read-only home must not stop a job.
     }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === 'EPERM';
   }
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { isAlive } from '../formats/files/isAlive';
 
 /**
  * Processes of this user that compute at the moment, as files named by process id in a folder of the temporary directory.
@@ -38,13 +39,4 @@ export function hasComputingNeighbour(folder = neighbourFolder()): boolean {
     else rmSync(join(folder, name), { force: true });
   }
   return found;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === 'EPERM';
-  }
 }

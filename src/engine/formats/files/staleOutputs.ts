@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryWriter } from '../../../protocol/client/temporaryNames';
+import { isAlive } from './isAlive';
 
 /** Removes temporary outputs in a folder whose process on this machine is gone. Never fails: clean-up is a courtesy. */
 export async function removeStaleOutputs(folder: string): Promise<readonly string[]> {
@@ -15,14 +16,4 @@ export async function removeStaleOutputs(folder: string): Promise<readonly strin
     );
   }
   return removed;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: the process exists and belongs to someone else.
-    return (error as { code?: string }).code === 'EPERM';
-  }
 }
