@@ -41,7 +41,7 @@ export async function runJob<Spec extends JobSpec>(
       },
       onLog: ({ level, message }) => {
         if (terminal.quiet || (level === 'info' && !terminal.verbose && spec.kind !== 'recipe')) return;
-        line.note(level === 'info' ? message : `${level}: ${message}`);
+        line.note(level === 'info' || level === 'notice' ? message : `${level}: ${message}`);
       },
       onOutput: (text) => {
         if (terminal.verbose) line.note(text);

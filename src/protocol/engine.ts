@@ -76,7 +76,8 @@ export interface EngineEvents {
   progress: JobProgress;
   /** Before a job writes: path of an output to come, so that unfinished files beside it can be removed if the process dies. */
   output: { readonly path: string };
-  log: { readonly level: 'info' | 'warning' | 'error'; readonly message: string };
+  /** `notice` is for everybody to see, `info` for those who ask for detail. */
+  log: { readonly level: 'info' | 'notice' | 'warning' | 'error'; readonly message: string };
 }
 
 /** Names of the engine's methods, for both ends of the channel. */

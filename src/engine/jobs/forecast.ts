@@ -1,4 +1,4 @@
-import { formatBytes } from '../../common/units';
+import { formatBytes, formatSeconds } from '../../common/units';
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast } from '../../protocol/jobs';
 import type { RunEnvironment } from '../../protocol/report';
@@ -54,6 +54,17 @@ export function refuseShortfall(forecast: Forecast): void {
   throw new LoomweightError(disk ? 'insufficient-disk' : 'insufficient-memory', `${forecast.shortfalls.join(' ')} Nothing was started.`, {
     forecast,
   });
+}
+
+/** The forecast of a job that can start, in one line: `Forecast: up to 246 MiB of memory, 4.1 MiB of disk, about 3 s.` */
+export function describeForecast({ hostMemoryBytes, deviceMemoryBytes, diskBytes, seconds }: Forecast): string {
+  const parts = [
+    `up to ${formatBytes(hostMemoryBytes)} of memory`,
+    ...(deviceMemoryBytes === undefined ? [] : [`${formatBytes(deviceMemoryBytes)} of graphics memory`]),
+    ...(diskBytes === 0 ? [] : [`${formatBytes(diskBytes)} of disk`]),
+    `about ${formatSeconds(Math.max(1, seconds))}`,
+  ];
+  return `Forecast: ${parts.join(', ')}.`;
 }
 
 /** Several steps one after the other: the largest memory, the sum of disk and time. */

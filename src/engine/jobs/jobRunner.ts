@@ -10,7 +10,7 @@ import { announceComputing } from '../runtime/neighbours';
 import { chooseThreads } from '../runtime/threads';
 import type { CallContext } from './callContext';
 import type { JobEstimate } from './estimate';
-import { addEstimates, makeForecast, refuseShortfall } from './forecast';
+import { addEstimates, describeForecast, makeForecast, refuseShortfall } from './forecast';
 import { freeDisk, hostMemory, memoryLimitOf } from './freeSpace';
 import type { EstimateContext } from './jobKind';
 import { jobKindOf } from './jobKinds';
@@ -66,7 +66,9 @@ export class JobRunner {
 
   private async runStep(spec: StepJobSpec, context: CallContext, label = ''): Promise<StepReport> {
     const kind = jobKindOf(spec);
-    refuseShortfall(await this.forecast(spec));
+    const forecast = await this.forecast(spec);
+    refuseShortfall(forecast);
+    context.emit?.('log', { level: 'notice', message: describeForecast(forecast) });
     const outputs = kind.outputs(spec);
     const entry = await this.journal.begin(spec, outputs);
     for (const path of entry.outputs) context.emit?.('output', { path });

@@ -51,7 +51,7 @@ describe('exit code 2: bad arguments', () => {
     [['merge', model], "The command 'merge' is not part of this version"],
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bit', '4'], "'compress' has no flag --bit. Did you mean '--bits'?"],
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bits', '9'], "--bits must be a whole number from 1 to 8, got '9'."],
-    [['compress', model, '--method', 'gptx', '--out', 'out'], "--method must be one of rtn, got 'gptx'."],
+    [['compress', model, '--method', 'gptx', '--out', 'out'], "--method must be one of rtn, none, got 'gptx'."],
     [
       ['compress', model, '--budget', '3', '--out', 'out'],
       '--budget (choosing bits by layer under a size budget) is not part of this version.',
