@@ -12,7 +12,7 @@ export function watchModels(onChange: () => void): vscode.Disposable {
     if (timer !== undefined) clearTimeout(timer);
     timer = setTimeout(onChange, quietMilliseconds);
   };
-  const watcher = store.add(vscode.workspace.createFileSystemWatcher('**/*.{safetensors,gguf,onnx,npy}'));
+  const watcher = store.add(vscode.workspace.createFileSystemWatcher('**/*.{safetensors,gguf,onnx}'));
   store.add(watcher.onDidCreate(schedule));
   store.add(watcher.onDidChange(schedule));
   store.add(watcher.onDidDelete(schedule));
