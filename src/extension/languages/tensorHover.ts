@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import type { TensorStatistics } from '../../protocol/model';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
-import { cardBins, histogramBars, histogramSvg, statisticsRows, tensorLine } from './tensorCard';
+import { cardBins, commandTarget, histogramBars, histogramSvg, statisticsRows, tensorLine } from './tensorCard';
 import type { KnownTensor, TensorIndex } from './tensorIndex';
 import { candidateNames, tensorTokenAt } from './tensorTokens';
 
@@ -67,8 +67,7 @@ export class TensorHover implements vscode.HoverProvider {
       card.appendText(error instanceof Error ? error.message : String(error));
       card.appendMarkdown('\n\n');
     }
-    const link = encodeURIComponent(JSON.stringify([model.path, tensor.name]));
-    card.appendMarkdown(`[Inspect](command:${commandIds.openModel}?${link})`);
+    card.appendMarkdown(`[Inspect](${commandTarget(commandIds.openModel, [model.path, tensor.name])})`);
     return card;
   }
 

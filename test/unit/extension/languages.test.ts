@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { histogramBars, histogramSvg, statisticsRows } from '../../../src/extension/languages/tensorCard';
+import { commandTarget, histogramBars, histogramSvg, statisticsRows } from '../../../src/extension/languages/tensorCard';
 import { candidateNames, tensorTokenAt } from '../../../src/extension/languages/tensorTokens';
 
 describe('tensor names in text', () => {
@@ -55,4 +55,11 @@ describe('the card of a tensor', () => {
     expect(statisticsRows({ ...statistics, notFinite: 3 }).at(-1)).toEqual(['not finite', '3']);
     expect(statisticsRows(statistics)[4]?.[1]).toBe('1 (25 %)');
   });
+});
+
+test('a link survives every sign in a path and gives the arguments back', () => {
+  const args = ['/a) [b](c/модель & "x"%29', 'w(0)'];
+  const target = commandTarget('loomweight.openModel', args);
+  expect(target).toMatch(/^command:loomweight\.openModel\?[^()\s[\]]+$/);
+  expect(JSON.parse(decodeURIComponent(target.split('?')[1] ?? ''))).toEqual(args);
 });
