@@ -7,8 +7,6 @@ export default defineConfig({
   test: {
     pool: 'forks',
     fileParallelism: false,
-    // A browser on a busy machine drops a key press now and then; what fails twice in a row has failed.
-    retry: 1,
     testTimeout: 120_000,
     hookTimeout: 180_000,
     include: ['test/ui/**/*.test.ts'],
