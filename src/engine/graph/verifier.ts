@@ -4,6 +4,8 @@ import type { Graph, Node, Value } from './graph';
 import type { OperatorTable } from './operator';
 import { formatType, shapesMayBeEqual } from './shapes';
 import type { ConstantData, TensorType } from './types';
+import { constantBehind, lookUp } from './scope';
+import type { Scope } from './scope';
 
 /** Something wrong with a graph, and where. */
 export interface GraphProblem {
@@ -13,13 +15,6 @@ export interface GraphProblem {
   readonly graph: string;
   readonly node?: string;
   readonly value?: string;
-}
-
-/** Values visible at a place, by name, and the constants behind them. */
-interface Scope {
-  readonly names: Map<string, Value>;
-  readonly constants: Map<Value, ConstantData>;
-  readonly outer: Scope | undefined;
 }
 
 /**
@@ -56,7 +51,7 @@ function checkGraph(
   operators: OperatorTable,
   problems: GraphProblem[],
 ): void {
-  const scope: Scope = { names: new Map(), constants: new Map(graph.constants), outer };
+  const scope: Scope = { values: new Map(), constants: new Map(graph.constants), outer };
   const nodeNames = new Set<string>();
   const report = (code: GraphProblem['code'], message: string, where: { node?: string; value?: string } = {}) =>
     problems.push({ code, message, graph: graph.name, ...where });
@@ -69,7 +64,7 @@ function checkGraph(
         `Two values are named '${value.name}'${node === undefined ? '' : `, one of them made by node '${node}'`}.`,
         where,
       );
-    scope.names.set(value.name, value);
+    scope.values.set(value.name, value);
   };
 
   for (const value of graph.inputs) define(value);
@@ -161,20 +156,4 @@ function checkConstant(value: Value, data: ConstantData, report: (message: strin
   const expected = byteLength(data.dtype, data.shape);
   const actual = data.kind === 'inline' ? data.bytes.byteLength : data.length;
   if (actual !== expected) report(`Constant '${value.name}' of shape [${data.shape.join(', ')}] needs ${expected} bytes, has ${actual}.`);
-}
-
-function lookUp(scope: Scope | undefined, name: string): Value | undefined {
-  for (let at = scope; at !== undefined; at = at.outer) {
-    const value = at.names.get(name);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function constantBehind(scope: Scope | undefined, value: Value): ConstantData | undefined {
-  for (let at = scope; at !== undefined; at = at.outer) {
-    const data = at.constants.get(value);
-    if (data !== undefined) return data;
-  }
-  return undefined;
 }

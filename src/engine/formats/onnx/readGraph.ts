@@ -16,6 +16,8 @@ import { OnnxWeights } from './onnxWeights';
 import { decodeTypeProto } from './typeProto';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
+import { constantBehind, lookUp } from '../../graph/scope';
+import type { Scope } from '../../graph/scope';
 
 /** How a graph is read. */
 export interface ReadGraphOptions {
@@ -45,13 +47,6 @@ export async function readGraph(path: string, options: ReadGraphOptions = {}): P
   } finally {
     await files.close();
   }
-}
-
-/** Values by name in a graph and the graphs around it. */
-interface Scope {
-  readonly values: Map<string, Value>;
-  readonly constants: Map<Value, ConstantData>;
-  readonly outer: Scope | undefined;
 }
 
 const unknownType: TensorType = { dtype: 'float32', shape: undefined, unknown: true };
@@ -242,20 +237,4 @@ function uniqueNodeName(node: NodeProto, index: number, taken: Map<string, numbe
   taken.set(stem, count + 1);
   if (name !== stem) taken.set(name, 1);
   return name;
-}
-
-function lookUp(scope: Scope | undefined, name: string): Value | undefined {
-  for (let at = scope; at !== undefined; at = at.outer) {
-    const value = at.values.get(name);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function constantBehind(scope: Scope | undefined, value: Value): ConstantData | undefined {
-  for (let at = scope; at !== undefined; at = at.outer) {
-    const data = at.constants.get(value);
-    if (data !== undefined) return data;
-  }
-  return undefined;
 }
