@@ -152,8 +152,13 @@ export class GraphBuilder {
     return { name: this.graphName, inputs: this.inputs, outputs: this.outputs, nodes: this.nodes, constants: this.constants, opsets };
   }
 
+  /** The nodes added so far, in order: what differentiation walks. Nodes added later are not in the list. */
+  nodesSoFar(): readonly Node[] {
+    return [...this.nodes];
+  }
+
   /** The constant behind a value, in this graph or around it. */
-  private constantOf(value: Value): ConstantData | undefined {
+  constantOf(value: Value): ConstantData | undefined {
     return this.constants.get(value) ?? this.outer?.constantOf(value);
   }
 

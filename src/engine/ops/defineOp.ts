@@ -1,5 +1,6 @@
 import { LoomweightError } from '../../protocol/errors';
-import type { InferContext, Operator } from '../graph/operator';
+import type { DifferentiableOperator, GradientRule } from '../graph/gradient';
+import type { InferContext } from '../graph/operator';
 import type { TensorType } from '../graph/types';
 
 type Optional = TensorType | undefined;
@@ -26,17 +27,20 @@ interface OperatorDefinition<N extends RequiredCount> {
   readonly inputs: N;
   readonly maxInputs?: number;
   infer(inputs: Required<N>, context: InferContext): readonly TensorType[];
+  /** How gradients pass through it backwards; `none` where outputs do not change smoothly with the inputs. Left out: it cannot be differentiated. */
+  readonly gradient?: GradientRule | 'none';
 }
 
 /**
  * Makes an operator from its definition: checks the number of inputs, then asks the shape rule. An input whose type is
  * unknown (only in read graphs) makes every output unknown.
  */
-export function defineOp<N extends RequiredCount>(definition: OperatorDefinition<N>): Operator {
-  const { name, domain = '', inputs: required, maxInputs = required } = definition;
+export function defineOp<N extends RequiredCount>(definition: OperatorDefinition<N>): DifferentiableOperator {
+  const { name, domain = '', inputs: required, maxInputs = required, gradient } = definition;
   return {
     name,
     domain,
+    ...(gradient === undefined ? {} : { gradient }),
     infer(inputs, context) {
       const used = inputs.reduce((count, type, index) => (type === undefined ? count : index + 1), 0);
       const missing = inputs.slice(0, required).findIndex((type) => type === undefined);

@@ -1,16 +1,31 @@
 import type { DType } from '../../protocol/dtypes';
+import type { GradientRule } from '../graph/gradient';
 import { broadcastShapes } from '../graph/shapes';
 import { defineOp } from './defineOp';
+import { sumToShapeOf } from './gradients';
 import { commonDType, floatTypes, requireDType } from './inference';
 
 /** Element-wise operators: one result for each place, with NumPy broadcasting where there are several inputs. */
 
-const binary = (name: string) =>
+const binary = (name: string, gradient?: GradientRule | 'none') =>
   defineOp({
     name,
     inputs: 2,
     infer: ([a, b]) => [{ dtype: commonDType([a, b]), shape: broadcastShapes(a.shape, b.shape) }],
+    ...(gradient === undefined ? {} : { gradient }),
   });
+
+const addGradient: GradientRule = ({ build, inputs, outputGradients: [dy], needs }) =>
+  inputs.map((input, index) => (input && dy && needs(index) ? sumToShapeOf(build, dy, input) : undefined));
+
+/** d(ab)/da = b and d(ab)/db = a, each summed back over the axes that were broadcast. */
+const mulGradient: GradientRule = ({ build, inputs: [a, b], outputGradients: [dy], needs }) =>
+  a && b && dy
+    ? [
+        needs(0) ? sumToShapeOf(build, build.op('Mul', [dy, b]), a) : undefined,
+        needs(1) ? sumToShapeOf(build, build.op('Mul', [dy, a]), b) : undefined,
+      ]
+    : [];
 
 const comparison = (name: string) =>
   defineOp({
@@ -110,7 +125,9 @@ const biasGelu = (name: string, maxInputs: number) =>
 
 /** All element-wise operators. */
 export const elementwiseOperators = [
-  ...['Add', 'Sub', 'Mul', 'Div', 'Mod', 'BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor'].map(binary),
+  binary('Add', addGradient),
+  binary('Mul', mulGradient),
+  ...['Sub', 'Div', 'Mod', 'BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor'].map((name) => binary(name)),
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map(comparison),
   ...['And', 'Or', 'Xor'].map(logical),
   ...['Min', 'Max', 'Sum', 'Mean'].map(variadic),

@@ -1,4 +1,5 @@
-import type { Operator, OperatorTable } from '../graph/operator';
+import type { DifferentiableOperator, GradientTable } from '../graph/gradient';
+import type { OperatorTable } from '../graph/operator';
 import { attentionOperators } from './attention';
 import { controlFlowOperators } from './controlFlow';
 import { convolutionOperators } from './convolution';
@@ -13,7 +14,7 @@ import { reshapeOperators } from './reshape';
 import { sourceOperators } from './sources';
 
 /** Every operator we know, in no particular order. A new one is added to its family's list, a new family here. */
-export const registry: readonly Operator[] = [
+export const registry: readonly DifferentiableOperator[] = [
   ...elementwiseOperators,
   ...matMulOperators,
   ...reductionOperators,
@@ -29,8 +30,10 @@ export const registry: readonly Operator[] = [
 ];
 
 /** The operators as builder and verifier take them. `ai.onnx` is another name of the standard domain. */
-export const operators: OperatorTable = {
+export const operators: OperatorTable & GradientTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
 };
 
-const byName: ReadonlyMap<string, Operator> = new Map(registry.map((operator) => [`${operator.domain}:${operator.name}`, operator]));
+const byName: ReadonlyMap<string, DifferentiableOperator> = new Map(
+  registry.map((operator) => [`${operator.domain}:${operator.name}`, operator]),
+);

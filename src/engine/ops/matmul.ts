@@ -1,7 +1,11 @@
+import type { GraphBuilder } from '../graph/builder';
+import type { GradientRule } from '../graph/gradient';
+import type { Value } from '../graph/graph';
 import type { InferContext } from '../graph/operator';
 import { broadcastShapes, formatShape, mayBeEqual, multiplyDimensions } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
+import { reshaped, staticShape, sumToShapeOf, transposed } from './gradients';
 import {
   commonDType,
   floatTypes,
@@ -34,10 +38,44 @@ export function matMulShape(name: string, a: Shape, b: Shape): Shape {
   return [...batch, ...rows, ...columns];
 }
 
+/** d/da = dy b^T and d/db = a^T dy, summed over the batch axes that were broadcast; vectors are matrices with an axis of length 1. */
+const matMulGradient: GradientRule = ({ build, inputs: [a, b], outputGradients: [dy], needs }) => {
+  if (!a || !b || !dy) return [];
+  const left = staticShape(a);
+  const right = staticShape(b);
+  const aMatrix = left.length === 1 ? reshaped(build, a, [1, ...left]) : a;
+  const bMatrix = right.length === 1 ? reshaped(build, b, [...right, 1]) : b;
+  const product = staticShape(dy);
+  const batch = left.length === 1 ? product.slice(0, right.length === 1 ? undefined : -1) : product.slice(0, right.length === 1 ? -1 : -2);
+  const dyMatrix =
+    left.length === 1 || right.length === 1
+      ? reshaped(build, dy, [...batch, left.length === 1 ? 1 : (left.at(-2) as number), right.length === 1 ? 1 : (right.at(-1) as number)])
+      : dy;
+  const da = needs(0) ? sumToShapeOf(build, build.op('MatMul', [dyMatrix, swapLastAxes(build, bMatrix)]), aMatrix) : undefined;
+  const db = needs(1) ? matMulRightGradient(build, aMatrix, dyMatrix, bMatrix) : undefined;
+  return [da && reshaped(build, da, left), db && reshaped(build, db, right)];
+};
+
+/** a^T dy. Where b is one matrix for the whole batch, the batch is folded into rows: one large product instead of many and a sum. */
+function matMulRightGradient(build: GraphBuilder, a: Value, dy: Value, b: Value): Value {
+  if (staticShape(b).length === 2) {
+    const rows = (value: Value): Value =>
+      staticShape(value).length === 2 ? value : reshaped(build, value, [-1, staticShape(value).at(-1) as number]);
+    return build.op('MatMul', [transposed(build, rows(a), [1, 0]), rows(dy)]);
+  }
+  return sumToShapeOf(build, build.op('MatMul', [swapLastAxes(build, a), dy]), b);
+}
+
+function swapLastAxes(build: GraphBuilder, value: Value): Value {
+  const rank = staticShape(value).length;
+  return transposed(build, value, [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2]);
+}
+
 const matMul = defineOp({
   name: 'MatMul',
   inputs: 2,
   infer: ([a, b]) => [{ dtype: commonDType([a, b]), shape: matMulShape('MatMul', a.shape, b.shape) }],
+  gradient: matMulGradient,
 });
 
 /** alpha * A' B' + beta * C for matrices, either one transposed on request. C is broadcast to the result. */

@@ -2,6 +2,7 @@ import type { InferContext } from '../graph/operator';
 import { addDimensions, broadcastShapes, divideProducts, formatShape, mayBeEqual, multiplyDimensions } from '../graph/shapes';
 import type { Dimension, TensorType } from '../graph/types';
 import { defineOp } from './defineOp';
+import { reshaped, staticShape } from './gradients';
 import {
   axesOf,
   commonDType,
@@ -38,11 +39,12 @@ const reshape = defineOp({
       const rank = rankFromVector(target);
       return [{ dtype: x.dtype, shape: rank === undefined ? undefined : unknownShape(context, rank) }];
     }
-    return [{ dtype: x.dtype, shape: reshaped(x.shape, wanted, context) }];
+    return [{ dtype: x.dtype, shape: shapeAfter(x.shape, wanted, context) }];
   },
+  gradient: ({ build, inputs: [x], outputGradients: [dy] }) => [x && dy && reshaped(build, dy, staticShape(x))],
 });
 
-function reshaped(source: Shape, wanted: readonly number[], context: InferContext): Shape {
+function shapeAfter(source: Shape, wanted: readonly number[], context: InferContext): Shape {
   const allowZero = intAttribute(context, 'allowzero', 0) !== 0;
   const holes = wanted.filter((length) => length === -1).length;
   if (holes > 1 || wanted.some((length) => length < -1))

@@ -1,0 +1,183 @@
+import { floatDTypes } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { GraphBuilder } from '../graph/builder';
+import type { GradientRule, GradientTable } from '../graph/gradient';
+import type { Node, Value } from '../graph/graph';
+import { formatType, shapesMayBeEqual } from '../graph/shapes';
+
+/**
+ * A stretch of a graph with a gradient of its own: straight-through rounding, or a formula cheaper than its parts. Between `inputs` and `output`
+ * no rule of an operator is asked.
+ */
+export interface CustomGradient {
+  readonly output: Value;
+  readonly inputs: readonly Value[];
+  /** d(target)/d(input) for each input, given d(target)/d(output); undefined for inputs that get none. */
+  gradient(build: GraphBuilder, outputGradient: Value): readonly (Value | undefined)[];
+}
+
+/** What a differentiation is given. */
+export interface DifferentiateOptions {
+  readonly rules: GradientTable;
+  readonly custom?: readonly CustomGradient[];
+}
+
+/**
+ * Adds to the graph being built the gradient of `target` (a float scalar) with respect to each value of `wanted`, in reverse mode, and gives
+ * these gradients in the same order; undefined where the target does not depend on a value. Nodes that gradients do not pass through are never
+ * looked at. Errors: `unsupported`, naming node and operator, where a rule is missing or refuses.
+ */
+export function differentiate(
+  build: GraphBuilder,
+  target: Value,
+  wanted: readonly Value[],
+  { rules, custom = [] }: DifferentiateOptions,
+): readonly (Value | undefined)[] {
+  if (target.type.shape === undefined || target.type.shape.length !== 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `Only a scalar can be differentiated, got '${target.name}' of type ${formatType(target.type)}.`,
+      { value: target.name },
+    );
+  const nodes = build.nodesSoFar();
+  const customs = new Map(custom.map((region) => [region.output, region]));
+  const varying = valuesThatDepend(nodes, wanted, customs);
+  const gradients = new GradientSums(build);
+  if (varying.has(target)) gradients.add(target, one(build, target));
+
+  for (const node of [...nodes].reverse()) {
+    const outputGradients = node.outputs.map((output) => (output && varying.has(output) ? gradients.take(output) : undefined));
+    if (outputGradients.every((gradient) => gradient === undefined)) continue;
+    const region = node.outputs.map((output) => output && customs.get(output)).find((found) => found !== undefined);
+    if (region) {
+      const outputGradient = outputGradients[node.outputs.indexOf(region.output)];
+      if (outputGradient === undefined) continue;
+      const given = region.gradient(build, outputGradient);
+      region.inputs.forEach((input, index) => {
+        const gradient = given[index];
+        if (gradient && varying.has(input)) gradients.add(input, checked(gradient, input, node));
+      });
+      continue;
+    }
+    if (!node.inputs.some((input) => input && varying.has(input))) continue;
+    const rule = ruleOf(node, rules);
+    const given = applyRule(rule, build, node, outputGradients, varying);
+    node.inputs.forEach((input, index) => {
+      const gradient = given[index];
+      if (input && gradient && varying.has(input)) gradients.add(input, checked(gradient, input, node));
+    });
+  }
+  return wanted.map((value) => gradients.take(value));
+}
+
+/**
+ * Names what stands in the way of differentiating `target`: one error for the first node whose rule is missing, before anything is built.
+ * Errors: `unsupported`.
+ */
+export function requireDifferentiable(nodes: readonly Node[], target: Value, wanted: readonly Value[], rules: GradientTable): void {
+  const varying = valuesThatDepend(nodes, wanted, new Map());
+  const reached = new Set<Value>([target]);
+  for (const node of [...nodes].reverse()) {
+    if (!node.outputs.some((output) => output && reached.has(output) && varying.has(output))) continue;
+    if (!node.inputs.some((input) => input && varying.has(input))) continue;
+    const rule = rules.get(node.domain, node.op)?.gradient;
+    if (rule === 'none') continue;
+    ruleOf(node, rules);
+    for (const input of node.inputs) if (input) reached.add(input);
+  }
+}
+
+/** Every float value that changes with one of `wanted`. */
+function valuesThatDepend(nodes: readonly Node[], wanted: readonly Value[], customs: ReadonlyMap<Value, CustomGradient>): Set<Value> {
+  const varying = new Set<Value>(wanted);
+  for (const node of nodes)
+    for (const output of node.outputs) {
+      if (!output || !floatDTypes.includes(output.type.dtype)) continue;
+      const inputs = customs.get(output)?.inputs ?? node.inputs;
+      if (inputs.some((input) => input && varying.has(input))) varying.add(output);
+    }
+  return varying;
+}
+
+/** Gradients collected so far; those of a value used more than once are added up when they are asked for. */
+class GradientSums {
+  private readonly parts = new Map<Value, Value[]>();
+
+  constructor(private readonly build: GraphBuilder) {}
+
+  add(value: Value, gradient: Value): void {
+    const parts = this.parts.get(value);
+    if (parts) parts.push(gradient);
+    else this.parts.set(value, [gradient]);
+  }
+
+  take(value: Value): Value | undefined {
+    const parts = this.parts.get(value);
+    if (!parts || parts.length === 0) return undefined;
+    const sum = parts.reduce((total, part) => this.build.op('Add', [total, part], {}, { name: `gradient/${value.name}/sum` }));
+    this.parts.set(value, [sum]);
+    return sum;
+  }
+}
+
+function one(build: GraphBuilder, target: Value): Value {
+  const ones = build.float32(1);
+  return target.type.dtype === 'float32' ? ones : build.op('CastLike', [ones, target]);
+}
+
+function ruleOf(node: Node, rules: GradientTable): GradientRule {
+  const rule = rules.get(node.domain, node.op)?.gradient;
+  if (typeof rule === 'function') return rule;
+  if (rule === 'none') return () => [];
+  throw refused(node, 'it has no gradient rule');
+}
+
+function applyRule(
+  rule: GradientRule,
+  build: GraphBuilder,
+  node: Node,
+  outputGradients: readonly (Value | undefined)[],
+  varying: ReadonlySet<Value>,
+): readonly (Value | undefined)[] {
+  try {
+    return rule({
+      build,
+      node,
+      inputs: node.inputs,
+      outputs: node.outputs,
+      outputGradients,
+      needs: (input) => {
+        const value = node.inputs[input];
+        return value !== undefined && varying.has(value);
+      },
+      constantOf: (input) => {
+        const value = node.inputs[input];
+        return value && build.constantOf(value);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof LoomweightError)) throw error;
+    throw refused(node, error.message, error);
+  }
+}
+
+function refused(node: Node, reason: string, cause?: Error): LoomweightError {
+  const operator = `${node.domain ? `${node.domain}.` : ''}${node.op}`;
+  return new LoomweightError(
+    'unsupported',
+    `Node '${node.name}' (${operator}) cannot be differentiated: ${reason.replace(/\.$/, '')}.`,
+    { node: node.name, op: node.op, domain: node.domain },
+    { cause },
+  );
+}
+
+/** Rules are checked where they are used: a gradient of the wrong type would fail far away, or not at all. */
+function checked(gradient: Value, input: Value, node: Node): Value {
+  if (gradient.type.dtype !== input.type.dtype || !shapesMayBeEqual(gradient.type.shape, input.type.shape))
+    throw new LoomweightError(
+      'internal',
+      `The gradient of node '${node.name}' (${node.op}) for '${input.name}' has type ${formatType(gradient.type)}, but the value has ${formatType(input.type)}.`,
+      { node: node.name, op: node.op },
+    );
+  return gradient;
+}
