@@ -152,6 +152,15 @@ export class GraphBuilder {
     return { name: this.graphName, inputs: this.inputs, outputs: this.outputs, nodes: this.nodes, constants: this.constants, opsets };
   }
 
+  /** A name that nothing has yet: the one given, or that one with a number behind it. */
+  freeName(stem: string): string {
+    if (!this.names.has(stem)) return stem;
+    for (let suffix = 1; ; suffix += 1) {
+      const candidate = `${stem}_${suffix}`;
+      if (!this.names.has(candidate)) return candidate;
+    }
+  }
+
   /** The nodes added so far, in order: what differentiation walks. Nodes added later are not in the list. */
   nodesSoFar(): readonly Node[] {
     return [...this.nodes];
@@ -203,19 +212,11 @@ export class GraphBuilder {
   }
 
   private claim(name: string, exact: boolean): string {
-    if (!this.names.has(name)) {
-      this.names.add(name);
-      return name;
-    }
-    if (exact)
+    if (exact && this.names.has(name))
       throw new LoomweightError('invalid-argument', `Graph '${this.graphName}' has two values named '${name}'. Names must be unique.`);
-    for (let suffix = 1; ; suffix += 1) {
-      const candidate = `${name}_${suffix}`;
-      if (!this.names.has(candidate)) {
-        this.names.add(candidate);
-        return candidate;
-      }
-    }
+    const free = this.freeName(name);
+    this.names.add(free);
+    return free;
   }
 }
 

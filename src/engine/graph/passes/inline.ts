@@ -1,0 +1,170 @@
+import { LoomweightError } from '../../../protocol/errors';
+import type { GraphBuilder } from '../builder';
+import type { Attribute, Graph, Node, Value } from '../graph';
+import { formatType, shapesMayBeEqual } from '../shapes';
+import type { Dimension, TensorType } from '../types';
+
+/**
+ * Puts other values in the place of a node while it is copied: one for each output. Undefined: the node is copied as it is.
+ * `inputs` are the node's inputs in the new graph. May add nodes and constants to `build`.
+ */
+export type NodeRewrite = (node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder) => readonly Value[] | undefined;
+
+/** How a graph is copied. */
+export interface InlineOptions {
+  /** Stands before every copied name. Names that are taken all the same get a number. Default: nothing. */
+  readonly prefix?: string;
+  /** Known lengths of named axes; they are put into the declared types of bodies' inputs. */
+  readonly dimensions?: ReadonlyMap<string, number>;
+  readonly rewrite?: NodeRewrite;
+}
+
+/**
+ * Copies the nodes and constants of `graph` into the graph being built. Each graph input, and any constant, is replaced by the
+ * value that `substitutes` has under its name; constants that nothing uses are left out. Types are inferred anew, so they follow
+ * the types of the substitutes. Bodies of Loop, If and Scan are copied with what they capture. The builder must have an opset in
+ * which the graph's operators mean the same.
+ *
+ * Gives the new value of each value that was copied, by its name in `graph`; every graph output is there.
+ * Errors: `invalid-argument` for an input without a substitute, a substitute of another type, and a name that is neither input
+ * nor constant; what the builder refuses, with the node's name.
+ */
+export function inlineGraph(
+  build: GraphBuilder,
+  graph: Graph,
+  substitutes: ReadonlyMap<string, Value>,
+  options: InlineOptions = {},
+): ReadonlyMap<string, Value> {
+  const replaced = new Map<Value, Value>();
+  const replaceable = new Map([...graph.constants.keys(), ...graph.inputs].map((value) => [value.name, value]));
+  for (const [name, substitute] of substitutes) {
+    const value = replaceable.get(name);
+    if (value === undefined)
+      throw new LoomweightError('invalid-argument', `Graph '${graph.name}' has neither an input nor a constant named '${name}'.`, {
+        graph: graph.name,
+        value: name,
+      });
+    requireSubstitutable(graph, value, substitute);
+    replaced.set(value, substitute);
+  }
+  const missing = graph.inputs.find((value) => !replaced.has(value) && !graph.constants.has(value));
+  if (missing !== undefined)
+    throw new LoomweightError(
+      'invalid-argument',
+      `Input '${missing.name}' (${formatType(missing.type)}) of graph '${graph.name}' is given no value.`,
+      { graph: graph.name, value: missing.name },
+    );
+  const copied = new Copier(build, graph, options, replaced, undefined).copy();
+  return new Map([...copied].map(([value, made]) => [value.name, made]));
+}
+
+function requireSubstitutable(graph: Graph, value: Value, substitute: Value): void {
+  if (value.type.unknown === true || substitute.type.unknown === true) return;
+  if (value.type.dtype === substitute.type.dtype && shapesMayBeEqual(value.type.shape, substitute.type.shape)) return;
+  throw new LoomweightError(
+    'invalid-argument',
+    `'${value.name}' of graph '${graph.name}' is ${formatType(value.type)}; '${substitute.name}' in its place is ${formatType(substitute.type)}.`,
+    { graph: graph.name, value: value.name, substitute: substitute.name },
+  );
+}
+
+/** Copies one graph or body. Constants are added where they are first used, so that those nobody uses stay behind. */
+class Copier {
+  private readonly valueNames: ReadonlySet<string>;
+
+  constructor(
+    private readonly build: GraphBuilder,
+    private readonly graph: Graph,
+    private readonly options: InlineOptions,
+    private readonly made: Map<Value, Value>,
+    private readonly outer: Copier | undefined,
+  ) {
+    const values = [...graph.inputs, ...graph.constants.keys(), ...graph.nodes.flatMap((node) => node.outputs)];
+    this.valueNames = new Set(values.flatMap((value) => (value ? [value.name] : [])));
+  }
+
+  copy(): Map<Value, Value> {
+    for (const node of this.graph.nodes) this.copyNode(node);
+    for (const output of this.graph.outputs) this.get(output);
+    return this.made;
+  }
+
+  private copyNode(node: Node): void {
+    const inputs = node.inputs.map((input) => input && this.get(input));
+    const outputs = this.options.rewrite?.(node, inputs, this.build) ?? this.copyAsItIs(node, inputs);
+    node.outputs.forEach((output, index) => {
+      const value = outputs[index];
+      if (output && value) this.made.set(output, value);
+    });
+  }
+
+  private copyAsItIs(node: Node, inputs: readonly (Value | undefined)[]): readonly Value[] {
+    const attributes: Record<string, Attribute> = {};
+    for (const [name, attribute] of Object.entries(node.attributes))
+      attributes[name] = attribute.kind === 'graph' ? { kind: 'graph', value: this.copyBody(attribute.value) } : attribute;
+    const count = node.outputs.reduce((used, output, index) => (output ? index + 1 : used), 0);
+    const taken = new Set<string>();
+    const outputNames = Array.from({ length: count }, (_, index) => {
+      const name = this.freeName(node.outputs[index]?.name ?? `${node.name}_unused${index}`, taken);
+      taken.add(name);
+      return name;
+    });
+    // Some exporters call a node as they call a value; values keep their names, nodes give way.
+    const name = this.freeName(this.valueNames.has(node.name) ? `${node.name}/${node.op}` : node.name, taken);
+    return this.build.node(node.op, inputs, attributes, { domain: node.domain, name, outputNames });
+  }
+
+  private copyBody(graph: Graph): Graph {
+    const body = this.build.subgraph(this.build.freeName(this.prefixed(graph.name)));
+    const made = new Map<Value, Value>();
+    const copier = new Copier(body, graph, this.options, made, this);
+    for (const input of graph.inputs) made.set(input, body.input(copier.freeName(input.name), this.withKnownLengths(input.type)));
+    copier.copy();
+    const ownValues = new Set(body.nodesSoFar().flatMap((node) => node.outputs));
+    const declared = new Set<Value>();
+    for (const output of graph.outputs) {
+      const value = copier.get(output);
+      // A body gives what it makes itself, each value once; what it only passes on goes through an Identity.
+      const passedOn = !ownValues.has(value) || declared.has(value);
+      declared.add(body.output(passedOn ? body.op('Identity', [value], {}, { name: this.prefixed(`${output.name}/passed`) }) : value));
+    }
+    return body.finish();
+  }
+
+  private get(value: Value): Value {
+    const found = this.find(value);
+    if (found) return found;
+    throw new LoomweightError('invalid-argument', `Graph '${this.graph.name}' uses '${value.name}' before it is made.`, {
+      graph: this.graph.name,
+      value: value.name,
+    });
+  }
+
+  private find(value: Value): Value | undefined {
+    const made = this.made.get(value);
+    if (made) return made;
+    const data = this.graph.constants.get(value);
+    if (data === undefined) return this.outer?.find(value);
+    const constant = this.build.constant(data, this.freeName(value.name));
+    this.made.set(value, constant);
+    return constant;
+  }
+
+  private freeName(name: string, taken?: ReadonlySet<string>): string {
+    const free = this.build.freeName(this.prefixed(name));
+    return taken?.has(free) === true ? this.freeName(`${name}_`, taken) : free;
+  }
+
+  private prefixed(name: string): string {
+    return `${this.options.prefix ?? ''}${name}`;
+  }
+
+  private withKnownLengths(type: TensorType): TensorType {
+    const { dimensions } = this.options;
+    if (dimensions === undefined || type.shape === undefined) return type;
+    return {
+      ...type,
+      shape: type.shape.map((length): Dimension => (typeof length === 'string' ? (dimensions.get(length) ?? length) : length)),
+    };
+  }
+}
