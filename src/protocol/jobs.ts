@@ -1,5 +1,14 @@
 import type { ErrorData } from './errors';
-import type { CompareReport, CompressReport, EvaluateReport, InspectReport, JobReport, RecipeReport } from './report';
+import type {
+  BitHistogram,
+  CompareReport,
+  CompressReport,
+  EvaluateReport,
+  InspectReport,
+  JobReport,
+  LearnReport,
+  RecipeReport,
+} from './report';
 
 /** Where results run. `auto` chooses and the report says what was chosen and why. */
 export const providerChoices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
@@ -14,8 +23,16 @@ export interface SharedJobOptions {
   readonly seed?: number;
 }
 
-export const outputFormats = ['hf', 'onnx', 'onnx-fast', 'onnx-packed'] as const;
+export const outputFormats = ['hf', 'onnx', 'onnx-fast', 'onnx-packed', 'archive'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
+
+/** What bits under a budget are decided for: a whole tensor, an output channel, or a group of weights. */
+export const allocationUnits = ['tensor', 'channel', 'group'] as const;
+export type AllocationUnit = (typeof allocationUnits)[number];
+
+/** How the cost of fewer bits is foretold. */
+export const sensitivityMeasures = ['error', 'activation', 'gradient', 'divergence'] as const;
+export type SensitivityMeasure = (typeof sensitivityMeasures)[number];
 
 /** Parameters for the tensors whose name matches a glob, over the general ones: `*.down_proj.weight=bits:8,groupSize:64`. */
 export interface TensorOverride {
@@ -37,6 +54,59 @@ export interface CompressSpec extends SharedJobOptions {
   readonly head?: boolean;
   readonly format: OutputFormat;
   readonly out: string;
+  readonly keepFailed?: boolean;
+  /** Bits per weight over all compressed tensors, side information counted: widths are chosen under it. */
+  readonly budget?: number;
+  readonly unit?: AllocationUnit;
+  readonly sensitivity?: SensitivityMeasure;
+  /** A `.txt` or `.jsonl` for sensitivity, or `random`; default the measure's own. */
+  readonly calibration?: string;
+}
+
+/** Train a model so that few bits suffice, and write it. */
+export interface LearnSpec extends SharedJobOptions {
+  readonly kind: 'learn';
+  readonly model: string;
+  /** Folder of NumPy files, a table, or a text file for language models. */
+  readonly data: string;
+  readonly columns?: Readonly<Record<string, string>>;
+  /** `diffq`, `qat`, `lsq`, `quant-noise`, `pqk`, or `float` for plain training. */
+  readonly method: string;
+  /** The method's parameters by key; missing ones take their defaults. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** One of both for methods that learn widths. */
+  readonly targetBits?: number;
+  readonly penalty?: number;
+  readonly steps: number;
+  /** Samples, or windows of text, in a step. */
+  readonly batch: number;
+  readonly rate: number;
+  readonly logitRate: number;
+  readonly optimizer: 'adam' | 'adamw' | 'sgd';
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+  readonly schedule: 'constant' | 'step' | 'cosine';
+  readonly warmup?: number;
+  /** Largest norm of all gradients together. */
+  readonly clip?: number;
+  readonly loss: 'auto' | 'cross-entropy' | 'binary' | 'mse';
+  /** `trained`: from the model's weights; `scratch`: from seeded random weights of the same shapes. */
+  readonly start?: 'trained' | 'scratch';
+  /** Tokens of a window of text. */
+  readonly window?: number;
+  readonly exclude?: readonly string[];
+  /** MiB of float32; smaller tensors stay float. */
+  readonly minimumSize?: number;
+  /** Store what stays float as float16. Default true. */
+  readonly halfRest?: boolean;
+  /** Steps between evaluations; default: a tenth of all. */
+  readonly evaluateEvery?: number;
+  /** Held-out text for language models; data folders and tables have a split of their own. */
+  readonly validation?: string;
+  readonly formats: readonly OutputFormat[];
+  readonly out: string;
+  /** Go on from the checkpoint that an interrupted run left beside `out`. */
+  readonly resume?: boolean;
   readonly keepFailed?: boolean;
 }
 
@@ -76,18 +146,20 @@ export interface RecipeSpec extends SharedJobOptions {
   readonly resume?: boolean;
 }
 
-export type JobSpec = CompressSpec | EvaluateSpec | CompareSpec | InspectSpec | RecipeSpec;
+export type JobSpec = CompressSpec | LearnSpec | EvaluateSpec | CompareSpec | InspectSpec | RecipeSpec;
 
 /** The report that belongs to a kind of job. */
 export type ReportOf<Spec extends JobSpec> = Spec extends CompressSpec
   ? CompressReport
-  : Spec extends EvaluateSpec
-    ? EvaluateReport
-    : Spec extends CompareSpec
-      ? CompareReport
-      : Spec extends InspectSpec
-        ? InspectReport
-        : RecipeReport;
+  : Spec extends LearnSpec
+    ? LearnReport
+    : Spec extends EvaluateSpec
+      ? EvaluateReport
+      : Spec extends CompareSpec
+        ? CompareReport
+        : Spec extends InspectSpec
+          ? InspectReport
+          : RecipeReport;
 
 /** How far a job is: a whole snapshot, at most about ten a second, latest wins. */
 export interface JobProgress {
@@ -108,7 +180,31 @@ export interface JobProgress {
     readonly relativeError: number;
     readonly bytesBefore: number;
     readonly bytesAfter: number;
+    /** Where groups of a layer have different widths. */
+    readonly histogram?: BitHistogram;
   }[];
+  /** Training so far: the newest values and thinned curves. */
+  readonly training?: TrainingProgress;
+}
+
+/** Live state of a training: whole snapshot, curves thinned to at most 400 points. */
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly stepsPerSecond: number;
+  /** `loop`: whole steps inside the runtime; `steps`: one run for each, where the provider has no Loop. */
+  readonly mode: 'loop' | 'steps';
+  /** Mean loss of the steps between points, and the method's own numbers (`bits`, `size`). */
+  readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
+  /** Held-out loss with truly quantised weights. */
+  readonly evaluations: readonly {
+    readonly step: number;
+    readonly loss: number;
+    readonly value: number;
+    readonly metric: string;
+    readonly bitsPerWeight: number;
+  }[];
+  readonly bestStep?: number;
 }
 
 /** What a job will need, before it starts. */

@@ -17,6 +17,55 @@ export interface LayerReport {
   readonly relativeError: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
+  /** Where groups of a layer have different widths; `bits` is then their mean over weights. */
+  readonly histogram?: BitHistogram;
+}
+
+/** How many weights of a layer are stored with which width. */
+export interface BitHistogram {
+  readonly bits: readonly number[];
+  /** Weights, same length as `bits`. */
+  readonly weights: readonly number[];
+}
+
+/** One point of the trade between size and loss. */
+export interface ParetoPoint {
+  readonly bitsPerWeight: number;
+  /** Foretold increase of the loss in nats per token or sample, or measured loss increase where `measured`. */
+  readonly loss: number;
+  readonly measured: boolean;
+}
+
+/** What was decided under a budget: enough to move the budget again without the model. */
+export interface AllocationReport {
+  readonly budget: number;
+  readonly unit: string;
+  readonly sensitivity: string;
+  readonly predictedLoss: number;
+  readonly curve: readonly ParetoPoint[];
+  /** Per item (tensor, channel or group, in the order of the layers): its options. Absent where there are more than 20,000 items: `items` then holds sums per tensor. */
+  readonly items: readonly AllocationItem[];
+  /** Chosen option of each item. */
+  readonly chosen: readonly number[];
+}
+
+/** Something that gets one width: its choices in rising order of stored bits. Shared by the engine and the page that moves the budget. */
+export interface AllocationItem {
+  /** Tensor that it belongs to. */
+  readonly tensor: string;
+  readonly weights: number;
+  readonly options: readonly AllocationOption[];
+}
+
+export interface AllocationOption {
+  /** Width of a code: 0 pruned, 1 to 8, 16 left alone. */
+  readonly bits: number;
+  /** All bits stored for the item. */
+  readonly storedBits: number;
+  /** Foretold increase of the loss. */
+  readonly loss: number;
+  /** What else the option sets: `{groupSize: 64}`. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
 }
 
 /** One check of a verification: what was measured, against which limit. */
@@ -88,6 +137,52 @@ export interface CompressReport {
   /** Relative path of the file that `evaluate` and `inspect` use. */
   readonly primary: string;
   readonly notes: readonly string[];
+  /** With a budget: what was chosen and the whole curve. */
+  readonly allocation?: AllocationReport;
+}
+
+/** A model's quality on held-out data. */
+export interface QualityReport {
+  readonly metric: 'perplexity' | 'accuracy' | 'auc' | 'loss';
+  readonly value: number;
+  readonly loss: number;
+  readonly samples: number;
+}
+
+/** What `learn-bits` prints and writes as report.json: a compression, and how it was learned. */
+export interface LearnReport extends Omit<CompressReport, 'kind' | 'format'> {
+  readonly kind: 'learn';
+  readonly formats: readonly string[];
+  readonly training: {
+    readonly steps: number;
+    readonly bestStep: number;
+    readonly mode: 'loop' | 'steps';
+    readonly modeReason: string;
+    readonly stepsPerSecond: number;
+    readonly resumedFrom?: number;
+    readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
+    readonly evaluations: readonly {
+      readonly step: number;
+      readonly loss: number;
+      readonly value: number;
+      readonly metric: string;
+      readonly bitsPerWeight: number;
+    }[];
+  };
+  /** Bytes of the whole model by the ways of counting; `deflated` is what deflate leaves of the archive's codes. */
+  readonly sizes: {
+    readonly float32: number;
+    readonly estimated: number;
+    readonly true: number;
+    readonly onDisk: Readonly<Record<string, number>>;
+    readonly deflated?: number;
+  };
+  /** Before (float), with the learned widths, and by format where it differs (snapped widths). */
+  readonly quality: {
+    readonly before?: QualityReport;
+    readonly after?: QualityReport;
+    readonly byFormat?: Readonly<Record<string, QualityReport>>;
+  };
 }
 
 /** What `evaluate` prints. */
@@ -141,7 +236,7 @@ export interface CompareReport {
 }
 
 /** What `inspect` prints; also a recipe step's result. */
-export type StepReport = CompressReport | EvaluateReport | CompareReport | InspectReport;
+export type StepReport = CompressReport | LearnReport | EvaluateReport | CompareReport | InspectReport;
 
 /** The model summary as a step of a recipe. */
 export interface InspectReport {

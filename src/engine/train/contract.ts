@@ -1,0 +1,169 @@
+import type { ParamSpec, ParamValues } from '../../common/params';
+import type { LearnedTensor } from '../../common/learnedTensor';
+import type { MethodSource } from '../../protocol/methods';
+import type { TensorRole } from '../../protocol/model';
+import type { CustomGradient } from '../autodiff/differentiate';
+import type { GraphBuilder } from '../graph/builder';
+import type { Value } from '../graph/graph';
+import type { RuntimeTensor } from '../runtime/types';
+
+/**
+ * What the trainer trains: named float32 tensors and a function from them and a batch to outputs. Linear weights are held as [in, out]
+ * (`transposed` to the canonical [out, in]), so that a batch of rows times the weight needs no transposition and groups along `in` are whole rows
+ * of the held tensor; everything else is held as stored.
+ */
+export interface TrainableModel {
+  /** For messages and reports. */
+  readonly name: string;
+  /** Every tensor that may be trained, each once (tied tensors have one entry and several uses). */
+  readonly parameters: readonly TrainableParameter[];
+  /** Statistics that change with batches but have no gradient: running means and variances. */
+  readonly buffers: readonly TrainableBuffer[];
+  /** Inputs of one batch of `batch` samples: names, types, shapes with the batch first. */
+  inputs(batch: number): readonly BatchInput[];
+  /**
+   * Adds the forward pass to `build`. `weights` gives the value to use for each parameter and buffer by name. `training`: batch statistics and
+   * dropout are on. Returns the outputs by name and new values of buffers.
+   */
+  forward(build: GraphBuilder, batch: Readonly<Record<string, Value>>, weights: (name: string) => Value, training: boolean): ForwardPass;
+}
+
+export interface ForwardPass {
+  readonly outputs: Readonly<Record<string, Value>>;
+  readonly buffers: Readonly<Record<string, Value>>;
+}
+
+export interface BatchInput {
+  readonly name: string;
+  readonly dtype: 'float32' | 'int64' | 'int32' | 'bool' | 'uint8';
+  readonly shape: readonly number[];
+}
+
+export interface TrainableParameter {
+  /** Name on disk. */
+  readonly name: string;
+  readonly role: TensorRole;
+  /** Canonical shape: [out, in] for linear layers, as stored otherwise. */
+  readonly shape: readonly number[];
+  /** Shape as the trainer holds it: [in, out] for `held: 'transposed'`, else `shape`. */
+  readonly heldShape: readonly number[];
+  readonly held: 'canonical' | 'transposed';
+  /** True where the file stores the transpose of the canonical shape. */
+  readonly storedTransposed: boolean;
+  /** Names under which the same tensor is used or stored besides `name`: counted and quantised once. */
+  readonly tiedTo: readonly string[];
+  /** False where the graph's outputs do not depend on it: it gets no gradient, and its widths do not move. */
+  readonly used: boolean;
+  /** Start values in held order. */
+  initial(): Promise<Float32Array>;
+}
+
+export interface TrainableBuffer {
+  readonly name: string;
+  readonly shape: readonly number[];
+  initial(): Promise<Float32Array>;
+}
+
+/** One variable that a method adds: trained by gradient (`rate` as its own group) or carried from step to step. */
+export interface MethodVariable {
+  /** Unique: `logits/<tensor>`, `step/<tensor>`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial: Float32Array;
+  /** `main`: as the weights, without weight decay; `logits`: the second Adam of DiffQ; `carried`: changed only through `carry`. */
+  readonly group: 'main' | 'logits' | 'carried';
+}
+
+/** What a method may use while it adds its part of a step to the graph. */
+export interface MethodStep {
+  readonly build: GraphBuilder;
+  /** The variable's value at this step. */
+  variable(name: string): Value;
+  /** Fresh noise for this step, float32 of that shape: `uniform` in [-0.5, 0.5), `gaussian` with standard deviation 1. From the pool; a function of (seed, step, key). */
+  noise(key: string, shape: readonly number[], kind: 'uniform' | 'gaussian'): Value;
+  /** Number of this step, float32 scalar (0 first), and the number of all steps. */
+  readonly step: Value;
+  readonly steps: number;
+  /** Declares a gradient of its own for a stretch of the graph. */
+  custom(region: CustomGradient): void;
+}
+
+/** The weights that a step runs with, and what they cost. */
+export interface MethodForward {
+  /** By parameter name, in held shape; parameters that are not listed are used as they are. */
+  readonly weights: Readonly<Record<string, Value>>;
+  /** Differentiable size of the model in MiB (the method's own tensors and the rest), for the penalty; absent for methods of fixed size. */
+  readonly size?: Value;
+  /** New values of `carried` variables. */
+  readonly carry?: Readonly<Record<string, Value>>;
+  /** Numbers worth watching, float32 scalars, by name: `bits`, `size`. */
+  readonly metrics?: Readonly<Record<string, Value>>;
+}
+
+/** What a method has decided for one model: variables, the step's part of the graph, and the result on the host. */
+export interface MethodPlan {
+  /** Parameters that the method quantises, by name; the others stay float. */
+  readonly quantized: readonly string[];
+  readonly variables: readonly MethodVariable[];
+  /**
+   * Passes through the model in a step, each with weights of its own; default one, `student`. The loss of a step is the task's loss of the student, or what
+   * `combine` makes of all.
+   */
+  readonly passes?: readonly string[];
+  /** Adds the weights of one pass. Called once for each pass, in order. */
+  forward(step: MethodStep, weights: (name: string) => Value, pass: string): MethodForward;
+  /** Loss from the outputs of all passes; `task` is the task's own loss. */
+  combine?(step: MethodStep, outputs: Readonly<Record<string, ForwardPass>>, task: (pass: ForwardPass) => Value): Value;
+  /** Work on the host between steps, at fixed steps whatever the chunk: thresholds, observers. Gives new values of `carried` variables. */
+  readonly refresh?: {
+    readonly every: number;
+    apply(state: HostState, step: number): Readonly<Record<string, Float32Array>>;
+  };
+  /** Truly quantised tensors from the state after some step: what is evaluated and written. */
+  realize(state: HostState): readonly LearnedTensor[];
+  /** Sizes in bits as the published formulas count them. `estimated` before widths are rounded. */
+  sizes(state: HostState): { readonly estimatedBits: number; readonly trueBits: number };
+}
+
+/** Parameters (held order) and variables by name, on the host. */
+export interface HostState {
+  parameter(name: string): Float32Array;
+  variable(name: string): Float32Array;
+}
+
+/** A way to train weights that will be stored with few bits: descriptor and one function that plans it for a model. */
+export interface WeightMethod {
+  readonly id: string;
+  readonly label: string;
+  readonly summary: string;
+  readonly source: MethodSource;
+  readonly parameters: readonly ParamSpec[];
+  /** True where the widths are learned, so that a penalty or a target can steer them. */
+  readonly learnsWidths: boolean;
+  plan(context: WeightMethodContext, parameters: ParamValues): MethodPlan;
+}
+
+export interface WeightMethodContext {
+  readonly parameters: readonly TrainableParameter[];
+  /** Start values in held order. */
+  initial(name: string): Float32Array;
+  /** Globs of tensors that stay float. */
+  readonly exclude: readonly string[];
+  /** Only tensors above this many MiB of float32 are quantised (the authors' min_size). */
+  readonly minimumSize: number;
+  /** The rest is stored as float16 rather than float32. */
+  readonly halfRest: boolean;
+  /** Average bits per weight to reach, counting side information over the quantised tensors; undefined where the penalty is given. */
+  readonly targetBits?: number;
+  /** Weight of the size in MiB in the loss; where a target is given, the first guess. */
+  readonly penalty?: number;
+}
+
+/** Batches: a pure function of (seed, step). */
+export interface BatchSource {
+  readonly description: string;
+  /** Samples in one pass over the data. */
+  readonly samples: number;
+  /** Inputs and, under `label`, targets: shapes with `batch` first. */
+  batch(step: number, batch: number): Readonly<Record<string, RuntimeTensor>>;
+}
