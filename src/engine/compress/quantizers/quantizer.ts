@@ -30,6 +30,12 @@ export interface QuantizedMatrix {
   readonly scales: Float32Array;
   readonly scaleDType: 'float16' | 'float32';
   readonly zeroPoints: Uint8Array;
+  /**
+   * Widths of the groups where they differ, [rows, groups], each 0 to `bits` (`bits` is then the largest). A code of group g lies in 0 to
+   * 2^groupBits[g] - 1. A group of 0 bits is pruned: its codes, its scale and its zero point are 0, and so are its weights. Symmetric groups have
+   * the zero point 2^(groupBits[g] - 1). Absent: every group has `bits`.
+   */
+  readonly groupBits?: Uint8Array;
 }
 
 /** Size of a planned matrix in bits, before any file format's padding. */
