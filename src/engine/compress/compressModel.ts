@@ -1,15 +1,17 @@
-import { stat, writeFile } from 'node:fs/promises';
-import { join, relative, resolve, sep } from 'node:path';
-import { readdir } from 'node:fs/promises';
-import { formatBytes, formatNumber } from '../../common/units';
-import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { formatBytes } from '../../common/units';
+import { throwIfCancelled } from '../../protocol/errors';
 import type { CompressSpec, JobProgress } from '../../protocol/jobs';
-import type { CompressReport, LatencyReport, LayerReport, OutputFile, Verification } from '../../protocol/report';
+import type { CompressReport, LatencyReport, LayerReport, Verification } from '../../protocol/report';
 import { version } from '../../../package.json';
 import { createOutputFolder } from '../formats/files/outputFolder';
 import type { Runtime } from '../runtime/types';
 import { findExporter } from './exporters';
 import type { Exporter, ExportResult } from './exporters/exporter';
+import { failedVerification } from './failedVerification';
+import { isWeightFile, listFiles } from './outputFiles';
+import { PeakMeter } from './peakMeter';
 import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
 import { findQuantizer } from './quantizers';
 import { dequantize, TensorQuantizer } from './quantizeTensor';
@@ -209,44 +211,6 @@ function progressLayer({ name, bits, weights, relativeError, bytesBefore, bytesA
   return { name, bits, weights, relativeError, bytesBefore, bytesAfter };
 }
 
-/** Highest resident size seen, sampled by a timer between tensors and at every report. */
-class PeakMeter {
-  private highest = 0;
-  private readonly timer: NodeJS.Timeout;
-
-  constructor(private readonly read: () => number) {
-    this.sample();
-    this.timer = setInterval(() => this.sample(), 50);
-    this.timer.unref();
-  }
-
-  sample(): void {
-    this.highest = Math.max(this.highest, this.read());
-  }
-
-  bytes(): number {
-    this.sample();
-    return this.highest;
-  }
-
-  stop(): void {
-    clearInterval(this.timer);
-  }
-}
-
-function failedVerification(report: CompressReport, kept?: string): LoomweightError {
-  const failed = report.verification.checks.filter(({ passed }) => !passed);
-  const text = failed.map(
-    ({ name, measured, limit, unit, note }) =>
-      `${name}: ${formatNumber(measured, 3)} ${unit}, at most ${limit} allowed${note ? ` (${note.replace(/\.$/, '')})` : ''}`,
-  );
-  return new LoomweightError(
-    'verification-failed',
-    `The result does not agree with what was planned. ${text.join('; ')}. ${kept === undefined ? 'Nothing was written; --keep-failed keeps such an output.' : `It was kept in ${kept}.`}`,
-    { checks: failed, ...(kept === undefined ? {} : { kept }) },
-  );
-}
-
 function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
   return {
     ...Object.fromEntries(findQuantizer(spec.method).parameters.map(({ key, default: value }) => [key, spec.parameters[key] ?? value])),
@@ -273,21 +237,6 @@ function typeNotes(source: CompressSource): readonly string[] {
     changes.set(change, (changes.get(change) ?? 0) + 1);
   }
   return [...changes].map(([change, count]) => `${count} ${count === 1 ? 'tensor' : 'tensors'} of type ${change}.`);
-}
-
-async function listFiles(folder: string): Promise<readonly OutputFile[]> {
-  const files: OutputFile[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    files.push({ path: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size });
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-/** Files that hold weights or graphs. Configuration and tokenizer are copied as they are and say nothing about compression. */
-function isWeightFile({ path }: { readonly path: string }): boolean {
-  return !/\.(json|jinja|txt|model|md)$/i.test(path);
 }
 
 function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
