@@ -93,7 +93,7 @@ async function readCompressed(
   // A report that cannot be read says nothing about the weights; the model itself is still shown.
   const report = await readJsonObject(path.join(directory, 'report.json')).catch(() => undefined);
   const { kind, method, bitsPerWeight, parameterCount } = report ?? {};
-  if (kind !== 'compress' || typeof method !== 'string' || typeof bitsPerWeight !== 'number') return undefined;
+  if ((kind !== 'compress' && kind !== 'learn') || typeof method !== 'string' || typeof bitsPerWeight !== 'number') return undefined;
   const parameters =
     typeof parameterCount === 'number' && Number.isSafeInteger(parameterCount) && parameterCount > 0 ? parameterCount : undefined;
   return { compressed: { method, bitsPerWeight }, parameters };

@@ -72,7 +72,7 @@ async function primaryOf(folder: string, limited: boolean): Promise<string | und
   const reportFile = path.join(folder, 'report.json');
   const report = await readJsonObject(reportFile);
   const { kind, primary } = report;
-  if (kind !== 'compress' || typeof primary !== 'string') return undefined;
+  if ((kind !== 'compress' && kind !== 'learn') || typeof primary !== 'string') return undefined;
   if (primary === '' || primary === '.') return folder;
   return containedPath(folder, primary, reportFile, limited);
 }

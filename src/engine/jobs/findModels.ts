@@ -51,7 +51,7 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
 async function outputModel(folder: string): Promise<FoundModel | undefined> {
   const report = await readJsonObject(join(folder, 'report.json')).catch((): Record<string, unknown> => ({}));
   const { kind, primary, outputs } = report;
-  if (kind !== 'compress' || typeof primary !== 'string') return undefined;
+  if ((kind !== 'compress' && kind !== 'learn') || typeof primary !== 'string') return undefined;
   const sizes = Array.isArray(outputs) ? outputs.map((file: { readonly bytes?: unknown } | null) => Number(file?.bytes ?? 0)) : [];
   return {
     path: folder,
