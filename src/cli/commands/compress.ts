@@ -1,34 +1,21 @@
 import { resolve } from 'node:path';
 import { suggestion } from '../../common/nearest';
-import { describeAllowed, flagOf, parseParam } from '../../common/params';
-import type { ParamSpec } from '../../common/params';
+import { flagOf } from '../../common/params';
 import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
 import { describeMethods, findQuantizer } from '../../engine/compress/quantizers';
 import { defaultFormat } from '../../engine/recipe/defaultFormat';
 import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
-import type { MethodDescription } from '../../protocol/methods';
 import type { CompressReport, Verification, VerificationCheck } from '../../protocol/report';
-import type { Arguments } from '../arguments';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
-import type { OptionSpec } from '../options';
+import { checkedValue, givenParameters, methodParameters, type WithParameters } from '../methodFlags';
 import { formatOption, outOption } from '../options';
 import { runJob } from '../runJob';
 import { formatPairs, formatTable } from '../table';
 
 /** Rows of the table of layers unless --verbose asks for all. */
 const shownLayers = 40;
-
-/** What reading flags needs of a method. */
-type WithParameters = Pick<MethodDescription, 'id' | 'parameters'>;
-
-/** One flag for each parameter of the methods; where methods share a parameter, the first one's text stands in the help. */
-function methodParameters(methods: readonly MethodDescription[]): readonly OptionSpec[] {
-  const specs = new Map<string, ParamSpec>();
-  for (const method of methods) for (const spec of method.parameters) if (!specs.has(spec.key)) specs.set(spec.key, spec);
-  return [...specs.values()].map((spec) => ({ name: flagOf(spec).slice(2), kind: 'parameter', doc: spec.doc, spec }));
-}
 
 /** `loomweight compress MODEL --method ID --out DIR`. */
 export const compress = defineCommand<CompressReport>({
@@ -75,7 +62,7 @@ export const compress = defineCommand<CompressReport>({
   ],
   run: async ({ arguments: given, terminal }) => {
     const method = findQuantizer(given.text('method') as string);
-    const parameters = givenParameters(method, given);
+    const parameters = givenParameters(method, describeMethods(), given);
     const overrides = given.texts('override').map((text) => parseOverride(text, method));
     const tensors = given.text('tensors');
     const asked = outputFormats.find((format) => format === given.text('format'));
@@ -116,32 +103,6 @@ function chooseFormat(
   const { format, reason } = defaultFormat(model, method.parameters, parameters, overrides);
   say(`Format: ${format} (${reason}; --format chooses another).`);
   return format;
-}
-
-/** The parameters that stand on the command line, checked against the method that was chosen. */
-function givenParameters(method: WithParameters, given: Arguments): Readonly<Record<string, unknown>> {
-  const values: Record<string, unknown> = {};
-  for (const option of methodParameters(describeMethods())) {
-    const raw = given.text(option.name);
-    if (raw === undefined || option.kind !== 'parameter') continue;
-    const spec = method.parameters.find(({ key }) => key === option.spec.key);
-    if (!spec)
-      throw usageError(
-        `Method '${method.id}' has no --${option.name}. It has: ${method.parameters.map(flagOf).join(', ') || 'no parameters'}.`,
-        {
-          method: method.id,
-          flag: option.name,
-        },
-      );
-    values[spec.key] = checkedValue(spec, raw, `--${option.name}`);
-  }
-  return values;
-}
-
-function checkedValue(spec: ParamSpec, raw: string, name: string): unknown {
-  const value = parseParam(spec, raw);
-  if (value === undefined) throw usageError(`${name} must be ${describeAllowed(spec)}, got '${raw}'.`, { parameter: spec.key, value: raw });
-  return value;
 }
 
 /**
