@@ -1,109 +1,83 @@
-import type { DType } from '../../protocol/dtypes';
 import type { GradientRule } from '../graph/gradient';
 import { broadcastShapes } from '../graph/shapes';
 import { defineOp } from './defineOp';
-import { sumToShapeOf } from './gradients';
-import { commonDType, floatTypes, requireDType } from './inference';
+import { binary, binaryGradient, real, unary, unaryGradient, variadic } from './elementwiseForms';
+import { formula } from './formula';
+import { castTo, scalarOf, sumToShapeOf } from './gradients';
+import { commonDType } from './inference';
 
-/** Element-wise operators: one result for each place, with NumPy broadcasting where there are several inputs. */
+/** Arithmetic place by place, with NumPy broadcasting where there are several inputs. */
 
-const binary = (name: string, gradient?: GradientRule | 'none') =>
-  defineOp({
-    name,
-    inputs: 2,
-    infer: ([a, b]) => [{ dtype: commonDType([a, b]), shape: broadcastShapes(a.shape, b.shape) }],
-    ...(gradient === undefined ? {} : { gradient }),
-  });
+const addGradient = binaryGradient(
+  ({ dy }) => dy,
+  ({ dy }) => dy,
+);
 
-const addGradient: GradientRule = ({ build, inputs, outputGradients: [dy], needs }) =>
-  inputs.map((input, index) => (input && dy && needs(index) ? sumToShapeOf(build, dy, input) : undefined));
+const subGradient = binaryGradient(
+  ({ dy }) => dy,
+  ({ dy }, { op }) => op('Neg', dy),
+);
 
-/** d(ab)/da = b and d(ab)/db = a, each summed back over the axes that were broadcast. */
-const mulGradient: GradientRule = ({ build, inputs: [a, b], outputGradients: [dy], needs }) =>
-  a && b && dy
-    ? [
-        needs(0) ? sumToShapeOf(build, build.op('Mul', [dy, b]), a) : undefined,
-        needs(1) ? sumToShapeOf(build, build.op('Mul', [dy, a]), b) : undefined,
-      ]
-    : [];
+/** d(ab)/da = b and d(ab)/db = a. */
+const mulGradient = binaryGradient(
+  ({ dy, b }, { mul }) => mul(dy, b),
+  ({ dy, a }, { mul }) => mul(dy, a),
+);
 
-const comparison = (name: string) =>
-  defineOp({
-    name,
-    inputs: 2,
-    infer: ([a, b]) => {
-      commonDType([a, b]);
-      return [{ dtype: 'bool', shape: broadcastShapes(a.shape, b.shape) }];
-    },
-  });
+/** d(a/b)/da = 1/b and d(a/b)/db = -(a/b)/b. */
+const divGradient = binaryGradient(
+  ({ dy, b }, { div }) => div(dy, b),
+  ({ dy, b, y }, { mul, div, op }, da) => op('Neg', mul(da ?? div(dy, b), y)),
+);
 
-const logical = (name: string) =>
-  defineOp({
-    name,
-    inputs: 2,
-    infer: ([a, b]) => {
-      requireDType(a, ['bool'], `The first input of ${name}`);
-      requireDType(b, ['bool'], `The second input of ${name}`);
-      return [{ dtype: 'bool', shape: broadcastShapes(a.shape, b.shape) }];
-    },
-  });
+/**
+ * Remainder a - b q with a whole q = (a - y) / b, whatever the sign convention: da = dy, db = -dy q. Rounding takes off what the division
+ * adds.
+ */
+const modGradient = binaryGradient(
+  ({ dy }) => dy,
+  ({ a, b, y, dy }, { sub, mul, div, op }) => op('Neg', mul(dy, op('Round', div(sub(a, y), b)))),
+);
 
-const unary = (name: string, options: { readonly domain?: string; readonly allowed?: readonly DType[] } = {}) =>
-  defineOp({
-    name,
-    ...(options.domain === undefined ? {} : { domain: options.domain }),
-    inputs: 1,
-    infer: ([x]) => {
-      if (options.allowed) requireDType(x, options.allowed, `The input of ${name}`);
-      return [x];
-    },
-  });
-
-const real = (name: string) => unary(name, { allowed: floatTypes });
-
-const variadic = (name: string) =>
-  defineOp({
-    name,
-    inputs: 1,
-    maxInputs: Infinity,
-    infer: (inputs) => [{ dtype: commonDType(inputs), shape: broadcastShapes(...inputs.map((type) => type?.shape)) }],
-  });
-
-/** A predicate on floats. */
-const test = (name: string) =>
-  defineOp({
-    name,
-    inputs: 1,
-    infer: ([x]) => [{ dtype: 'bool', shape: x.shape }],
-  });
+/**
+ * d(x^e)/dx = e x^(e-1), 0 where e is 0; d(x^e)/de = x^e log x, 0 where x is 0 and e is not negative (as PyTorch has it).
+ * Constant exponents 2 and 1/2 have cheaper forms.
+ */
+const powGradient: GradientRule = ({ build, inputs: [x, exponent], outputs: [y], outputGradients: [dy], needs, constantOf }) => {
+  if (!x || !exponent || !y || !dy) return [];
+  const { add, sub, mul, div, equal, where, op } = formula(build, x.type.dtype);
+  const known = scalarOf(constantOf(1));
+  const base = () => {
+    if (known === 2) return mul(dy, add(x, x));
+    if (known === 1) return dy;
+    if (known === 0) return mul(dy, 0);
+    if (known === 0.5) return div(mul(dy, 0.5), y);
+    if (known === 3) return mul(mul(dy, mul(x, x)), 3);
+    if (known === -1) return op('Neg', mul(dy, mul(y, y)));
+    if (known !== undefined) return mul(mul(dy, op('Pow', x, known - 1)), known);
+    const power = castTo(build, exponent, x.type.dtype);
+    return mul(dy, where(equal(power, 0), 0, mul(power, op('Pow', x, sub(power, 1)))));
+  };
+  const ofExponent = () => mul(dy, where(equal(y, 0), 0, mul(y, op('Log', x))));
+  return [needs(0) ? sumToShapeOf(build, base(), x) : undefined, needs(1) ? sumToShapeOf(build, ofExponent(), exponent) : undefined];
+};
 
 /** Base and exponent may have different element types; the result has the base's. */
 const pow = defineOp({
   name: 'Pow',
   inputs: 2,
   infer: ([base, exponent]) => [{ dtype: base.dtype, shape: broadcastShapes(base.shape, exponent.shape) }],
+  gradient: powGradient,
 });
 
-/** Limits are scalars, inputs since opset 11 and attributes before. */
-const clip = defineOp({
-  name: 'Clip',
-  inputs: 1,
-  maxInputs: 3,
-  infer: ([x, minimum, maximum]) => [{ dtype: commonDType([x, minimum, maximum]), shape: x.shape }],
-});
+const sumGradient: GradientRule = ({ build, inputs, outputGradients: [dy], needs }) =>
+  inputs.map((input, index) => (input && dy && needs(index) ? sumToShapeOf(build, dy, input) : undefined));
 
-/** condition ? x : y, all three broadcast. */
-const where = defineOp({
-  name: 'Where',
-  inputs: 3,
-  infer: ([condition, x, y]) => {
-    requireDType(condition, ['bool'], 'The condition of Where');
-    return [{ dtype: commonDType([x, y]), shape: broadcastShapes(condition.shape, x.shape, y.shape) }];
-  },
-});
-
-/** The slope is broadcast to the input, never the other way round. */
-const pRelu = defineOp({ name: 'PRelu', inputs: 2, infer: ([x, slope]) => [{ dtype: commonDType([x, slope]), shape: x.shape }] });
+const meanGradient: GradientRule = ({ build, inputs, outputGradients: [dy], needs }) => {
+  if (!dy) return [];
+  const share = inputs.length === 1 ? dy : formula(build, dy.type.dtype).mul(dy, 1 / inputs.length);
+  return inputs.map((input, index) => (input && needs(index) ? sumToShapeOf(build, share, input) : undefined));
+};
 
 /** x + y * gate[..., 1] in one pass. */
 const gatedAdd = defineOp({
@@ -111,41 +85,47 @@ const gatedAdd = defineOp({
   domain: 'com.microsoft',
   inputs: 3,
   infer: ([x, y, gate]) => [{ dtype: commonDType([x, y, gate]), shape: x.shape }],
+  gradient: ({ build, inputs: [x, y, gate], outputGradients: [dy], needs }) => {
+    if (!x || !y || !gate || !dy) return [];
+    const { mul } = formula(build, x.type.dtype);
+    return [dy, needs(1) ? sumToShapeOf(build, mul(dy, gate), y) : undefined, needs(2) ? sumToShapeOf(build, mul(dy, y), gate) : undefined];
+  },
 });
 
-/** Gelu with a bias of the last axis' length. */
-const biasGelu = (name: string, maxInputs: number) =>
-  defineOp({
-    name,
-    domain: 'com.microsoft',
-    inputs: 1,
-    maxInputs,
-    infer: ([x, bias]) => [{ dtype: commonDType([x, bias]), shape: x.shape }],
-  });
-
-/** All element-wise operators. */
+/** Arithmetic, powers, roots, logarithms and rounding. */
 export const elementwiseOperators = [
   binary('Add', addGradient),
+  binary('Sub', subGradient),
   binary('Mul', mulGradient),
-  ...['Sub', 'Div', 'Mod', 'BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor'].map((name) => binary(name)),
-  ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map(comparison),
-  ...['And', 'Or', 'Xor'].map(logical),
-  ...['Min', 'Max', 'Sum', 'Mean'].map(variadic),
-  ...['IsNaN', 'IsInf'].map(test),
-  ...['Abs', 'Neg', 'Sign', 'Relu', 'BitwiseNot', 'Identity'].map((name) => unary(name)),
-  unary('Not', { allowed: ['bool'] }),
-  ...['Sqrt', 'Reciprocal', 'Exp', 'Log', 'Erf', 'Floor', 'Ceil', 'Round', 'Sigmoid', 'Tanh', 'Gelu', 'Swish'].map(real),
-  ...['Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Asinh', 'Acosh', 'Atanh'].map(real),
-  ...['LeakyRelu', 'Elu', 'Selu', 'Celu', 'ThresholdedRelu', 'HardSigmoid', 'HardSwish', 'Mish', 'Softplus', 'Softsign', 'Shrink'].map(
-    real,
-  ),
-  unary('QuickGelu', { domain: 'com.microsoft', allowed: floatTypes }),
-  unary('Gelu', { domain: 'com.microsoft', allowed: floatTypes }),
-  biasGelu('BiasGelu', 2),
-  biasGelu('FastGelu', 2),
+  binary('Div', divGradient),
+  binary('Mod', modGradient),
   pow,
-  clip,
-  where,
-  pRelu,
+  variadic('Sum', sumGradient),
+  variadic('Mean', meanGradient),
+  unary('Identity', { gradient: unaryGradient(({ dy }) => dy) }),
+  unary('Neg', { gradient: unaryGradient(({ dy }, { op }) => op('Neg', dy)) }),
+  unary('Abs', { gradient: unaryGradient(({ x, dy }, { mul, op }) => mul(dy, op('Sign', x))) }),
+  unary('Sign', { gradient: 'none' }),
+  real(
+    'Sqrt',
+    unaryGradient(({ y, dy }, { mul, div }) => div(mul(dy, 0.5), y)),
+  ),
+  real(
+    'Reciprocal',
+    unaryGradient(({ y, dy }, { mul, op }) => op('Neg', mul(dy, mul(y, y)))),
+  ),
+  real(
+    'Exp',
+    unaryGradient(({ y, dy }, { mul }) => mul(dy, y)),
+  ),
+  real(
+    'Log',
+    unaryGradient(({ x, dy }, { div }) => div(dy, x)),
+  ),
+  real(
+    'Erf',
+    unaryGradient(({ x, dy }, { mul, op }) => mul(mul(dy, 2 / Math.sqrt(Math.PI)), op('Exp', op('Neg', mul(x, x))))),
+  ),
+  ...['Floor', 'Ceil', 'Round'].map((name) => real(name, 'none')),
   gatedAdd,
 ];

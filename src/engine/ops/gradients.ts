@@ -1,9 +1,14 @@
+import { float16ToNumber } from '../../common/halfFloat';
 import type { DType } from '../../protocol/dtypes';
+import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import { int, ints } from '../graph/builder';
 import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
-import { formatShape } from '../graph/shapes';
+import { elementTypeOf } from '../graph/elementTypes';
+import { formatShape, isStaticShape } from '../graph/shapes';
+import type { ConstantData } from '../graph/types';
+import { integersOf } from './inference';
 
 /** What gradient rules have in common: constants of the right type, known shapes, and the reverse of broadcasting. */
 
@@ -13,10 +18,29 @@ export function floatScalar(build: GraphBuilder, value: number, dtype: DType): V
   if (dtype === 'float32') return single;
   if (dtype === 'float64')
     return build.constant({ kind: 'inline', dtype, shape: [], bytes: new Uint8Array(Float64Array.from([value]).buffer) });
-  return build.op('Cast', [single], { to: int(onnxTypeCodes[dtype] ?? 1) });
+  return castTo(build, single, dtype);
 }
 
-const onnxTypeCodes: Readonly<Partial<Record<DType, number>>> = { float16: 10, float64: 11, bfloat16: 16 };
+/** A value in another element type; itself where it has that type. */
+export function castTo(build: GraphBuilder, value: Value, dtype: DType): Value {
+  return value.type.dtype === dtype ? value : build.op('Cast', [value], { to: int(elementTypeOf(dtype) ?? 1) });
+}
+
+/** The number in an inline constant of one element; undefined for other constants. */
+export function scalarOf(data: ConstantData | undefined): number | undefined {
+  if (data?.kind !== 'inline' || elementCount(data.shape) !== 1) return undefined;
+  const view = new DataView(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength);
+  if (data.dtype === 'float32') return view.getFloat32(0, true);
+  if (data.dtype === 'float64') return view.getFloat64(0, true);
+  if (data.dtype === 'float16') return float16ToNumber(view.getUint16(0, true));
+  return integersOf(data)?.[0];
+}
+
+/** A tensor of one value. */
+export function filled(build: GraphBuilder, value: number, shape: readonly number[], dtype: DType): Value {
+  const scalar = floatScalar(build, value, dtype);
+  return shape.length === 0 ? scalar : build.op('Expand', [scalar, build.int64(shape)]);
+}
 
 /** The known lengths of a value. Errors: `unsupported` where one is not known. */
 export function staticShape(value: Value): readonly number[] {
@@ -41,7 +65,7 @@ export function sumToShapeOf(build: GraphBuilder, gradient: Value, like: Value):
   const added = from.length - to.length;
   const axes = from.map((_, axis) => axis).filter((axis) => axis < added || (to[axis - added] === 1 && from[axis] !== 1));
   const summed = axes.length === 0 ? gradient : build.op('ReduceSum', [gradient, build.int64(axes)], { keepdims: int(added > 0 ? 0 : 1) });
-  return added > 0 ? build.op('Reshape', [summed, build.int64(to)]) : summed;
+  return reshaped(build, summed, to);
 }
 
 /** A value with its axes in another order. */
@@ -51,5 +75,7 @@ export function transposed(build: GraphBuilder, value: Value, order: readonly nu
 
 /** A value in another shape of the same number of elements. */
 export function reshaped(build: GraphBuilder, value: Value, shape: readonly number[]): Value {
+  const { shape: present } = value.type;
+  if (isStaticShape(present) && present.length === shape.length && present.every((length, axis) => length === shape[axis])) return value;
   return build.op('Reshape', [value, build.int64(shape)], { allowzero: int(shape.includes(0) ? 1 : 0) });
 }

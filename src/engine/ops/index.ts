@@ -1,27 +1,43 @@
 import type { DifferentiableOperator, GradientTable } from '../graph/gradient';
 import type { OperatorTable } from '../graph/operator';
+import { activationOperators } from './activations';
+import { alongAxisOperators } from './alongAxis';
 import { attentionOperators } from './attention';
+import { channelNormalizationOperators } from './channelNormalization';
+import { comparisonOperators } from './comparison';
 import { controlFlowOperators } from './controlFlow';
 import { convolutionOperators } from './convolution';
 import { einsumOperators } from './einsum';
 import { elementwiseOperators } from './elementwise';
 import { indexingOperators } from './indexing';
+import { lossOperators } from './losses';
 import { matMulOperators } from './matmul';
 import { normalizationOperators } from './normalization';
 import { quantizationOperators } from './quantization';
 import { reductionOperators } from './reduction';
 import { reshapeOperators } from './reshape';
+import { selectionOperators } from './selection';
+import { softmaxOperators } from './softmax';
 import { sourceOperators } from './sources';
+import { trigonometryOperators } from './trigonometry';
 
 /** Every operator we know, in no particular order. A new one is added to its family's list, a new family here. */
 export const registry: readonly DifferentiableOperator[] = [
   ...elementwiseOperators,
+  ...selectionOperators,
+  ...trigonometryOperators,
+  ...activationOperators,
+  ...comparisonOperators,
   ...matMulOperators,
   ...reductionOperators,
+  ...softmaxOperators,
+  ...alongAxisOperators,
+  ...lossOperators,
   ...reshapeOperators,
   ...indexingOperators,
   ...sourceOperators,
   ...normalizationOperators,
+  ...channelNormalizationOperators,
   ...attentionOperators,
   ...quantizationOperators,
   ...convolutionOperators,

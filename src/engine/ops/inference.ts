@@ -1,5 +1,6 @@
 import type { DType } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
+import type { Attributes } from '../graph/graph';
 import type { InferContext } from '../graph/operator';
 import { formatShape, formatType } from '../graph/shapes';
 import type { ConstantData, Dimension, TensorType } from '../graph/types';
@@ -14,16 +15,29 @@ export function invalid(message: string, details?: Readonly<Record<string, unkno
   return new LoomweightError('invalid-argument', message, details);
 }
 
+/** What has attributes: a node, or the context of a shape rule. */
+interface Attributed {
+  readonly attributes: Attributes;
+}
+
 /** An `int` attribute, or the default of the operator's specification. */
-export function intAttribute(context: InferContext, name: string, fallback: number): number {
+export function intAttribute(context: Attributed, name: string, fallback: number): number {
   const attribute = context.attributes[name];
   if (attribute === undefined) return fallback;
   if (attribute.kind !== 'int') throw invalid(`Attribute ${name} must be an int, got ${attribute.kind}.`, { attribute: name });
   return attribute.value;
 }
 
+/** A `float` attribute, or the default of the operator's specification. */
+export function floatAttribute(context: Attributed, name: string, fallback: number): number {
+  const attribute = context.attributes[name];
+  if (attribute === undefined) return fallback;
+  if (attribute.kind !== 'float') throw invalid(`Attribute ${name} must be a float, got ${attribute.kind}.`, { attribute: name });
+  return attribute.value;
+}
+
 /** An `ints` attribute. */
-export function intsAttribute(context: InferContext, name: string): readonly number[] | undefined {
+export function intsAttribute(context: Attributed, name: string): readonly number[] | undefined {
   const attribute = context.attributes[name];
   if (attribute === undefined) return undefined;
   if (attribute.kind !== 'ints') throw invalid(`Attribute ${name} must be a list of ints, got ${attribute.kind}.`, { attribute: name });
@@ -31,7 +45,7 @@ export function intsAttribute(context: InferContext, name: string): readonly num
 }
 
 /** A `string` attribute, or the default of the operator's specification. */
-export function stringAttribute(context: InferContext, name: string, fallback: string): string {
+export function stringAttribute(context: Attributed, name: string, fallback: string): string {
   const attribute = context.attributes[name];
   if (attribute === undefined) return fallback;
   if (attribute.kind !== 'string') throw invalid(`Attribute ${name} must be a string, got ${attribute.kind}.`, { attribute: name });
@@ -39,7 +53,7 @@ export function stringAttribute(context: InferContext, name: string, fallback: s
 }
 
 /** An attribute that the operator cannot do without. */
-export function requiredInt(context: InferContext, name: string): number {
+export function requiredInt(context: Attributed, name: string): number {
   if (context.attributes[name] === undefined) throw invalid(`Attribute ${name} is missing.`, { attribute: name });
   return intAttribute(context, name, 0);
 }
@@ -48,7 +62,7 @@ export function requiredInt(context: InferContext, name: string): number {
  * The whole numbers of a constant input (int64, int32, or the small integer types), where it is an inline constant.
  * Undefined where it is computed, absent or in a file.
  */
-export function constantInts(context: InferContext, input: number): readonly number[] | undefined {
+export function constantInts(context: Pick<InferContext, 'constantOf'>, input: number): readonly number[] | undefined {
   const data = context.constantOf(input);
   return data === undefined ? undefined : integersOf(data);
 }
@@ -65,7 +79,10 @@ export function integersOf(data: ConstantData): readonly number[] | undefined {
 }
 
 /** Axes of a reduction, Squeeze and the like: an input in newer opsets, an attribute in older ones. */
-export function axesOf(context: InferContext, input: number): { readonly given: boolean; readonly values: readonly number[] | undefined } {
+export function axesOf(
+  context: Pick<InferContext, 'attributes' | 'constantOf'>,
+  input: number,
+): { readonly given: boolean; readonly values: readonly number[] | undefined } {
   const attribute = intsAttribute(context, 'axes');
   if (attribute !== undefined) return { given: true, values: attribute };
   const constant = constantInts(context, input);

@@ -1,3 +1,4 @@
+import { float, int } from '../graph/builder';
 import type { GraphBuilder } from '../graph/builder';
 import type { GradientRule } from '../graph/gradient';
 import type { Value } from '../graph/graph';
@@ -5,9 +6,11 @@ import type { InferContext } from '../graph/operator';
 import { broadcastShapes, formatShape, mayBeEqual, multiplyDimensions } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
+import { formula } from './formula';
 import { reshaped, staticShape, sumToShapeOf, transposed } from './gradients';
 import {
   commonDType,
+  floatAttribute,
   floatTypes,
   indexTypes,
   intAttribute,
@@ -78,6 +81,23 @@ const matMul = defineOp({
   gradient: matMulGradient,
 });
 
+/** dA' = alpha dY B'^T and dB' = alpha A'^T dY, each a Gemm that transposes on the fly; dC = beta dY, summed to C's shape. */
+const gemmGradient: GradientRule = ({ build, node, inputs: [a, b, c], outputGradients: [dy], needs }) => {
+  if (!a || !b || !dy) return [];
+  const alpha = float(floatAttribute(node, 'alpha', 1));
+  const beta = floatAttribute(node, 'beta', 1);
+  const transA = intAttribute(node, 'transA', 0) !== 0;
+  const transB = intAttribute(node, 'transB', 0) !== 0;
+  const product = (left: Value, right: Value, transposeLeft: boolean, transposeRight: boolean): Value =>
+    build.op('Gemm', [left, right], { alpha, transA: int(transposeLeft ? 1 : 0), transB: int(transposeRight ? 1 : 0) });
+  const dc = c && needs(2) ? sumToShapeOf(build, dy, c) : undefined;
+  return [
+    needs(0) ? (transA ? product(b, dy, transB, true) : product(dy, b, false, !transB)) : undefined,
+    needs(1) ? (transB ? product(dy, a, true, transA) : product(a, dy, !transA, false)) : undefined,
+    dc && beta !== 1 ? formula(build, dc.type.dtype).mul(dc, beta) : dc,
+  ];
+};
+
 /** alpha * A' B' + beta * C for matrices, either one transposed on request. C is broadcast to the result. */
 const gemm = defineOp({
   name: 'Gemm',
@@ -92,6 +112,7 @@ const gemm = defineOp({
     if (c?.shape !== undefined && shape !== undefined) broadcastShapes(shape, c.shape);
     return [{ dtype: commonDType([a, b, c]), shape }];
   },
+  gradient: gemmGradient,
 });
 
 /** Transposes the last two axes, and for `transBatch` moves the first axis behind the batch. */

@@ -1,9 +1,15 @@
+import { int } from '../graph/builder';
+import type { DifferentiableOperator, GradientContext, GradientRule } from '../graph/gradient';
+import type { Value } from '../graph/graph';
 import type { InferContext } from '../graph/operator';
 import type { Dimension, TensorType } from '../graph/types';
+import { LoomweightError } from '../../protocol/errors';
 import { defineOp } from './defineOp';
-import { axesOf, commonDType, floatTypes, intAttribute, normalizeAxis, requireDType, unknownLength } from './inference';
+import { formula, type Formula } from './formula';
+import { reshaped, staticShape } from './gradients';
+import { axesOf, intAttribute, normalizeAxis, requireDType, unknownLength } from './inference';
 
-/** Operators that fold axes: reductions, ArgMax, TopK; and those that run along an axis: Softmax, CumSum. */
+/** Operators that fold axes: sums, extremes, norms, and the places of extremes. */
 
 /** Shape after folding axes; kept as 1 where `keepdims` says so. Axes that are computed leave only the rank, or nothing. */
 function reducedShape(x: TensorType, axesInput: TensorType | undefined, context: InferContext): readonly Dimension[] | undefined {
@@ -20,18 +26,77 @@ function reducedShape(x: TensorType, axesInput: TensorType | undefined, context:
   return keep ? shape.map((length, axis) => (folded.has(axis) ? 1 : length)) : shape.filter((_, axis) => !folded.has(axis));
 }
 
-const reduction = (name: string) =>
+/** What the gradient of a reduction is made of: result and its gradient with the folded axes as 1. */
+interface ReductionParts {
+  readonly x: Value;
+  readonly y: Value;
+  readonly dy: Value;
+  /** Number of values in one result. */
+  readonly count: number;
+  /** A reduction of another value over the same axes, which are kept as 1. */
+  reduce(name: string, value: Value): Value;
+  /** Stretches a value of the kept shape to the input's. */
+  expand(value: Value): Value;
+}
+
+/** The axes that a reduction folds; none for one that passes its input on. */
+function foldedAxes({ node, constantOf, inputs }: GradientContext, rank: number): readonly number[] {
+  const { values } = axesOf({ attributes: node.attributes, constantOf }, 1);
+  if (values === undefined && inputs[1])
+    throw new LoomweightError('unsupported', 'its axes are computed at run time. Give the graph fixed input shapes first.');
+  if (values !== undefined && values.length > 0) return values.map((axis) => normalizeAxis(axis, rank));
+  return intAttribute(node, 'noop_with_empty_axes', 0) !== 0 ? [] : Array.from({ length: rank }, (_, axis) => axis);
+}
+
+const reductionGradient =
+  (of: (parts: ReductionParts, formula: Formula) => Value): GradientRule =>
+  (context) => {
+    const { build, outputGradients } = context;
+    const [x, y, dy] = [context.inputs[0], context.outputs[0], outputGradients[0]];
+    if (!x || !y || !dy) return [];
+    const shape = staticShape(x);
+    const axes = foldedAxes(context, shape.length);
+    if (axes.length === 0 && shape.length > 0) return [dy];
+    const kept = shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+    const parts: ReductionParts = {
+      x,
+      y: reshaped(build, y, kept),
+      dy: reshaped(build, dy, kept),
+      count: axes.reduce((product, axis) => product * (shape[axis] as number), 1),
+      reduce: (name, value) => build.op(name, [value, build.int64(axes)], { keepdims: int(1) }),
+      expand: (value) => build.op('Expand', [value, build.int64(shape)]),
+    };
+    return [of(parts, formula(build, x.type.dtype))];
+  };
+
+/** The extremes of each fold share its gradient evenly, as PyTorch's amax and amin have it. */
+const extremeGradient = reductionGradient(({ x, y, dy, reduce }, { mul, div, equal, cast }) => {
+  const mask = cast(equal(x, y));
+  return mul(mask, div(dy, reduce('ReduceSum', mask)));
+});
+
+/** The product of the others: y / x, or without the zeros where x has some: one zero leaves only its own place a gradient, two leave none. */
+const productGradient = reductionGradient(({ x, dy, reduce }, { sub, mul, div, equal, where, cast }) => {
+  const zero = equal(x, 0);
+  const zeros = cast(zero);
+  const whole = where(zero, 1, x);
+  const othersAreWhole = equal(reduce('ReduceSum', zeros), zeros);
+  return where(othersAreWhole, div(mul(dy, reduce('ReduceProd', whole)), whole), 0);
+});
+
+const reduction = (name: string, gradient: GradientRule): DifferentiableOperator =>
   defineOp({
-    name,
+    name: `Reduce${name}`,
     inputs: 1,
     maxInputs: 2,
     infer: ([x, axes], context) => {
-      requireDType(axes, ['int64'], `The axes of ${name}`);
+      requireDType(axes, ['int64'], `The axes of Reduce${name}`);
       return [{ dtype: x.dtype, shape: reducedShape(x, axes, context) }];
     },
+    gradient,
   });
 
-const argument = (name: string) =>
+const argument = (name: string): DifferentiableOperator =>
   defineOp({
     name,
     inputs: 1,
@@ -42,72 +107,43 @@ const argument = (name: string) =>
       const shape = keep ? x.shape.map((length, index) => (index === axis ? 1 : length)) : x.shape.filter((_, index) => index !== axis);
       return [{ dtype: 'int64', shape }];
     },
+    gradient: 'none',
   });
 
-/** Largest or smallest k along an axis: values and their int64 indices. */
-const topK = defineOp({
-  name: 'TopK',
-  inputs: 1,
-  maxInputs: 2,
-  infer: ([x], context) => {
-    if (x.shape === undefined) return [x, { dtype: 'int64', shape: undefined }];
-    const axis = normalizeAxis(intAttribute(context, 'axis', -1), x.shape.length);
-    const constant = context.constantOf(1);
-    const wanted =
-      constant?.kind === 'inline' && constant.dtype === 'int64'
-        ? Number(new DataView(constant.bytes.buffer, constant.bytes.byteOffset).getBigInt64(0, true))
-        : context.attributes['k'] === undefined
-          ? unknownLength(context, axis)
-          : intAttribute(context, 'k', 0);
-    const shape = x.shape.map((length, index) => (index === axis ? wanted : length));
-    return [
-      { dtype: x.dtype, shape },
-      { dtype: 'int64', shape },
-    ];
-  },
-});
-
-const alongAxis = (name: string) =>
-  defineOp({
-    name,
-    inputs: 1,
-    infer: ([x], context) => {
-      requireDType(x, floatTypes, `The input of ${name}`);
-      if (x.shape !== undefined && x.shape.length > 0) normalizeAxis(intAttribute(context, 'axis', -1), x.shape.length);
-      return [x];
-    },
-  });
-
-/** Running sums along an axis that is a scalar input. */
-const cumSum = defineOp({
-  name: 'CumSum',
-  inputs: 2,
-  infer: ([x, axis]) => {
-    requireDType(axis, ['int32', 'int64'], 'The axis of CumSum');
-    return [x];
-  },
-});
-
-/** Loss over class labels: a scalar, or one value a sample; optionally the log-probabilities. */
-const softmaxCrossEntropyLoss = defineOp({
-  name: 'SoftmaxCrossEntropyLoss',
-  inputs: 2,
-  maxInputs: 3,
-  infer: ([scores, labels, weights], context) => {
-    const dtype = commonDType([scores, weights]);
-    const attribute = context.attributes['reduction'];
-    const each = attribute?.kind === 'string' && attribute.value === 'none';
-    return [{ dtype, shape: each ? labels.shape : [] }, scores];
-  },
-});
-
-/** All reductions and operators along an axis. */
+/** All reductions. */
 export const reductionOperators = [
-  ...['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare', 'LogSum', 'LogSumExp'].map((kind) => reduction(`Reduce${kind}`)),
+  reduction(
+    'Sum',
+    reductionGradient(({ dy, expand }) => expand(dy)),
+  ),
+  reduction(
+    'Mean',
+    reductionGradient(({ dy, count, expand }, { mul }) => expand(mul(dy, 1 / count))),
+  ),
+  reduction('Max', extremeGradient),
+  reduction('Min', extremeGradient),
+  reduction('Prod', productGradient),
+  reduction(
+    'L1',
+    reductionGradient(({ x, dy }, { mul, op }) => mul(op('Sign', x), dy)),
+  ),
+  reduction(
+    'L2',
+    // At 0 the norm has no slope; PyTorch gives 0 there.
+    reductionGradient(({ x, y, dy }, { mul, div, equal, where }) => mul(x, where(equal(y, 0), 0, div(dy, y)))),
+  ),
+  reduction(
+    'SumSquare',
+    reductionGradient(({ x, dy }, { mul }) => mul(x, mul(dy, 2))),
+  ),
+  reduction(
+    'LogSum',
+    reductionGradient(({ y, dy, expand }, { div, op }) => expand(div(dy, op('Exp', y)))),
+  ),
+  reduction(
+    'LogSumExp',
+    reductionGradient(({ x, y, dy }, { sub, mul, op }) => mul(op('Exp', sub(x, y)), dy)),
+  ),
   argument('ArgMax'),
   argument('ArgMin'),
-  topK,
-  ...['Softmax', 'LogSoftmax', 'Hardmax'].map(alongAxis),
-  cumSum,
-  softmaxCrossEntropyLoss,
 ];

@@ -1,8 +1,11 @@
 import type { DType } from '../../protocol/dtypes';
+import { floatDTypes } from '../../protocol/dtypes';
+import type { GradientRule } from '../graph/gradient';
 import { multiplyDimensions } from '../graph/shapes';
 import { dtypeOfElementType } from '../graph/elementTypes';
 import type { Dimension, TensorType } from '../graph/types';
 import { defineOp } from './defineOp';
+import { castTo } from './gradients';
 import {
   commonDType,
   constantInts,
@@ -94,13 +97,23 @@ const shape = defineOp({
 
 const size = defineOp({ name: 'Size', inputs: 1, infer: () => [{ dtype: 'int64', shape: [] }] });
 
+/** The gradient in the input's own type; whole numbers have none. */
+const castGradient: GradientRule = ({ build, inputs: [x], outputGradients: [dy] }) =>
+  x && dy && floatDTypes.includes(x.type.dtype) ? [castTo(build, dy, x.type.dtype)] : [];
+
 const cast = defineOp({
   name: 'Cast',
   inputs: 1,
   infer: ([x], context) => [{ dtype: elementType(requiredInt(context, 'to')), shape: x.shape }],
+  gradient: castGradient,
 });
 
-const castLike = defineOp({ name: 'CastLike', inputs: 2, infer: ([x, like]) => [{ dtype: like.dtype, shape: x.shape }] });
+const castLike = defineOp({
+  name: 'CastLike',
+  inputs: 2,
+  infer: ([x, like]) => [{ dtype: like.dtype, shape: x.shape }],
+  gradient: castGradient,
+});
 
 /** The same bits under another element type of the same width. */
 const bitCast = defineOp({

@@ -1,0 +1,65 @@
+import type { GradientRule } from '../graph/gradient';
+import { broadcastShapes } from '../graph/shapes';
+import { defineOp } from './defineOp';
+import { variadic } from './elementwiseForms';
+import { formula } from './formula';
+import { castTo, sumToShapeOf } from './gradients';
+import { commonDType, requireDType } from './inference';
+
+/** Operators that take one of several values at each place: limits, maxima, conditions. */
+
+/** Inputs that are the extreme share the gradient evenly, as PyTorch has it. */
+const extremeGradient: GradientRule = ({ build, inputs, outputs: [y], outputGradients: [dy], needs }) => {
+  if (!y || !dy) return [];
+  if (inputs.length === 1) return [dy];
+  const { add, mul, div, equal } = formula(build, y.type.dtype);
+  const masks = inputs.map((input) => input && castTo(build, equal(input, y), y.type.dtype));
+  const count = masks.filter((mask) => mask !== undefined).reduce((sum, mask) => add(sum, mask));
+  const share = div(dy, count);
+  return inputs.map((input, index) => {
+    const mask = masks[index];
+    return input && mask && needs(index) ? sumToShapeOf(build, mul(share, mask), input) : undefined;
+  });
+};
+
+/** Values inside the limits (borders included) come out unchanged: only they pass the gradient on; the others pass it to their limit. */
+const clipGradient: GradientRule = ({ build, inputs: [x, minimum, maximum], outputs: [y], outputGradients: [dy], needs }) => {
+  if (!x || !y || !dy) return [];
+  const { equal, less, greater, where } = formula(build, x.type.dtype);
+  return [
+    needs(0) ? where(equal(x, y), dy, 0) : undefined,
+    minimum && needs(1) ? sumToShapeOf(build, where(less(x, y), dy, 0), minimum) : undefined,
+    maximum && needs(2) ? sumToShapeOf(build, where(greater(x, y), dy, 0), maximum) : undefined,
+  ];
+};
+
+/** Limits are scalars, inputs since opset 11 and attributes before. */
+const clip = defineOp({
+  name: 'Clip',
+  inputs: 1,
+  maxInputs: 3,
+  infer: ([x, minimum, maximum]) => [{ dtype: commonDType([x, minimum, maximum]), shape: x.shape }],
+  gradient: clipGradient,
+});
+
+/** condition ? x : y, all three broadcast. */
+const where = defineOp({
+  name: 'Where',
+  inputs: 3,
+  infer: ([condition, x, y]) => {
+    requireDType(condition, ['bool'], 'The condition of Where');
+    return [{ dtype: commonDType([x, y]), shape: broadcastShapes(condition.shape, x.shape, y.shape) }];
+  },
+  gradient: ({ build, inputs: [condition, x, y], outputGradients: [dy], needs }) => {
+    if (!condition || !x || !y || !dy) return [];
+    const choose = formula(build, dy.type.dtype).where;
+    return [
+      undefined,
+      needs(1) ? sumToShapeOf(build, choose(condition, dy, 0), x) : undefined,
+      needs(2) ? sumToShapeOf(build, choose(condition, 0, dy), y) : undefined,
+    ];
+  },
+});
+
+/** All of them. */
+export const selectionOperators = [variadic('Min', extremeGradient), variadic('Max', extremeGradient), clip, where];
