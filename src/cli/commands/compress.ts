@@ -6,13 +6,14 @@ import { describeMethods, findQuantizer } from '../../engine/compress/quantizers
 import { defaultFormat } from '../../engine/recipe/defaultFormat';
 import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
-import type { CompressReport, Verification, VerificationCheck } from '../../protocol/report';
+import type { CompressReport } from '../../protocol/report';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
 import { checkedValue, givenParameters, methodParameters, type WithParameters } from '../methodFlags';
 import { formatOption, outOption } from '../options';
 import { runJob } from '../runJob';
 import { formatPairs, formatTable } from '../table';
+import { verificationText } from './verificationText';
 
 /** Rows of the table of layers unless --verbose asks for all. */
 const shownLayers = 40;
@@ -195,15 +196,4 @@ function settingsText({ settings }: CompressReport): string {
     .filter(([, value]) => typeof value === 'number' || typeof value === 'string' || value === true)
     .map(([key, value]) => (value === true ? key : `${key} ${String(value)}`));
   return words.length === 0 ? '' : ` (${words.join(', ')})`;
-}
-
-const scopes = { whole: 'whole model', blocks: 'blocks only', bytes: 'bytes only' } as const;
-
-function verificationText(verification: Verification): string {
-  const head = `${verification.passed ? 'passed' : 'FAILED'} (${scopes[verification.scope]})`;
-  return [head, ...verification.checks.map(checkText)].join('\n');
-}
-
-function checkText({ name, passed, measured, limit, unit, note }: VerificationCheck): string {
-  return `${passed ? 'ok    ' : 'FAILED'} ${name}: ${formatNumber(measured, 3)} (limit ${formatNumber(limit, 3)} ${unit})${note === undefined ? '' : `, ${note}`}`;
 }

@@ -77,7 +77,7 @@ export const evaluate = defineCommand<EvaluateReport>({
 });
 
 /** `pixels=p_*`: the graph's input, then the column. A column's name may hold `=`. */
-function parseColumn(text: string): readonly [input: string, column: string] {
+export function parseColumn(text: string): readonly [input: string, column: string] {
   const cut = text.indexOf('=');
   if (cut <= 0 || cut === text.length - 1) throw usageError(`--columns must be INPUT=COLUMN, got '${text}'.`, { flag: 'columns' });
   return [text.slice(0, cut), text.slice(cut + 1)];

@@ -1,0 +1,272 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, posix, resolve } from 'node:path';
+import { version } from '../../../../package.json';
+import { elementCount } from '../../../protocol/dtypes';
+import { throwIfCancelled } from '../../../protocol/errors';
+import type { JobProgress, LearnSpec, OutputFormat } from '../../../protocol/jobs';
+import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationCheck } from '../../../protocol/report';
+import { createOutputFolder } from '../../formats/files/outputFolder';
+import type { Runtime } from '../../runtime/types';
+import { planMethod } from '../../train/methods/planMethod';
+import { openTrainable } from '../../train/models/openTrainable';
+import { openTrainingData } from '../../train/data/openTrainingData';
+import { train, type TrainingResult } from '../../train/trainer';
+import type { MethodPlan, TrainableModel } from '../../train/contract';
+import { failedVerification } from '../failedVerification';
+import { isWeightFile, listFiles } from '../outputFiles';
+import { PeakMeter } from '../peakMeter';
+import { refuseInPlace } from '../refuseInPlace';
+import { hashSource, openSource, type CompressSource } from '../source';
+import { deflatedBits } from './deflatedBits';
+import { exportLearned, type ExportedLearned } from './exportLearned';
+import { trainedRest } from './trainedRest';
+import { measureQuality } from './measureQuality';
+
+/** What learning is given by whoever runs it. */
+export interface LearnContext {
+  readonly runtime: Runtime;
+  readonly signal?: AbortSignal;
+  readonly memoryLimit: number;
+  readonly progress: (step: Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers' | 'training'>) => void;
+  readonly log: (message: string) => void;
+  readonly residentBytes: () => number;
+}
+
+/**
+ * Trains a model with widths that are learned (or fixed, for the companions), writes the best state in every format asked for, and verifies each
+ * file against what was planned. With several formats each lies in a folder of its own name below `out`. A cancelled or failed training leaves its
+ * checkpoint beside `out` for `resume`, and no output. Errors: as `train` and `compressModel`.
+ */
+export async function learnBits(spec: LearnSpec, context: LearnContext): Promise<LearnReport> {
+  const started = performance.now();
+  const peak = new PeakMeter(context.residentBytes);
+  await refuseInPlace(spec);
+  const source = await openSource(spec.model);
+  try {
+    const model = await openTrainable(spec.model, spec.window === undefined ? {} : { window: spec.window });
+    try {
+      const data = await openTrainingData(spec, model);
+      const plan = await planMethod(spec, model);
+      context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
+      const before = spec.start === 'scratch' ? undefined : await measureQuality(spec, spec.model, context);
+      const training = await train({
+        model,
+        data,
+        plan,
+        spec,
+        runtime: context.runtime,
+        checkpointFolder: checkpointFolderOf(spec),
+        progress: (step) => {
+          peak.sample();
+          context.progress(step);
+        },
+        log: context.log,
+        ...(context.signal ? { signal: context.signal } : {}),
+      });
+      const output = await createOutputFolder(spec.out);
+      try {
+        const written = await writeAll({ spec, context, source, model, plan, training, folder: output.path });
+        const report = await reportOf({ spec, context, source, plan, training, written, before, folder: output.path, started, peak });
+        await writeReports(report, written, output.path);
+        throwIfCancelled(context.signal);
+        if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
+        await output.commit();
+        if (!report.verification.passed) throw failedVerification(report, spec.out);
+        await training.discardCheckpoint();
+        return report;
+      } catch (error) {
+        await output.discard();
+        throw error;
+      }
+    } finally {
+      await model.close();
+    }
+  } finally {
+    peak.stop();
+    await source.container.close();
+  }
+}
+
+/** Where an interrupted training is kept. */
+export function checkpointFolderOf({ out }: Pick<LearnSpec, 'out'>): string {
+  return `${resolve(out)}.checkpoint`;
+}
+
+/** One format as it was written. */
+interface WrittenFormat extends ExportedLearned {
+  readonly format: OutputFormat;
+  /** Folder below the output, '' where there is one format only. */
+  readonly subfolder: string;
+  readonly notes: readonly string[];
+  readonly quality: QualityReport | undefined;
+}
+
+interface WriteRequest {
+  readonly spec: LearnSpec;
+  readonly context: LearnContext;
+  readonly source: CompressSource;
+  readonly model: TrainableModel;
+  readonly plan: MethodPlan;
+  readonly training: TrainingResult;
+  readonly folder: string;
+}
+
+async function writeAll({ spec, context, source, model, plan, training, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
+  const learned = new Map(plan.realize(training.state).map((tensor) => [tensor.name, tensor]));
+  const rest = trainedRest(model, training.state, learned);
+  const written: WrittenFormat[] = [];
+  for (const [index, format] of spec.formats.entries()) {
+    throwIfCancelled(context.signal);
+    context.progress({ phase: `Writing ${format}`, done: index, total: spec.formats.length, unit: 'formats' });
+    const subfolder = spec.formats.length > 1 ? format : '';
+    const target = join(folder, subfolder);
+    await mkdir(target, { recursive: true });
+    const notes: string[] = [];
+    const result = await exportLearned({
+      source,
+      learned,
+      rest,
+      halfRest: spec.halfRest ?? true,
+      format,
+      folder: target,
+      runtime: context.runtime,
+      memoryLimit: context.memoryLimit,
+      seed: spec.seed ?? 0,
+      note: (text) => notes.push(text),
+      ...(context.signal ? { signal: context.signal } : {}),
+    });
+    // A folder that says what its main file is opens like any model, also to be measured.
+    await writeFile(join(target, 'report.json'), JSON.stringify({ kind: 'learn', primary: result.primary }));
+    context.progress({ phase: `Measuring ${format}`, done: index, total: spec.formats.length, unit: 'formats' });
+    written.push({ ...result, format, subfolder, notes, quality: await measureQuality(spec, target, context) });
+  }
+  return written;
+}
+
+interface ReportRequest {
+  readonly spec: LearnSpec;
+  readonly context: LearnContext;
+  readonly source: CompressSource;
+  readonly plan: MethodPlan;
+  readonly training: TrainingResult;
+  readonly written: readonly WrittenFormat[];
+  readonly before: QualityReport | undefined;
+  readonly folder: string;
+  readonly started: number;
+  readonly peak: PeakMeter;
+}
+
+async function reportOf(request: ReportRequest): Promise<LearnReport> {
+  const { spec, context, source, plan, training, written, before, folder, started, peak } = request;
+  const first = written[0] as WrittenFormat;
+  const outputs = (await listFiles(folder)).filter(({ path }) => !path.endsWith('report.json'));
+  const files = await hashSource(source, context.signal);
+  const sizes = plan.sizes(training.state);
+  const parameterCount = [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
+  const checks = written.flatMap(({ format, verification }) =>
+    verification.checks.map((check): VerificationCheck => (written.length === 1 ? check : { ...check, name: `${format}: ${check.name}` })),
+  );
+  return {
+    kind: 'learn',
+    version,
+    method: spec.method,
+    formats: spec.formats,
+    settings: settingsOf(spec),
+    source: { path: resolve(spec.model), architecture: source.architecture, files },
+    seed: spec.seed ?? 0,
+    parameterCount,
+    bitsPerWeight: weightedBits(first.layers),
+    bytesBefore: weightBytes(files),
+    bytesAfter: weightBytes(outputs.filter(({ path }) => inSubfolder(path, first.subfolder))),
+    ...(first.loadedBytes === undefined ? {} : { loadedBytes: first.loadedBytes }),
+    layers: first.layers,
+    verification: {
+      passed: written.every(({ verification }) => verification.passed),
+      scope: first.verification.scope,
+      checks,
+    },
+    ...(first.latency === undefined ? {} : { latency: first.latency }),
+    environment: context.runtime.environment,
+    training: {
+      steps: spec.steps,
+      bestStep: training.bestStep,
+      mode: training.mode,
+      modeReason: training.modeReason,
+      stepsPerSecond: training.stepsPerSecond,
+      ...(training.resumedFrom === undefined ? {} : { resumedFrom: training.resumedFrom }),
+      curve: training.curve,
+      evaluations: training.evaluations,
+    },
+    sizes: {
+      float32: parameterCount * 4,
+      estimated: Math.ceil(sizes.estimatedBits / 8),
+      true: Math.ceil(sizes.trueBits / 8),
+      onDisk: Object.fromEntries(
+        written.map(({ format, subfolder }) => [format, weightBytes(outputs.filter(({ path }) => inSubfolder(path, subfolder)))]),
+      ),
+      deflated: Math.ceil(deflatedBits(plan.realize(training.state)) / 8),
+    },
+    quality: {
+      ...(before === undefined ? {} : { before }),
+      ...(first.quality === undefined ? {} : { after: first.quality }),
+      byFormat: Object.fromEntries(written.flatMap(({ format, quality }) => (quality === undefined ? [] : [[format, quality]]))),
+    },
+    seconds: (performance.now() - started) / 1000,
+    peakRssBytes: peak.bytes(),
+    outputs,
+    primary: posix.join(first.subfolder, first.primary),
+    notes: [...context.runtime.notes(), ...written.flatMap(({ format, notes }) => notes.map((text) => `${format}: ${text}`))],
+  };
+}
+
+/** The report beside the whole output, and one in each format's folder, which is a model of its own. */
+async function writeReports(report: LearnReport, written: readonly WrittenFormat[], folder: string): Promise<void> {
+  await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  for (const each of written) {
+    if (each.subfolder === '') continue;
+    const own: LearnReport = {
+      ...report,
+      formats: [each.format],
+      bitsPerWeight: weightedBits(each.layers),
+      bytesAfter: report.sizes.onDisk[each.format] ?? report.bytesAfter,
+      layers: each.layers,
+      verification: each.verification,
+      quality: { ...report.quality, ...(each.quality === undefined ? {} : { after: each.quality }) },
+      outputs: report.outputs
+        .filter(({ path }) => inSubfolder(path, each.subfolder))
+        .map(({ path, bytes }) => ({ path: path.slice(each.subfolder.length + 1), bytes })),
+      primary: each.primary,
+      notes: each.notes,
+    };
+    await writeFile(join(folder, each.subfolder, 'report.json'), `${JSON.stringify(own, undefined, 2)}\n`);
+  }
+}
+
+function inSubfolder(path: string, subfolder: string): boolean {
+  return subfolder === '' || path.startsWith(`${subfolder}/`);
+}
+
+function weightBytes(files: readonly OutputFile[]): number {
+  return files.filter(isWeightFile).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function weightedBits(layers: readonly LayerReport[]): number {
+  const weights = layers.reduce((sum, layer) => sum + layer.weights, 0);
+  return layers.reduce((sum, layer) => sum + layer.bitsPerWeight * layer.weights, 0) / Math.max(1, weights);
+}
+
+/** What was asked for, without paths and without what the report says elsewhere. */
+function settingsOf(spec: LearnSpec): Readonly<Record<string, unknown>> {
+  const { kind: _kind, model: _model, out: _out, data: _data, parameters, ...rest } = spec;
+  const {
+    provider: _provider,
+    threads: _threads,
+    maxMemory: _memory,
+    seed: _seed,
+    validation: _validation,
+    formats: _formats,
+    resume: _resume,
+    ...settings
+  } = rest;
+  return { ...parameters, ...settings };
+}

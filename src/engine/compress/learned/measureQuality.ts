@@ -1,0 +1,49 @@
+import { readdir, stat } from 'node:fs/promises';
+import type { LearnSpec } from '../../../protocol/jobs';
+import type { QualityReport } from '../../../protocol/report';
+import { evaluateModel } from '../../evaluate/evaluateModel';
+import type { Runtime } from '../../runtime/types';
+
+/** What a measurement is given. */
+export interface MeasureContext {
+  readonly runtime: Runtime;
+  readonly memoryLimit: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Quality of a model, float or written, on data that training did not see: the validation text of a language model; the split `test`, else `val`,
+ * of a data set. Undefined where there is none, or where the model is no file that can be run (an archive of an ONNX model).
+ */
+export async function measureQuality(spec: LearnSpec, model: string, context: MeasureContext): Promise<QualityReport | undefined> {
+  const shared = { kind: 'evaluate' as const, model, ...(spec.columns ? { columns: spec.columns } : {}) };
+  const { runtime, memoryLimit, signal } = context;
+  const run = { runtime, memoryLimit, signal, progress: () => undefined };
+  if (spec.validation !== undefined && (await isTextFile(spec.validation))) {
+    const {
+      metric,
+      value,
+      loss,
+      tokens = 0,
+    } = await evaluateModel({ ...shared, text: spec.validation, ...(spec.window === undefined ? {} : { window: spec.window }) }, run);
+    return { metric, value, loss, samples: tokens };
+  }
+  if (await isTextFile(spec.data)) return undefined;
+  const split = await heldOutSplit(spec.data);
+  if (split === undefined) return undefined;
+  const { metric, value, loss, samples = 0 } = await evaluateModel({ ...shared, data: spec.data, split }, run);
+  return { metric, value, loss, samples };
+}
+
+async function isTextFile(path: string): Promise<boolean> {
+  return /\.(txt|md|text)$/i.test(path) && ((await stat(path).catch(() => undefined))?.isFile() ?? false);
+}
+
+/** The last part of a folder of arrays that training does not read; tables are asked for `test`. */
+async function heldOutSplit(data: string): Promise<string | undefined> {
+  const status = await stat(data).catch(() => undefined);
+  if (!status) return undefined;
+  if (!status.isDirectory()) return 'test';
+  const names = await readdir(data);
+  return ['test', 'val'].find((split) => names.includes(`${split}-label.npy`));
+}
