@@ -1,5 +1,6 @@
 import type { DifferentiableOperator, GradientTable } from '../graph/gradient';
 import type { OperatorTable } from '../graph/operator';
+import type { FoldTable } from '../graph/passes/folding';
 import { activationOperators } from './activations';
 import { alongAxisOperators } from './alongAxis';
 import { attentionOperators } from './attention';
@@ -9,6 +10,7 @@ import { controlFlowOperators } from './controlFlow';
 import { convolutionOperators } from './convolution';
 import { einsumOperators } from './einsum';
 import { elementwiseOperators } from './elementwise';
+import { foldings } from './folding/index';
 import { indexingOperators } from './indexing';
 import { lossOperators } from './losses';
 import { matMulOperators } from './matmul';
@@ -46,8 +48,9 @@ export const registry: readonly DifferentiableOperator[] = [
 ];
 
 /** The operators as builder and verifier take them. `ai.onnx` is another name of the standard domain. */
-export const operators: OperatorTable & GradientTable = {
+export const operators: OperatorTable & GradientTable & FoldTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
+  fold: foldings.fold,
 };
 
 const byName: ReadonlyMap<string, DifferentiableOperator> = new Map(

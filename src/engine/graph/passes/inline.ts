@@ -4,11 +4,14 @@ import type { Attribute, Graph, Node, Value } from '../graph';
 import { formatType, shapesMayBeEqual } from '../shapes';
 import type { Dimension, TensorType } from '../types';
 
+/** What takes a node's place: a value for each output, or a body of the node (of the old graph, without inputs) that is copied here. */
+export type Replacement = readonly Value[] | { readonly kind: 'body'; readonly body: Graph };
+
 /**
- * Puts other values in the place of a node while it is copied: one for each output. Undefined: the node is copied as it is.
- * `inputs` are the node's inputs in the new graph. May add nodes and constants to `build`.
+ * Puts something else in the place of a node while it is copied. Undefined: the node is copied as it is. `inputs` are the node's
+ * inputs in the new graph. May add nodes and constants to `build`.
  */
-export type NodeRewrite = (node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder) => readonly Value[] | undefined;
+export type NodeRewrite = (node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder) => Replacement | undefined;
 
 /** How a graph is copied. */
 export interface InlineOptions {
@@ -91,7 +94,8 @@ class Copier {
 
   private copyNode(node: Node): void {
     const inputs = node.inputs.map((input) => input && this.get(input));
-    const outputs = this.options.rewrite?.(node, inputs, this.build) ?? this.copyAsItIs(node, inputs);
+    const replacement = this.options.rewrite?.(node, inputs, this.build) ?? this.copyAsItIs(node, inputs);
+    const outputs = 'kind' in replacement ? this.copyInPlace(replacement.body) : replacement;
     node.outputs.forEach((output, index) => {
       const value = outputs[index];
       if (output && value) this.made.set(output, value);
@@ -112,6 +116,13 @@ class Copier {
     // Some exporters call a node as they call a value; values keep their names, nodes give way.
     const name = this.freeName(this.valueNames.has(node.name) ? `${node.name}/${node.op}` : node.name, taken);
     return this.build.node(node.op, inputs, attributes, { domain: node.domain, name, outputNames });
+  }
+
+  /** A branch that is known to be taken: its nodes become nodes of this graph. */
+  private copyInPlace(body: Graph): readonly Value[] {
+    const copier = new Copier(this.build, body, this.options, new Map(), this);
+    copier.copy();
+    return body.outputs.map((output) => copier.get(output));
   }
 
   private copyBody(graph: Graph): Graph {
