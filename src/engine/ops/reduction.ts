@@ -76,7 +76,7 @@ const extremeGradient = reductionGradient(({ x, y, dy, reduce }, { mul, div, equ
 });
 
 /** The product of the others: y / x, or without the zeros where x has some: one zero leaves only its own place a gradient, two leave none. */
-const productGradient = reductionGradient(({ x, dy, reduce }, { sub, mul, div, equal, where, cast }) => {
+const productGradient = reductionGradient(({ x, dy, reduce }, { mul, div, equal, where, cast }) => {
   const zero = equal(x, 0);
   const zeros = cast(zero);
   const whole = where(zero, 1, x);

@@ -1,13 +1,15 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
 import { differentiate } from '../../../src/engine/autodiff/differentiate';
-import { GraphBuilder } from '../../../src/engine/graph/builder';
+import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import type { Graph, Value } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops/index';
 import { elementCount, floatDTypes } from '../../../src/protocol/dtypes';
-import { elementwiseCases } from '../../support/gradientCases/elementwise';
+import { activationCases, elementwiseCases } from '../../support/gradientCases/elementwise';
 import type { GradientCase, GradientInput } from '../../support/gradientCases/gradientCase';
+import { normalizationCases } from '../../support/gradientCases/normalizations';
 import { productCases } from '../../support/gradientCases/products';
+import { reductionCases } from '../../support/gradientCases/reductions';
 import { interpret, referenceTensor, type ReferenceTensor } from '../../support/interpreter/interpreter';
 import { feedTensor, runGraph } from '../../support/runGraph';
 
@@ -15,7 +17,7 @@ import { feedTensor, runGraph } from '../../support/runGraph';
  * Every row: the value of the runtime is that of the float64 interpreter to 1e-5, and the gradients that autodiff builds, run by the runtime in
  * float32, are the central differences of the interpreter along one random direction per input to 1e-4 (relative to the largest term).
  */
-const cases: readonly GradientCase[] = [...elementwiseCases, ...productCases];
+const cases: readonly GradientCase[] = [...elementwiseCases, ...activationCases, ...productCases, ...reductionCases, ...normalizationCases];
 
 for (const [index, row] of cases.entries()) {
   const shapes = row.inputs.map((input) => (input ? `[${shapeOf(input).join(', ')}]` : '-')).join(' ');
@@ -77,7 +79,8 @@ function buildCase(row: GradientCase, random: SeededRandom): { graph: BuiltCase;
         float32(Array.from({ length: elementCount(shape) }, () => 2 * random.next() - 1)),
       );
       const weight = build.input(`w${at}`, { dtype: 'float32', shape });
-      return [build.op('MatMul', [build.op('Reshape', [weight, build.int64([-1])]), build.op('Reshape', [output, build.int64([-1])])])];
+      const single = output.type.dtype === 'float32' ? output : build.op('Cast', [output], { to: int(1) });
+      return [build.op('MatMul', [build.op('Reshape', [weight, build.int64([-1])]), build.op('Reshape', [single, build.int64([-1])])])];
     });
     const target = parts.reduce((sum, part) => build.op('Add', [sum, part]));
     const wanted = inputs.flatMap((value) =>

@@ -2,8 +2,11 @@ import type { Attributes, Graph, Value } from '../../../src/engine/graph/graph';
 import type { ConstantData } from '../../../src/engine/graph/types';
 import type { DType } from '../../../src/protocol/dtypes';
 import { elementCount } from '../../../src/protocol/dtypes';
+import { activationKernels } from './activations';
 import { elementwiseKernels } from './elementwise';
+import { normalizationKernels } from './normalizations';
 import { productKernels } from './products';
+import { reductionKernels } from './reductions';
 import { shapeKernels } from './shapes';
 
 /** A tensor of the reference interpreter: every element type is held as float64 (bool as 0 and 1). */
@@ -24,7 +27,14 @@ export interface ReferenceContext {
 export type ReferenceKernel = (inputs: readonly (ReferenceTensor | undefined)[], context: ReferenceContext) => readonly ReferenceTensor[];
 
 /** Kernels by `domain:Name`; the standard domain is empty. A family has a file of its own here. */
-const kernels: Readonly<Record<string, ReferenceKernel>> = { ...elementwiseKernels, ...productKernels, ...shapeKernels };
+const kernels: Readonly<Record<string, ReferenceKernel>> = {
+  ...elementwiseKernels,
+  ...activationKernels,
+  ...productKernels,
+  ...reductionKernels,
+  ...normalizationKernels,
+  ...shapeKernels,
+};
 
 /**
  * Runs a graph in float64 with plain loops: what gradients and the runtime are compared with.
