@@ -83,7 +83,10 @@ export interface LearnSpec extends SharedJobOptions {
   readonly rate: number;
   readonly logitRate: number;
   readonly optimizer: 'adam' | 'adamw' | 'sgd';
+  /** `sgd` only. */
   readonly momentum?: number;
+  /** `sgd` with momentum: looks one step ahead along it. */
+  readonly nesterov?: boolean;
   readonly weightDecay?: number;
   readonly schedule: 'constant' | 'step' | 'cosine';
   readonly warmup?: number;

@@ -94,6 +94,8 @@ export interface MethodForward {
   readonly weights: Readonly<Record<string, Value>>;
   /** Differentiable size of the model in MiB (the method's own tensors and the rest), for the penalty; absent for methods of fixed size. */
   readonly size?: Value;
+  /** Weight of `size` in this step's loss (float32 scalar), from a method that steers it towards a target; default: the job's penalty. */
+  readonly penalty?: Value;
   /** New values of `carried` variables. */
   readonly carry?: Readonly<Record<string, Value>>;
   /** Numbers worth watching, float32 scalars, by name: `bits`, `size`. */
