@@ -1,3 +1,7 @@
+import type { AllocationItem, AllocationOption, ParetoPoint } from '../common/allocation/types';
+
+export type { AllocationItem, AllocationOption, ParetoPoint };
+
 /** One output file with its size. */
 export interface OutputFile {
   readonly path: string;
@@ -28,14 +32,6 @@ export interface BitHistogram {
   readonly weights: readonly number[];
 }
 
-/** One point of the trade between size and loss. */
-export interface ParetoPoint {
-  readonly bitsPerWeight: number;
-  /** Foretold increase of the loss in nats per token or sample, or measured loss increase where `measured`. */
-  readonly loss: number;
-  readonly measured: boolean;
-}
-
 /** What was decided under a budget: enough to move the budget again without the model. */
 export interface AllocationReport {
   readonly budget: number;
@@ -47,25 +43,6 @@ export interface AllocationReport {
   readonly items: readonly AllocationItem[];
   /** Chosen option of each item. */
   readonly chosen: readonly number[];
-}
-
-/** Something that gets one width: its choices in rising order of stored bits. Shared by the engine and the page that moves the budget. */
-export interface AllocationItem {
-  /** Tensor that it belongs to. */
-  readonly tensor: string;
-  readonly weights: number;
-  readonly options: readonly AllocationOption[];
-}
-
-export interface AllocationOption {
-  /** Width of a code: 0 pruned, 1 to 8, 16 left alone. */
-  readonly bits: number;
-  /** All bits stored for the item. */
-  readonly storedBits: number;
-  /** Foretold increase of the loss. */
-  readonly loss: number;
-  /** What else the option sets: `{groupSize: 64}`. */
-  readonly parameters?: Readonly<Record<string, unknown>>;
 }
 
 /** One check of a verification: what was measured, against which limit. */

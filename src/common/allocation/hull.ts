@@ -1,0 +1,41 @@
+import type { AllocationOption } from './types';
+
+/**
+ * The lower convex hull of an item's options over stored bits: indices in rising order of bits with falling loss, each step gaining less for a bit
+ * than the one before. Begins with the fewest bits and ends with the least loss. Of options with equal bits the one with the least loss stays, of
+ * equal ones the first.
+ */
+export function lowerHull(options: readonly AllocationOption[]): number[] {
+  const at = (index: number): AllocationOption => options[index] as AllocationOption;
+  const order = options.map((_, index) => index);
+  order.sort((a, b) => at(a).storedBits - at(b).storedBits || at(a).loss - at(b).loss || a - b);
+  const hull: number[] = [];
+  for (const candidate of order) {
+    const { storedBits, loss } = at(candidate);
+    const last = hull[hull.length - 1];
+    if (last !== undefined && loss >= at(last).loss) continue;
+    while (hull.length > 1) {
+      const middle = at(hull[hull.length - 1] as number);
+      const before = at(hull[hull.length - 2] as number);
+      // The middle stays where the step to it gains more for a bit than the step past it.
+      if ((before.loss - middle.loss) * (storedBits - middle.storedBits) > (middle.loss - loss) * (middle.storedBits - before.storedBits))
+        break;
+      hull.pop();
+    }
+    hull.push(candidate);
+  }
+  return hull;
+}
+
+/** Options that no other beats in both bits and loss, in rising order of bits. */
+export function efficientOptions(options: readonly AllocationOption[]): number[] {
+  const at = (index: number): AllocationOption => options[index] as AllocationOption;
+  const order = options.map((_, index) => index);
+  order.sort((a, b) => at(a).storedBits - at(b).storedBits || at(a).loss - at(b).loss || a - b);
+  const kept: number[] = [];
+  for (const candidate of order) {
+    const last = kept[kept.length - 1];
+    if (last === undefined || at(candidate).loss < at(last).loss) kept.push(candidate);
+  }
+  return kept;
+}

@@ -1,0 +1,187 @@
+import { lowerHull } from './hull';
+import { refine } from './refine';
+import type { Allocation, AllocationItem, AllocationOption, AllocationPins, ParetoPoint } from './types';
+
+/** Items made ready for many budgets: a move of the budget then costs a walk over the sorted steps. */
+export interface PreparedAllocation {
+  readonly items: readonly AllocationItem[];
+  /** Weights of all items. */
+  readonly weights: number;
+  /** The choice with the least loss that was found within the budget (bits in all). */
+  at(budgetBits: number, pins?: AllocationPins): Allocation;
+  /** Corners of the best trade between size and loss, from the smallest size to the least loss, at most `points` (default 200), evenly over size. */
+  curve(points?: number, pins?: AllocationPins): ParetoPoint[];
+}
+
+/** Upgrades of all items along their hulls, best gain for a bit first. */
+interface Steps {
+  readonly item: Uint32Array;
+  /** Option that the step leads to. */
+  readonly option: Uint32Array;
+  readonly bits: Float64Array;
+  /** Loss taken away, positive. */
+  readonly gain: Float64Array;
+}
+
+const noPins: AllocationPins = new Map();
+
+/**
+ * Chooses one option for each item so that the stored bits stay within a budget and the sum of the losses is small: the multiple-choice knapsack
+ * problem.
+ *
+ * Each item's options are cut to their lower convex hull; the steps along the hulls, sorted by loss gained for a bit, give every corner of the
+ * Lagrangian relaxation (Shoham and Gersho 1988). Within a budget the longest prefix of steps that fits is taken; what is left over is filled with
+ * later steps that still fit and then by an exact search over the items whose choice is in doubt (refine.ts).
+ *
+ * Ties go to the item that comes first. The result depends on nothing but the arguments. Throws RangeError for an item without options, numbers that
+ * are not finite, negative bits, and pins to what does not exist.
+ */
+export function prepareAllocation(items: readonly AllocationItem[]): PreparedAllocation {
+  checkItems(items);
+  const hulls = items.map(({ options }) => lowerHull(options));
+  const steps = sortedSteps(items, hulls);
+  const weights = items.reduce((sum, item) => sum + item.weights, 0);
+  const optionOf = (item: number, option: number): AllocationOption => (items[item] as AllocationItem).options[option] as AllocationOption;
+
+  const start = (pins: AllocationPins): { chosen: number[]; bits: number; loss: number } => {
+    const chosen = hulls.map((hull, item) => pins.get(item) ?? (hull[0] as number));
+    let [bits, loss] = [0, 0];
+    chosen.forEach((option, item) => {
+      bits += optionOf(item, option).storedBits;
+      loss += optionOf(item, option).loss;
+    });
+    return { chosen, bits, loss };
+  };
+
+  const at = (budgetBits: number, pins: AllocationPins = noPins): Allocation => {
+    checkPins(items, pins);
+    const { chosen, bits: smallestBits } = start(pins);
+    let bits = smallestBits;
+    let largestBits = smallestBits;
+    // Items with a step that did not fit; their later steps wait for it.
+    const closed = new Uint8Array(items.length);
+    for (const item of pins.keys()) closed[item] = 2;
+    // Loss gained for a bit by the first step that did not fit: the price of a bit.
+    let price: number | undefined;
+    for (let step = 0; step < steps.item.length; step += 1) {
+      const item = steps.item[step] as number;
+      if (closed[item] === 2) continue;
+      const cost = steps.bits[step] as number;
+      largestBits += cost;
+      if (closed[item] === 1) continue;
+      if (bits + cost <= budgetBits) {
+        bits += cost;
+        chosen[item] = steps.option[step] as number;
+      } else {
+        closed[item] = 1;
+        price ??= (steps.gain[step] as number) / cost;
+      }
+    }
+    const met = smallestBits <= budgetBits;
+    if (met && price !== undefined) refine(items, chosen, budgetBits, price, pins);
+    return { chosen, ...totals(items, chosen), met, smallestBits, largestBits };
+  };
+
+  const curve = (points = 200, pins: AllocationPins = noPins): ParetoPoint[] => {
+    checkPins(items, pins);
+    let { bits, loss } = start(pins);
+    const corners: { bits: number; loss: number }[] = [{ bits, loss }];
+    for (let step = 0; step < steps.item.length; step += 1) {
+      if (pins.has(steps.item[step] as number)) continue;
+      bits += steps.bits[step] as number;
+      loss -= steps.gain[step] as number;
+      corners.push({ bits, loss });
+    }
+    return thinned(corners, points).map((corner) => ({
+      bitsPerWeight: weights === 0 ? 0 : corner.bits / weights,
+      loss: corner.loss,
+      measured: false,
+    }));
+  };
+
+  return { items, weights, at, curve };
+}
+
+function totals(items: readonly AllocationItem[], chosen: readonly number[]): { storedBits: number; loss: number } {
+  let [storedBits, loss] = [0, 0];
+  chosen.forEach((index, item) => {
+    const option = (items[item] as AllocationItem).options[index] as AllocationOption;
+    storedBits += option.storedBits;
+    loss += option.loss;
+  });
+  return { storedBits, loss };
+}
+
+function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly number[])[]): Steps {
+  const count = hulls.reduce((sum, hull) => sum + hull.length - 1, 0);
+  const unsorted = {
+    item: new Uint32Array(count),
+    option: new Uint32Array(count),
+    bits: new Float64Array(count),
+    gain: new Float64Array(count),
+  };
+  const slope = new Float64Array(count);
+  let next = 0;
+  hulls.forEach((hull, item) => {
+    const { options } = items[item] as AllocationItem;
+    for (let step = 1; step < hull.length; step += 1) {
+      const from = options[hull[step - 1] as number] as AllocationOption;
+      const to = options[hull[step] as number] as AllocationOption;
+      unsorted.item[next] = item;
+      unsorted.option[next] = hull[step] as number;
+      unsorted.bits[next] = to.storedBits - from.storedBits;
+      unsorted.gain[next] = from.loss - to.loss;
+      slope[next] = (unsorted.gain[next] as number) / (unsorted.bits[next] as number);
+      next += 1;
+    }
+  });
+  // Steps of an item stand in their order, so that ties keep it.
+  const order = new Uint32Array(count).map((_, index) => index).sort((a, b) => (slope[b] as number) - (slope[a] as number) || a - b);
+  const sorted = {
+    item: new Uint32Array(count),
+    option: new Uint32Array(count),
+    bits: new Float64Array(count),
+    gain: new Float64Array(count),
+  };
+  order.forEach((from, to) => {
+    sorted.item[to] = unsorted.item[from] as number;
+    sorted.option[to] = unsorted.option[from] as number;
+    sorted.bits[to] = unsorted.bits[from] as number;
+    sorted.gain[to] = unsorted.gain[from] as number;
+  });
+  return sorted;
+}
+
+/** At most `points` corners: the first, the last, and between them the corners that lie nearest below even distances in bits. */
+function thinned<Corner extends { readonly bits: number }>(corners: readonly Corner[], points: number): Corner[] {
+  if (corners.length <= points) return [...corners];
+  const [first, last] = [corners[0] as Corner, corners[corners.length - 1] as Corner];
+  if (points < 2) return [first];
+  const kept = [first];
+  let index = 0;
+  for (let point = 1; point < points - 1; point += 1) {
+    const target = first.bits + ((last.bits - first.bits) * point) / (points - 1);
+    const before = index;
+    while ((corners[index + 1] as Corner).bits <= target) index += 1;
+    if (index > before) kept.push(corners[index] as Corner);
+  }
+  if (kept[kept.length - 1] !== last) kept.push(last);
+  return kept;
+}
+
+function checkItems(items: readonly AllocationItem[]): void {
+  for (const { tensor, options } of items) {
+    if (options.length === 0) throw new RangeError(`An item of '${tensor}' has no options to choose from.`);
+    for (const { bits, storedBits, loss } of options)
+      if (!Number.isFinite(storedBits) || storedBits < 0 || !Number.isFinite(loss))
+        throw new RangeError(
+          `An item of '${tensor}' has an option of ${bits} bits with ${storedBits} stored bits and a loss of ${loss}; both must be finite, bits 0 or more.`,
+        );
+  }
+}
+
+function checkPins(items: readonly AllocationItem[], pins: AllocationPins): void {
+  for (const [item, option] of pins)
+    if (items[item]?.options[option] === undefined)
+      throw new RangeError(`A pin sets option ${option} of item ${item}, which does not exist.`);
+}
