@@ -1,6 +1,8 @@
 import type { DifferentiableOperator, GradientTable } from '../graph/gradient';
 import type { OperatorTable } from '../graph/operator';
+import type { TrainingFormTable } from '../graph/passes/batchStatistics';
 import type { FoldTable } from '../graph/passes/folding';
+import type { InputRoleTable } from '../graph/passes/parameters';
 import { activationOperators } from './activations';
 import { alongAxisOperators } from './alongAxis';
 import { attentionOperators } from './attention';
@@ -12,10 +14,12 @@ import { einsumOperators } from './einsum';
 import { elementwiseOperators } from './elementwise';
 import { foldings } from './folding/index';
 import { indexingOperators } from './indexing';
+import { inputRoles, trainingForms } from './inputRoles';
 import { lossOperators } from './losses';
 import { matMulOperators } from './matmul';
 import { normalizationOperators } from './normalization';
 import { quantizationOperators } from './quantization';
+import { quantizedProductOperators } from './quantizedProducts';
 import { reductionOperators } from './reduction';
 import { reshapeOperators } from './reshape';
 import { selectionOperators } from './selection';
@@ -31,6 +35,7 @@ export const registry: readonly DifferentiableOperator[] = [
   ...activationOperators,
   ...comparisonOperators,
   ...matMulOperators,
+  ...quantizedProductOperators,
   ...reductionOperators,
   ...softmaxOperators,
   ...alongAxisOperators,
@@ -48,9 +53,11 @@ export const registry: readonly DifferentiableOperator[] = [
 ];
 
 /** The operators as builder and verifier take them. `ai.onnx` is another name of the standard domain. */
-export const operators: OperatorTable & GradientTable & FoldTable = {
+export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
   fold: foldings.fold,
+  ...inputRoles,
+  ...trainingForms,
 };
 
 const byName: ReadonlyMap<string, DifferentiableOperator> = new Map(
