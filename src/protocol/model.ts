@@ -1,7 +1,7 @@
 import type { DType } from './dtypes';
 
-/** What kind of files a model lies in. `hugging-face` is a directory with config.json and weights. */
-export type ModelFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy' | 'hugging-face';
+/** What kind of files a model lies in. `hugging-face` is a directory with config.json and weights; `archive` is Loomweight's own. */
+export type ModelFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy' | 'archive' | 'hugging-face';
 
 /** A problem found while reading; the rest of the model stays usable unless severity is `error`. */
 export interface Diagnostic {

@@ -19,6 +19,8 @@ export interface TensorEntry {
   readonly bytes: number;
   /** Type in the file, where the container shows values in another (block types of GGUF as float32). */
   readonly storedDType?: DType;
+  /** Bytes in the file, where the container shows values that are unpacked as they are read (archives). */
+  readonly storedBytes?: number;
 }
 
 /**

@@ -28,7 +28,7 @@ export async function summarizeModel(container: TensorContainer, options: Summar
     format: container.format,
     architecture: architectureOf(container),
     parameters: output?.parameters ?? distinct.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    bytes: distinct.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: distinct.reduce((sum, { bytes, storedBytes }) => sum + (storedBytes ?? bytes), 0),
     tensors,
     diagnostics: container.diagnostics,
     metadata: describeMetadata(container),
@@ -40,11 +40,19 @@ export async function summarizeModel(container: TensorContainer, options: Summar
 function summarizeTensor(
   container: TensorContainer,
   directory: string,
-  { name, dtype, shape, bytes, location }: TensorEntry,
+  { name, dtype, shape, bytes, storedBytes, location }: TensorEntry,
   roleOf: SummaryOptions['roleOf'],
 ): TensorSummary {
   const file = !location || location.file === container.path ? '' : path.relative(directory, location.file).split(path.sep).join('/');
-  return { name, dtype, shape, bytes, role: roleOf?.(name) ?? roleOfName(name, shape), block: blockOfName(name), file };
+  return {
+    name,
+    dtype,
+    shape,
+    bytes: storedBytes ?? bytes,
+    role: roleOf?.(name) ?? roleOfName(name, shape),
+    block: blockOfName(name),
+    file,
+  };
 }
 
 function distinctEntries(container: TensorContainer): readonly TensorEntry[] {

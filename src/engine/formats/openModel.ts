@@ -5,6 +5,9 @@ import { LoomweightError } from '../../protocol/errors';
 import type { TensorContainer } from './container';
 import { openRegularFile } from './files/randomAccessFile';
 import { readJsonObject } from './files/readText';
+import { archiveExtension, archiveName, openArchive } from './archive/openArchive';
+import { graphName, openUnpacked } from './archive/unpackedGraph';
+import { archiveMagic } from './archive/header';
 import { containedPath } from './huggingFace/containedPath';
 import { isConvertible, viewAsHuggingFace } from './gguf/convertToHuggingFace';
 import { openGguf } from './gguf/openGguf';
@@ -16,12 +19,15 @@ import { openSafetensors } from './safetensors/openSafetensors';
 /** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
 export interface OpenOptions {
   readonly limited?: boolean;
-  /** Show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer: for compressing and evaluating. */
+  /**
+   * For compressing and evaluating: show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer; unpack the
+   * archive of an ONNX model into a temporary ONNX file, which goes when the container is closed.
+   */
   readonly asHuggingFace?: boolean;
 }
 
 /**
- * Opens any model: a .safetensors, .onnx, .gguf or .npy file (content decides, then the extension), a Hugging Face directory, or
+ * Opens any model: a .safetensors, .onnx, .gguf, .npy or .loomq file (content decides, then the extension), a Hugging Face directory, or
  * an output directory of Loomweight (its report.json names the file or directory to use). Reads headers only.
  * Errors: `not-found`, `unsupported`, `malformed-file`, `io`.
  */
@@ -56,7 +62,7 @@ export async function resolveModel(model: string, { limited = false }: OpenOptio
   if (primary !== undefined) {
     const isDirectory = primary === absolute || (await stat(primary)).isDirectory();
     // `primary` may name the weights of a Hugging Face directory: the directory is then the model.
-    if (!isDirectory && primary.endsWith('.safetensors') && isHuggingFaceListing(await readdir(path.dirname(primary))))
+    if (!isDirectory && /\.(safetensors|loomq)$/.test(primary) && isHuggingFaceListing(await readdir(path.dirname(primary))))
       return { path: path.dirname(primary), isDirectory: true, outputDirectory: absolute };
     return { path: primary, isDirectory, outputDirectory: absolute };
   }
@@ -87,6 +93,8 @@ async function onlyOnnxFile(folder: string, names: readonly string[]): Promise<s
 }
 
 async function onlyModelFile(folder: string, names: readonly string[]): Promise<string> {
+  // The graph beside an archive has no weights of its own.
+  if (names.includes(archiveName) && names.includes(graphName)) return path.join(folder, archiveName);
   const files = names.filter((name) => Object.hasOwn(formatOfExtension, path.extname(name).toLowerCase()));
   const [only] = files;
   if (only !== undefined && files.length === 1) return path.join(folder, only);
@@ -107,12 +115,14 @@ async function openFile(file: string, options: OpenOptions): Promise<TensorConta
       return openGgufFile(file, options);
     case 'npy':
       return openNpy(file);
+    case 'archive':
+      return openArchiveFile(file, options);
     case 'onnx':
       return openOnnx(file, { limited: options.limited ?? false });
     case undefined:
       throw new LoomweightError(
         'unsupported',
-        `${file} is not a safetensors, ONNX, GGUF or .npy file. Name one of these, or a model directory.`,
+        `${file} is not a safetensors, ONNX, GGUF, .npy or .loomq file. Name one of these, or a model directory.`,
         {
           path: file,
           diagnostic: 'unknown-format',
@@ -134,13 +144,28 @@ async function openGgufFile(file: string, options: OpenOptions): Promise<TensorC
   }
 }
 
-type FileFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy';
+/** An archive beside a config is a Hugging Face model, beside a graph without weights an ONNX model. */
+async function openArchiveFile(file: string, options: OpenOptions): Promise<TensorContainer> {
+  const folder = path.dirname(file);
+  const names = await readdir(folder);
+  if (path.basename(file) === archiveName && names.includes('config.json') && isHuggingFaceListing(names) && !names.some(isSafetensors))
+    return openHuggingFace(folder, options);
+  if (!options.asHuggingFace || !names.includes(graphName)) return openArchive(file);
+  return openUnpacked(file, await containedPath(folder, graphName, file, options.limited ?? false));
+}
+
+function isSafetensors(name: string): boolean {
+  return name.endsWith('.safetensors');
+}
+
+type FileFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy' | 'archive';
 
 const formatOfExtension: Readonly<Record<string, FileFormat>> = {
   '.safetensors': 'safetensors',
   '.onnx': 'onnx',
   '.gguf': 'gguf',
   '.npy': 'npy',
+  [archiveExtension]: 'archive',
 };
 
 /** The format of a file: by its first bytes where these are sure (magic words, a safetensors header), else by extension. */
@@ -151,6 +176,7 @@ async function sniff(file: string): Promise<FileFormat | undefined> {
     const { bytesRead } = await handle.read(first, 0, 16, 0);
     const head = Buffer.from(first.subarray(0, bytesRead)).toString('latin1');
     if (head.startsWith('GGUF')) return 'gguf';
+    if (head.startsWith(archiveMagic)) return 'archive';
     if (head.startsWith('\x93NUMPY')) return 'npy';
     // A safetensors header begins with a length below 4 GB and an opening brace.
     if (head[8] === '{' && head.slice(4, 8) === '\0\0\0\0') return 'safetensors';

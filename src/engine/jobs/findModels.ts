@@ -10,7 +10,12 @@ const skipped = new Set(['node_modules', '__pycache__', 'site-packages', 'venv']
 const deepest = 8;
 const mostModels = 1000;
 
-const fileFormats: Readonly<Record<string, ModelFormat>> = { '.safetensors': 'safetensors', '.onnx': 'onnx', '.gguf': 'gguf' };
+const fileFormats: Readonly<Record<string, ModelFormat>> = {
+  '.safetensors': 'safetensors',
+  '.onnx': 'onnx',
+  '.gguf': 'gguf',
+  '.loomq': 'archive',
+};
 
 /**
  * Models below a folder, by names and sizes alone: a directory with config.json and safetensors is one model, so is an output
@@ -56,9 +61,14 @@ async function outputModel(folder: string): Promise<FoundModel | undefined> {
   return {
     path: folder,
     name: basename(folder),
-    format: fileFormats[extname(primary).toLowerCase()] === 'onnx' ? 'onnx' : 'hugging-face',
+    format: formatOfOutput(fileFormats[extname(primary).toLowerCase()]),
     bytes: sizes.reduce((sum, size) => sum + (Number.isFinite(size) ? size : 0), 0),
   };
+}
+
+/** The archive or the ONNX file that an output names; every other primary lies in a Hugging Face directory. */
+function formatOfOutput(format: ModelFormat | undefined): ModelFormat {
+  return format === 'onnx' || format === 'archive' ? format : 'hugging-face';
 }
 
 /** External data of an ONNX file as exporters name it: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`. */

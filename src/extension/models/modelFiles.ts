@@ -37,6 +37,8 @@ export function modelIcon(format: ModelFormat): vscode.ThemeIcon {
     gguf: 'symbol-array',
     onnx: 'type-hierarchy',
     npy: 'symbol-array',
+    archive: 'archive',
+    archive: 'archive',
   };
   return new vscode.ThemeIcon(icons[format]);
 }

@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
 import { LoomweightError } from '../../../src/protocol/errors';
 import { decodeToFloat32, isDecodable } from '../../../src/engine/formats/decode';
 import { encodeNpy } from '../../support/encodeNpy';
+import { ArchiveWriter } from '../../../src/engine/formats/archive/writer';
 import { openContainer } from '../../../src/engine/formats/openModel';
+import { randomLearned } from '../../support/randomLearned';
 import { readTestJson, temporaryFolder, writeInto } from '../../support/formatFiles';
 
 const folder = temporaryFolder();
@@ -12,6 +16,7 @@ const seeds: readonly (readonly [extension: string, seed: Buffer])[] = [
   ['gguf', Buffer.from(readTestJson<{ file: string }>('golden/formats/gguf.json').file, 'base64')],
   ['npy', Buffer.from(encodeNpy('float32', [3, 4], new Uint8Array(48)))],
 ];
+const archive = path.join(folder, 'seed.loomq');
 const rounds = 400;
 
 /** One damaged copy: bits flipped, a piece cut, repeated or zeroed, a number replaced by an extreme one, digits swapped. */
@@ -50,8 +55,30 @@ function mutate(seed: Buffer, random: SeededRandom): Buffer {
   return bytes;
 }
 
-for (const [extension, seed] of seeds) {
+beforeAll(async () => {
+  const random = new SeededRandom(4);
+  const writer = await ArchiveWriter.create(archive, { made: 'test' });
+  await writer.addLearned(randomLearned(random, { name: 'learned', shape: [6, 20], groupSize: 8, widths: [2, 3, 7, 12] }));
+  await writer.addGrouped({
+    name: 'grouped',
+    shape: [4, 8],
+    transposed: true,
+    bits: 3,
+    groupSize: 8,
+    granularity: 'group',
+    symmetric: false,
+    scaleDType: 'float16',
+    codes: Uint8Array.from({ length: 32 }, () => random.nextBelow(8)),
+    scales: Float32Array.of(1, 2, 3, 4),
+    zeroPoints: Uint8Array.of(1, 2, 3, 4),
+  });
+  await writer.addPlain('plain', 'float16', [5], new Uint8Array(10));
+  await writer.finish();
+});
+
+for (const [extension, given] of [...seeds, ['loomq', undefined] as const]) {
   test(`${rounds} damaged ${extension} files end in an error of ours or in a model that can be read`, async () => {
+    const seed = given ?? readFileSync(archive);
     const random = new SeededRandom(20_260_101);
     let failed = 0;
     for (let round = 0; round < rounds; round += 1) {

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
+import { archiveName, openArchive } from '../archive/openArchive';
 import type { TensorContainer } from '../container';
 import { FileContainer } from '../fileContainer';
 import { readJsonObject } from '../files/readText';
@@ -15,13 +16,14 @@ const companionPattern =
 
 const indexName = 'model.safetensors.index.json';
 
-/** True where a folder's file names make it a Hugging Face model: config.json and safetensors weights. */
+/** True where a folder's file names make it a Hugging Face model: config.json and safetensors weights, or an archive. */
 export function isHuggingFaceListing(names: readonly string[]): boolean {
-  return names.includes('config.json') && (names.includes(indexName) || names.some((name) => name.endsWith('.safetensors')));
+  const weights = (name: string) => name === indexName || name === archiveName || name.endsWith('.safetensors');
+  return names.includes('config.json') && names.some(weights);
 }
 
 /**
- * Opens a directory with config.json and safetensors weights, in one file or in shards. config stays as written
+ * Opens a directory with config.json and safetensors weights, in one file or in shards, or an archive in their place. config stays as written
  * (`rope_theta` and `torch_dtype`, or `rope_parameters` and `dtype`): reading it is the architecture's business.
  * Errors: `not-found`, `unsupported` (weights in another format), `malformed-file`.
  */
@@ -39,7 +41,6 @@ export async function openHuggingFace(directory: string, { limited = false } = {
     );
   const configFile = await containedPath(folder, 'config.json', path.join(folder, 'config.json'), limited);
   const config = await readJsonObject(configFile);
-  const weights = await readWeights(folder, names, limited);
   const companions: string[] = [];
   for (const name of names.filter((candidate) => companionPattern.test(candidate))) {
     const companion = await containedPath(folder, name, path.join(folder, name), limited);
@@ -47,7 +48,15 @@ export async function openHuggingFace(directory: string, { limited = false } = {
     if (!(await stat(companion)).isFile()) throw malformedFile(companion, 0, 'not-a-file', 'A file is needed here, this is none');
     companions.push(companion);
   }
-  return new FileContainer({ format: 'hugging-face', path: folder, config, companions, ...weights });
+  const format = 'hugging-face' as const;
+  if (names.includes(archiveName) && !names.some((name) => name.endsWith('.safetensors')))
+    return openArchive(await containedPath(folder, archiveName, path.join(folder, archiveName), limited), {
+      format,
+      path: folder,
+      config,
+      companions,
+    });
+  return new FileContainer({ format, path: folder, config, companions, ...(await readWeights(folder, names, limited)) });
 }
 
 async function readWeights(folder: string, names: readonly string[], limited: boolean): Promise<ShardedTensors> {

@@ -10,6 +10,7 @@ import {
   ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  ValueInfoProtoSchema,
   type GraphProto,
   type ModelProto,
   type NodeProto,
@@ -19,6 +20,7 @@ import { OnnxWeights } from './onnxWeights';
 import { raiseOpset } from './raiseOpset';
 import { TensorFiller } from './tensorFiller';
 import { constantTensor } from './tensorMessages';
+import { encodeTypeProto } from './typeProto';
 import { eachGraph, eachNode, eachTensor } from './walk';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
@@ -143,6 +145,23 @@ export class OnnxEditor {
     // An input of the same name would let a caller put the old weight in again; value_info may state the old type.
     this.graph.input = this.graph.input.filter((value) => value.name !== name);
     this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
+  }
+
+  /** Makes an input of a weight: its values then lie elsewhere and are fed, or put back with `fillInput`. */
+  emptyWeight(name: string): void {
+    const { dtype, shape } = this.weightFiles.describe(this.tensorOf(name));
+    this.modernize();
+    this.graph.initializer = this.graph.initializer.filter((item) => item.name !== name);
+    this.graph.node = this.graph.node.filter((item) => item.output[0] !== name || constantTensor(item) === undefined);
+    const type = encodeTypeProto({ dtype, shape });
+    this.graph.input.push(create(ValueInfoProtoSchema, type === undefined ? { name } : { name, type }));
+  }
+
+  /** Makes a weight of an input: the inverse of `emptyWeight`. Throws `not-found` where there is no such input. */
+  fillInput(name: string, weight: NewWeight): void {
+    if (!this.graph.input.some((value) => value.name === name)) throw this.noWeight(name);
+    this.graph.input = this.graph.input.filter((value) => value.name !== name);
+    this.graph.initializer.push(this.newTensor(name, weight));
   }
 
   /** Removes initialisers and Constant nodes that nothing takes any more; gives their names. */
