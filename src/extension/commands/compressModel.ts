@@ -19,6 +19,7 @@ const formatWords: Readonly<Record<OutputFormat, readonly [label: string, detail
   hf: ['Hugging Face folder', 'safetensors with the rounded weights; same size, opens in transformers as it is'],
   onnx: ['ONNX, portable', 'QuantizeLinear and DequantizeLinear; runs everywhere'],
   'onnx-fast': ['ONNX, fast', 'MatMulNBits: small in memory, fast for one token; 2, 4 or 8 bits'],
+  archive: ['Archive', 'bit planes, the smallest file; Loomweight reads it back exactly'],
   'onnx-packed': ['ONNX, packed', 'any width, smallest file of standard operators; unpacks itself at load'],
 };
 

@@ -15,6 +15,8 @@ export function jobTitle(spec: JobSpec): string {
   switch (spec.kind) {
     case 'compress':
       return `Compress ${modelName(spec.model)}`;
+    case 'learn':
+      return `Learn bits of ${modelName(spec.model)}`;
     case 'evaluate':
       return `Evaluate ${modelName(spec.model)}`;
     case 'compare':
@@ -56,6 +58,7 @@ export function outcomeText(job: JobState): string {
   if (!report) return 'done';
   switch (report.kind) {
     case 'compress':
+    case 'learn':
       return `${formatNumber(report.bitsPerWeight, 3)} bits · ${formatBytes(report.bytesAfter)}`;
     case 'evaluate':
       return `${report.metric} ${formatNumber(report.value, 5)}`;
@@ -72,5 +75,5 @@ export function outcomeText(job: JobState): string {
 
 /** Folder that a job writes, where it writes one. */
 export function outputOf(spec: JobSpec): string | undefined {
-  return spec.kind === 'compress' ? spec.out : undefined;
+  return 'out' in spec ? spec.out : undefined;
 }

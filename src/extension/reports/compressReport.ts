@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import type { ReportCell, ReportCheck, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
-import type { CompressReport, RunEnvironment, Verification } from '../../protocol/report';
+import type { CompressReport, LayerReport, RunEnvironment, Verification } from '../../protocol/report';
+import { histogramText } from '../../common/bitHistogram';
 import { modelName } from '../jobs/jobText';
 import { providerName } from './providerNames';
 
@@ -17,15 +18,17 @@ const checkNames: Readonly<Record<string, string>> = {
   'outputs-default': "Outputs as planned, the runtime's default kernels",
 };
 
-const scopes: Readonly<Record<Verification['scope'], string>> = {
+/** How much of the model a verification ran. */
+export const scopes: Readonly<Record<Verification['scope'], string>> = {
   whole: 'the whole model ran',
   blocks: 'blocks ran, the whole model did not fit',
   bytes: 'stored values were compared, nothing was run',
 };
 
-/** The check in words. */
+/** The check in words. With several output formats its name begins with the format's: `archive: bytes`. */
 export function checkTitle(name: string): string {
-  return checkNames[name] ?? name;
+  const [, format = '', check = name] = /^([\w-]+: )(.*)$/.exec(name) ?? [];
+  return `${format}${checkNames[check] ?? check}`;
 }
 
 /** A number cell: sorts by value. */
@@ -54,7 +57,7 @@ export function environmentFacts(environment: RunEnvironment): readonly { readon
 
 /** A compression as a document. */
 export function compressDocument(report: CompressReport): ReportPageView {
-  const { verification, latency, environment } = report;
+  const { verification, latency } = report;
   const ratio = report.bytesAfter > 0 ? report.bytesBefore / report.bytesAfter : 0;
   const sections: ReportSection[] = [
     { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
@@ -62,26 +65,7 @@ export function compressDocument(report: CompressReport): ReportPageView {
   if (latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [latency.summary] });
   if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
   sections.push(
-    {
-      kind: 'table',
-      heading: 'Layers',
-      columns: [
-        { title: 'Layer', align: 'left' },
-        { title: 'Shape', align: 'right' },
-        { title: 'Bits', align: 'right' },
-        { title: 'Bits per weight', align: 'right' },
-        { title: 'Relative error', align: 'right' },
-        { title: 'After', align: 'right' },
-      ],
-      rows: report.layers.map((layer) => [
-        { text: layer.name },
-        { text: layer.shape.join(' × '), order: layer.weights },
-        numberCell(layer.bits, (value) => formatNumber(value, 3)),
-        numberCell(layer.bitsPerWeight, (value) => value.toFixed(2)),
-        numberCell(layer.relativeError, (value) => formatNumber(value, 3)),
-        numberCell(layer.bytesAfter, formatBytes),
-      ]),
-    },
+    layerTable(report.layers),
     {
       kind: 'table',
       heading: 'Files',
@@ -97,12 +81,7 @@ export function compressDocument(report: CompressReport): ReportPageView {
       rows: [
         { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
         { label: 'Method', value: `${report.method}, written as ${report.format}` },
-        ...Object.entries(report.settings).map(([label, value]) => ({ label, value: settingText(value) })),
-        ...environmentFacts(environment),
-        { label: 'Time', value: formatSeconds(report.seconds) },
-        { label: 'Peak memory', value: formatBytes(report.peakRssBytes) },
-        { label: 'Seed', value: String(report.seed) },
-        { label: 'Version', value: report.version },
+        ...runFacts(report),
       ],
     },
   );
@@ -125,6 +104,47 @@ export function compressDocument(report: CompressReport): ReportPageView {
       { id: 'bitAllocation', label: 'Bit Allocation' },
       { id: 'revealOutput', label: 'Reveal Output' },
     ],
+  };
+}
+
+/** Settings, machine, time and memory: the same for every job that writes a model. */
+export function runFacts(
+  report: Pick<CompressReport, 'settings' | 'environment' | 'seconds' | 'peakRssBytes' | 'seed' | 'version'>,
+): readonly { readonly label: string; readonly value: string }[] {
+  return [
+    ...Object.entries(report.settings).map(([label, value]) => ({ label, value: settingText(value) })),
+    ...environmentFacts(report.environment),
+    { label: 'Time', value: formatSeconds(report.seconds) },
+    { label: 'Peak memory', value: formatBytes(report.peakRssBytes) },
+    { label: 'Seed', value: String(report.seed) },
+    { label: 'Version', value: report.version },
+  ];
+}
+
+/** Layers with their widths; with how many weights have which width where a layer has several. */
+export function layerTable(layers: readonly LayerReport[]): ReportSection {
+  const mixed = layers.some(({ histogram }) => histogram !== undefined);
+  return {
+    kind: 'table',
+    heading: 'Layers',
+    columns: [
+      { title: 'Layer', align: 'left' },
+      { title: 'Shape', align: 'right' },
+      { title: 'Bits', align: 'right' },
+      ...(mixed ? [{ title: 'Widths', align: 'left' as const }] : []),
+      { title: 'Bits per weight', align: 'right' },
+      { title: 'Relative error', align: 'right' },
+      { title: 'After', align: 'right' },
+    ],
+    rows: layers.map((layer) => [
+      { text: layer.name },
+      { text: layer.shape.join(' × '), order: layer.weights },
+      numberCell(layer.bits, (value) => formatNumber(value, 3)),
+      ...(mixed ? [{ text: layer.histogram ? histogramText(layer.histogram) : '–' }] : []),
+      numberCell(layer.bitsPerWeight, (value) => value.toFixed(2)),
+      numberCell(layer.relativeError, (value) => formatNumber(value, 3)),
+      numberCell(layer.bytesAfter, formatBytes),
+    ]),
   };
 }
 

@@ -3,8 +3,10 @@ import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../com
 import type { JobState } from '../../protocol/jobs';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
 import type { CompareReport, EvaluateReport, InspectReport, JobReport, RecipeReport, TensorComparison } from '../../protocol/report';
-import { jobTitle, modelName, outcomeText } from '../jobs/jobText';
+import { jobTitle, modelName, outcomeText, outputOf } from '../jobs/jobText';
 import { compressDocument, environmentFacts, numberCell } from './compressReport';
+import { learnDocument } from './learnReport';
+import { metricNames, metricText } from './metricText';
 
 /** Any finished job as a readable document. */
 export function jobDocument(job: JobState): ReportPageView {
@@ -13,6 +15,8 @@ export function jobDocument(job: JobState): ReportPageView {
   switch (report.kind) {
     case 'compress':
       return compressDocument(report);
+    case 'learn':
+      return learnDocument(report);
     case 'evaluate':
       return evaluateDocument(report, job.spec.kind === 'evaluate' ? job.spec.model : '', sourceOf(job));
     case 'compare':
@@ -26,12 +30,6 @@ export function jobDocument(job: JobState): ReportPageView {
   }
 }
 
-const metricNames: Readonly<Record<EvaluateReport['metric'], string>> = {
-  perplexity: 'Perplexity',
-  accuracy: 'Accuracy',
-  auc: 'AUC',
-};
-
 function evaluateDocument(report: EvaluateReport, model: string, source: string): ReportPageView {
   const counted =
     report.tokens === undefined
@@ -43,7 +41,7 @@ function evaluateDocument(report: EvaluateReport, model: string, source: string)
     figures: [
       {
         label: metricNames[report.metric],
-        value: report.metric === 'accuracy' ? `${formatNumber(100 * report.value, 4)} %` : formatNumber(report.value, 5),
+        value: metricText(report.metric, report.value),
         note: report.metric === 'perplexity' ? 'lower is better' : 'higher is better',
       },
       { label: 'Mean loss', value: formatNumber(report.loss, 5), note: report.tokens === undefined ? 'per sample' : 'nats per token' },
@@ -184,6 +182,8 @@ function stepDocument(report: Exclude<JobReport, RecipeReport>): ReportPageView 
   switch (report.kind) {
     case 'compress':
       return compressDocument(report);
+    case 'learn':
+      return learnDocument(report);
     case 'evaluate':
       return { ...evaluateDocument(report, '', ''), title: metricNames[report.metric] };
     case 'compare':
@@ -217,6 +217,6 @@ function withoutReport(job: JobState): ReportPageView {
         ],
       },
     ],
-    actions: job.spec.kind === 'compress' && !failed ? [{ id: 'revealOutput', label: 'Reveal Output' }] : [],
+    actions: outputOf(job.spec) !== undefined && !failed ? [{ id: 'revealOutput', label: 'Reveal Output' }] : [],
   };
 }

@@ -22,7 +22,7 @@ export interface ReportFigure {
 
 /** A button; the host knows what it does. */
 export interface ReportAction {
-  readonly id: 'bitAllocation' | 'openFile' | 'revealOutput' | 'refresh' | 'setUpGpu';
+  readonly id: 'bitAllocation' | 'curves' | 'openFile' | 'revealOutput' | 'refresh' | 'setUpGpu';
   readonly label: string;
 }
 

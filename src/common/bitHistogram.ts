@@ -1,0 +1,11 @@
+import { formatNumber } from './units';
+
+/** Widths with the share of weights that has each: `3: 25 %, 4: 75 %`. Widths without weights are left out. */
+export function histogramText(histogram: { readonly bits: readonly number[]; readonly weights: readonly number[] }): string {
+  const total = histogram.weights.reduce((sum, weights) => sum + weights, 0);
+  return histogram.bits
+    .map((bits, index) => ({ bits, weights: histogram.weights[index] ?? 0 }))
+    .filter(({ weights }) => weights > 0)
+    .map(({ bits, weights }) => `${bits}: ${formatNumber((100 * weights) / total, 2)} %`)
+    .join(', ');
+}

@@ -1,0 +1,135 @@
+import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import type { ReportCell, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
+import type { LearnReport, QualityReport } from '../../protocol/report';
+import { modelName } from '../jobs/jobText';
+import { layerTable, numberCell, runFacts, scopes, verificationChecks } from './compressReport';
+import { metricNames, metricText } from './metricText';
+
+/** Learned widths as a document: what it costs in quality first, then sizes, training, layers. */
+export function learnDocument(report: LearnReport): ReportPageView {
+  const { verification, quality, sizes, training } = report;
+  const sections: ReportSection[] = [
+    qualityTable(report),
+    { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
+  ];
+  if (report.latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [report.latency.summary] });
+  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
+  sections.push(
+    {
+      kind: 'facts',
+      heading: 'Sizes of the whole model',
+      rows: [
+        { label: 'float32', value: formatBytes(sizes.float32) },
+        { label: 'By formula, before rounding widths', value: formatBytes(sizes.estimated) },
+        { label: 'By formula', value: formatBytes(sizes.true) },
+        ...Object.entries(sizes.onDisk).map(([format, bytes]) => ({
+          label: `On disk, ${format}`,
+          value: `${formatBytes(bytes)}, ${formatNumber(sizes.float32 / Math.max(1, bytes), 3)} times smaller than float32`,
+        })),
+        ...(sizes.deflated === undefined ? [] : [{ label: 'Codes after deflate', value: formatBytes(sizes.deflated) }]),
+      ],
+    },
+    {
+      kind: 'facts',
+      heading: 'Training',
+      rows: [
+        { label: 'Steps', value: `${formatCount(training.steps)}, best at step ${formatCount(training.bestStep)}` },
+        ...(training.resumedFrom === undefined ? [] : [{ label: 'Resumed at step', value: formatCount(training.resumedFrom) }]),
+        { label: 'Speed', value: `${formatNumber(training.stepsPerSecond, 3)} steps/s` },
+        { label: 'Way', value: training.modeReason },
+      ],
+    },
+    {
+      kind: 'table',
+      heading: 'Evaluations with truly rounded weights',
+      columns: [
+        { title: 'Step', align: 'right' },
+        { title: 'Bits per weight', align: 'right' },
+        { title: 'Loss', align: 'right' },
+        { title: 'Value', align: 'right' },
+        { title: 'Measure', align: 'left' },
+      ],
+      rows: training.evaluations.map(({ step, loss, value, metric, bitsPerWeight }) => [
+        numberCell(step, formatCount),
+        numberCell(bitsPerWeight, (bits) => formatNumber(bits, 3)),
+        numberCell(loss, (number) => formatNumber(number, 4)),
+        numberCell(value, (number) => metricText(metric, number)),
+        { text: metric },
+      ]),
+    },
+    layerTable(report.layers),
+    {
+      kind: 'table',
+      heading: 'Files',
+      columns: [
+        { title: 'File', align: 'left' },
+        { title: 'Size', align: 'right' },
+      ],
+      rows: report.outputs.map((file) => [{ text: file.path }, numberCell(file.bytes, formatBytes)]),
+    },
+    {
+      kind: 'facts',
+      heading: 'How it was made',
+      rows: [
+        { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
+        { label: 'Method', value: `${report.method}, written as ${report.formats.join(', ')}` },
+        ...runFacts(report),
+      ],
+    },
+  );
+  return {
+    title: modelName(report.source.path),
+    subtitle: `Bits learned with ${report.method}, ${report.formats.join(', ')}`,
+    verdict: verification.passed ? { state: 'passed', text: 'Verified' } : { state: 'failed', text: 'Not verified' },
+    figures: [
+      { label: 'Bits per weight', value: formatNumber(report.bitsPerWeight, 3), note: `${formatCount(report.parameterCount)} parameters` },
+      { label: 'Size', value: formatBytes(report.bytesAfter), note: `from ${formatBytes(report.bytesBefore)}` },
+      ...(quality.after
+        ? [
+            {
+              label: metricNames[quality.after.metric],
+              value: metricText(quality.after.metric, quality.after.value),
+              ...(quality.before && { note: `${metricText(quality.before.metric, quality.before.value)} before` }),
+            },
+          ]
+        : []),
+    ],
+    sections,
+    actions: [
+      { id: 'bitAllocation', label: 'Bit Allocation' },
+      { id: 'curves', label: 'Curves' },
+      { id: 'revealOutput', label: 'Reveal Output' },
+    ],
+  };
+}
+
+function qualityTable({ quality }: LearnReport): ReportSection {
+  const row = (name: string, measured: QualityReport | undefined): readonly (readonly ReportCell[])[] =>
+    measured
+      ? [
+          [
+            { text: name },
+            { text: metricNames[measured.metric] },
+            numberCell(measured.value, (value) => metricText(measured.metric, value)),
+            numberCell(measured.loss, (value) => formatNumber(value, 4)),
+            numberCell(measured.samples, formatCount),
+          ],
+        ]
+      : [];
+  return {
+    kind: 'table',
+    heading: 'Quality on held-out data',
+    columns: [
+      { title: 'Model', align: 'left' },
+      { title: 'Measure', align: 'left' },
+      { title: 'Value', align: 'right' },
+      { title: 'Loss', align: 'right' },
+      { title: 'Samples or tokens', align: 'right' },
+    ],
+    rows: [
+      ...row('Before, float', quality.before),
+      ...row('Learned widths', quality.after),
+      ...Object.entries(quality.byFormat ?? {}).flatMap(([format, measured]) => row(`As ${format}`, measured)),
+    ],
+  };
+}
