@@ -1,12 +1,12 @@
-import type { GradientRule } from '../graph/gradient';
+import type { GradientContext, GradientRule } from '../graph/gradient';
 import { LoomweightError } from '../../protocol/errors';
 import { defineOp } from './defineOp';
 import { formula } from './formula';
 import { reshaped, staticShape } from './gradients';
-import { int } from '../graph/builder';
+import { int, ints } from '../graph/builder';
 import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
-import { floatAttribute, intAttribute } from './inference';
+import { floatAttribute, intAttribute, intsAttribute, normalizeAxis, requiredInt } from './inference';
 import { normalized, normalizedGradient } from './normalized';
 
 /** Normalisations of tensors [batch, channels, ...] with one scale and one shift a channel. */
@@ -68,11 +68,110 @@ const batchNormalization = defineOp({
   gradient: batchNormalizationGradient,
 });
 
-const instanceNormalization = defineOp({ name: 'InstanceNormalization', inputs: 3, infer: ([x]) => [x] });
-const groupNormalization = defineOp({ name: 'GroupNormalization', inputs: 3, infer: ([x]) => [x] });
-const lpNormalization = defineOp({ name: 'LpNormalization', inputs: 1, infer: ([x]) => [x] });
-const meanVarianceNormalization = defineOp({ name: 'MeanVarianceNormalization', inputs: 1, infer: ([x]) => [x] });
-const localResponseNormalization = defineOp({ name: 'LRN', inputs: 1, infer: ([x]) => [x] });
+/**
+ * Gradients of y = n(x) scale + bias with n over each row of x seen as [batch * groups, rest]: groups of channels, or single channels.
+ * `scale` and `bias` hold one value a channel, or one a group (GroupNormalization before opset 21).
+ */
+function groupedGradients(context: GradientContext, groups: number): readonly (Value | undefined)[] {
+  const { build, node, inputs, outputGradients, needs } = context;
+  const [x, scale, bias, dy] = [inputs[0], inputs[1], inputs[2], outputGradients[0]];
+  if (!x || !scale || !dy) return [];
+  const shape = staticShape(x);
+  const [batch, channels] = [shape[0] as number, shape[1] as number];
+  const rest = shape.slice(2).reduce((product, length) => product * length, 1);
+  const rows = [batch * groups, (channels / groups) * rest];
+  const { mul } = formula(build, x.type.dtype);
+  // [batch, channels, rest] where there is one scale a channel, [batch, groups, ...] where there is one a group.
+  const scales = staticShape(scale)[0] as number;
+  const sections = [batch, scales, (channels / scales) * rest];
+  const along = reshaped(build, scale, [scales, 1]);
+  const dySections = reshaped(build, dy, sections);
+  const sumOf = (value: Value): Value => build.op('ReduceSum', [value, build.int64([0, 2])], { keepdims: int(0) });
+  const dBias = bias && needs(2) ? sumOf(dySections) : undefined;
+  if (!needs(0) && !needs(1)) return [undefined, undefined, dBias];
+  const epsilon = floatAttribute(node, 'epsilon', 1e-5);
+  const parts = normalized(build, reshaped(build, x, rows), { axes: [1], epsilon, centred: true });
+  const dx = () => normalizedGradient(build, parts, reshaped(build, mul(dySections, along), rows), { axes: [1], centred: true });
+  return [
+    needs(0) ? reshaped(build, dx(), shape) : undefined,
+    needs(1) ? sumOf(mul(dySections, reshaped(build, parts.value, sections))) : undefined,
+    dBias,
+  ];
+}
+
+const instanceNormalization = defineOp({
+  name: 'InstanceNormalization',
+  inputs: 3,
+  infer: ([x]) => [x],
+  gradient: (context) => groupedGradients(context, context.inputs[0] ? (staticShape(context.inputs[0])[1] as number) : 1),
+});
+
+const groupNormalization = defineOp({
+  name: 'GroupNormalization',
+  inputs: 3,
+  infer: ([x]) => [x],
+  gradient: (context) => groupedGradients(context, requiredInt(context.node, 'num_groups')),
+});
+
+/** x over its norm along one axis: dx = (dy - t sum(dy y)) / norm, with t = y for the 2-norm and the sign of x for the 1-norm. */
+const lpNormalization = defineOp({
+  name: 'LpNormalization',
+  inputs: 1,
+  infer: ([x]) => [x],
+  gradient: ({ build, node, inputs: [x], outputs: [y], outputGradients: [dy] }) => {
+    if (!x || !y || !dy) return [];
+    const { sub, mul, div, op } = formula(build, x.type.dtype);
+    const axis = normalizeAxis(intAttribute(node, 'axis', -1), staticShape(x).length);
+    const reduce = (name: string, value: Value): Value => build.op(name, [value, build.int64([axis])], { keepdims: int(1) });
+    const absolute = intAttribute(node, 'p', 2) === 1;
+    const along = reduce('ReduceSum', mul(dy, y));
+    return [div(sub(dy, mul(absolute ? op('Sign', x) : y, along)), reduce(absolute ? 'ReduceL1' : 'ReduceL2', x))];
+  },
+});
+
+/** (x - mean) / deviation over the given axes, without scale. */
+const meanVarianceNormalization = defineOp({
+  name: 'MeanVarianceNormalization',
+  inputs: 1,
+  infer: ([x]) => [x],
+  gradient: ({ build, node, inputs: [x], outputGradients: [dy] }) => {
+    if (!x || !dy) return [];
+    const rank = staticShape(x).length;
+    const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => normalizeAxis(axis, rank));
+    const parts = normalized(build, x, { axes, epsilon: 0, centred: true });
+    return [normalizedGradient(build, parts, dy, { axes, centred: true })];
+  },
+});
+
+/**
+ * y = x s^-beta with s = bias + alpha / size * (sum of squares over `size` neighbouring channels). The window sums are average pools along the
+ * channels, backwards with the window mirrored: dx = dy s^-beta - 2 alpha beta x pool(dy y / s).
+ */
+const localResponseNormalization = defineOp({
+  name: 'LRN',
+  inputs: 1,
+  infer: ([x]) => [x],
+  gradient: ({ build, node, inputs: [x], outputs: [y], outputGradients: [dy] }) => {
+    if (!x || !y || !dy) return [];
+    const shape = staticShape(x);
+    const size = requiredInt(node, 'size');
+    const [alpha, beta] = [floatAttribute(node, 'alpha', 1e-4), floatAttribute(node, 'beta', 0.75)];
+    const { add, sub, mul, div, op } = formula(build, x.type.dtype);
+    const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
+    const pool = (value: Value, from: number, to: number): Value => {
+      const flat = reshaped(build, value, [shape[0] as number, 1, shape[1] as number, -1]);
+      const averaged = build.op('AveragePool', [flat], {
+        kernel_shape: ints([size, 1]),
+        pads: ints([from, 0, to, 0]),
+        count_include_pad: int(1),
+      });
+      return reshaped(build, averaged, shape);
+    };
+    const spread = add(mul(pool(mul(x, x), before, after), alpha), floatAttribute(node, 'bias', 1));
+    const crossed = pool(div(mul(dy, y), spread), after, before);
+    return [sub(mul(dy, op('Pow', spread, -beta)), mul(mul(x, crossed), 2 * alpha * beta))];
+  },
+});
 
 /** All of them. */
 export const channelNormalizationOperators = [

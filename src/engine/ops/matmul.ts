@@ -1,25 +1,15 @@
+import { LoomweightError } from '../../protocol/errors';
 import { float, int } from '../graph/builder';
 import type { GraphBuilder } from '../graph/builder';
 import type { GradientRule } from '../graph/gradient';
 import type { Value } from '../graph/graph';
 import type { InferContext } from '../graph/operator';
-import { broadcastShapes, formatShape, mayBeEqual, multiplyDimensions } from '../graph/shapes';
+import { broadcastShapes, formatShape, mayBeEqual } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
 import { formula } from './formula';
 import { reshaped, staticShape, sumToShapeOf, transposed } from './gradients';
-import {
-  commonDType,
-  floatAttribute,
-  floatTypes,
-  indexTypes,
-  intAttribute,
-  invalid,
-  requiredInt,
-  requireDType,
-  requireRank,
-  type Shape,
-} from './inference';
+import { commonDType, floatAttribute, intAttribute, invalid, requireRank, type Shape } from './inference';
 
 /** Matrix products. */
 
@@ -126,6 +116,45 @@ function fusedOperand(shape: Shape, context: InferContext, side: 'A' | 'B'): Sha
   return result;
 }
 
+/** dA' = alpha dY B'^T and dB' = alpha A'^T dY, each with the transposes inside, summed over the batch axes that were broadcast. */
+const fusedMatMulGradient: GradientRule = ({ build, node, inputs, outputGradients: [dy], needs }) => {
+  const [a, b] = inputs;
+  if (!a || !b || !dy) return [];
+  if (staticShape(a).length < 2 || staticShape(b).length < 2)
+    throw new LoomweightError('unsupported', 'one of its operands is a vector. Use MatMul.');
+  const alpha = float(floatAttribute(node, 'alpha', 1));
+  const product = (left: Value, right: Value, transposeLeft: boolean, transposeRight: boolean): Value =>
+    build.op(
+      'FusedMatMul',
+      [left, right],
+      { alpha, transA: int(transposeLeft ? 1 : 0), transB: int(transposeRight ? 1 : 0) },
+      { domain: 'com.microsoft' },
+    );
+  const flag = (name: string): boolean => intAttribute(node, name, 0) !== 0;
+  // transBatch puts the first axis behind the batch: [1, ..., r - 2, 0, r - 1].
+  const order = (value: Value, side: 'A' | 'B'): readonly number[] => {
+    const axes = staticShape(value).map((_, axis) => axis);
+    return flag(`transBatch${side}`) ? [...axes.slice(1, -1), 0, axes.length - 1] : axes;
+  };
+  const back = (value: Value, forward: readonly number[]): Value =>
+    transposed(
+      build,
+      value,
+      forward.map((_, axis) => forward.indexOf(axis)),
+    );
+  const [orderA, orderB] = [order(a, 'A'), order(b, 'B')];
+  const [left, right] = [transposed(build, a, orderA), transposed(build, b, orderB)];
+  const [transA, transB] = [flag('transA'), flag('transB')];
+  const da = () => sumToShapeOf(build, transA ? product(right, dy, transB, true) : product(dy, right, false, !transB), left);
+  const db = () => {
+    // One matrix for the whole batch: the batch becomes rows of one large product.
+    const fold = !transA && staticShape(right).length === 2;
+    const rows = (value: Value): Value => (fold ? reshaped(build, value, [-1, staticShape(value).at(-1) as number]) : value);
+    return sumToShapeOf(build, transB ? product(rows(dy), rows(left), true, transA) : product(rows(left), rows(dy), !transA, false), right);
+  };
+  return [needs(0) ? back(da(), orderA) : undefined, needs(1) ? back(db(), orderB) : undefined];
+};
+
 const fusedMatMul = defineOp({
   name: 'FusedMatMul',
   domain: 'com.microsoft',
@@ -136,100 +165,8 @@ const fusedMatMul = defineOp({
       shape: matMulShape('FusedMatMul', fusedOperand(a.shape, context, 'A'), fusedOperand(b.shape, context, 'B')),
     },
   ],
+  gradient: fusedMatMulGradient,
 });
 
-/**
- * x [..., K] times a quantised matrix of N columns of K weights: [..., N].
- * B [N, ceil(K / block_size), block_size * bits / 8] uint8, scales [N, blocks] (or flat) of x's type.
- */
-const matMulNBits = defineOp({
-  name: 'MatMulNBits',
-  domain: 'com.microsoft',
-  inputs: 3,
-  maxInputs: 6,
-  infer: ([a, b, scales], context) => {
-    const depth = requiredInt(context, 'K');
-    const columns = requiredInt(context, 'N');
-    const bits = intAttribute(context, 'bits', 4);
-    const block = requiredInt(context, 'block_size');
-    requireDType(a, ['float32', 'float16', 'bfloat16'], 'The first input of MatMulNBits');
-    requireDType(b, ['uint8', 'int32'], 'The packed weights of MatMulNBits');
-    requireDType(scales, [a.dtype], 'The scales of MatMulNBits');
-    const inner = a.shape?.at(-1);
-    if (inner !== undefined && !mayBeEqual(inner, depth))
-      throw invalid(`MatMulNBits has K = ${depth}, but its input has shape ${formatShape(a.shape)}.`);
-    const expected = [columns, Math.ceil(depth / block), (block * bits) / 8];
-    if (b.dtype === 'uint8' && b.shape?.length === 3 && !b.shape.every((length, axis) => mayBeEqual(length, expected[axis] as number)))
-      throw invalid(`MatMulNBits needs packed weights of shape ${formatShape(expected)}, got ${formatShape(b.shape)}.`);
-    return [{ dtype: a.dtype, shape: a.shape && [...a.shape.slice(0, -1), columns] }];
-  },
-});
-
-/** Integer product of 8-bit matrices, with zero points: int32. */
-const matMulInteger = defineOp({
-  name: 'MatMulInteger',
-  inputs: 2,
-  maxInputs: 4,
-  infer: ([a, b]) => [{ dtype: 'int32', shape: matMulShape('MatMulInteger', a.shape, b.shape) }],
-});
-
-/** 8-bit product scaled back to 8 bits: inputs a, scale, zero point, b, scale, zero point, result scale, result zero point. */
-const qLinearMatMul = defineOp({
-  name: 'QLinearMatMul',
-  inputs: 4,
-  maxInputs: 8,
-  infer: ([a, , , b, ...rest]) => [{ dtype: rest[3]?.dtype ?? a.dtype, shape: matMulShape('QLinearMatMul', a.shape, b.shape) }],
-});
-
-/** Float input quantised on the fly, times an 8-bit matrix: float. */
-const dynamicQuantizeMatMul = defineOp({
-  name: 'DynamicQuantizeMatMul',
-  domain: 'com.microsoft',
-  inputs: 3,
-  maxInputs: 5,
-  infer: ([a, b]) => [{ dtype: a.dtype, shape: matMulShape('DynamicQuantizeMatMul', a.shape, b.shape) }],
-});
-
-/** 8-bit product scaled to float. */
-const matMulIntegerToFloat = defineOp({
-  name: 'MatMulIntegerToFloat',
-  domain: 'com.microsoft',
-  inputs: 4,
-  maxInputs: 7,
-  infer: ([a, b, scale]) => [{ dtype: scale.dtype, shape: matMulShape('MatMulIntegerToFloat', a.shape, b.shape) }],
-});
-
-/**
- * Rows of a table quantised in blocks along `quantize_axis`, widened to the scales' type. 4-bit codes packed into uint8
- * count twice on the last axis.
- */
-const gatherBlockQuantized = defineOp({
-  name: 'GatherBlockQuantized',
-  domain: 'com.microsoft',
-  inputs: 3,
-  maxInputs: 4,
-  infer: ([data, indices, scales], context) => {
-    requireDType(indices, indexTypes, 'The indices of GatherBlockQuantized');
-    requireDType(scales, floatTypes, 'The scales of GatherBlockQuantized');
-    if (data.shape === undefined || indices.shape === undefined) return [{ dtype: scales.dtype, shape: undefined }];
-    const bits = intAttribute(context, 'bits', 4);
-    const perByte = data.dtype === 'uint8' ? 8 / bits : 1;
-    const axis = intAttribute(context, 'gather_axis', 0);
-    const last = data.shape.length - 1;
-    const unpacked = data.shape.map((length, index) => (index === last && perByte !== 1 ? multiplyDimensions([length, perByte]) : length));
-    return [{ dtype: scales.dtype, shape: [...unpacked.slice(0, axis), ...indices.shape, ...unpacked.slice(axis + 1)] }];
-  },
-});
-
-/** All matrix products. */
-export const matMulOperators = [
-  matMul,
-  gemm,
-  fusedMatMul,
-  matMulNBits,
-  matMulInteger,
-  qLinearMatMul,
-  dynamicQuantizeMatMul,
-  matMulIntegerToFloat,
-  gatherBlockQuantized,
-];
+/** Products of float matrices. */
+export const matMulOperators = [matMul, gemm, fusedMatMul];

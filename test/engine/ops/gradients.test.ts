@@ -71,7 +71,7 @@ function buildCase(row: GradientCase, random: SeededRandom): { graph: BuiltCase;
       ...(row.domain ? { domain: row.domain } : {}),
     });
     const parts = outputs.flatMap((output, at) => {
-      if (!floatDTypes.includes(output.type.dtype)) return [];
+      if (!floatDTypes.includes(output.type.dtype) || !(row.targets ?? [at]).includes(at)) return [];
       const shape = output.type.shape as readonly number[];
       weights[`w${at}`] ??= referenceTensor(
         'float32',
@@ -90,7 +90,9 @@ function buildCase(row: GradientCase, random: SeededRandom): { graph: BuiltCase;
       const found = differentiate(build, target, wanted, { rules: operators });
       wanted.forEach((value, at) => build.output(found[at] ?? build.op('Sub', [value, value]), `gradient:${value.name}`));
     } else {
-      outputs.forEach((output, at) => build.output(output, `y${at}`));
+      outputs.forEach((output, at) => {
+        if (!(row.unwritten ?? []).includes(at)) build.output(output, `y${at}`);
+      });
       build.output(target, 'target');
     }
     return { graph: build.finish(), differentiated: wanted.map((value) => value.name) };

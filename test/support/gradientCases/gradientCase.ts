@@ -19,6 +19,10 @@ export interface GradientCase {
   readonly inputs: readonly GradientInput[];
   readonly attributes?: Readonly<Record<string, AttributeInput>>;
   readonly outputs?: number;
+  /** The outputs that the differentiated target is made of; default: every float output. */
+  readonly targets?: readonly number[];
+  /** Outputs that the runtime declares but never writes. */
+  readonly unwritten?: readonly number[];
   /** What tells this row from others of the operator, in the test's name. */
   readonly note?: string;
   /** Places where the function has a kink or a jump; drawn values keep 0.02 away from them. */

@@ -141,6 +141,10 @@ export const normalizationKernels: Readonly<Record<string, ReferenceKernel>> = {
   ':BatchNormalization': batchNormalization,
   ':GroupNormalization': groupNormalization,
   ':InstanceNormalization': instanceNormalization,
-  ':MeanVarianceNormalization': ([x], context) => [standardized(x as ReferenceTensor, listOf(context, 'axes') ?? [0, 2, 3], 0).value],
+  ':MeanVarianceNormalization': ([x], context) => {
+    const { shape } = x as ReferenceTensor;
+    const axes = (listOf(context, 'axes') ?? [0, 2, 3]).map((axis) => axisOf(axis, shape.length));
+    return [standardized(x as ReferenceTensor, axes, 0).value];
+  },
   ':LRN': localResponse,
 };
