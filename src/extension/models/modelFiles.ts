@@ -38,7 +38,6 @@ export function modelIcon(format: ModelFormat): vscode.ThemeIcon {
     onnx: 'type-hierarchy',
     npy: 'symbol-array',
     archive: 'archive',
-    archive: 'archive',
   };
   return new vscode.ThemeIcon(icons[format]);
 }
