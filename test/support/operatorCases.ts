@@ -145,6 +145,8 @@ export const operatorCases: readonly OperatorCase[] = [
   { op: 'TopK', inputs: [f(2, 5), fed([2])], attributes: { axis: int(1) }, outputs: 2 },
   ...each('Softmax LogSoftmax Hardmax', [f(2, 3)]),
   { op: 'CumSum', inputs: [f(2, 3), c(1)] },
+  { op: 'NegativeLogLikelihoodLoss', inputs: [f(4, 3), of('int64', [4], [0, 1, 2, 0])] },
+  { op: 'NegativeLogLikelihoodLoss', inputs: [f(4, 3, 2), of('int64', [4, 2])], attributes: { reduction: 'none' } },
   { op: 'SoftmaxCrossEntropyLoss', inputs: [f(4, 3), of('int64', [4], [0, 1, 2, 0])], outputs: 2 },
   // Rearranging.
   { op: 'Reshape', inputs: [f(2, 3, 8), c([0, 0, 2, 4])] },

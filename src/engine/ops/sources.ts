@@ -1,11 +1,15 @@
 import type { DType } from '../../protocol/dtypes';
 import { floatDTypes } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import { int } from '../graph/builder';
 import type { GradientRule } from '../graph/gradient';
+import type { Value } from '../graph/graph';
 import { multiplyDimensions } from '../graph/shapes';
 import { dtypeOfElementType } from '../graph/elementTypes';
 import type { Dimension, TensorType } from '../graph/types';
 import { defineOp } from './defineOp';
-import { castTo } from './gradients';
+import { formula } from './formula';
+import { castTo, scalarOf } from './gradients';
 import {
   commonDType,
   constantInts,
@@ -43,6 +47,7 @@ const constant = defineOp({
     if (attributes['sparse_value'] !== undefined) return [{ dtype: 'float32', shape: undefined, unknown: true }];
     throw invalid('Constant needs one of the attributes value, value_float, value_int, value_floats, value_ints.');
   },
+  gradient: 'none',
 });
 
 /** Shape that a vector input of lengths asks for: known, or as many names as the vector is long. */
@@ -65,6 +70,7 @@ const constantOfShape = defineOp({
     const dtype = value?.kind === 'tensor' ? value.value.dtype : 'float32';
     return [{ dtype, shape: shapeFromInput(shape, constantInts(context, 0), (rank) => unknownShape(context, rank)) }];
   },
+  gradient: 'none',
 });
 
 /** Numbers from start to limit (excluded) by delta, all scalars. */
@@ -78,6 +84,13 @@ const range = defineOp({
     const length =
       from === undefined || to === undefined || by === undefined ? unknownLength(context, 0) : Math.max(0, Math.ceil((to - from) / by));
     return [{ dtype, shape: [length] }];
+  },
+  // y = start + i delta: all of it moves with the start, the step counts i times.
+  gradient: ({ build, inputs: [start, , delta], outputs: [y], outputGradients: [dy], needs }) => {
+    if (!start || !delta || !y || !dy) return [];
+    const { sub, mul, div } = formula(build, y.type.dtype);
+    const sum = (value: Value): Value => build.op('ReduceSum', [value], { keepdims: int(0) });
+    return [needs(0) ? sum(dy) : undefined, undefined, needs(2) ? sum(mul(dy, div(sub(y, start), delta))) : undefined];
   },
 });
 
@@ -93,9 +106,10 @@ const shape = defineOp({
     const end = clamp(intAttribute(context, 'end', rank));
     return [{ dtype: 'int64', shape: [Math.max(0, end - start)] }];
   },
+  gradient: 'none',
 });
 
-const size = defineOp({ name: 'Size', inputs: 1, infer: () => [{ dtype: 'int64', shape: [] }] });
+const size = defineOp({ name: 'Size', inputs: 1, infer: () => [{ dtype: 'int64', shape: [] }], gradient: 'none' });
 
 /** The gradient in the input's own type; whole numbers have none. */
 const castGradient: GradientRule = ({ build, inputs: [x], outputGradients: [dy] }) =>
@@ -128,6 +142,7 @@ const eyeLike = defineOp({
   infer: ([x], context) => [
     { dtype: context.attributes['dtype'] ? elementType(intAttribute(context, 'dtype', 1)) : x.dtype, shape: x.shape },
   ],
+  gradient: 'none',
 });
 
 const random = (name: string) =>
@@ -135,6 +150,7 @@ const random = (name: string) =>
     name,
     inputs: 0,
     infer: (_, context) => [{ dtype: elementType(intAttribute(context, 'dtype', 1)), shape: intsAttribute(context, 'shape') }],
+    gradient: 'none',
   });
 
 const randomLike = (name: string) =>
@@ -144,6 +160,7 @@ const randomLike = (name: string) =>
     infer: ([x], context) => [
       { dtype: context.attributes['dtype'] ? elementType(intAttribute(context, 'dtype', 1)) : x.dtype, shape: x.shape },
     ],
+    gradient: 'none',
   });
 
 /** Draws `sample_size` class indices a row from unnormalised log-probabilities [batch, classes]. */
@@ -156,7 +173,27 @@ const multinomial = defineOp({
       shape: x.shape && [x.shape[0] as Dimension, intAttribute(context, 'sample_size', 1)],
     },
   ],
+  gradient: 'none',
 });
+
+/**
+ * In training dx = dy mask / (1 - ratio), with the mask that the node gave: another draw would be another function. In inference the input passes
+ * unchanged and the mask is all true.
+ */
+const dropoutGradient: GradientRule = ({ build, inputs: [x, ratio, training], outputs: [, mask], outputGradients: [dy], constantOf }) => {
+  if (!x || !dy) return [];
+  const known = constantOf(2);
+  if (!training || scalarOf(known) === 0) return [dy];
+  if (!mask)
+    throw new LoomweightError(
+      'unsupported',
+      'in training mode its mask is needed, and the node does not give it. Ask for its second output.',
+    );
+  const { sub, mul, div, where, cast } = formula(build, x.type.dtype);
+  const keep = ratio ? sub(1, cast(ratio)) : 0.5;
+  const scale = div(1, keep);
+  return [mul(mul(dy, cast(mask)), known ? scale : where(training, scale, 1))];
+};
 
 /** In inference the input passes unchanged; the mask is all true. */
 const dropout = defineOp({
@@ -164,6 +201,7 @@ const dropout = defineOp({
   inputs: 1,
   maxInputs: 3,
   infer: ([x]) => [x, { dtype: 'bool', shape: x.shape }],
+  gradient: dropoutGradient,
 });
 
 /** Sorted distinct values, with indices; flat unless an axis is given. */

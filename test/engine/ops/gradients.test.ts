@@ -7,6 +7,7 @@ import { operators } from '../../../src/engine/ops/index';
 import { elementCount, floatDTypes } from '../../../src/protocol/dtypes';
 import { activationCases, elementwiseCases } from '../../support/gradientCases/elementwise';
 import type { GradientCase, GradientInput } from '../../support/gradientCases/gradientCase';
+import { lossCases } from '../../support/gradientCases/losses';
 import { normalizationCases } from '../../support/gradientCases/normalizations';
 import { productCases } from '../../support/gradientCases/products';
 import { reductionCases } from '../../support/gradientCases/reductions';
@@ -17,7 +18,14 @@ import { feedTensor, runGraph } from '../../support/runGraph';
  * Every row: the value of the runtime is that of the float64 interpreter to 1e-5, and the gradients that autodiff builds, run by the runtime in
  * float32, are the central differences of the interpreter along one random direction per input to 1e-4 (relative to the largest term).
  */
-const cases: readonly GradientCase[] = [...elementwiseCases, ...activationCases, ...productCases, ...reductionCases, ...normalizationCases];
+const cases: readonly GradientCase[] = [
+  ...elementwiseCases,
+  ...activationCases,
+  ...productCases,
+  ...reductionCases,
+  ...normalizationCases,
+  ...lossCases,
+];
 
 for (const [index, row] of cases.entries()) {
   const shapes = row.inputs.map((input) => (input ? `[${shapeOf(input).join(', ')}]` : '-')).join(' ');

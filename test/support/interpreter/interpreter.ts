@@ -4,6 +4,7 @@ import type { DType } from '../../../src/protocol/dtypes';
 import { elementCount } from '../../../src/protocol/dtypes';
 import { activationKernels } from './activations';
 import { elementwiseKernels } from './elementwise';
+import { lossKernels } from './losses';
 import { normalizationKernels } from './normalizations';
 import { productKernels } from './products';
 import { reductionKernels } from './reductions';
@@ -33,6 +34,7 @@ const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...productKernels,
   ...reductionKernels,
   ...normalizationKernels,
+  ...lossKernels,
   ...shapeKernels,
 };
 
