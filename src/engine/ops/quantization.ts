@@ -1,8 +1,15 @@
+import { elementCount } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import { int } from '../graph/builder';
 import { dtypeOfElementType } from '../graph/elementTypes';
+import type { GradientRule } from '../graph/gradient';
+import type { Value } from '../graph/graph';
 import { formatShape, isStaticShape } from '../graph/shapes';
 import type { InferContext } from '../graph/operator';
 import type { TensorType } from '../graph/types';
 import { defineOp } from './defineOp';
+import { formula } from './formula';
+import { castTo, filled, reshaped, staticShape } from './gradients';
 import { floatTypes, intAttribute, invalid, normalizeAxis, requireDType } from './inference';
 
 /** Quantisation and its inverse: per tensor (scalar scale), per axis (vector), per block (scale of the input's rank). */
@@ -41,7 +48,31 @@ const quantizeLinear = (domain: string) =>
       const asked = intAttribute(context, 'output_dtype', 0);
       return [{ dtype: zeroPoint?.dtype ?? dtypeOfElementType(asked) ?? 'uint8', shape: x.shape }];
     },
+    gradient: 'none',
   });
+
+/** Codes are whole numbers: only the scale has a gradient, the sum of dy (code - zero point) over the values that it scales. */
+const dequantizeGradient: GradientRule = ({ build, node, inputs: [codes, scale, zeroPoint], outputGradients: [dy], needs }) => {
+  if (!codes || !scale || !dy || !needs(1)) return [];
+  const shape = staticShape(codes);
+  const scales = staticShape(scale);
+  const ones = filled(build, 1, scales, scale.type.dtype);
+  // The same node with scales of 1 gives the codes less their zero points, whatever the layout.
+  const steps = build.op(node.op, [codes, ones, zeroPoint], node.attributes, { domain: node.domain });
+  const each = formula(build, scale.type.dtype).mul(castTo(build, dy, scale.type.dtype), castTo(build, steps, scale.type.dtype));
+  const fold = (value: Value, axes: readonly number[]): Value =>
+    reshaped(build, axes.length === 0 ? value : build.op('ReduceSum', [value, build.int64(axes)], { keepdims: int(0) }), scales);
+  const axis = shape.length === 0 ? 0 : normalizeAxis(intAttribute(node, 'axis', 1), shape.length);
+  const all = shape.map((_, index) => index);
+  const block = intAttribute(node, 'block_size', 0);
+  if (scales.length === shape.length && block > 0) {
+    const length = shape[axis] as number;
+    if (length % block !== 0)
+      throw new LoomweightError('unsupported', `its blocks of ${block} do not divide the ${length} values on axis ${axis}.`);
+    return [undefined, fold(reshaped(build, each, [...shape.slice(0, axis), length / block, block, ...shape.slice(axis + 1)]), [axis + 1])];
+  }
+  return [undefined, fold(each, elementCount(scales) === 1 ? all : all.filter((index) => index !== axis))];
+};
 
 const dequantizeLinear = (domain: string) =>
   defineOp({
@@ -56,6 +87,7 @@ const dequantizeLinear = (domain: string) =>
       const asked = intAttribute(context, 'output_dtype', 0);
       return [{ dtype: dtypeOfElementType(asked) ?? scale.dtype, shape: x.shape }];
     },
+    gradient: dequantizeGradient,
   });
 
 /** uint8 codes with a scale and zero point computed from the values' range. */

@@ -10,6 +10,7 @@ import type { GradientCase, GradientInput } from '../../support/gradientCases/gr
 import { lossCases } from '../../support/gradientCases/losses';
 import { normalizationCases } from '../../support/gradientCases/normalizations';
 import { productCases } from '../../support/gradientCases/products';
+import { quantizationCases } from '../../support/gradientCases/quantization';
 import { reductionCases } from '../../support/gradientCases/reductions';
 import { interpret, referenceTensor, type ReferenceTensor } from '../../support/interpreter/interpreter';
 import { feedTensor, runGraph } from '../../support/runGraph';
@@ -25,6 +26,7 @@ const cases: readonly GradientCase[] = [
   ...reductionCases,
   ...normalizationCases,
   ...lossCases,
+  ...quantizationCases,
 ];
 
 for (const [index, row] of cases.entries()) {

@@ -16,7 +16,7 @@ export const placesWith =
   (inputs, context) => [mapBroadcast(inputs as readonly ReferenceTensor[], of(context))];
 
 /** Rounding half to even. */
-function roundHalfEven(x: number): number {
+export function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;
   if (rest !== 0.5) return Math.round(x);

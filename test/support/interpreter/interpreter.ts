@@ -7,6 +7,7 @@ import { elementwiseKernels } from './elementwise';
 import { lossKernels } from './losses';
 import { normalizationKernels } from './normalizations';
 import { productKernels } from './products';
+import { quantizationKernels } from './quantization';
 import { reductionKernels } from './reductions';
 import { shapeKernels } from './shapes';
 
@@ -35,6 +36,7 @@ const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...reductionKernels,
   ...normalizationKernels,
   ...lossKernels,
+  ...quantizationKernels,
   ...shapeKernels,
 };
 
