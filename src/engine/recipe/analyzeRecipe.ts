@@ -1,7 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { suggestion } from '../../common/nearest';
 import type { RecipeDiagnostic } from '../../protocol/engine';
-import type { CompareSpec, CompressSpec, EvaluateSpec, InspectSpec, SharedJobOptions } from '../../protocol/jobs';
+import type { CompareSpec, CompressSpec, EvaluateSpec, InspectSpec, LearnSpec, SharedJobOptions } from '../../protocol/jobs';
+import { completeLearnSpec, learnDefaults } from '../../protocol/learnDefaults';
 import type { MethodDescription } from '../../protocol/methods';
 import { defaultFormat } from './defaultFormat';
 import { settingFields, stepFields, stepKinds, topLevelKeys } from './fields';
@@ -12,7 +13,7 @@ import { parseRecipeTree } from './recipeTree';
 import type { RecipeEntry, RecipeNode, Span } from './recipeTree';
 
 /** What a step asks the engine to do. */
-export type StepSpec = InspectSpec | CompressSpec | EvaluateSpec | CompareSpec;
+export type StepSpec = InspectSpec | CompressSpec | LearnSpec | EvaluateSpec | CompareSpec;
 
 /** A step that can run: paths are absolute, names are resolved. */
 export interface PlannedStep {
@@ -142,7 +143,9 @@ function readFields(node: RecipeNode | undefined, fields: readonly Field[], owne
   }
   const entries = entriesByKey(node.entries, fields, owner, context.report);
   const method = entries.get('method')?.value;
-  const methodId = method?.type === 'scalar' && typeof method.value === 'string' ? method.value : undefined;
+  const methodType = fields.find(({ key }) => key === 'method')?.type;
+  const fallback = methodType?.kind === 'method' ? methodType.default : undefined;
+  const methodId = method ? (method.type === 'scalar' && typeof method.value === 'string' ? method.value : undefined) : fallback;
   const values: Record<string, unknown> = {};
   for (const field of fields) {
     const entry = entries.get(field.key);
@@ -168,16 +171,18 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
   }
   const before = steps.length;
   const name = readName(entry('name')?.value, `${kind.kind}-${index + 1}`, context);
-  const values = readFields(node, [...stepFields, ...kind.fields], `A step of kind ${kind.kind}`, context);
+  const methods = context.methods.filter(({ family }) => family === kind.methods);
+  const values = readFields(node, [...stepFields, ...kind.fields], `A step of kind ${kind.kind}`, { ...context, methods });
   const missing = kind.fields.filter((field) => field.required && !entry(field.key));
   for (const field of missing) report(start, `The step needs ${field.key}: ${field.doc}`);
   checkTogether(kind, node.entries, start, report);
   const { name: _name, ...rest } = values;
   const spec = { ...rest, kind: kind.kind, ...(kind.kind === 'compress' ? compressDefaults(rest, context) : {}) };
+  const filled = kind.kind === 'learn' ? learnStepOf(spec, methods) : spec;
   const complete = kind.fields.every((field) => !field.required || field.key in spec);
-  if (complete) steps.push({ name, spec: spec as unknown as StepSpec });
+  if (complete) steps.push({ name, spec: filled as unknown as StepSpec });
   context.stepNames.set(name, kind.kind);
-  const out = kind.kind === 'compress' ? values['out'] : undefined;
+  const out = kind.writesModel ? values['out'] : undefined;
   if (typeof out === 'string') registerOutput(name, out, entry('out')?.value.span ?? start, context, before);
 }
 
@@ -190,6 +195,14 @@ function compressDefaults(values: Readonly<Record<string, unknown>>, context: Fi
     parameters,
     format: given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? []).format,
   };
+}
+
+/** Defaults of a learning step: the same as those of the command. */
+function learnStepOf(values: Readonly<Record<string, unknown>>, methods: readonly MethodDescription[]): Readonly<Record<string, unknown>> {
+  const given = values as Partial<LearnSpec>;
+  if (given.model === undefined || given.data === undefined || given.out === undefined) return values;
+  const method = methods.find(({ id }) => id === (given.method ?? learnDefaults.method));
+  return { ...completeLearnSpec({ ...given, model: given.model, data: given.data, out: given.out }, method?.learnsWidths === true) };
 }
 
 function readName(node: RecipeNode | undefined, fallback: string, context: RecipeState): string {

@@ -58,7 +58,7 @@ function place({ start }: RecipeDiagnostic): string {
 }
 
 function namesOf({ steps }: RecipeAnalysis): readonly string[] {
-  return steps.filter(({ spec }) => spec.kind === 'compress').map(({ name }) => name);
+  return steps.filter(({ spec }) => spec.kind === 'compress' || spec.kind === 'learn').map(({ name }) => name);
 }
 
 async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string[]): Promise<readonly RecipeDiagnostic[]> {

@@ -73,7 +73,13 @@ function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): r
 /** Parameters of the step's method; of all methods where the step names none. */
 function parametersOf(place: CursorPlace, methods: readonly MethodDescription[]): readonly ParamSpec[] {
   const method = methods.find(({ id }) => id === place.step.get('method'));
-  return (method ? [method] : methods).flatMap(({ parameters }) => parameters);
+  return (method ? [method] : methodsOf(place, methods)).flatMap(({ parameters }) => parameters);
+}
+
+/** Methods that a step of the kind at hand may name. */
+function methodsOf(place: CursorPlace, methods: readonly MethodDescription[]): readonly MethodDescription[] {
+  const kind = stepKinds.find((candidate) => candidate.kind === place.step.get('kind'));
+  return kind?.methods === undefined ? methods : methods.filter(({ family }) => family === kind.methods);
 }
 
 function parameterDetail(spec: ParamSpec): string {
@@ -92,13 +98,15 @@ function completeValues(place: CursorPlace, key: string, methods: readonly Metho
   const type = fields.find((field) => field.key === key)?.type;
   switch (type?.kind) {
     case 'method':
-      return methods.map(({ id, label, summary }) => word(id, `${label}. ${summary}`));
+      return methodsOf(place, methods).map(({ id, label, summary }) => word(id, `${label}. ${summary}`));
     case 'value':
       return valuesOf(type.spec);
     case 'model':
       return [...place.earlierOutputs.map((name) => word(name, 'output of an earlier step')), ...inputWords(place)];
     case 'file':
       return inputWords(place);
+    case 'texts':
+      return (type.choices ?? []).map((choice) => word(choice, 'one of a list'));
     case 'size':
       return ['2GB', '4GB', '8GB', '16GB'].map((size) => word(size, 'memory limit'));
     default:

@@ -1,4 +1,5 @@
 import type { RecipePosition } from '../../protocol/engine';
+import { stepKinds } from './fields';
 
 /** Where the cursor stands in a recipe, as far as lines and indentation tell. */
 export interface CursorPlace {
@@ -66,7 +67,7 @@ export function locateCursor(text: string, position: RecipePosition): CursorPlac
     column: typed.column,
     startsItem: !isValue && typed.dashes.length === 0 && needsDash(ancestors.at(-1), typed, above),
     inputs: entriesUnder('inputs', lines),
-    earlierOutputs: compressNames(above, lines, stepStart),
+    earlierOutputs: modelStepNames(above, lines, stepStart),
   };
 }
 
@@ -160,12 +161,12 @@ function entriesUnder(key: string, lines: readonly Line[]): readonly (readonly [
   return entries;
 }
 
-/** Names of the compress steps above the step that the cursor stands in. */
-function compressNames(above: readonly Line[], lines: readonly Line[], step: Line | undefined): readonly string[] {
+/** Names of the steps that write models above the step that the cursor stands in. */
+function modelStepNames(above: readonly Line[], lines: readonly Line[], step: Line | undefined): readonly string[] {
   if (!step) return [];
   return above
     .filter(({ index, dashes }) => index < step.index && dashes[0] === step.dashes[0])
     .map((line) => siblingsOf(line, lines))
-    .filter((keys) => keys.get('kind') === 'compress')
+    .filter((keys) => stepKinds.find(({ kind }) => kind === keys.get('kind'))?.writesModel === true)
     .flatMap((keys) => keys.get('name') ?? []);
 }

@@ -1,5 +1,7 @@
 import type { ParamSpec } from '../../common/params';
 import { outputFormats, providerChoices } from '../../protocol/jobs';
+import { learnDefaults } from '../../protocol/learnDefaults';
+import type { MethodDescription } from '../../protocol/methods';
 
 /** What a value in a recipe may be. */
 export type FieldType =
@@ -11,13 +13,15 @@ export type FieldType =
   | { readonly kind: 'output' }
   | { readonly kind: 'text' }
   | { readonly kind: 'size' }
-  | { readonly kind: 'method' }
+  | { readonly kind: 'method'; readonly default?: string }
   /** Parameters of the step's method by key. */
   | { readonly kind: 'parameters' }
   /** `[{ glob, parameters }]`. */
   | { readonly kind: 'overrides' }
   /** Names to names: `{ input: 'pixel_*' }`. */
   | { readonly kind: 'columns' }
+  /** A list of texts, or one text. */
+  | { readonly kind: 'texts'; readonly choices?: readonly string[] }
   | { readonly kind: 'value'; readonly spec: ParamSpec };
 
 /** One key of a mapping in a recipe. */
@@ -30,8 +34,12 @@ export interface Field {
 
 /** What `kind:` of a step may say, with the keys that belong to it. The keys are those of the job's specification. */
 export interface StepKind {
-  readonly kind: 'inspect' | 'compress' | 'evaluate' | 'compare';
+  readonly kind: 'inspect' | 'compress' | 'learn' | 'evaluate' | 'compare';
   readonly doc: string;
+  /** Methods that `method` may name. */
+  readonly methods?: MethodDescription['family'];
+  /** True where later steps may name the step as their model. */
+  readonly writesModel?: boolean;
   readonly fields: readonly Field[];
 }
 
@@ -39,8 +47,16 @@ function wholeNumber(key: string, doc: string, min: number): Field {
   return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'integer', min, max: 2 ** 31 - 1, default: min } } };
 }
 
+function number(key: string, doc: string): Field {
+  return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'number', min: 0, max: 1e12, default: 0 } } };
+}
+
 function choice(key: string, doc: string, choices: readonly string[]): Field {
   return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'choice', choices, default: choices[0] as string } } };
+}
+
+function choiceOfTwo(key: string, doc: string): Field {
+  return { key, doc, type: { kind: 'value', spec: { key, label: key, doc, kind: 'boolean', default: true } } };
 }
 
 function yesOrNo(key: string, doc: string): Field {
@@ -56,11 +72,58 @@ const model: Field = {
 
 const tensors: Field = { key: 'tensors', doc: "Only tensors whose name matches this glob, such as '*.mlp.*'.", type: { kind: 'text' } };
 
+const learnStep: StepKind = {
+  kind: 'learn',
+  methods: 'training',
+  writesModel: true,
+  doc: 'Trains a model so that few bits suffice, as learn-bits. Later steps may name this step as their model.',
+  fields: [
+    model,
+    { key: 'data', doc: 'A folder of NumPy files, a table, or a text file.', type: { kind: 'file' }, required: true },
+    { key: 'columns', doc: 'Tables only: as in evaluate.', type: { kind: 'columns' } },
+    { key: 'validation', doc: 'Held-out text for language models.', type: { kind: 'file' } },
+    {
+      key: 'method',
+      doc: `How weights meet their grid. Default: ${learnDefaults.method}.`,
+      type: { kind: 'method', default: learnDefaults.method },
+    },
+    { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
+    number('targetBits', `Average bits per weight to reach. Default: ${learnDefaults.targetBits}, where the method learns widths.`),
+    number('penalty', 'Weight of the size in MiB in the loss, instead of a target.'),
+    wholeNumber('steps', `Steps of training. Default: ${learnDefaults.steps}.`, 1),
+    wholeNumber('batch', `Samples in a step, or windows of text. Default: ${learnDefaults.batch}, ${learnDefaults.textBatch} for text.`, 1),
+    wholeNumber('window', `Tokens of a window of text. Default: ${learnDefaults.window}.`, 2),
+    number('rate', `Learning rate of the weights. Default: ${learnDefaults.rate}.`),
+    number('logitRate', `Learning rate of the widths. Default: ${learnDefaults.logitRate}.`),
+    choice('optimizer', `Default: ${learnDefaults.optimizer}.`, ['adam', 'adamw', 'sgd']),
+    number('momentum', 'Of sgd, with Nesterov. Default: 0.9.'),
+    number('weightDecay', 'Of adamw and sgd. Default: 0.'),
+    choice('schedule', `How the learning rate falls. Default: ${learnDefaults.schedule}.`, ['constant', 'step', 'cosine']),
+    wholeNumber('warmup', 'Steps over which the learning rate rises. Default: 0.', 0),
+    number('clip', 'Largest norm of all gradients together. Default: no limit.'),
+    choice('loss', 'auto decides by labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
+    choice('start', "From the model's weights, or from seeded random ones. Default: trained.", ['trained', 'scratch']),
+    { key: 'exclude', doc: 'Globs of tensors that stay float.', type: { kind: 'texts' } },
+    number('minimumSize', `MiB of float32 below which a tensor stays float. Default: ${learnDefaults.minimumSize}.`),
+    choiceOfTwo('halfRest', 'Store what stays float as float16. Default: true.'),
+    wholeNumber('evaluateEvery', 'Steps between evaluations on held-out data. Default: a tenth of all.', 1),
+    {
+      key: 'formats',
+      doc: `Files to write. Default: ${learnDefaults.formats.join(' and ')}.`,
+      type: { kind: 'texts', choices: outputFormats },
+    },
+    { key: 'out', doc: 'Folder to write, relative to this file.', type: { kind: 'output' }, required: true },
+    yesOrNo('keepFailed', 'Keep the output for inspection when its verification fails.'),
+  ],
+};
+
 /** Every kind of step. */
 export const stepKinds: readonly StepKind[] = [
   { kind: 'inspect', doc: 'Reads names, shapes and sizes of a model.', fields: [model] },
   {
     kind: 'compress',
+    methods: 'quantizer',
+    writesModel: true,
     doc: 'Makes a model smaller and verifies the result. Later steps may name this step as their model.',
     fields: [
       model,
@@ -79,6 +142,7 @@ export const stepKinds: readonly StepKind[] = [
       yesOrNo('keepFailed', 'Keep the output for inspection when its verification fails.'),
     ],
   },
+  learnStep,
   {
     kind: 'evaluate',
     doc: 'Measures a model: perplexity on text, accuracy or AUC on data.',

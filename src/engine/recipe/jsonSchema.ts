@@ -2,7 +2,7 @@ import { describeAllowed } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import type { MethodDescription } from '../../protocol/methods';
 import { settingFields, stepFields, stepKinds, topLevelKeys } from './fields';
-import type { Field } from './fields';
+import type { Field, StepKind } from './fields';
 
 /** A JSON Schema or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -11,7 +11,7 @@ const text: JsonSchema = { type: 'string', minLength: 1 };
 
 /** JSON Schema (draft 7, which editors know) of `*.loom.yaml`, from the same fields as the checks. */
 export function recipeJsonSchema(methods: readonly MethodDescription[]): JsonSchema {
-  const steps = stepKinds.map((kind) => stepSchema(kind.kind, kind.doc, kind.fields, methods));
+  const steps = stepKinds.map((kind) => stepSchema(kind, methods));
   const parts: Readonly<Record<string, JsonSchema>> = {
     name: { type: 'string' },
     inputs: { type: 'object', propertyNames: { pattern: '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$' }, additionalProperties: text },
@@ -29,8 +29,11 @@ export function recipeJsonSchema(methods: readonly MethodDescription[]): JsonSch
   };
 }
 
-function stepSchema(kind: string, doc: string, fields: readonly Field[], methods: readonly MethodDescription[]): JsonSchema {
-  const all = objectSchema([...stepFields, ...fields], methods);
+function stepSchema({ kind, doc, fields, methods: family }: StepKind, methods: readonly MethodDescription[]): JsonSchema {
+  const all = objectSchema(
+    [...stepFields, ...fields],
+    methods.filter((method) => method.family === family),
+  );
   const properties = { ...(all['properties'] as Readonly<Record<string, JsonSchema>>), kind: { const: kind, description: doc } };
   const exclusive = kind === 'evaluate' ? { oneOf: [{ required: ['text'] }, { required: ['data'] }] } : {};
   return { title: kind, description: doc, ...all, properties, ...exclusive };
@@ -56,6 +59,10 @@ function fieldSchema({ type }: Field, methods: readonly MethodDescription[]): Js
       return { enum: methods.map(({ id }) => id) };
     case 'parameters':
       return parametersSchema(methods);
+    case 'texts': {
+      const item = type.choices ? { enum: type.choices } : text;
+      return { anyOf: [item, { type: 'array', items: item }] };
+    }
     case 'columns':
       return { type: 'object', additionalProperties: text };
     case 'overrides':

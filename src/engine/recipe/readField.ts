@@ -13,7 +13,7 @@ export interface FieldContext {
   readonly methods: readonly MethodDescription[];
   /** Names of inputs to absolute paths. */
   readonly inputs: ReadonlyMap<string, string>;
-  /** Names of earlier compress steps to the absolute folders that they write. */
+  /** Names of earlier steps that write models to the absolute folders that they write. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Names of all earlier steps to their kinds. */
   readonly stepNames: ReadonlyMap<string, string>;
@@ -49,6 +49,8 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
       return readOverrides(node, context);
     case 'columns':
       return readColumns(node, context);
+    case 'texts':
+      return readTexts(key, type.choices, node, context);
     default: {
       const text = node.type === 'scalar' && node.value !== undefined ? String(node.value) : '';
       if (text === '') {
@@ -78,7 +80,7 @@ function resolveReference(written: string, kind: 'model' | 'file', span: Span, c
   }
   const stepKind = context.stepNames.get(written);
   if (stepKind !== undefined) {
-    context.report(span, `Step '${written}' (${stepKind}) writes no model. Name a compress step, an input or a path.`);
+    context.report(span, `Step '${written}' (${stepKind}) writes no model. Name a step that writes one, an input or a path.`);
     return undefined;
   }
   const input = context.inputs.get(written);
@@ -119,6 +121,18 @@ function readParameters(node: RecipeNode, context: FieldContext): Readonly<Recor
     else values[key] = parsed;
   }
   return values;
+}
+
+/** A list of texts; one text stands for a list of one. */
+function readTexts(key: string, choices: readonly string[] | undefined, node: RecipeNode, context: FieldContext): readonly string[] {
+  const items = node.type === 'list' ? node.items : [node];
+  return items.flatMap((item) => {
+    const text = item.type === 'scalar' && item.value !== undefined ? String(item.value) : '';
+    if (text !== '' && (choices?.includes(text) ?? true)) return [text];
+    const hint = choices && text !== '' ? suggestion(text, choices) : '';
+    context.report(item.span, `${key} must be a list of ${choices ? choices.join(', ') : 'texts'}, got ${shown(item)}.${hint}`);
+    return [];
+  });
 }
 
 function readColumns(node: RecipeNode, context: FieldContext): Readonly<Record<string, string>> | undefined {

@@ -83,13 +83,15 @@ function inputsOf(spec: StepSpec): readonly string[] {
       return [spec.first, spec.second];
     case 'evaluate':
       return [spec.model, spec.text, spec.data].filter((path) => path !== undefined);
+    case 'learn':
+      return [spec.model, spec.data, spec.validation].filter((path) => path !== undefined);
     default:
       return [spec.model];
   }
 }
 
 async function writtenState(spec: StepSpec): Promise<string> {
-  return spec.kind === 'compress' ? pathState(spec.out) : '';
+  return spec.kind === 'compress' || spec.kind === 'learn' ? pathState(spec.out) : '';
 }
 
 /** Names, sizes and times of change of a file or of everything in a folder; `missing` where it is not there. */

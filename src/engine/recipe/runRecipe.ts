@@ -51,6 +51,8 @@ function describeStep({ spec }: PlannedStep): string {
   switch (spec.kind) {
     case 'compress':
       return `compress with ${spec.method} to ${spec.format}`;
+    case 'learn':
+      return `learn bits with ${spec.method}`;
     case 'compare':
       return `compare ${spec.first} with ${spec.second}`;
     default:

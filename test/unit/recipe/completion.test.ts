@@ -22,7 +22,7 @@ describe('completion', () => {
 
   test('a new step starts with its kind', () => {
     expect(complete(`${head}  - |`)).toEqual(['kind', 'name']);
-    expect(complete(`${head}  - kind: |`)).toEqual(['inspect', 'compress', 'evaluate', 'compare']);
+    expect(complete(`${head}  - kind: |`)).toEqual(['inspect', 'compress', 'learn', 'evaluate', 'compare']);
     const [first] = completeRecipe({ text: `${head}  `, position: { line: 4, character: 2 } }, methods);
     expect(first?.insertText).toBe('- kind: ');
   });
@@ -48,7 +48,7 @@ describe('completion', () => {
   test('methods, parameters and their values', () => {
     const step = `${head}  - kind: compress\n    method: rtn\n`;
     expect(complete(`${head}  - kind: compress\n    method: |`)).toEqual(['rtn', 'none']);
-    expect(complete(`${step}    parameters:\n      |`)).toEqual(['bits', 'groupSize', 'symmetric', 'scales']);
+    expect(complete(`${step}    parameters:\n      |`)).toEqual(['bits', 'groupSize', 'symmetric', 'scales', 'clip']);
     expect(complete(`${step}    parameters:\n      bits: |`)).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
     expect(complete(`${step}    parameters:\n      groupSize: |`)).toEqual(['32', 'row', 'tensor']);
     expect(complete(`${step}    overrides:\n      - |`)).toEqual(['glob', 'parameters']);

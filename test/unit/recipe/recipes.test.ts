@@ -110,8 +110,8 @@ describe('findings name the place and what to do', () => {
       'stpes:\n  - kind: inspect\n',
       ["1:1 A recipe has no key 'stpes'. Did you mean 'steps'?", '1:1 The recipe has no steps. Add the key steps with a list.'],
     ],
-    ['steps:\n  - kind: comprss\n', ["2:11 kind must be one of inspect, compress, evaluate, compare. Did you mean 'compress'?"]],
-    ['steps:\n  - model: model\n', ['2:5 The step has no kind. Kinds: inspect, compress, evaluate, compare.']],
+    ['steps:\n  - kind: comprss\n', ["2:11 kind must be one of inspect, compress, learn, evaluate, compare. Did you mean 'compress'?"]],
+    ['steps:\n  - model: model\n', ['2:5 The step has no kind. Kinds: inspect, compress, learn, evaluate, compare.']],
     ['steps:\n  - 5\n', ["2:5 A step is a mapping with the key kind, such as 'kind: compress'."]],
     [step('    parameters: { bits: 9 }\n'), ['6:25 bits must be a whole number from 1 to 8, got 9.']],
     [step('    parameters: { bist: 4 }\n'), ["6:19 Method 'rtn' has no parameter 'bist'. Did you mean 'bits'?"]],
@@ -120,7 +120,7 @@ describe('findings name the place and what to do', () => {
       ['6:30 groupSize must be a whole number from 1 to 1048576, or row or tensor, got "col".'],
     ],
     [step('    parameters: 4\n'), ['6:17 parameters must be a mapping, got 4.']],
-    [step('    format: onx\n'), ['6:13 format must be one of hf, onnx, onnx-fast, onnx-packed, got "onx". Did you mean \'onnx\'?']],
+    [step('    format: onx\n'), ['6:13 format must be one of hf, onnx, onnx-fast, onnx-packed, archive, got "onx". Did you mean \'onnx\'?']],
     [step('    head: 3\n'), ['6:11 head must be true or false, got 3.']],
     [step('    overrides: [{ glob: a }]\n'), ['6:17 An override needs parameters: what is different for these tensors.']],
     [step('    overrides: [{ parameters: { bits: 8 } }]\n'), ["6:17 An override needs glob: which tensors, such as '*.down_proj.weight'."]],
@@ -135,7 +135,7 @@ describe('findings name the place and what to do', () => {
     ],
     [
       'steps:\n  - { kind: inspect, name: look, model: model }\n  - { kind: inspect, model: look }\n',
-      ["3:29 Step 'look' (inspect) writes no model. Name a compress step, an input or a path."],
+      ["3:29 Step 'look' (inspect) writes no model. Name a step that writes one, an input or a path."],
     ],
     [
       'steps:\n  - { kind: compress, name: small, model: model, method: rtn, out: o }\n  - { kind: inspect, model: smal }\n',
