@@ -7,6 +7,7 @@ import type { CompressReport, LatencyReport, LayerReport, Verification } from '.
 import { version } from '../../../package.json';
 import { createOutputFolder } from '../formats/files/outputFolder';
 import type { Runtime } from '../runtime/types';
+import { chooseWidths, type ChosenWidths } from './allocation/chooseWidths';
 import { findExporter } from './exporters';
 import type { Exporter, ExportResult } from './exporters/exporter';
 import { failedVerification } from './failedVerification';
@@ -47,10 +48,13 @@ export async function compressModel(spec: CompressSpec, context: CompressContext
   const opened = await openSource(spec.model);
   try {
     const source = prepareSource(opened, spec);
-    const plan = makePlan(source, spec);
+    const planned = makePlan(source, spec);
+    const notes: string[] = [];
+    const chosen = spec.budget === undefined ? undefined : await underBudget(spec, source, planned, exporter, context, peak, notes);
+    const plan = chosen?.plan ?? planned;
     exporter.check(source, plan);
     const output = await createOutputFolder(spec.out);
-    const run = new CompressionRun(spec, source, plan, exporter, context, peak);
+    const run = new CompressionRun(spec, source, plan, exporter, context, peak, chosen, notes);
     try {
       const report = await run.write(output.path, started);
       throwIfCancelled(context.signal);
@@ -70,11 +74,36 @@ export async function compressModel(spec: CompressSpec, context: CompressContext
   }
 }
 
+/** The plan with widths chosen under the budget. */
+function underBudget(
+  spec: CompressSpec,
+  source: CompressSource,
+  plan: CompressPlan,
+  exporter: Exporter,
+  { runtime, signal, memoryLimit, progress }: CompressContext,
+  peak: PeakMeter,
+  notes: string[],
+): Promise<ChosenWidths> {
+  return chooseWidths({
+    spec,
+    source,
+    plan,
+    exporter,
+    runtime,
+    signal,
+    memoryLimit,
+    progress: (done, total) => {
+      peak.sample();
+      progress?.({ phase: 'Measuring sensitivity', done, total, unit: 'steps' });
+    },
+    note: (text) => notes.push(text),
+  });
+}
+
 /** One compression, from plan to report. */
 class CompressionRun {
   private readonly layers: LayerReport[] = [];
   private readonly relativeErrors = new Map<string, number>();
-  private readonly notes: string[] = [];
   private readonly quantizer: TensorQuantizer;
 
   constructor(
@@ -84,6 +113,8 @@ class CompressionRun {
     private readonly exporter: Exporter,
     private readonly context: CompressContext,
     private readonly peak: PeakMeter,
+    private readonly chosen: ChosenWidths | undefined,
+    private readonly notes: string[],
   ) {
     const names = source.decoder?.architecture.expectedTensors(source.decoder.config).map(({ name }) => name) ?? [...source.tensors.keys()];
     this.quantizer = new TensorQuantizer(
@@ -108,6 +139,7 @@ class CompressionRun {
       stored: (name, bytes) => this.stored(name, bytes),
       note: (text) => this.notes.push(text),
     });
+    for (const name of this.chosen?.leftAlone ?? []) this.leftAlone(name);
     const { verification, latency } = await this.verify(folder, result);
     this.report('Hashing the source', 0, 1, 'steps');
     const files = await hashSource(source, context.signal);
@@ -147,6 +179,7 @@ class CompressionRun {
         ...source.container.diagnostics.filter(({ severity }) => severity === 'warning').map(({ message }) => message),
         ...this.notes,
       ],
+      ...(this.chosen === undefined ? {} : { allocation: this.chosen.allocation }),
     };
     await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
     return report;
@@ -174,6 +207,23 @@ class CompressionRun {
       bytesAfter,
     });
     this.report('Compressing', this.layers.length, this.plan.size, 'tensors', name);
+  }
+
+  /** A tensor that the budget leaves as it is: counted, so that bits per weight are those the budget speaks of. */
+  private leftAlone(name: string): void {
+    const { entry } = this.source.tensors.get(name)!;
+    const weights = entry.shape.reduce((product, length) => product * length, 1);
+    const bitsPerWeight = (entry.bytes * 8) / weights;
+    this.layers.push({
+      name,
+      shape: entry.shape,
+      bits: 16,
+      bitsPerWeight,
+      weights,
+      relativeError: 0,
+      bytesBefore: entry.bytes,
+      bytesAfter: entry.bytes,
+    });
   }
 
   private async verify(folder: string, result: ExportResult): Promise<{ verification: Verification; latency: LatencyReport | undefined }> {
@@ -215,6 +265,8 @@ function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
   return {
     ...Object.fromEntries(findQuantizer(spec.method).parameters.map(({ key, default: value }) => [key, spec.parameters[key] ?? value])),
     ...(spec.tensors === undefined ? {} : { tensors: spec.tensors }),
+    ...(spec.budget === undefined ? {} : { bits: 'by budget', budget: spec.budget, unit: spec.unit ?? 'tensor' }),
+    ...(spec.calibration === undefined ? {} : { calibration: spec.calibration }),
     ...(spec.overrides === undefined || spec.overrides.length === 0 ? {} : { overrides: spec.overrides }),
     embeddings: spec.embeddings === true,
     head: spec.head === true,

@@ -1,4 +1,5 @@
 import type { CompressSpec } from '../../protocol/jobs';
+import { estimateChoosing } from './allocation/estimateChoosing';
 import { findExporter } from './exporters';
 import { makePlan, prepareSource, type CompressPlan } from './plan';
 import { openSource, type CompressSource } from './source';
@@ -36,8 +37,9 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
   try {
     const source = prepareSource(opened, spec);
     const plan = makePlan(source, spec);
-    exporter.check(source, plan);
+    if (spec.budget === undefined) exporter.check(source, plan);
     const output = exporter.estimate(source, plan);
+    const choosing = spec.budget === undefined ? noChoosing : estimateChoosing(spec, source, plan);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
     const blocks = plan.size === 0 ? 0 : blockBytes(source);
@@ -45,19 +47,23 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
     const sourceBytes = [...source.tensors.values()].reduce((sum, { entry }) => sum + entry.bytes, 0);
     return {
-      hostMemoryBytes: Math.round(baseBytes + chunkBytes + Math.max(writing, blocks, whole)),
+      hostMemoryBytes: Math.round(baseBytes + chunkBytes + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
       diskBytes: output.bytes + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
-      seconds: 1 + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
-      notes:
-        whole > 0 || !source.decoder
+      seconds: 1 + choosing.seconds + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
+      notes: [
+        ...choosing.notes,
+        ...(whole > 0 || !source.decoder
           ? []
-          : ['The result will be checked block by block: the whole model does not fit beside its float original.'],
+          : ['The result will be checked block by block: the whole model does not fit beside its float original.']),
+      ],
     };
   } finally {
     await opened.container.close();
   }
 }
+
+const noChoosing = { seconds: 0, hostMemoryBytes: 0, notes: [] };
 
 /** Tokenizer, config and licence. */
 const companionBytes = 20e6;

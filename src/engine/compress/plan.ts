@@ -16,7 +16,11 @@ export interface TensorPlan {
   readonly storedShape: readonly number[];
   readonly quantizer: Quantizer;
   readonly parameters: ParamValues;
+  /** Keys of parameters that were given, for all tensors or for this one: a budget leaves them as they are. */
+  readonly given: ReadonlySet<string>;
   readonly estimate: SizeEstimate;
+  /** [columns]: weight of each column's squared error while rounding, where something is known of the layer's inputs. */
+  readonly importance?: Float32Array;
 }
 
 /** Every tensor to compress by name, in the order of the model. */
@@ -37,6 +41,7 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
     glob,
     matches: globMatcher(glob),
     parameters: resolved(quantizer, { ...spec.parameters, ...parameters }, ` In the override '${glob}'.`),
+    given: new Set([...Object.keys(spec.parameters), ...Object.keys(parameters)]),
     used: false,
   }));
   const tied = source.decoder?.config.tiedEmbeddings === true;
@@ -63,12 +68,14 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
       continue;
     }
     let parameters = general;
+    let given: ReadonlySet<string> = new Set(Object.keys(spec.parameters));
     for (const override of overrides)
       if (override.matches(name)) {
         override.used = true;
         parameters = override.parameters;
+        given = override.given;
       }
-    plan.set(name, { tensor, storedShape: entry.shape, quantizer, parameters, estimate: quantizer.estimate(tensor, parameters) });
+    plan.set(name, { tensor, storedShape: entry.shape, quantizer, parameters, given, estimate: quantizer.estimate(tensor, parameters) });
   }
   const unused = overrides.find(({ used }) => !used);
   if (unused)

@@ -33,7 +33,10 @@ export class TensorQuantizer {
     const weights = this.source.tensors.get(name)?.transposed
       ? transposeInto(stored, rows, 0, columns, this.turned.take(stored.length))
       : stored;
-    const matrix = plan.quantizer.plan({ tensor: plan.tensor, weights, codes: this.codes.take(stored.length) }, plan.parameters);
+    const matrix = plan.quantizer.plan(
+      { tensor: plan.tensor, weights, codes: this.codes.take(stored.length), ...(plan.importance ? { importance: plan.importance } : {}) },
+      plan.parameters,
+    );
     return { matrix, relativeError: relativeErrorOf(matrix, weights) };
   }
 

@@ -1,5 +1,5 @@
 import type { OutputFormat } from '../../../protocol/jobs';
-import type { CompressPlan } from '../plan';
+import type { CompressPlan, TensorPlan } from '../plan';
 import type { QuantizedMatrix } from '../quantizers/quantizer';
 import type { CompressSource } from '../source';
 
@@ -41,6 +41,10 @@ export interface Exporter {
   readonly dequantised?: boolean;
   /** Throws `unsupported` or `invalid-argument` before anything is read where the format cannot hold the plan. */
   check(source: CompressSource, plan: CompressPlan): void;
+  /** Undefined, or why the format cannot hold the tensor as it is planned: the end of a sentence. Absent: it holds every plan. */
+  refuses?(planned: TensorPlan): string | undefined;
+  /** Bits of a planned tensor as the format stores it, padding included. Absent: those of the plan's estimate. */
+  storedBits?(planned: TensorPlan): number;
   write(job: ExportJob): Promise<ExportResult>;
   /** Bytes of the output, and of memory beyond one tensor, from headers alone. */
   estimate(source: CompressSource, plan: CompressPlan): { readonly bytes: number; readonly extraMemory: number };

@@ -1,4 +1,5 @@
 import { byteLength } from '../../../protocol/dtypes';
+import { groupsPerRow, type MatrixForm, type MatrixLayout } from '../forms/matrixForm';
 import type { CompressPlan, TensorPlan } from '../plan';
 import type { CompressSource } from '../source';
 
@@ -14,6 +15,31 @@ export function plannedBytes(plan: TensorPlan, stored?: StoredBits): number {
   const codes = stored ? (plan.estimate.codeBits / bits) * stored.codeBits(bits) : plan.estimate.codeBits;
   const scales = plan.estimate.scaleBits * (stored?.scaleBits ?? 1);
   return Math.ceil((codes + scales + plan.estimate.zeroPointBits) / 8);
+}
+
+/** Matrices up to this many weights are measured whole; of larger ones a few rows, from which the rest follows. */
+const measuredWeights = 2 ** 16;
+
+/** Bits that a form stores for a matrix of that layout, padding included: measured on a matrix of zeros. */
+export function formBits(form: MatrixForm, layout: MatrixLayout): number {
+  const { rows, columns } = layout;
+  const storedFor = (count: number): number => {
+    const groups = count * groupsPerRow(layout);
+    const pieces = form.encode({
+      ...layout,
+      rows: count,
+      codes: new Uint8Array(count * columns),
+      scales: new Float32Array(groups),
+      zeroPoints: new Uint8Array(groups),
+    });
+    return Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
+  };
+  // Rows in eights fill whole bytes whatever the width, so that bytes grow evenly with them.
+  const some = 8 * Math.max(1, Math.floor(measuredWeights / 16 / columns));
+  if (rows * columns <= measuredWeights || rows <= 3 * some) return 8 * storedFor(rows);
+  const [few, more] = [storedFor(some), storedFor(2 * some)];
+  const rest = rows % 8;
+  return 8 * (few + ((more - few) / some) * (rows - rest - some) + (rest === 0 ? 0 : storedFor(some + rest) - few));
 }
 
 /** Bytes of the whole output: planned tensors as `bytesOf` says, the others as they are. */

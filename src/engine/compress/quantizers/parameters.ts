@@ -45,6 +45,17 @@ export function scalesParameter(): ChoiceParam {
   };
 }
 
+/** Ranges chosen by squared error. */
+export function clipParameter(): BooleanParam {
+  return {
+    key: 'clip',
+    label: 'Clip',
+    doc: 'Chooses the range of each group so that the squared error is least, cutting off outliers where that pays; off: the range covers every weight.',
+    kind: 'boolean',
+    default: false,
+  };
+}
+
 /** How a matrix is cut, from a resolved `groupSize`. */
 export interface Grouping {
   readonly granularity: 'group' | 'row' | 'tensor';

@@ -1,4 +1,4 @@
-import type { ParamSpec, ParamValues } from '../../../common/params';
+import type { ParamSpec, ParamValue, ParamValues } from '../../../common/params';
 import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
@@ -59,6 +59,11 @@ export interface Quantizer {
    * always so.
    */
   writtenType?(stored: DType, parameters: ParamValues): DType | undefined;
+  /**
+   * What a budget may choose from, by key of a parameter: every combination is an option, except that a parameter given by the user stays as given.
+   * `bits` must be among the keys. Absent: the method has no widths to choose.
+   */
+  readonly budgetChoices?: Readonly<Record<string, readonly ParamValue[]>>;
   /** Statistics the runner must collect: none for data-free methods. */
   readonly needs: readonly 'gram'[];
   /** True, or the reason why not, as the end of a sentence. */
@@ -71,10 +76,16 @@ export interface Quantizer {
   blockErrorLimit(weightErrors: readonly number[]): number;
   /**
    * Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. `codes`, where given, is a buffer of the same length that may become
-   * the codes of the result: fresh memory costs as much time as rounding. Its content means nothing.
+   * the codes of the result: fresh memory costs as much time as rounding. Its content means nothing. `importance`, [columns], where something is known of
+   * the layer's inputs: the weight of each column's squared error.
    */
   plan(
-    context: { readonly tensor: QuantizableTensor; readonly weights: Float32Array; readonly codes?: Uint8Array },
+    context: {
+      readonly tensor: QuantizableTensor;
+      readonly weights: Float32Array;
+      readonly codes?: Uint8Array;
+      readonly importance?: Float32Array;
+    },
     parameters: ParamValues,
   ): QuantizedMatrix;
 }

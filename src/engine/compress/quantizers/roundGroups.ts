@@ -1,6 +1,7 @@
 import { numberToFloat16 } from '../../../common/halfFloat';
 import { tableOf } from '../../formats/decode';
 import { LoomweightError } from '../../../protocol/errors';
+import { leastErrorRange } from './leastError';
 import type { Grouping } from './parameters';
 import type { QuantizedMatrix } from './quantizer';
 
@@ -9,6 +10,10 @@ export interface RoundingOptions extends Grouping {
   readonly bits: number;
   readonly symmetric: boolean;
   readonly scaleDType: 'float16' | 'float32';
+  /** Choose the range of each group by least squared error in place of its ends (leastError.ts). */
+  readonly clip?: boolean;
+  /** With `clip`: weight of each column's squared error, [columns]. */
+  readonly importance?: Float32Array;
   /** A buffer of rows * columns for the codes. */
   readonly codes?: Uint8Array;
 }
@@ -23,7 +28,7 @@ const roundingShift = 6755399441055744;
  *   symmetric:  high = max |w|, low = -high,               zero = 2^(bits-1)
  *   scale = (high - low) / (2^bits - 1),  code = clamp(round(w / scale) + zero, 0, 2^bits - 1)
  *
- * Zero is always a level. Rounding: half to even on the float32 quotient, as ONNX QuantizeLinear. Scales take their storage
+ * With `clip` scale and zero point are then moved to where the squared error of the group is least. Zero is always a level. Rounding: half to even on the float32 quotient, as ONNX QuantizeLinear. Scales take their storage
  * type first: float16 rounds up, so that no end is cut off and every error stays within half a step; float32 rounds to
  * nearest. An all-zero group has scale 1 and comes back exactly.
  *
@@ -42,6 +47,10 @@ export function roundGroups(name: string, weights: Float32Array, rows: number, c
   const middle = 2 ** (bits - 1);
   const stored = scaleDType === 'float16' ? tableOf('float16') : undefined;
   const range = new Float64Array(2);
+  const nearestScale = (scale: number): number => {
+    const rounded = stored === undefined ? Math.fround(scale) : (stored[numberToFloat16(scale)] as number);
+    return rounded < Infinity ? rounded : 0;
+  };
   const place = (start: number, end: number, group: number): void => {
     if (!rangeOf(weights, start, end, range)) throw notFinite(name, weights, start, columns);
     let low = range[0] as number;
@@ -51,8 +60,19 @@ export function roundGroups(name: string, weights: Float32Array, rows: number, c
       low = -high;
     }
     const scale = low === high ? 1 : storedScale(name, (high - low) / steps, stored);
+    const zero = symmetric ? middle : Math.fround(-low / scale) + roundingShift - roundingShift;
     scales[group] = scale;
-    zeroPoints[group] = symmetric ? middle : Math.fround(-low / scale) + roundingShift - roundingShift;
+    zeroPoints[group] = zero;
+    if (options.clip !== true || low === high) return;
+    leastErrorRange(
+      { weights, start, end, columns, importance: options.importance, bits, symmetric, stored: nearestScale },
+      low,
+      high,
+      [scale, zero],
+      range,
+    );
+    scales[group] = range[0] as number;
+    zeroPoints[group] = range[1] as number;
   };
   if (granularity === 'tensor') {
     if (rows * columns > 0) place(0, rows * columns, 0);

@@ -1,5 +1,5 @@
 import type { TensorRole } from '../../../protocol/model';
-import { bitsParameter, groupingOf, groupSizeParameter, scalesParameter, symmetricParameter } from './parameters';
+import { bitsParameter, clipParameter, groupingOf, groupSizeParameter, scalesParameter, symmetricParameter } from './parameters';
 import { defineQuantizer } from './quantizer';
 import { roundGroups } from './roundGroups';
 
@@ -16,7 +16,9 @@ export const rtn = defineQuantizer({
     groupSizeParameter({ default: 32 }),
     symmetricParameter({ default: false }),
     scalesParameter(),
+    clipParameter(),
   ],
+  budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [16, 32, 64, 128, 'row'], clip: [true] },
   needs: [],
   appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases stay as they are',
   estimate: ({ shape: [rows, columns] }, parameters) => {
@@ -30,13 +32,15 @@ export const rtn = defineQuantizer({
   },
   // Independent errors of seven layers add as squares; the factor leaves room for attention and the gate, which multiply them.
   blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
-  plan: ({ tensor, weights, codes }, parameters) => {
+  plan: ({ tensor, weights, codes, importance }, parameters) => {
     const [rows, columns] = tensor.shape;
     return roundGroups(tensor.name, weights, rows, columns, {
       ...groupingOf(rows, columns, parameters),
       bits: Number(parameters['bits']),
       symmetric: parameters['symmetric'] === true,
       scaleDType: parameters['scales'] === 'float32' ? 'float32' : 'float16',
+      clip: parameters['clip'] === true,
+      ...(importance === undefined ? {} : { importance }),
       ...(codes === undefined ? {} : { codes }),
     });
   },

@@ -1,0 +1,11 @@
+import { decodeToFloat32 } from '../../formats/decode';
+import { transposeInto } from '../forms/transpose';
+import type { QuantizableTensor } from '../quantizers/quantizer';
+import type { CompressSource } from '../source';
+
+/** A weight as float32 in the order in which it is planned: [rows, columns], row-major. */
+export async function readMatrix(source: CompressSource, { name, shape: [rows, columns] }: QuantizableTensor): Promise<Float32Array> {
+  const { entry, transposed } = source.tensors.get(name)!;
+  const stored = decodeToFloat32(entry.dtype, await source.container.read(name));
+  return transposed ? transposeInto(stored, rows, 0, columns, new Float32Array(stored.length)) : stored;
+}

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SeededRandom } from '../../../common/random';
+import { LoomweightError } from '../../../protocol/errors';
+import type { DecoderConfig } from '../../architectures/architecture';
+import type { TensorContainer } from '../../formats/container';
+import { readText } from '../../formats/files/readText';
+import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
+import type { TokenSample } from './decoderRuns';
+
+/** Tokens of a window and of the whole sample; less where the log probabilities would not stay below `probabilityBytes`. */
+const windowTokens = 128;
+const sampleTokens = 2048;
+const probabilityBytes = 64e6;
+
+/** Length of a window, windows at most, tokens in all, and bytes of the log probabilities of the sample. */
+export function sampleLimits(config: DecoderConfig): {
+  readonly length: number;
+  readonly windows: number;
+  readonly tokens: number;
+  readonly probabilityBytes: number;
+} {
+  const length = Math.min(windowTokens, config.contextLength);
+  const windows = Math.max(2, Math.floor(Math.min(sampleTokens, probabilityBytes / (4 * config.vocabularySize)) / length));
+  return { length, windows, tokens: windows * length, probabilityBytes: 4 * windows * length * config.vocabularySize };
+}
+
+/**
+ * The sample that a decoder's sensitivity is measured on: windows spread evenly over a text, or seeded random tokens. Errors: `invalid-argument` for a text
+ * that does not fill one window, `malformed-file` for JSON lines without text and a tokenizer that does not fit.
+ */
+export async function tokenSample(
+  container: TensorContainer,
+  config: DecoderConfig,
+  calibration: string | undefined,
+  seed: number,
+): Promise<TokenSample> {
+  const { length, windows: most } = sampleLimits(config);
+  if (calibration === undefined || calibration === 'random') {
+    const random = new SeededRandom(seed + 1);
+    const ids = BigInt64Array.from({ length: most * length }, () => BigInt(random.nextBelow(config.vocabularySize)));
+    return started({ windows: most, length, ids }, config.bosTokenId);
+  }
+  const tokens = await encodeFile(container, config, calibration);
+  const own = config.bosTokenId === undefined ? length : length - 1;
+  const available = Math.floor(tokens.length / own);
+  if (available === 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `The calibration text ${calibration} has ${tokens.length} tokens, one window needs ${own}. Give a longer text.`,
+      { path: calibration, tokens: tokens.length, needed: own },
+    );
+  const windows = Math.min(most, available);
+  const ids = new BigInt64Array(windows * length);
+  for (let window = 0; window < windows; window += 1) {
+    const from = Math.floor((window * (available - 1)) / Math.max(1, windows - 1)) * own;
+    for (let place = 0; place < own; place += 1) ids[window * length + (length - own) + place] = BigInt(tokens[from + place] as number);
+  }
+  return started({ windows, length, ids }, config.bosTokenId);
+}
+
+/** Every window begins with the start token, where the model has one. */
+function started(sample: TokenSample, bos: number | undefined): TokenSample {
+  if (bos !== undefined) for (let window = 0; window < sample.windows; window += 1) sample.ids[window * sample.length] = BigInt(bos);
+  return sample;
+}
+
+async function encodeFile(container: TensorContainer, config: DecoderConfig, file: string): Promise<readonly number[]> {
+  const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
+  const inside = container.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
+  const tokenizer = inside && !(await hasTokenizer([folder])) ? inside : await loadTokenizer([folder]);
+  const tokens = tokenizer.encode(file.toLowerCase().endsWith('.jsonl') ? await textOfLines(file) : await readText(file));
+  const wrong = tokens.find((token) => token >= config.vocabularySize);
+  if (wrong === undefined) return tokens;
+  throw new LoomweightError(
+    'malformed-file',
+    `The tokenizer gives token ${wrong}, the model's vocabulary ends at ${config.vocabularySize - 1}. tokenizer.json belongs to another model.`,
+    { token: wrong },
+  );
+}
+
+/** The `text` of every line, joined by empty lines. */
+async function textOfLines(file: string): Promise<string> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  return lines
+    .map((line, index) => {
+      const text = parsedText(line);
+      if (text !== undefined) return text;
+      throw new LoomweightError(
+        'malformed-file',
+        `Line ${index + 1} of ${file} is no JSON object with a text under 'text'. Give a .txt file, or one such object a line.`,
+        { path: file, line: index + 1 },
+      );
+    })
+    .join('\n\n');
+}
+
+function parsedText(line: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const text = typeof value === 'object' && value !== null && 'text' in value ? value.text : undefined;
+    return typeof text === 'string' ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
