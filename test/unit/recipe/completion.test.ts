@@ -57,6 +57,7 @@ describe('completion', () => {
       'groupSize',
       'symmetric',
       'scales',
+      'clip',
     ]);
     expect(complete(`${step}    format: |`)).toEqual(['hf', 'onnx', 'onnx-fast', 'onnx-packed']);
     expect(complete(`${step}    head: |`)).toEqual(['true', 'false']);
