@@ -1,7 +1,8 @@
 import { byteLength, floatDTypes } from '../../../protocol/dtypes';
+import { LoomweightError } from '../../../protocol/errors';
 import type { GraphBuilder } from '../builder';
 import type { Graph, Node, Value } from '../graph';
-import type { OperatorTable } from '../operator';
+import type { InferContext, Operator, OperatorTable } from '../operator';
 import { isStaticShape } from '../shapes';
 import type { ConstantData, TensorType } from '../types';
 import type { NodeRewrite } from './inline';
@@ -37,9 +38,9 @@ const largestFold = { float: 64 * 1024, other: 4 * 1024 * 1024 };
 /**
  * A rewrite that evaluates what is known: arithmetic on shapes, indices, masks and the small floats computed from them. Constants of
  * whole numbers and booleans are known, floats only as scalars and where they were folded themselves: a float tensor may be a weight
- * that somebody trains.
+ * that somebody trains. `settings`: values of the old graph that are no weights, so that they are known like whole numbers.
  */
-export function foldingRewrite(operators: OperatorTable & FoldTable): NodeRewrite {
+export function foldingRewrite(operators: OperatorTable & FoldTable, settings: ReadonlySet<Value> = new Set()): NodeRewrite {
   const computed = new Set<Value>();
   return (node, inputs, build) => {
     const fold = operators.fold(node.domain, node.op);
@@ -51,16 +52,19 @@ export function foldingRewrite(operators: OperatorTable & FoldTable): NodeRewrit
       const value = inputs[index];
       return value && build.constantOf(value);
     };
-    const outputTypes = operator.infer(types, {
+    const outputTypes = inferred(operator, types, {
       attributes: node.attributes,
       node: node.name,
       outputCount: node.outputs.length,
       constantOf,
     });
+    if (outputTypes === undefined) return undefined;
     const valueOf = (index: number): ConstantData | undefined => {
       const value = inputs[index];
       if (value === undefined) return undefined;
-      const known = !floatDTypes.includes(value.type.dtype) || value.type.shape?.length === 0 || computed.has(value);
+      const old = node.inputs[index];
+      const isSetting = old !== undefined && settings.has(old);
+      const known = !floatDTypes.includes(value.type.dtype) || value.type.shape?.length === 0 || computed.has(value) || isSetting;
       return known ? build.constantOf(value) : undefined;
     };
     const folded = fold({ node, types, outputTypes, valueOf: outputTypes.some(isTooLarge) ? () => undefined : valueOf });
@@ -76,6 +80,20 @@ export function foldingRewrite(operators: OperatorTable & FoldTable): NodeRewrit
       return value;
     });
   };
+}
+
+/** Output types; undefined where the rule refuses: the builder will say so, with the node's name. */
+function inferred(
+  operator: Operator,
+  types: readonly (TensorType | undefined)[],
+  context: InferContext,
+): readonly TensorType[] | undefined {
+  try {
+    return operator.infer(types, context);
+  } catch (error) {
+    if (error instanceof LoomweightError) return undefined;
+    throw error;
+  }
 }
 
 function isTooLarge({ dtype, shape }: TensorType): boolean {

@@ -6,7 +6,9 @@ import { formatShape, isStaticShape, mayBeEqual } from '../shapes';
 import type { ConstantData, Dimension } from '../types';
 import { firstOf, foldingRewrite, type FoldTable } from './folding';
 import { inlineGraph, type NodeRewrite } from './inline';
+import type { InputRoleTable } from './parameters';
 import { pruneGraph } from './prune';
+import { valuesForSettings } from './settings';
 
 /** Known lengths: a whole shape under an input's name, or one number under the name of an axis (`{ batch: 16 }`). */
 export type InputShapes = Readonly<Record<string, readonly number[] | number>>;
@@ -33,7 +35,7 @@ export interface SpecializeOptions {
 export function specializeGraph(
   graph: Graph,
   inputShapes: InputShapes,
-  operators: OperatorTable & FoldTable,
+  operators: OperatorTable & FoldTable & InputRoleTable,
   options: SpecializeOptions = {},
 ): Graph {
   const dimensions = bindDimensions(graph, inputShapes, options.values);
@@ -48,7 +50,7 @@ export function specializeGraph(
         build.input(input.name, { dtype: input.type.dtype, shape: shapeOf(graph, input, inputShapes, dimensions) }),
       );
   }
-  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators)]);
+  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators, valuesForSettings(graph, operators))]);
   const made = inlineGraph(build, graph, substitutes, { dimensions, rewrite });
   const wanted = options.outputs ?? graph.outputs.map((output) => output.name);
   for (const name of wanted) {
