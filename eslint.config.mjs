@@ -10,7 +10,8 @@ import tseslint from 'typescript-eslint';
 const engineOrder = [
   ['graph'],
   ['ops', 'formats'],
-  ['autodiff', 'kernels'],
+  ['autodiff'],
+  ['kernels'],
   ['runtime'],
   ['architectures'],
   ['text'],

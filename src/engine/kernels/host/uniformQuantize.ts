@@ -1,0 +1,57 @@
+import { LoomweightError } from '../../../protocol/errors';
+
+/** Smallest and largest entry; 0 for an empty tensor. Errors: `malformed` weights that are not finite. */
+export function extremes(weights: Float32Array, name: string): { readonly minimum: number; readonly maximum: number } {
+  let minimum = Infinity;
+  let maximum = -Infinity;
+  let sum = 0;
+  for (let index = 0; index < weights.length; index += 1) {
+    const weight = weights[index] as number;
+    if (weight < minimum) minimum = weight;
+    if (weight > maximum) maximum = weight;
+    sum += weight;
+  }
+  if (!Number.isFinite(sum))
+    throw new LoomweightError('invalid-argument', `Tensor '${name}' holds weights that are not finite, so it cannot be rounded.`, {
+      tensor: name,
+    });
+  return weights.length === 0 ? { minimum: 0, maximum: 0 } : { minimum, maximum };
+}
+
+/** Adding and taking this away rounds a float32 between 0 and 2^22 to the nearest whole number, half to even. */
+const rounder = 2 ** 23;
+
+/**
+ * Levels of entries from `begin` to `end`, in float32 arithmetic as the published code has it: round((w - minimum) / (maximum - minimum)
+ * (floor(2^bits) - 1)), half to even. Entries outside the ends take the ends; a constant tensor has level 0.
+ */
+export function quantizeRun(
+  weights: Float32Array,
+  begin: number,
+  end: number,
+  bits: number,
+  { minimum, maximum }: { readonly minimum: number; readonly maximum: number },
+  levels: Uint16Array,
+): void {
+  const range = Math.fround(maximum - minimum);
+  if (range === 0) {
+    levels.fill(0, begin, end);
+    return;
+  }
+  const top = Math.floor(2 ** bits) - 1;
+  for (let index = begin; index < end; index += 1) {
+    const share = Math.fround(Math.fround((weights[index] as number) - minimum) / range);
+    const level = Math.fround(Math.fround(Math.fround(share * top) + rounder) - rounder);
+    levels[index] = level < 0 ? 0 : level > top ? top : level;
+  }
+}
+
+/** Value of a level of a width that may be fractional: minimum + (maximum - minimum) level / (2^bits - 1), in float32. */
+export function valueOfLevel(
+  level: number,
+  bits: number,
+  { minimum, maximum }: { readonly minimum: number; readonly maximum: number },
+): number {
+  const step = Math.fround(Math.fround(maximum - minimum) / (2 ** bits - 1));
+  return Math.fround(Math.fround(level * step) + Math.fround(minimum));
+}
