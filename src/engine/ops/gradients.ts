@@ -36,6 +36,12 @@ export function scalarOf(data: ConstantData | undefined): number | undefined {
   return integersOf(data)?.[0];
 }
 
+/** A constant tensor of a float type. */
+export function floatTensor(build: GraphBuilder, values: readonly number[], shape: readonly number[], dtype: DType): Value {
+  if (dtype === 'float64') return build.constant({ kind: 'inline', dtype, shape, bytes: new Uint8Array(Float64Array.from(values).buffer) });
+  return castTo(build, build.float32(values, shape), dtype);
+}
+
 /** A tensor of one value. */
 export function filled(build: GraphBuilder, value: number, shape: readonly number[], dtype: DType): Value {
   const scalar = floatScalar(build, value, dtype);

@@ -18,11 +18,14 @@ import { inputRoles, trainingForms } from './inputRoles';
 import { lossOperators } from './losses';
 import { matMulOperators } from './matmul';
 import { normalizationOperators } from './normalization';
+import { poolingOperators } from './pooling';
 import { quantizationOperators } from './quantization';
 import { quantizedProductOperators } from './quantizedProducts';
 import { reductionOperators } from './reduction';
 import { reshapeOperators } from './reshape';
+import { resizeOperators } from './resize';
 import { selectionOperators } from './selection';
+import { slicingOperators } from './slicing';
 import { softmaxOperators } from './softmax';
 import { sourceOperators } from './sources';
 import { trigonometryOperators } from './trigonometry';
@@ -41,6 +44,9 @@ export const registry: readonly DifferentiableOperator[] = [
   ...alongAxisOperators,
   ...lossOperators,
   ...reshapeOperators,
+  ...slicingOperators,
+  ...resizeOperators,
+  ...poolingOperators,
   ...indexingOperators,
   ...sourceOperators,
   ...normalizationOperators,

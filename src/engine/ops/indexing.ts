@@ -1,6 +1,7 @@
 import { formatShape, mayBeEqual } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
+import { gatherGradient } from './indexingGradients';
 import { commonDType, constantInts, indexTypes, intAttribute, invalid, normalizeAxis, requireDType, unknownLength } from './inference';
 
 /** Operators that pick values by index, or put them. */
@@ -15,6 +16,7 @@ const gather = defineOp({
     const axis = normalizeAxis(intAttribute(context, 'axis', 0), data.shape.length);
     return [{ dtype: data.dtype, shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)] }];
   },
+  gradient: gatherGradient,
 });
 
 /** One value for each index, along one axis: the indices' shape. */

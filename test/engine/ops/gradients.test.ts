@@ -5,13 +5,8 @@ import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import type { Graph, Value } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops/index';
 import { elementCount, floatDTypes } from '../../../src/protocol/dtypes';
-import { activationCases, elementwiseCases } from '../../support/gradientCases/elementwise';
 import type { GradientCase, GradientInput } from '../../support/gradientCases/gradientCase';
-import { lossCases } from '../../support/gradientCases/losses';
-import { normalizationCases } from '../../support/gradientCases/normalizations';
-import { productCases } from '../../support/gradientCases/products';
-import { quantizationCases } from '../../support/gradientCases/quantization';
-import { reductionCases } from '../../support/gradientCases/reductions';
+import { gradientCases } from '../../support/gradientCases/gradientCases';
 import { interpret, referenceTensor, type ReferenceTensor } from '../../support/interpreter/interpreter';
 import { feedTensor, runGraph } from '../../support/runGraph';
 
@@ -19,17 +14,7 @@ import { feedTensor, runGraph } from '../../support/runGraph';
  * Every row: the value of the runtime is that of the float64 interpreter to 1e-5, and the gradients that autodiff builds, run by the runtime in
  * float32, are the central differences of the interpreter along one random direction per input to 1e-4 (relative to the largest term).
  */
-const cases: readonly GradientCase[] = [
-  ...elementwiseCases,
-  ...activationCases,
-  ...productCases,
-  ...reductionCases,
-  ...normalizationCases,
-  ...lossCases,
-  ...quantizationCases,
-];
-
-for (const [index, row] of cases.entries()) {
+for (const [index, row] of gradientCases.entries()) {
   const shapes = row.inputs.map((input) => (input ? `[${shapeOf(input).join(', ')}]` : '-')).join(' ');
   test(`${row.domain ? `${row.domain}.` : ''}${row.op} ${shapes}${row.note ? ` ${row.note}` : ''} (row ${index})`, async () => {
     const random = new SeededRandom(1000 + index);

@@ -5,11 +5,14 @@ import { elementCount } from '../../../src/protocol/dtypes';
 import { activationKernels } from './activations';
 import { elementwiseKernels } from './elementwise';
 import { lossKernels } from './losses';
+import { indexingKernels } from './indexing';
 import { normalizationKernels } from './normalizations';
 import { productKernels } from './products';
 import { quantizationKernels } from './quantization';
 import { reductionKernels } from './reductions';
 import { shapeKernels } from './shapes';
+import { sliceKernels } from './slices';
+import { windowKernels } from './windows';
 
 /** A tensor of the reference interpreter: every element type is held as float64 (bool as 0 and 1). */
 export interface ReferenceTensor {
@@ -38,6 +41,9 @@ const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...lossKernels,
   ...quantizationKernels,
   ...shapeKernels,
+  ...sliceKernels,
+  ...windowKernels,
+  ...indexingKernels,
 };
 
 /**
