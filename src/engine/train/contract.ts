@@ -116,7 +116,10 @@ export interface MethodPlan {
   forward(step: MethodStep, weights: (name: string) => Value, pass: string): MethodForward;
   /** Loss from the outputs of all passes; `task` is the task's own loss. */
   combine?(step: MethodStep, outputs: Readonly<Record<string, ForwardPass>>, task: (pass: ForwardPass) => Value): Value;
-  /** Work on the host between steps, at fixed steps whatever the chunk: thresholds, observers. Gives new values of `carried` variables. */
+  /**
+   * Work on the host between steps, at fixed steps whatever the chunk: thresholds, observers. `apply` is called before step `step` runs, for each multiple
+   * of `every` but 0, and gives new values of `carried` variables.
+   */
   readonly refresh?: {
     readonly every: number;
     apply(state: HostState, step: number): Readonly<Record<string, Float32Array>>;
@@ -127,7 +130,7 @@ export interface MethodPlan {
   sizes(state: HostState): { readonly estimatedBits: number; readonly trueBits: number };
 }
 
-/** Parameters (held order) and variables by name, on the host. */
+/** Parameters (held order; buffers too) and variables by name, on the host. */
 export interface HostState {
   parameter(name: string): Float32Array;
   variable(name: string): Float32Array;
@@ -155,6 +158,8 @@ export interface WeightMethodContext {
   readonly minimumSize: number;
   /** The rest is stored as float16 rather than float32. */
   readonly halfRest: boolean;
+  /** Steps of the whole training. */
+  readonly steps: number;
   /** Average bits per weight to reach, counting side information over the quantised tensors; undefined where the penalty is given. */
   readonly targetBits?: number;
   /** Weight of the size in MiB in the loss; where a target is given, the first guess. */

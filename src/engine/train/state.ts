@@ -76,12 +76,14 @@ function requiredStart(start: ReadonlyMap<string, Float32Array>, name: string): 
 
 /** The state as methods see it. */
 export function hostState(values: StateValues): HostState {
-  const get = (key: string): Float32Array => {
-    const found = values.get(key);
+  const get = (key: string, found: Float32Array | undefined): Float32Array => {
     if (found) return found;
     throw new LoomweightError('internal', `The training's state has no '${key}'.`, { key });
   };
-  return { parameter: (name) => get(parameterKey(name)), variable: (name) => get(variableKey(name)) };
+  return {
+    parameter: (name) => get(name, values.get(parameterKey(name)) ?? values.get(bufferKey(name))),
+    variable: (name) => get(name, values.get(variableKey(name))),
+  };
 }
 
 /** Parameters, variables and buffers without the optimisers' slots: what evaluation and writing need. */

@@ -1,0 +1,183 @@
+import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LoomweightError } from '../../protocol/errors';
+import { createOutputFile } from '../formats/files/outputFolder';
+import { openSafetensors } from '../formats/safetensors/openSafetensors';
+import { buildHeader } from '../formats/safetensors/writer';
+import type { SavedCurve } from './curve';
+import type { Evaluation } from './evaluation';
+import type { StateTensor, StateValues } from './state';
+
+/** Everything that a training needs to go on as if it had never stopped. */
+export interface Checkpoint {
+  /** Steps done. */
+  readonly step: number;
+  /** What the results depend on; a checkpoint of other settings is refused. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly curve: SavedCurve;
+  readonly evaluations: readonly Evaluation[];
+  readonly state: StateValues;
+  /** Parameters, variables and buffers of the best evaluation so far. */
+  readonly best?: { readonly step: number; readonly state: StateValues };
+}
+
+/** checkpoint.json: the last file written, and the one that says which others count. */
+interface Manifest extends Omit<Checkpoint, 'state' | 'best'> {
+  readonly version: 1;
+  readonly stateFile: string;
+  readonly best?: { readonly step: number; readonly file: string };
+}
+
+const manifestName = 'checkpoint.json';
+
+/**
+ * Checkpoints of one training in a folder: tensors as safetensors, the rest as JSON. Every file is written under a temporary name, synced and renamed; the
+ * JSON comes last and names the tensors' files, so that a crash at any time leaves the checkpoint before or the new one.
+ */
+export class CheckpointFolder {
+  private bestWritten: { readonly step: number; readonly file: string } | undefined;
+
+  constructor(
+    /** Absolute path. */
+    readonly folder: string,
+    private readonly layout: readonly StateTensor[],
+  ) {}
+
+  async save(checkpoint: Checkpoint): Promise<void> {
+    const { state, best, ...rest } = checkpoint;
+    const stateFile = `state-${checkpoint.step}.safetensors`;
+    await this.writeTensors(stateFile, state);
+    if (best && this.bestWritten?.step !== best.step) {
+      const file = `best-${best.step}.safetensors`;
+      await this.writeTensors(file, best.state);
+      this.bestWritten = { step: best.step, file };
+    }
+    const manifest: Manifest = { version: 1, ...rest, stateFile, ...(this.bestWritten ? { best: this.bestWritten } : {}) };
+    const output = await createOutputFile(join(this.folder, manifestName));
+    try {
+      await writeFile(output.path, `${JSON.stringify(manifest, undefined, 2)}\n`);
+      await output.commit();
+    } finally {
+      await output.discard();
+    }
+    await this.removeOthers([manifestName, stateFile, ...(this.bestWritten ? [this.bestWritten.file] : [])]);
+  }
+
+  /**
+   * The checkpoint, or undefined where there is none. Errors: `invalid-argument` naming what differs where it was made with other settings,
+   * `malformed-file`.
+   */
+  async load(settings: Readonly<Record<string, unknown>>): Promise<Checkpoint | undefined> {
+    const file = join(this.folder, manifestName);
+    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+      if ((error as { code?: string }).code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (text === undefined) return undefined;
+    const manifest = parseManifest(text, file);
+    this.requireSame(manifest.settings, settings);
+    const { version: _version, stateFile, best, ...rest } = manifest;
+    this.bestWritten = best;
+    return {
+      ...rest,
+      state: await this.readTensors(stateFile, this.layout),
+      ...(best
+        ? {
+            best: {
+              step: best.step,
+              state: await this.readTensors(
+                best.file,
+                this.layout.filter(({ kind }) => kind !== 'slot'),
+              ),
+            },
+          }
+        : {}),
+    };
+  }
+
+  /** Removes the folder. */
+  async discard(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  private requireSame(saved: Readonly<Record<string, unknown>>, asked: Readonly<Record<string, unknown>>): void {
+    const keys = [...new Set([...Object.keys(saved), ...Object.keys(asked)])];
+    const different = keys.filter((key) => JSON.stringify(saved[key]) !== JSON.stringify(asked[key]));
+    if (different.length === 0) return;
+    const sentences = different.map((key) => `${key} was ${shown(saved[key])} and is ${shown(asked[key])}`);
+    throw new LoomweightError(
+      'invalid-argument',
+      `The checkpoint ${this.folder} was made with other settings: ${sentences.join('; ')}. Use the same, or remove the folder to start anew.`,
+      { folder: this.folder, different },
+    );
+  }
+
+  private async writeTensors(name: string, values: StateValues): Promise<void> {
+    const tensors = this.layout
+      .filter(({ key }) => values.has(key))
+      .map(({ key, shape }) => ({ name: key, dtype: 'float32' as const, shape }));
+    const { header, offsets } = buildHeader(tensors, {});
+    const output = await createOutputFile(join(this.folder, name));
+    try {
+      const handle = await open(output.path, 'wx');
+      try {
+        await handle.writeFile(header);
+        for (const { name: key } of [...tensors].sort((a, b) => (offsets.get(a.name) ?? 0) - (offsets.get(b.name) ?? 0))) {
+          const { buffer, byteOffset, byteLength } = values.get(key) as Float32Array;
+          // In pieces: one write takes at most 2 GiB.
+          for (let done = 0; done < byteLength; done += 2 ** 30)
+            await handle.writeFile(new Uint8Array(buffer, byteOffset + done, Math.min(2 ** 30, byteLength - done)));
+        }
+      } finally {
+        await handle.close();
+      }
+      await output.commit();
+    } finally {
+      await output.discard();
+    }
+  }
+
+  private async readTensors(name: string, tensors: readonly StateTensor[]): Promise<StateValues> {
+    const container = await openSafetensors(join(this.folder, name));
+    try {
+      const values = new Map<string, Float32Array>();
+      for (const { key, shape } of tensors) {
+        if (container.tensors.get(key)?.shape.join() !== shape.join())
+          throw new LoomweightError('malformed-file', `The checkpoint ${container.path} has no '${key}' of shape [${shape.join(', ')}].`, {
+            path: container.path,
+            tensor: key,
+          });
+        values.set(key, new Float32Array((await container.read(key)).slice().buffer));
+      }
+      return values;
+    } finally {
+      await container.close();
+    }
+  }
+
+  private async removeOthers(kept: readonly string[]): Promise<void> {
+    for (const name of await readdir(this.folder))
+      if (!kept.includes(name) && /^(state|best)-\d+\.safetensors$/.test(name)) await rm(join(this.folder, name), { force: true });
+  }
+}
+
+function parseManifest(text: string, file: string): Manifest {
+  try {
+    const value = JSON.parse(text) as Manifest;
+    if (
+      value.version === 1 &&
+      Number.isSafeInteger(value.step) &&
+      typeof value.stateFile === 'string' &&
+      typeof value.settings === 'object'
+    )
+      return value;
+  } catch {
+    // Told below, together with values of another form.
+  }
+  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start anew.`, { path: file });
+}
+
+function shown(value: unknown): string {
+  const text = value === undefined ? 'not set' : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}

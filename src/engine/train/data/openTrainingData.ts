@@ -1,0 +1,83 @@
+import { readdir, stat } from 'node:fs/promises';
+import { LoomweightError } from '../../../protocol/errors';
+import type { LearnSpec } from '../../../protocol/jobs';
+import { checkSplit, type DataSplit, type InputSignature } from '../../evaluate/data/dataSplit';
+import { readDataSplit } from '../../evaluate/data/readDataSplit';
+import { chooseLoss, outputShapes } from '../loss';
+import type { OpenTrainable } from '../models/graphTrainable';
+import { PoolRandom } from '../poolRandom';
+import { shuffled } from './permutation';
+import { heldOutSamples, prepareSplit, sampleBatches, selectSamples } from './sampleBatches';
+import { openTextData } from './textData';
+import type { TrainingData } from './trainingData';
+
+/** Share of the samples that is held out where a data set has no split for it. */
+const heldOutShare = 10;
+
+/**
+ * Opens what a job trains on and what it is judged by. Folders of NumPy files and tables have splits `train` and `val`; without `val` a tenth of the
+ * training samples (seeded) is held out. Text for language models: see `openTextData`.
+ * Errors: `not-found`, `malformed-file`; `invalid-argument` with both shapes where data does not fit the model's inputs, or the loss not the labels.
+ */
+export async function openTrainingData(spec: LearnSpec, model: OpenTrainable): Promise<TrainingData> {
+  if (model.kind === 'text') return openTextData(spec, model);
+  const signatures: readonly InputSignature[] = model
+    .inputs(1)
+    .map(({ name, dtype, shape }) => ({ name, dtype, shape: ['batch', ...shape.slice(1)] }));
+  const read = (split: string): Promise<DataSplit> =>
+    readDataSplit({ data: spec.data, split, inputs: signatures, columns: spec.columns ?? {} });
+  const train = await read('train');
+  checkSplit(train, signatures);
+  const validationSplit = (await mayHaveSplit(spec, 'val')) ? await read('val') : undefined;
+  const output = firstOutput(model);
+  const loss = chooseLoss(spec.loss, output, { integers: hasWholeLabels(train), description: train.description });
+  const classes = output.at(-1) as number;
+  const inputs = model.inputs(1);
+  const prepared = prepareSplit(train, inputs, loss, classes);
+  const seed = spec.seed ?? 0;
+  if (validationSplit !== undefined && validationSplit.samples > 0) {
+    checkSplit(validationSplit, signatures);
+    const validation = prepareSplit(validationSplit, inputs, loss, classes);
+    return {
+      kind: 'labels',
+      loss,
+      train: sampleBatches(prepared, seed),
+      evaluation: heldOutSamples(validation),
+      choices: [`trained on ${prepared.samples} samples of 'train', judged on ${validation.samples} of 'val'`],
+    };
+  }
+  const held = Math.floor(prepared.samples / heldOutShare);
+  if (held === 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `Training needs at least ${heldOutShare} samples where there is no split 'val'; ${prepared.description} has ${prepared.samples}.`,
+      { samples: prepared.samples },
+    );
+  const order = shuffled(prepared.samples, new PoolRandom(seed, prepared.samples, 0x4e1d));
+  return {
+    kind: 'labels',
+    loss,
+    train: sampleBatches(selectSamples(prepared, order.subarray(held), `${prepared.description}, without ${held} held out`), seed),
+    evaluation: heldOutSamples(
+      selectSamples(prepared, order.subarray(0, held).sort(), `${held} samples of ${prepared.description}, held out`),
+    ),
+    choices: [`there is no split 'val': ${held} of ${prepared.samples} samples, chosen by the seed, are held out`],
+  };
+}
+
+function firstOutput(model: OpenTrainable): readonly number[] {
+  const [first] = outputShapes(model).values();
+  if (first) return first;
+  throw new LoomweightError('unsupported', `'${model.name}' has no output, so nothing can be trained.`);
+}
+
+/** True where a folder has files of a split, or a table's rows name their split (there may be none of this one). */
+async function mayHaveSplit(spec: LearnSpec, split: string): Promise<boolean> {
+  const status = await stat(spec.data).catch(() => undefined);
+  if (!status?.isDirectory()) return spec.columns?.['split'] !== undefined;
+  return (await readdir(spec.data)).includes(`${split}-label.npy`);
+}
+
+function hasWholeLabels({ labels }: DataSplit): boolean {
+  return Array.from(labels.data as ArrayLike<number | bigint>, Number).every(Number.isInteger);
+}

@@ -1,0 +1,85 @@
+import type { MethodPlan, MethodVariable, TrainableParameter, WeightMethodContext } from '../../contract';
+import { elementCount } from '../../../../protocol/dtypes';
+import { logitOf } from '../../../kernels/bitWidths';
+import { weightGroups, type WeightGroups } from '../../../kernels/weightGroups';
+import { entriesOf } from '../shared/realizeTensor';
+import { selectTensors } from '../shared/selectTensors';
+import { diffqForward } from './forward';
+import { DiffqResult } from './result';
+import type { DiffqSettings } from './settings';
+import { steeringVariable, type Steering } from './steering';
+
+/** One tensor whose widths are learned. */
+export interface DiffqTensor {
+  readonly parameter: TrainableParameter;
+  readonly groups: WeightGroups;
+}
+
+/** What all parts of DiffQ know about a model. */
+export interface DiffqModel {
+  readonly settings: DiffqSettings;
+  readonly tensors: readonly DiffqTensor[];
+  /** Entries of all quantised tensors, and bits of the rest of the model. */
+  readonly entries: number;
+  readonly restBits: number;
+  readonly steering?: Steering;
+}
+
+/** Names of a tensor's variables. `widths` is 0 until they are settled. */
+export const variableNames = {
+  logits: (tensor: string): string => `logits/${tensor}`,
+  widths: (tensor: string): string => `widths/${tensor}`,
+  range: (tensor: string): string => `range/${tensor}`,
+};
+
+/** Plans DiffQ for a model. Errors: `invalid-argument` where a target cannot be met. */
+export function planDiffq(context: WeightMethodContext, settings: DiffqSettings): MethodPlan {
+  const { quantized, restBits } = selectTensors(context);
+  const tensors = quantized.map((parameter) => ({ parameter, groups: weightGroups(parameter, settings.groupSize) }));
+  const entries = entriesOf(quantized);
+  const learningSteps = settings.settleFrom ?? context.steps;
+  const model: DiffqModel = {
+    settings,
+    tensors,
+    entries,
+    restBits,
+    ...(context.targetBits === undefined || entries === 0
+      ? {}
+      : { steering: { targetBits: context.targetBits, firstPenalty: context.penalty ?? 1, learningSteps } }),
+  };
+  const result = new DiffqResult(model);
+  if (model.steering) result.requireReachable();
+  return {
+    quantized: quantized.map(({ name }) => name),
+    variables: [
+      ...tensors.flatMap((tensor) => variablesOf(tensor, settings)),
+      ...(model.steering ? [steeringVariable(model.steering)] : []),
+    ],
+    forward: (step, weights) => diffqForward(model, step, weights),
+    ...(settings.settleFrom === undefined ? {} : { refresh: { every: settings.settleFrom, apply: (state) => result.settle(state) } }),
+    realize: (state) => result.realize(state),
+    sizes: (state) => result.sizes(state),
+  };
+}
+
+/**
+ * Logits of a tensor that the outputs do not depend on are carried, not trained: it gets no gradient, so the penalty alone would shrink its widths.
+ */
+function variablesOf({ parameter, groups }: DiffqTensor, { range, initBits, settleFrom }: DiffqSettings): readonly MethodVariable[] {
+  const { name, used } = parameter;
+  const count = elementCount(groups.shape);
+  return [
+    {
+      name: variableNames.logits(name),
+      shape: groups.shape,
+      initial: new Float32Array(count).fill(logitOf(initBits, range)),
+      group: used ? 'logits' : 'carried',
+    },
+    ...(settleFrom === undefined
+      ? []
+      : [
+          { name: variableNames.widths(name), shape: groups.shape, initial: new Float32Array(count), group: 'carried' as const },
+          { name: variableNames.range(name), shape: [2], initial: new Float32Array(2), group: 'carried' as const },
+        ]),
+  ];
+}

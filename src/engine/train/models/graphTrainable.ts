@@ -1,0 +1,89 @@
+import { LoomweightError } from '../../../protocol/errors';
+import type { GraphBuilder } from '../../graph/builder';
+import type { Graph, Value } from '../../graph/graph';
+import { firstOf } from '../../graph/passes/folding';
+import { inlineGraph } from '../../graph/passes/inline';
+import type { BatchInput, ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
+import { TrainingNormalizations } from './trainingNormalization';
+
+/** A model opened for training; whoever opened it closes it. */
+export type OpenTrainable = TrainableModel & {
+  /** What the model is for: `labels` for data with labels, `text` for token windows. */
+  readonly kind: 'labels' | 'text';
+  /** Folders or files where a language model's tokenizer lies, and what its config says; undefined for other models. */
+  readonly text?: TextSettings;
+  close(): Promise<void>;
+};
+
+/** What encoding text for a language model needs. */
+export interface TextSettings {
+  readonly folders: readonly string[];
+  /** Files that the model carries inside: file name to text. */
+  readonly inside?: ReadonlyMap<string, string>;
+  readonly window: number;
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly bosTokenId: number | undefined;
+  /** Tokens that the model reads of a window: all with a BOS before them, else one less. */
+  readonly sequence: number;
+}
+
+/** A model whose forward pass is a graph: parameters and buffers are inputs of the graph beside those of the batch. */
+export interface GraphTrainableOptions {
+  readonly name: string;
+  readonly kind: OpenTrainable['kind'];
+  readonly parameters: readonly TrainableParameter[];
+  readonly buffers: readonly TrainableBuffer[];
+  inputs(batch: number): readonly BatchInput[];
+  /** The graph for a batch of that size: all shapes known. Asked once for each size. */
+  graph(batch: number): Graph;
+  readonly text?: TextSettings;
+  close(): Promise<void>;
+}
+
+/** Makes a trainable model of a graph. */
+export function graphTrainable(options: GraphTrainableOptions): OpenTrainable {
+  const graphs = new Map<number, Graph>();
+  const graphFor = (batch: number): Graph => {
+    const graph = graphs.get(batch) ?? options.graph(batch);
+    graphs.set(batch, graph);
+    return graph;
+  };
+  const { name, kind, parameters, buffers, text } = options;
+  return {
+    name,
+    kind,
+    parameters,
+    buffers,
+    ...(text === undefined ? {} : { text }),
+    inputs: (batch) => options.inputs(batch),
+    close: () => options.close(),
+    forward: (build, batch, weights, training) => forward(build, graphFor(batchSize(batch, options)), batch, weights, training),
+  };
+}
+
+function batchSize(batch: Readonly<Record<string, Value>>, { name, inputs }: GraphTrainableOptions): number {
+  const first = inputs(1)[0];
+  const length = first && batch[first.name]?.type.shape?.[0];
+  if (typeof length === 'number') return length;
+  throw new LoomweightError('internal', `The batch of '${name}' has no '${first?.name ?? 'input'}' of known shape.`, { model: name });
+}
+
+function forward(
+  build: GraphBuilder,
+  graph: Graph,
+  batch: Readonly<Record<string, Value>>,
+  weights: (name: string) => Value,
+  training: boolean,
+): ForwardPass {
+  const substitutes = new Map(graph.inputs.map(({ name }) => [name, batch[name] ?? weights(name)]));
+  const normalizations = new TrainingNormalizations(graph);
+  const made = inlineGraph(build, graph, substitutes, {
+    prefix: 'model/',
+    ...(training ? { rewrite: firstOf([normalizations.rewrite]) } : {}),
+  });
+  return {
+    outputs: Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value])),
+    buffers: normalizations.newBuffers(),
+  };
+}

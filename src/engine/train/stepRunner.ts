@@ -1,0 +1,119 @@
+import { elementCount } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
+import type { BatchSource } from './contract';
+import { NoisePool } from './noisePool';
+import type { ParameterGroups } from './optimizers/groups';
+import { stepNames, type StepGraph } from './stepGraph';
+import type { StateValues } from './state';
+
+/** Largest size of the batches of one run, in bytes. */
+const batchBytesPerRun = 64 * 2 ** 20;
+
+/** What steps take from the host. */
+export interface StepFeeds {
+  readonly data: BatchSource;
+  readonly batch: number;
+  readonly groups: ParameterGroups;
+  readonly penalty: number;
+  readonly seed: number;
+}
+
+/** What a run of some steps gives. */
+export interface StepsRun {
+  readonly state: StateValues;
+  /** By metric, one value for each step. */
+  readonly metrics: Readonly<Record<string, Float32Array>>;
+}
+
+/** Runs training steps: gathers what they need by step number, feeds the state, and takes the new state. */
+export class StepRunner {
+  private readonly noise: NoisePool;
+
+  private constructor(
+    private readonly session: Session,
+    private readonly graph: StepGraph,
+    private readonly feeds: StepFeeds,
+  ) {
+    this.noise = new NoisePool(graph.noise, feeds.seed);
+  }
+
+  static async create(runtime: Runtime, graph: StepGraph, feeds: StepFeeds): Promise<StepRunner> {
+    return new StepRunner(await runtime.createFromGraph(graph.graph, { keep: false }), graph, feeds);
+  }
+
+  /** Most steps in one run from `step` on: up to the next refill of the noise, within the limit on data; 1 without a Loop. */
+  longestRun(step: number): number {
+    if (this.graph.mode === 'steps') return 1;
+    const batchBytes = this.graph.data.reduce((sum, { dtype, shape }) => sum + elementCount(shape) * (dtype === 'int64' ? 8 : 4), 0);
+    return Math.min(this.noise.nextRefill(step) - step, Math.max(1, Math.floor(batchBytesPerRun / Math.max(1, batchBytes))));
+  }
+
+  /** Runs `count` steps from `step` on. */
+  async run(state: StateValues, step: number, count: number): Promise<StepsRun> {
+    const inputs: Record<string, RuntimeTensor> = {
+      ...this.batches(step, count),
+      ...this.scalars(step, count),
+      ...this.noise.feeds(step, count),
+    };
+    if (this.graph.mode === 'loop') inputs[stepNames.trips] = { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(count)) };
+    for (const { key, carriedShape } of this.graph.state)
+      inputs[stepNames.state(key)] = { dtype: 'float32', shape: carriedShape, data: state.get(key) as Float32Array };
+    // What the graph does not use is no input of the session.
+    const wanted = Object.fromEntries(this.session.inputNames.map((name) => [name, required(inputs, name)]));
+    const results = await this.session.run(wanted);
+    const next = new Map(this.graph.state.map(({ key }) => [key, required(results, stepNames.next(key)).data as Float32Array]));
+    const metrics = Object.fromEntries(
+      this.graph.metrics.map((name) => [name, required(results, stepNames.metric(name)).data as Float32Array]),
+    );
+    return { state: next, metrics };
+  }
+
+  release(): Promise<void> {
+    return this.session.release();
+  }
+
+  /** Batches of all steps of a run, one after another: [count, batch, ...]. */
+  private batches(step: number, count: number): Readonly<Record<string, RuntimeTensor>> {
+    const { data, batch } = this.feeds;
+    const feeds: Record<string, RuntimeTensor> = {};
+    for (let index = 0; index < count; index += 1) {
+      const one = data.batch(step + index, batch);
+      for (const { name, dtype, shape } of this.graph.data) {
+        const tensor = required(one, name);
+        const width = elementCount(shape);
+        const Make = tensor.data.constructor as new (length: number) => RuntimeTensor['data'];
+        const all = (feeds[stepNames.data(name)] ??= { dtype, shape: [count, ...shape], data: new Make(count * width) });
+        // Both arrays are of one type; TypeScript cannot pair them.
+        (all.data as Float32Array).set(tensor.data as Float32Array, index * width);
+      }
+    }
+    return feeds;
+  }
+
+  private scalars(step: number, count: number): Readonly<Record<string, RuntimeTensor>> {
+    const names = this.graph.scalarNames;
+    const values = new Map(names.map((name) => [name, new Float32Array(count)]));
+    for (let index = 0; index < count; index += 1) {
+      const now = this.scalarsOf(step + index);
+      for (const [name, array] of values) array[index] = required(now, name);
+    }
+    return Object.fromEntries([...values].map(([name, data]) => [stepNames.scalar(name), { dtype: 'float32', shape: [count], data }]));
+  }
+
+  private scalarsOf(step: number): Readonly<Record<string, number>> {
+    const { groups, penalty } = this.feeds;
+    const scalars: Record<string, number> = { step, penalty };
+    for (const name of ['main', 'plain', 'logits'] as const) {
+      const { optimizer, rate } = groups[name];
+      for (const [scalar, value] of Object.entries(optimizer.scalars(step, rate(step)))) scalars[`${name}/${scalar}`] = value;
+    }
+    return scalars;
+  }
+}
+
+function required<T>(values: Readonly<Record<string, T>>, name: string): T {
+  const value = values[name];
+  if (value !== undefined) return value;
+  throw new LoomweightError('internal', `A training step needs '${name}', which nobody gives.`, { name });
+}

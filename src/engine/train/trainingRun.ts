@@ -1,0 +1,226 @@
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
+import { isBetter, type RatedEvaluation } from './best';
+import type { Checkpoint, CheckpointFolder } from './checkpoint';
+import { TrainingCurve } from './curve';
+import type { Evaluation, Evaluator } from './evaluation';
+import { hostState, variableKey, withoutSlots, type StateTensor, type StateValues } from './state';
+import type { StepRunner, StepsRun } from './stepRunner';
+import type { TrainOptions } from './trainer';
+
+/** A run of steps lasts about so long: long enough to be cheap, short enough for progress and cancel. */
+const secondsPerRun = 0.5;
+/** A run has at most so many times the steps of the one before, as the first runs are slower than the rest. */
+const fastestGrowth = 4;
+/** A checkpoint is written at least so often. */
+const secondsBetweenCheckpoints = 60;
+/** Share of the steps between two evaluations, unless told. */
+const evaluationsInAll = 10;
+
+/** Parts that a run works with. */
+export interface TrainingParts {
+  readonly layout: readonly StateTensor[];
+  readonly runner: StepRunner;
+  readonly evaluator: Evaluator;
+  readonly settings: Checkpoint['settings'];
+  readonly mode: 'loop' | 'steps';
+  readonly state: StateValues;
+  readonly checkpoints?: CheckpointFolder;
+  readonly resumed?: Checkpoint;
+}
+
+/** The best state so far. */
+interface Best {
+  readonly step: number;
+  readonly state: StateValues;
+  readonly rated: RatedEvaluation;
+}
+
+/** One training from its first (or resumed) step to its last: runs of steps, and between them refreshes, evaluations, checkpoints, progress. */
+export class TrainingRun {
+  private step: number;
+  private state: StateValues;
+  private readonly curve: TrainingCurve;
+  private readonly evaluations: Evaluation[];
+  private best: Best | undefined;
+  private readonly evaluateEvery: number;
+  private lastCheckpoint = performance.now();
+  private stepsRun = 0;
+  private secondsRun = 0;
+  private stepsInRun = 1;
+
+  constructor(
+    private readonly options: TrainOptions,
+    private readonly parts: TrainingParts,
+  ) {
+    const { spec, plan } = options;
+    const { resumed } = parts;
+    this.step = resumed?.step ?? 0;
+    this.state = parts.state;
+    this.curve = new TrainingCurve(spec.steps, resumed?.curve);
+    this.evaluations = [...(resumed?.evaluations ?? [])];
+    this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
+    const best = resumed?.best;
+    const evaluation = best && this.evaluations.find(({ step }) => step === best.step);
+    if (best && evaluation) this.best = { ...best, rated: rated(evaluation, plan.sizes(hostState(best.state)).trueBits) };
+  }
+
+  async finish(): Promise<{
+    readonly best: { readonly step: number; readonly state: StateValues };
+    readonly curve: ReturnType<TrainingCurve['sofar']>;
+    readonly evaluations: readonly Evaluation[];
+    readonly stepsPerSecond: number;
+  }> {
+    const { spec } = this.options;
+    try {
+      while (this.step < spec.steps) await this.advance();
+    } catch (error) {
+      if (LoomweightError.is(error, 'cancelled')) await this.save();
+      throw error;
+    }
+    const best = this.best ?? { step: this.step, state: withoutSlots(this.parts.layout, this.state) };
+    return { best, curve: this.curve.sofar(this.step), evaluations: this.evaluations, stepsPerSecond: this.stepsPerSecond() };
+  }
+
+  private async advance(): Promise<void> {
+    const { signal, plan } = this.options;
+    throwIfCancelled(signal);
+    const before = this.step;
+    const count = this.nextRunLength();
+    const started = performance.now();
+    const run = await this.parts.runner.run(this.state, before, count);
+    const seconds = (performance.now() - started) / 1000;
+    await this.requireFinite(run, before, count);
+    this.adapt(seconds, count);
+    for (let index = 0; index < count; index += 1)
+      this.curve.add(
+        before + index,
+        Object.fromEntries(Object.entries(run.metrics).map(([name, values]) => [name, values[index] as number])),
+      );
+    this.state = run.state;
+    this.step = before + count;
+    if (plan.refresh && this.step % plan.refresh.every === 0) this.refresh(plan.refresh);
+    this.report('Training');
+    const ended = this.step === this.options.spec.steps;
+    if (ended || this.step % this.evaluateEvery === 0) {
+      await this.evaluate();
+      await this.save();
+    } else if (performance.now() - this.lastCheckpoint > secondsBetweenCheckpoints * 1000) await this.save();
+  }
+
+  /** Up to the next step at which something else happens, and no longer than the measured time allows. */
+  private nextRunLength(): number {
+    const { spec, plan, stepsPerRun } = this.options;
+    const until = (every: number): number => every - (this.step % every);
+    return Math.min(
+      spec.steps - this.step,
+      until(this.evaluateEvery),
+      plan.refresh ? until(plan.refresh.every) : Infinity,
+      this.parts.runner.longestRun(this.step),
+      stepsPerRun ?? this.stepsInRun,
+    );
+  }
+
+  private adapt(seconds: number, count: number): void {
+    this.stepsRun += count;
+    this.secondsRun += seconds;
+    const fitting = Math.floor((secondsPerRun * count) / Math.max(seconds, 1e-6));
+    this.stepsInRun = Math.max(1, Math.min(fitting, count * fastestGrowth));
+  }
+
+  private refresh({ apply }: NonNullable<TrainOptions['plan']['refresh']>): void {
+    const changed = apply(hostState(this.state), this.step);
+    this.state = new Map([...this.state, ...Object.entries(changed).map(([name, values]) => [variableKey(name), values] as const)]);
+  }
+
+  private async evaluate(): Promise<void> {
+    const { plan, spec, signal } = this.options;
+    this.report('Evaluating');
+    const state = hostState(this.state);
+    const evaluation = await this.parts.evaluator.evaluate(state, this.step, signal);
+    this.evaluations.push(evaluation);
+    const candidate = rated(evaluation, plan.sizes(state).trueBits);
+    const rule = spec.targetBits === undefined ? { penalty: spec.penalty ?? 0 } : { targetBits: spec.targetBits };
+    if (Number.isFinite(evaluation.loss) && isBetter(candidate, this.best?.rated, rule))
+      this.best = { step: this.step, state: withoutSlots(this.parts.layout, this.state), rated: candidate };
+    this.report('Training');
+  }
+
+  private async save(): Promise<void> {
+    const { checkpoints, settings } = this.parts;
+    this.lastCheckpoint = performance.now();
+    await checkpoints?.save({
+      step: this.step,
+      settings,
+      curve: this.curve.save(),
+      evaluations: this.evaluations,
+      state: this.state,
+      ...(this.best ? { best: { step: this.best.step, state: this.best.state } } : {}),
+    });
+  }
+
+  /** Stops a training whose numbers are no longer finite. The state before the run is the last good one: it is kept. */
+  private async requireFinite(run: StepsRun, before: number, count: number): Promise<void> {
+    const { layout, checkpoints } = this.parts;
+    for (let index = 0; index < count; index += 1)
+      for (const [name, values] of Object.entries(run.metrics))
+        if (!Number.isFinite(values[index])) {
+          await this.save();
+          throw notFinite(
+            name === 'loss' ? 'The loss' : `The value '${name}'`,
+            before + index,
+            values[index] as number,
+            before,
+            checkpoints,
+          );
+        }
+    // The last update of a run has no loss after it yet.
+    const broken = layout.find(({ key }) => !isFiniteArray(run.state.get(key) as Float32Array));
+    if (broken === undefined) return;
+    await this.save();
+    throw notFinite(`'${broken.key}'`, before + count - 1, NaN, before, checkpoints);
+  }
+
+  private stepsPerSecond(): number {
+    return this.secondsRun === 0 ? 0 : this.stepsRun / this.secondsRun;
+  }
+
+  private report(phase: string): void {
+    const { spec, progress } = this.options;
+    progress?.({
+      phase,
+      done: this.step,
+      total: spec.steps,
+      unit: 'steps',
+      training: {
+        step: this.step,
+        steps: spec.steps,
+        stepsPerSecond: this.stepsPerSecond(),
+        mode: this.parts.mode,
+        curve: this.curve.sofar(this.step),
+        evaluations: [...this.evaluations],
+        ...(this.best ? { bestStep: this.best.step } : {}),
+      },
+    });
+  }
+}
+
+function rated({ loss, bitsPerWeight }: Evaluation, trueBits: number): RatedEvaluation {
+  return { loss, bitsPerWeight, sizeMiB: trueBits / 8 / 2 ** 20 };
+}
+
+/** A sum is finite only if all parts are; overflow of the sum itself is no matter in float64. */
+function isFiniteArray(values: Float32Array): boolean {
+  let sum = 0;
+  for (let index = 0; index < values.length; index += 1) sum += values[index] as number;
+  return Number.isFinite(sum);
+}
+
+function notFinite(what: string, step: number, value: number, kept: number, checkpoints: CheckpointFolder | undefined): LoomweightError {
+  const where = checkpoints === undefined ? '' : ` The state after ${kept} steps, the last good one, is kept in ${checkpoints.folder}.`;
+  return new LoomweightError(
+    'runtime',
+    `${what} became ${Number.isNaN(value) ? 'NaN' : 'infinite'} at step ${step + 1}; training stopped.${where} ` +
+      'Take a lower learning rate, a warm-up or --clip, and look for values in the data that are not finite.',
+    { step: step + 1, checkpoint: checkpoints?.folder, checkpointStep: checkpoints && kept },
+  );
+}
