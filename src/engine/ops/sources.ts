@@ -1,9 +1,7 @@
 import type { DType } from '../../protocol/dtypes';
 import { floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
-import { int } from '../graph/builder';
 import type { GradientRule } from '../graph/gradient';
-import type { Value } from '../graph/graph';
 import { multiplyDimensions } from '../graph/shapes';
 import { dtypeOfElementType } from '../graph/elementTypes';
 import type { Dimension, TensorType } from '../graph/types';
@@ -84,13 +82,6 @@ const range = defineOp({
     const length =
       from === undefined || to === undefined || by === undefined ? unknownLength(context, 0) : Math.max(0, Math.ceil((to - from) / by));
     return [{ dtype, shape: [length] }];
-  },
-  // y = start + i delta: all of it moves with the start, the step counts i times.
-  gradient: ({ build, inputs: [start, , delta], outputs: [y], outputGradients: [dy], needs }) => {
-    if (!start || !delta || !y || !dy) return [];
-    const { sub, mul, div } = formula(build, y.type.dtype);
-    const sum = (value: Value): Value => build.op('ReduceSum', [value], { keepdims: int(0) });
-    return [needs(0) ? sum(dy) : undefined, undefined, needs(2) ? sum(mul(dy, div(sub(y, start), delta))) : undefined];
   },
 });
 

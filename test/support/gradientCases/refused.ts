@@ -1,0 +1,17 @@
+/**
+ * Operators through which differentiation is refused with an error, and why. An operator stands here, or has a row in a family of gradient cases, or
+ * its outputs do not change smoothly ('none').
+ */
+export const refusedOperators: Readonly<Record<string, string>> = {
+  ':BitCast': 'other bits are other numbers: no slope',
+  ':Range': 'its length depends on its inputs',
+  ':Unique': 'the number of values depends on the values',
+  ':DynamicQuantizeLinear':
+    'its scale follows the extremes and its codes are rounded: write the scale with ReduceMax where it is to be learned',
+  'com.microsoft:DynamicQuantizeMatMul': 'rounds its float input',
+  'com.microsoft:MatMulIntegerToFloat': 'a product of codes, for inference',
+  'com.microsoft:GatherBlockQuantized': 'rows of codes, for inference',
+  ':If': 'differentiation stops at bodies',
+  ':Loop': 'differentiation stops at bodies',
+  ':Scan': 'differentiation stops at bodies',
+};
