@@ -1,10 +1,10 @@
 import { differentiate, type CustomGradient } from '../autodiff/differentiate';
 import type { GraphBuilder } from '../graph/builder';
-import { int } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import type { Loss } from '../kernels/losses';
 import { operators } from '../ops/index';
 import { reshaped, staticShape } from '../ops/gradients';
+import { clippedGradients } from './clip';
 import type { BatchInput, ForwardPass, MethodForward, MethodPlan, MethodStep, TrainableModel } from './contract';
 import { NoiseDraws, type NoiseDemand, type NoiseKind, type NoiseSource } from './noiseDraws';
 import type { ParameterGroups } from './optimizers/groups';
@@ -149,22 +149,6 @@ function trainedTensors(
       },
     ];
   });
-}
-
-/** All gradients times min(1, clip / (norm + 1e-6)), as PyTorch's clip_grad_norm_. */
-function clippedGradients(
-  build: GraphBuilder,
-  gradients: readonly (Value | undefined)[],
-  clip: number | undefined,
-): readonly (Value | undefined)[] {
-  if (clip === undefined) return gradients;
-  const squares = gradients.flatMap((gradient) =>
-    gradient ? [build.op('ReduceSum', [build.op('Mul', [gradient, gradient])], { keepdims: int(0) })] : [],
-  );
-  if (squares.length === 0) return gradients;
-  const norm = build.op('Sqrt', [squares.reduce((sum, square) => build.op('Add', [sum, square]))], {}, { name: 'gradients/norm' });
-  const scale = build.op('Min', [build.op('Div', [build.float32(clip), build.op('Add', [norm, build.float32(1e-6)])]), build.float32(1)]);
-  return gradients.map((gradient) => gradient && build.op('Mul', [gradient, scale]));
 }
 
 function inShape(build: GraphBuilder, value: Value, shape: readonly number[]): Value {
