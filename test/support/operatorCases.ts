@@ -195,6 +195,12 @@ export const operatorCases: readonly OperatorCase[] = [
   { op: 'NonZero', inputs: [f(2, 3)] },
   { op: 'Compress', inputs: [f(2, 3), of('bool', [2], [1, 0])], attributes: { axis: int(0) } },
   { op: 'Compress', inputs: [f(2, 3), of('bool', [5], [1, 0, 1, 0, 1])] },
+  { op: 'Compress', inputs: [f(2, 3), bytes('bool', [5], [1, 0, 1, 0, 1])] },
+  {
+    op: 'ReverseSequence',
+    inputs: [f(4, 3, 2), of('int64', [3], [4, 1, 3])],
+    attributes: { time_axis: int(0), batch_axis: int(1) },
+  },
   // Sources and casts.
   { op: 'Constant', inputs: [], attributes: { value_ints: ints([1, 2, 3]) } },
   { op: 'Constant', inputs: [], attributes: { value_float: float(1) } },

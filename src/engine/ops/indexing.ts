@@ -1,7 +1,16 @@
 import { formatShape, mayBeEqual } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
-import { gatherGradient } from './indexingGradients';
+import {
+  compressGradient,
+  gatherElementsGradient,
+  gatherGradient,
+  gatherNdGradient,
+  oneHotGradient,
+  scatterElementsGradient,
+  scatterNdGradient,
+  tensorScatterGradient,
+} from './indexingGradients';
 import { commonDType, constantInts, indexTypes, intAttribute, invalid, normalizeAxis, requireDType, unknownLength } from './inference';
 
 /** Operators that pick values by index, or put them. */
@@ -29,6 +38,7 @@ const gatherElements = defineOp({
       throw invalid(`GatherElements needs equal ranks, got ${formatShape(data.shape)} and ${formatShape(indices.shape)}.`);
     return [{ dtype: data.dtype, shape: indices.shape }];
   },
+  gradient: gatherElementsGradient,
 });
 
 /** Slices by index tuples: the last axis of `indices` holds coordinates into the axes after the batch. */
@@ -45,6 +55,7 @@ const gatherNd = defineOp({
       throw invalid(`GatherND has ${depth} coordinates after ${batch} batch axes, but data has shape ${formatShape(data.shape)}.`);
     return [{ dtype: data.dtype, shape: [...indices.shape.slice(0, -1), ...data.shape.slice(batch + depth)] }];
   },
+  gradient: gatherNdGradient,
 });
 
 /** A copy of `data` with values put (or added, multiplied, ...) at indices of the updates' shape. */
@@ -55,7 +66,11 @@ const scatterElements = defineOp({
     requireDType(indices, indexTypes, 'The indices of ScatterElements');
     return [{ dtype: commonDType([data, updates]), shape: data.shape }];
   },
+  gradient: scatterElementsGradient,
 });
+
+/** The name of ScatterElements before opset 11. */
+const scatter = defineOp({ name: 'Scatter', inputs: 3, infer: (inputs, context) => scatterElements.infer(inputs, context) });
 
 /** A copy of `data` with slices put at index tuples. */
 const scatterNd = defineOp({
@@ -72,6 +87,7 @@ const scatterNd = defineOp({
     }
     return [{ dtype: commonDType([data, updates]), shape: data.shape }];
   },
+  gradient: scatterNdGradient,
 });
 
 /** Writes `update` into a cache along an axis at each batch row's own position. */
@@ -80,6 +96,7 @@ const tensorScatter = defineOp({
   inputs: 2,
   maxInputs: 3,
   infer: ([cache, update]) => [{ dtype: commonDType([cache, update]), shape: cache.shape }],
+  gradient: tensorScatterGradient,
 });
 
 /** A new axis of length `depth` with the second of `values` at the index and the first elsewhere. */
@@ -93,6 +110,7 @@ const oneHot = defineOp({
     const depth = constantInts(context, 1)?.[0] ?? unknownLength(context, axis);
     return [{ dtype: values.dtype, shape: [...indices.shape.slice(0, axis), depth, ...indices.shape.slice(axis)] }];
   },
+  gradient: oneHotGradient,
 });
 
 /** Coordinates of the values other than 0: [rank, count]. */
@@ -102,6 +120,7 @@ const nonZero = defineOp({
   infer: ([x], context) => [
     { dtype: 'int64', shape: [x.shape === undefined ? unknownLength(context, 0) : x.shape.length, unknownLength(context, 1)] },
   ],
+  gradient: 'none',
 });
 
 /** Slices along an axis where the condition holds; without an axis the tensor is flat. */
@@ -110,11 +129,26 @@ const compress = defineOp({
   inputs: 2,
   infer: ([x, condition], context) => {
     requireDType(condition, ['bool'], 'The condition of Compress');
-    if (context.attributes['axis'] === undefined) return [{ dtype: x.dtype, shape: [unknownLength(context, 0)] }];
+    const kept = constantInts(context, 1)?.filter((keep) => keep !== 0).length;
+    if (context.attributes['axis'] === undefined) return [{ dtype: x.dtype, shape: [kept ?? unknownLength(context, 0)] }];
     if (x.shape === undefined) return [x];
     const axis = normalizeAxis(intAttribute(context, 'axis', 0), x.shape.length);
-    return [{ dtype: x.dtype, shape: x.shape.map((length, index) => (index === axis ? unknownLength(context, axis) : length)) }];
+    return [{ dtype: x.dtype, shape: x.shape.map((length, index) => (index === axis ? (kept ?? unknownLength(context, axis)) : length)) }];
   },
+  gradient: compressGradient,
+});
+
+/** The first `lengths[b]` places of the time axis of each batch row in reverse order. */
+const reverseSequence = defineOp({
+  name: 'ReverseSequence',
+  inputs: 2,
+  infer: ([x, lengths]) => {
+    requireDType(lengths, ['int64'], 'The lengths of ReverseSequence');
+    return [x];
+  },
+  gradient: ({ build, node, inputs: [, lengths], outputGradients: [dy] }) => [
+    dy && build.op('ReverseSequence', [dy, lengths], node.attributes),
+  ],
 });
 
 /** All operators that work by index. */
@@ -123,10 +157,11 @@ export const indexingOperators = [
   gatherElements,
   gatherNd,
   scatterElements,
-  { ...scatterElements, name: 'Scatter' },
+  scatter,
   scatterNd,
   tensorScatter,
   oneHot,
   nonZero,
   compress,
+  reverseSequence,
 ];

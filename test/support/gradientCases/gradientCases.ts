@@ -1,6 +1,7 @@
 import { convolutionCases } from './convolutions';
 import { activationCases, elementwiseCases } from './elementwise';
 import type { GradientCase } from './gradientCase';
+import { indexingCases } from './indexing';
 import { lossCases } from './losses';
 import { normalizationCases } from './normalizations';
 import { poolCases } from './pools';
@@ -19,6 +20,7 @@ export const gradientCases: readonly GradientCase[] = [
   ...lossCases,
   ...quantizationCases,
   ...sliceCases,
+  ...indexingCases,
   ...convolutionCases,
   ...poolCases,
 ];

@@ -11,6 +11,8 @@ export const refusedOperators: Readonly<Record<string, string>> = {
   'com.microsoft:DynamicQuantizeMatMul': 'rounds its float input',
   'com.microsoft:MatMulIntegerToFloat': 'a product of codes, for inference',
   'com.microsoft:GatherBlockQuantized': 'rows of codes, for inference',
+  ':Scatter': 'was replaced by ScatterElements in opset 11',
+  ':ConvInteger': 'a product of codes, for inference',
   ':If': 'differentiation stops at bodies',
   ':Loop': 'differentiation stops at bodies',
   ':Scan': 'differentiation stops at bodies',

@@ -34,10 +34,4 @@ export const sliceCases: readonly GradientCase[] = [
   { op: 'Pad', inputs: [drawn(4, 5), integers([2, 1, 0, 4])], attributes: { mode: 'wrap' } },
   { op: 'Trilu', inputs: [drawn(2, 3, 4), integers(1)] },
   { op: 'Trilu', inputs: [drawn(4, 3)], attributes: { upper: int(0) } },
-  { op: 'Gather', inputs: [drawn(5, 6), given('int64', [2, 3], [0, 1, -1, 3, 1, 1])] },
-  { op: 'Gather', inputs: [drawn(5, 6, 2), given('int32', [3], [4, 1, 4])], attributes: { axis: int(1) } },
-  { op: 'Gather', inputs: [drawn(5, 6), given('int64', [], [3])], note: 'one place' },
-  { op: 'Gather', inputs: [drawn(5, 6), integers(-2)], attributes: { axis: int(-1) }, note: 'one known place' },
-  { op: 'Gather', inputs: [drawn(5, 6), integers([4, 3, 2, 2, 2])], note: 'known runs' },
-  { op: 'Gather', inputs: [drawn(5, 6), integers([0, 4, 2, 4, 0, 3])], attributes: { axis: int(1) }, note: 'known places' },
 ];
