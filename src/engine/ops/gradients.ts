@@ -83,5 +83,5 @@ export function transposed(build: GraphBuilder, value: Value, order: readonly nu
 export function reshaped(build: GraphBuilder, value: Value, shape: readonly number[]): Value {
   const { shape: present } = value.type;
   if (isStaticShape(present) && present.length === shape.length && present.every((length, axis) => length === shape[axis])) return value;
-  return build.op('Reshape', [value, build.int64(shape)], { allowzero: int(shape.includes(0) ? 1 : 0) });
+  return build.op('Reshape', [value, build.int64(shape)], shape.includes(0) ? { allowzero: int(1) } : {});
 }

@@ -25,11 +25,11 @@ const extremeGradient: GradientRule = ({ build, inputs, outputs: [y], outputGrad
 /** Values inside the limits (borders included) come out unchanged: only they pass the gradient on; the others pass it to their limit. */
 const clipGradient: GradientRule = ({ build, inputs: [x, minimum, maximum], outputs: [y], outputGradients: [dy], needs }) => {
   if (!x || !y || !dy) return [];
-  const { equal, less, greater, where } = formula(build, x.type.dtype);
+  const { mul, equal, less, greater, cast } = formula(build, x.type.dtype);
   return [
-    needs(0) ? where(equal(x, y), dy, 0) : undefined,
-    minimum && needs(1) ? sumToShapeOf(build, where(less(x, y), dy, 0), minimum) : undefined,
-    maximum && needs(2) ? sumToShapeOf(build, where(greater(x, y), dy, 0), maximum) : undefined,
+    needs(0) ? mul(dy, cast(equal(x, y))) : undefined,
+    minimum && needs(1) ? sumToShapeOf(build, mul(dy, cast(less(x, y))), minimum) : undefined,
+    maximum && needs(2) ? sumToShapeOf(build, mul(dy, cast(greater(x, y))), maximum) : undefined,
   ];
 };
 
