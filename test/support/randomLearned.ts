@@ -30,7 +30,11 @@ export function randomLearned(
     minimum,
     maximum: Math.fround(minimum + random.next()),
     levels: Uint16Array.from({ length: count }, (_, index) => random.nextBelow(2 ** (bits[Math.floor(index / size)] as number))),
-    bitsOfWidth: Math.ceil(Math.log2(1 + Math.max(0, ...bits) - (bits.length > 0 ? Math.min(...bits) : 0))),
+    bitsOfWidth: Math.ceil(
+      Math.log2(
+        1 + bits.reduce((most, width) => Math.max(most, width), 0) - bits.reduce((least, width) => Math.min(least, width), bits[0] ?? 0),
+      ),
+    ),
   };
 }
 

@@ -112,16 +112,16 @@ describe('learned tensors', () => {
   test('a tensor whose parts do not fit is refused by name', async () => {
     const tensor = randomLearned(new SeededRandom(1), { name: 'fc.weight', shape: [4, 8], groupSize: 8, widths: [2, 3] });
     const writer = await ArchiveWriter.create(path.join(folder, 'refused.loomq'));
-    const refused = (changes: Partial<LearnedTensor>, words: RegExp) => {
-      expect(() => writer.addLearned({ ...tensor, ...changes })).toThrow(words);
-      expect(() => writer.addLearned({ ...tensor, ...changes })).toThrow(/fc\.weight/);
+    const refused = async (changes: Partial<LearnedTensor>, words: RegExp) => {
+      await expect(writer.addLearned({ ...tensor, ...changes })).rejects.toThrow(words);
+      await expect(writer.addLearned({ ...tensor, ...changes })).rejects.toThrow(/fc\.weight/);
     };
-    refused({ levels: tensor.levels.slice(1) }, /needs 32 levels, got 31/);
-    refused({ bits: tensor.bits.slice(1) }, /need 4 widths, got 3/);
-    refused({ bitsOfWidth: 0, bits: Uint8Array.of(2, 3, 3, 3) }, /do not fit a table of 0 bits/);
-    refused({ maximum: NaN }, /finite/);
-    refused({ levels: tensor.levels.map(() => 9) }, /does not fit/);
-    refused({ bits: Uint8Array.of(16, 16, 16, 16), bitsOfWidth: 0 }, /0 to 15/);
+    await refused({ levels: tensor.levels.slice(1) }, /needs 32 levels, got 31/);
+    await refused({ bits: tensor.bits.slice(1) }, /need 4 widths, got 3/);
+    await refused({ bitsOfWidth: 0, bits: Uint8Array.of(2, 3, 3, 3) }, /do not fit a table of 0 bits/);
+    await refused({ maximum: NaN }, /finite/);
+    await refused({ levels: tensor.levels.map(() => 9) }, /does not fit/);
+    await refused({ bits: Uint8Array.of(16, 16, 16, 16), bitsOfWidth: 0 }, /0 to 15/);
     await writer.abort();
   });
 });

@@ -1,8 +1,11 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { OutputFormat } from '../../../protocol/jobs';
+import { dequantizeLinear } from '../forms/dequantizeLinear';
 import type { MatrixForm, MatrixLayout } from '../forms/matrixForm';
+import { storeMatrix, type EncodedTensor } from '../forms/storedTensor';
 import type { CompressPlan, TensorPlan } from '../plan';
 import { groupingOf } from '../quantizers/parameters';
+import type { QuantizedMatrix } from '../quantizers/quantizer';
 import type { SourceDecoder } from '../source';
 import type { Exporter } from './exporter';
 import { inlineLimit } from './pieceStore';
@@ -20,6 +23,8 @@ export interface OnnxFormat {
   /** True where a model without any compressed weight has a place in this format: it is then `model.onnx`. */
   readonly holdsFloat?: boolean;
   formFor(plan: TensorPlan): MatrixForm;
+  /** Stores a matrix whose groups have different widths; absent where the format cannot. */
+  storeMixed?(matrix: QuantizedMatrix & { readonly groupBits: Uint8Array }): EncodedTensor;
   bytesOf(plan: TensorPlan): number;
   /** True where the runtime holds all weights as float32 once loaded. */
   readonly unpacksAtLoad: boolean;
@@ -66,12 +71,23 @@ export function onnxExporter(format: OnnxFormat): Exporter {
 
     write: async (job) => {
       const expectedBytes = outputBytes(job.source, job.plan, format.bytesOf);
+      const encode = async (name: string, linear = true): Promise<EncodedTensor> => {
+        const matrix = await job.quantize(name);
+        if (hasMixedWidths(matrix)) {
+          if (format.storeMixed) return format.storeMixed(matrix);
+          throw mixedWidthsRefused(id, name);
+        }
+        const chosen = format.formFor(job.plan.get(name) as TensorPlan);
+        const form = chosen.dense || linear ? chosen : dequantizeLinear;
+        if (form !== chosen) job.note(`'${name}' is stored for DequantizeLinear: the fast kernel has no form for its operator.`);
+        return storeMatrix(form, matrix);
+      };
       const written =
         job.source.container.format === 'onnx'
-          ? await writeOnnxCopy(job, { file: 'model.onnx', formFor: format.formFor, expectedBytes })
+          ? await writeOnnxCopy(job, { file: 'model.onnx', encode, expectedBytes })
           : await writeLanguageModel(job, job.source.decoder as SourceDecoder, {
               file: job.plan.size === 0 ? 'model.onnx' : format.file(job.plan),
-              formFor: format.formFor,
+              encode,
               expectedBytes,
             });
       return {
@@ -87,6 +103,19 @@ export function onnxExporter(format: OnnxFormat): Exporter {
       return { bytes, extraMemory: bytes <= inlineLimit ? 3 * bytes : 0 };
     },
   };
+}
+
+function hasMixedWidths(matrix: QuantizedMatrix): matrix is QuantizedMatrix & { readonly groupBits: Uint8Array } {
+  return matrix.groupBits !== undefined;
+}
+
+/** The error of a format whose kernels have one width for a matrix. */
+export function mixedWidthsRefused(id: OutputFormat, name: string): LoomweightError {
+  return new LoomweightError(
+    'unsupported',
+    `The format ${id} has one width for a whole tensor, and the groups of '${name}' have several. Take onnx-packed, archive or hf, or decide widths for whole tensors.`,
+    { tensor: name, format: id },
+  );
 }
 
 /** Layout that a plan will have, from its parameters. */

@@ -26,9 +26,13 @@ export interface ExportResult {
   readonly loadedBytes?: number;
   /** True where the output runs with rounded activations at the runtime's default settings. */
   readonly integerActivations: boolean;
-  /** Reads the finished files and counts tensors that are not what was planned or, untouched, not what the source holds. */
+  /** True where dequantised weights were rounded to the types of the source. */
+  readonly roundedToSource?: boolean;
+  /** Formats that no runtime opens: writes the ONNX model that the output stands for to a path. */
+  unpackTo?(path: string): Promise<void>;
   /** Dequantised weights of a compressed tensor, from the finished file: float32 in the order of the plan, [rows * columns]. */
   readWeights(name: string, target?: Float32Array): Promise<Float32Array>;
+  /** Reads the finished files and counts tensors that are not what was planned or, untouched, not what the source holds. */
   verifyBytes(signal: AbortSignal | undefined): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }>;
 }
 

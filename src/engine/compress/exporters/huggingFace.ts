@@ -40,6 +40,7 @@ export const huggingFace: Exporter = {
     return {
       primary: directory ? '.' : 'model.safetensors',
       integerActivations: false,
+      roundedToSource: true,
       readWeights: async (name, target) => {
         const written = await openContainer(directory ? folder : join(folder, 'model.safetensors'));
         try {

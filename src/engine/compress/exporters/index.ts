@@ -1,4 +1,5 @@
 import { LoomweightError } from '../../../protocol/errors';
+import { archive } from './archive';
 import type { Exporter } from './exporter';
 import { huggingFace } from './huggingFace';
 import { onnxFast } from './onnxFast';
@@ -6,7 +7,7 @@ import { onnxPacked } from './onnxPacked';
 import { onnxStandard } from './onnxStandard';
 
 /** Every output format. */
-export const exporters: readonly Exporter[] = [huggingFace, onnxStandard, onnxFast, onnxPacked];
+export const exporters: readonly Exporter[] = [huggingFace, onnxStandard, onnxFast, onnxPacked, archive];
 
 /** The exporter of a format. Throws `invalid-argument` that lists what there is. */
 export function findExporter(id: string): Exporter {

@@ -5,9 +5,9 @@ import type { TensorContainer } from '../../formats/container';
 import { openOnnx } from '../../formats/onnx/openOnnx';
 import { writeOnnxModel } from '../../formats/onnx/writeOnnxModel';
 import type { ConstantData } from '../../graph/types';
-import type { MatrixForm, MatrixLayout, Pieces, TensorBytes } from '../forms/matrixForm';
-import type { TensorPlan } from '../plan';
-import { dequantize, digestOf, digestOfBytes } from '../quantizeTensor';
+import type { Pieces, TensorBytes } from '../forms/matrixForm';
+import type { EncodedTensor, StoredTensor } from '../forms/storedTensor';
+import { digestOfBytes } from '../quantizeTensor';
 import { ReusedBuffer } from '../reusedBuffer';
 import type { CompressSource, SourceDecoder } from '../source';
 import type { ExportJob, ExportResult } from './exporter';
@@ -18,7 +18,8 @@ import { StoredWeights, type StoredWeight } from './storedWeights';
 export interface LanguageModelOutput {
   /** File name inside `onnx/`. */
   readonly file: string;
-  formFor(plan: TensorPlan): MatrixForm;
+  /** Plans and encodes one tensor. */
+  encode(name: string): Promise<EncodedTensor>;
   /** Expected size of the weights in bytes. */
   readonly expectedBytes: number;
 }
@@ -28,8 +29,7 @@ const copyChunk = 16 * 2 ** 20;
 
 /** Where a compressed tensor lies in the output and what it must decode to. */
 interface Expectation {
-  readonly form: MatrixForm;
-  readonly layout: MatrixLayout;
+  readonly stored: StoredTensor;
   readonly pieces: readonly string[];
   readonly digest: string;
 }
@@ -63,19 +63,14 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
       throwIfCancelled(signal);
       const entry = source.container.tensors.get(name);
       if (!entry) throw missing(source, name);
-      const plan = job.plan.get(name);
-      if (plan) {
-        const form = output.formFor(plan);
-        const matrix = await job.quantize(name);
-        const pieces = form.encode(matrix);
-        const digest = digestOf(matrix);
-        const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
-        opset = Math.max(opset, form.opset(layout));
-        expectations.set(name, { form, layout, pieces: Object.keys(pieces), digest });
+      if (job.plan.has(name)) {
+        const { pieces, digest, stored: tensor } = await output.encode(name);
+        opset = Math.max(opset, tensor.opset);
+        expectations.set(name, { stored: tensor, pieces: Object.keys(pieces), digest });
         // While these pieces are written the next tensor is planned.
         await writing;
         writing = storePieces(name, pieces).then(({ stored, bytes }) => {
-          weights.set(name, { kind: 'compressed', form, layout, pieces: stored });
+          weights.set(name, { kind: 'compressed', stored: tensor, pieces: stored });
           job.stored(name, bytes);
         });
         writing.catch(() => undefined);
@@ -102,13 +97,10 @@ export async function writeLanguageModel(job: ExportJob, decoder: SourceDecoder,
     primary: `onnx/${output.file}`,
     integerActivations: false,
     readWeights: async (name, target) => {
-      const { form, layout, pieces } = expectations.get(name)!;
+      const { stored, pieces } = expectations.get(name)!;
       const written = await openOnnx(path);
       try {
-        return dequantize(
-          { ...layout, ...form.decode(await readPieces(written, name, pieces), layout, codes.take(layout.rows * layout.columns)) },
-          target,
-        );
+        return stored.decode(await readPieces(written, name, pieces), codes.take(stored.rows * stored.columns)).weights(target);
       } finally {
         await written.close();
       }
@@ -129,11 +121,11 @@ async function verifyBytes(
   const written = await openOnnx(path);
   const mismatches: string[] = [];
   try {
-    for (const [name, { form, layout, pieces, digest }] of expectations) {
+    for (const [name, { stored, pieces, digest }] of expectations) {
       throwIfCancelled(signal);
       const read = await readPieces(written, name, pieces);
       const complete = pieces.every((piece) => read[piece] !== undefined);
-      if (!complete || digestOf(form.decode(read, layout, codes.take(layout.rows * layout.columns))) !== digest) mismatches.push(name);
+      if (!complete || stored.decode(read, codes.take(stored.rows * stored.columns)).digest !== digest) mismatches.push(name);
     }
     for (const name of untouched) {
       throwIfCancelled(signal);

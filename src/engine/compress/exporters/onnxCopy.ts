@@ -8,24 +8,24 @@ import { GraphBuilder, int, ints } from '../../graph/builder';
 import { elementTypeOf } from '../../graph/elementTypes';
 import type { Graph, Value } from '../../graph/graph';
 import { operators } from '../../ops/index';
-import { dequantizeLinear } from '../forms/dequantizeLinear';
-import type { MatrixForm, MatrixLayout, Pieces, TensorBytes } from '../forms/matrixForm';
+import type { Pieces, TensorBytes } from '../forms/matrixForm';
+import type { EncodedTensor, StoredPieces, StoredTensor } from '../forms/storedTensor';
 import { floatAttribute, intAttribute } from '../onnxWeights';
 import type { TensorPlan } from '../plan';
-import { dequantize, digestOf, digestOfBytes } from '../quantizeTensor';
+import { digestOfBytes } from '../quantizeTensor';
 import type { ExportJob, ExportResult } from './exporter';
 import { inlineLimit } from './pieceStore';
 
 /** How an ONNX model is rewritten. */
 export interface OnnxCopyOutput {
   readonly file: string;
-  formFor(plan: TensorPlan): MatrixForm;
+  /** Plans and encodes one tensor. `linear`: every user is a product that a kernel of the form y = x W^T can take the place of. */
+  encode(name: string, linear: boolean): Promise<EncodedTensor>;
   readonly expectedBytes: number;
 }
 
 interface Expectation {
-  readonly form: MatrixForm;
-  readonly layout: MatrixLayout;
+  readonly stored: StoredTensor;
   /** Name in the file by the ending of the piece. */
   readonly names: Readonly<Record<string, string>>;
   readonly digest: string;
@@ -44,16 +44,14 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
   try {
     for (const [name, plan] of job.plan) {
       throwIfCancelled(signal);
-      const chosen = output.formFor(plan);
-      const form = chosen.dense || usesAreLinear(editor, name) ? chosen : dequantizeLinear;
-      if (form !== chosen) job.note(`'${name}' is stored for DequantizeLinear: the fast kernel has no form for its operator.`);
-      const matrix = await job.quantize(name);
-      const pieces = form.encode(matrix);
-      const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
-      editor.raiseOpset(form.opset(layout));
+      const linear = usesAreLinear(editor, name);
+      const { stored, pieces, digest } = await output.encode(name, linear);
+      editor.raiseOpset(stored.opset);
       const names = addPieces(editor, name, pieces);
-      for (const use of editor.weights().get(name)?.uses ?? []) rewriteUse(editor, use.node, plan, form, layout, pieces, names);
-      expectations.set(name, { form, layout, names, digest: digestOf(matrix) });
+      const rewrite = { editor, plan, stored, pieces, names, transposed: source.tensors.get(name)?.transposed === true };
+      if (stored.matrix && !(stored.largerThanFolds && linear)) rewriteWeight(rewrite, stored.matrix);
+      else for (const use of editor.weights().get(name)?.uses ?? []) rewriteUse(rewrite, use.node);
+      expectations.set(name, { stored, names, digest });
       job.stored(
         name,
         Object.values(pieces).reduce((sum, piece) => sum + piece.bytes.byteLength, 0),
@@ -65,7 +63,7 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
     await editor.close();
   }
   const decode = async (name: string) => {
-    const { form, layout, names } = expectations.get(name)!;
+    const { stored: tensor, names } = expectations.get(name)!;
     const written = await openOnnx(path);
     try {
       const read: Record<string, TensorBytes> = {};
@@ -73,7 +71,7 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
         const entry = written.tensors.get(stored);
         if (entry) read[piece] = { dtype: entry.dtype, shape: entry.shape, bytes: await written.read(stored) };
       }
-      return { layout, values: form.decode(read, layout) };
+      return tensor.decode(read);
     } finally {
       await written.close();
     }
@@ -81,16 +79,13 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
   return {
     primary: `onnx/${output.file}`,
     integerActivations: false,
-    readWeights: async (name, target) => {
-      const { layout, values } = await decode(name);
-      return dequantize({ ...layout, ...values }, target);
-    },
+    readWeights: async (name, target) => (await decode(name)).weights(target),
     verifyBytes: async (abort) => {
       const mismatches: string[] = [];
       for (const [name, { digest }] of expectations) {
         throwIfCancelled(abort);
         const digestRead = await decode(name).then(
-          ({ values }) => digestOf(values),
+          (decoded) => decoded.digest,
           () => undefined,
         );
         if (digestRead !== digest) mismatches.push(name);
@@ -151,30 +146,61 @@ function isPlainGemm(node: NodeProto): boolean {
   );
 }
 
-/** Puts the form's nodes in front of a user, or in its place. */
-function rewriteUse(
-  editor: OnnxEditor,
-  node: NodeProto,
-  plan: TensorPlan,
-  form: MatrixForm,
-  layout: MatrixLayout,
-  pieces: Pieces,
-  names: Readonly<Record<string, string>>,
-): void {
-  const build = new GraphBuilder(operators, plan.tensor.name, form.opset(layout));
-  const stored = Object.fromEntries(
+/** One weight being rewritten. */
+interface Rewrite {
+  readonly editor: OnnxEditor;
+  readonly plan: TensorPlan;
+  readonly stored: StoredTensor;
+  readonly pieces: Pieces;
+  /** Name in the file by the ending of the piece. */
+  readonly names: Readonly<Record<string, string>>;
+  readonly transposed: boolean;
+}
+
+/** The pieces as constants of a small graph. */
+function pieceValues(build: GraphBuilder, { pieces, names }: Rewrite): StoredPieces {
+  return Object.fromEntries(
     Object.entries(pieces).map(([piece, { dtype, shape, bytes }]) => [
       piece,
       build.constant({ kind: 'inline', dtype, shape, bytes }, names[piece] as string),
     ]),
   );
-  if (!form.dense) {
-    const x = build.input('x', { dtype: 'float32', shape: ['rows', layout.columns] });
-    let y = form.linear(build, stored, layout, x);
+}
+
+/** Rebuilds the weight once, in the shape that the file had, in front of all nodes; its users take that value. */
+function rewriteWeight(rewrite: Rewrite, matrix: NonNullable<StoredTensor['matrix']>): void {
+  const { editor, plan, stored, names, transposed } = rewrite;
+  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  let weight = matrix(build, pieceValues(build, rewrite));
+  if (transposed) weight = build.op('Transpose', [weight], { perm: ints([1, 0]) });
+  weight = inStoredType(editor, plan, build, build.op('Reshape', [weight, build.int64(plan.storedShape)]));
+  build.output(weight);
+  const uses = editor.weights().get(plan.tensor.name)?.uses ?? [];
+  const first = editor.graph.node[0];
+  if (uses.length === 0 || first === undefined) return;
+  const name = editor.uniqueName(`${plan.tensor.name}_weights`);
+  splice(editor, first, build.finish(), new Map(), names, name);
+  for (const { node, input } of uses) editor.replaceInput(node, input, name);
+}
+
+/** A float32 weight in the type that its users expect. */
+function inStoredType(editor: OnnxEditor, plan: TensorPlan, build: GraphBuilder, weight: Value): Value {
+  const dtype = editor.weights().get(plan.tensor.name)?.dtype ?? 'float32';
+  return dtype === 'float32' ? weight : build.op('Cast', [weight], { to: int(elementTypeOf(dtype) as number) });
+}
+
+/** Puts the form's nodes in front of a user, or in its place. */
+function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
+  const { editor, plan, stored, names } = rewrite;
+  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  const values = pieceValues(build, rewrite);
+  if (!stored.dense || stored.largerThanFolds) {
+    const x = build.input('x', { dtype: 'float32', shape: ['rows', stored.columns] });
+    let y = stored.linear(build, values, x);
     const bias = node.opType === 'Gemm' ? node.input[2] : undefined;
     const outer = new Map([['x', node.input[0] as string]]);
     if (bias) {
-      const biasInput = build.input('bias', { dtype: 'float32', shape: [layout.rows] });
+      const biasInput = build.input('bias', { dtype: 'float32', shape: [stored.rows] });
       outer.set('bias', bias);
       y = build.op('Add', [y, biasInput]);
     }
@@ -183,14 +209,13 @@ function rewriteUse(
     editor.graph.node.splice(editor.graph.node.indexOf(node), 1);
     return;
   }
-  let weight: Value = form.dense(build, stored, layout);
+  let weight = stored.dense(build, values);
   if (node.opType === 'Conv') {
     weight = build.op('Reshape', [build.op('Transpose', [weight], { perm: ints([1, 0]) }), build.int64(plan.storedShape)]);
   }
   // A weight [columns, rows] in front of the product is what the runtime can fuse: the Gemm takes it untransposed.
   if (node.opType === 'Gemm') node.attribute = node.attribute.filter(({ name }) => name !== 'transB');
-  const dtype = editor.weights().get(plan.tensor.name)?.dtype ?? 'float32';
-  if (dtype !== 'float32') weight = build.op('Cast', [weight], { to: int(elementTypeOf(dtype) as number) });
+  weight = inStoredType(editor, plan, build, weight);
   build.output(weight);
   const name = editor.uniqueName(`${plan.tensor.name}_weights`);
   splice(editor, node, build.finish(), new Map(), names, name);

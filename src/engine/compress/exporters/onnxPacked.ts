@@ -1,4 +1,5 @@
 import { embeddingRows } from '../forms/embeddingRows';
+import { storeMixedMatrix } from '../forms/mixedMatrix';
 import { selfUnpacking } from '../forms/selfUnpacking';
 import { isEmbedding, onnxExporter } from './decoderExporter';
 import { plannedBytes } from './sizes';
@@ -12,6 +13,7 @@ export const onnxPacked = onnxExporter({
   summary: 'Any width from 1 to 8 bits, exactly packed; standard operators rebuild float weights when the model is loaded.',
   file: () => 'model.onnx',
   formFor: (plan) => (isEmbedding(plan) ? embeddingRows : form),
+  storeMixed: (matrix) => storeMixedMatrix(matrix),
   bytesOf: plannedBytes,
   unpacksAtLoad: true,
   integerActivations: () => false,

@@ -4,15 +4,14 @@ import { int, ints, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import type { ConstantData } from '../../graph/types';
 import { asFloat32 } from '../forms/scales';
-import type { MatrixForm, MatrixLayout } from '../forms/matrixForm';
+import type { StoredTensor } from '../forms/storedTensor';
 
 /** A weight as it was stored: compressed in a form, or as it was in the source. */
 export type StoredWeight =
   | { readonly kind: 'plain'; readonly data: ConstantData }
   | {
       readonly kind: 'compressed';
-      readonly form: MatrixForm;
-      readonly layout: MatrixLayout;
+      readonly stored: StoredTensor;
       readonly pieces: Readonly<Record<string, ConstantData>>;
     };
 
@@ -31,8 +30,7 @@ export class StoredWeights implements WeightSource {
   linear(build: GraphBuilder, name: string, x: Value, shape: { readonly out: number; readonly in: number }, biasName?: string): Value {
     const weight = this.find(name);
     const values = this.valuesOf(build, name, weight);
-    const product =
-      weight.kind === 'compressed' ? weight.form.linear(build, values, weight.layout, x) : plainLinear(build, values['']!, x, shape);
+    const product = weight.kind === 'compressed' ? weight.stored.linear(build, values, x) : plainLinear(build, values['']!, x, shape);
     return biasName === undefined ? product : build.op('Add', [product, this.vector(build, biasName)]);
   }
 
@@ -40,7 +38,7 @@ export class StoredWeights implements WeightSource {
     const weight = this.find(name);
     const values = this.valuesOf(build, name, weight);
     if (weight.kind === 'plain') return asFloat32(build, build.op('Gather', [values[''], ids], { axis: int(0) }));
-    if (weight.form.gather) return weight.form.gather(build, values, weight.layout, ids);
+    if (weight.stored.gather) return weight.stored.gather(build, values, ids);
     throw new LoomweightError('internal', `The form chosen for the embedding '${name}' cannot give single rows.`, { tensor: name });
   }
 

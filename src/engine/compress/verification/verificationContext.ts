@@ -15,6 +15,8 @@ export interface VerificationContext {
   /** Host memory limit in bytes, where there is one. */
   readonly memoryLimit: number | undefined;
   readonly seed: number;
+  /** False where the source is itself what was learned: how far the result is from it says nothing about the float model. */
+  readonly sourceIsFloat?: boolean;
   /** Relative error of each compressed tensor, as planned. */
   readonly relativeErrors: ReadonlyMap<string, number>;
   /** Plans a compressed tensor once more from the source: dequantised float32 [rows * columns]. */

@@ -58,10 +58,12 @@ async function compareWith(
 
   context.progress('Checking the whole model', 1, 4);
   const directory = !result.primary.endsWith('.onnx');
-  const reference = await runtime.createFromGraph(build(config, floatWeights(await plannedWeights(context, directory))));
+  const reference = await runtime.createFromGraph(
+    build(config, floatWeights(await plannedWeights(context, result.roundedToSource === true))),
+  );
   const planned = await logitsOf(reference, feeds);
   await reference.release();
-  if (context.plan.size > 0) {
+  if (context.plan.size > 0 && context.sourceIsFloat !== false) {
     const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
     context.note(
       `Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`,
@@ -175,15 +177,15 @@ function sourceWeights({ source, signal }: VerificationContext): Promise<Map<str
 }
 
 /**
- * The weights as planned. For ONNX the compressed ones come from the finished file, which holds exactly what was planned (its bytes were checked); a directory
- * is judged against the plan made once more, in the type in which it is written.
+ * The weights as planned. The compressed ones come from the finished file, which holds exactly what was planned (its bytes were checked); weights rounded to the
+ * types of the source are judged against the plan made once more and rounded so.
  */
-function plannedWeights(context: VerificationContext, directory: boolean): Promise<Map<string, Float32Array>> {
+function plannedWeights(context: VerificationContext, rounded: boolean): Promise<Map<string, Float32Array>> {
   const { source, plan, result, signal } = context;
   const { architecture, config } = source.decoder!;
   return readWeights(architecture.expectedTensors(config), signal, async (name) => {
     if (!plan.has(name)) return floatsOf(source.container, name);
-    if (!directory) return result.readWeights(name);
+    if (!rounded) return result.readWeights(name);
     const { dtype } = source.container.tensors.get(name)!;
     return decodeToFloat32(dtype, encodeFromFloat32(dtype, await context.planAgain(name)));
   });

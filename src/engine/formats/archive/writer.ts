@@ -38,12 +38,12 @@ export class ArchiveWriter {
   }
 
   /** Stores a tensor of learned widths; gives its bytes. Errors: `invalid-argument`. */
-  addLearned(tensor: LearnedTensor): Promise<number> {
+  async addLearned(tensor: LearnedTensor): Promise<number> {
     return this.add(encodeLearned(tensor));
   }
 
   /** Stores a matrix with scales; gives its bytes. */
-  addGrouped(tensor: GroupedTensor): Promise<number> {
+  async addGrouped(tensor: GroupedTensor): Promise<number> {
     return this.add(encodeGrouped(tensor));
   }
 

@@ -1,0 +1,59 @@
+import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../../common/dequantizeLearned';
+import type { LearnedTensor } from '../../../common/learnedTensor';
+import { matrixOf } from '../../formats/archive/tensorKinds';
+import { dequantize } from '../quantizeTensor';
+import { groupingOf } from '../quantizers/parameters';
+import type { QuantizedMatrix } from '../quantizers/quantizer';
+import { roundGroups } from '../quantizers/roundGroups';
+
+/** Widths that the fast kernels have. */
+const kernelWidths = [2, 4, 8] as const;
+/** Weights under one scale where a learned tensor is rounded anew. */
+const snapGroup = 32;
+
+/** A learned tensor rounded to a width that a kernel has. */
+export interface SnappedTensor {
+  readonly matrix: QuantizedMatrix;
+  readonly bits: number;
+  /** Norm of the difference to the learned values, divided by their norm. */
+  readonly relativeError: number;
+}
+
+/**
+ * Rounds the values of a learned tensor to the narrowest of 2, 4 and 8 bits (groups of 32 along the inputs, zero points, float16 scales) whose own error is
+ * not larger than the rounding that the learned widths have already: mean squared difference at most the mean of step^2 / 12 over all weights. Where even 8 bits
+ * are coarser than that, 8.
+ */
+export function snapWidths(tensor: LearnedTensor): SnappedTensor {
+  const values = dequantizeLearned(tensor);
+  const { rows, columns } = matrixOf(tensor.shape);
+  const allowed = roundingNoise(tensor);
+  let norm = 0;
+  for (const value of values) norm += value * value;
+  let best: SnappedTensor | undefined;
+  for (const bits of kernelWidths) {
+    const matrix = roundGroups(tensor.name, values, rows, columns, {
+      ...groupingOf(rows, columns, { groupSize: snapGroup }),
+      bits,
+      symmetric: false,
+      scaleDType: 'float16',
+    });
+    const written = dequantize(matrix);
+    let error = 0;
+    for (let index = 0; index < values.length; index += 1) error += ((written[index] as number) - (values[index] as number)) ** 2;
+    best = { matrix, bits, relativeError: norm === 0 ? 0 : Math.sqrt(error / norm) };
+    if (error <= allowed) break;
+  }
+  return best as SnappedTensor;
+}
+
+/** Sum of step^2 / 12 over all weights: the expected squared error of rounding to the learned widths. */
+function roundingNoise(tensor: LearnedTensor): number {
+  const size = learnedGroupSize(tensor);
+  let noise = 0;
+  for (let group = 0; group < tensor.bits.length; group += 1) {
+    const entries = Math.min((group + 1) * size, tensor.levels.length) - group * size;
+    noise += (entries * learnedStep(tensor.minimum, tensor.maximum, tensor.bits[group] as number) ** 2) / 12;
+  }
+  return noise;
+}
