@@ -3,6 +3,7 @@ import type { OperatorTable } from '../graph/operator';
 import type { TrainingFormTable } from '../graph/passes/batchStatistics';
 import type { FoldTable } from '../graph/passes/folding';
 import type { InputRoleTable } from '../graph/passes/parameters';
+import type { UpgradeTable } from '../graph/passes/specialize';
 import { activationOperators } from './activations';
 import { alongAxisOperators } from './alongAxis';
 import { attentionOperators } from './attention';
@@ -29,6 +30,7 @@ import { slicingOperators } from './slicing';
 import { softmaxOperators } from './softmax';
 import { sourceOperators } from './sources';
 import { trigonometryOperators } from './trigonometry';
+import { upgrades } from './upgrades';
 
 /** Every operator we know, in no particular order. A new one is added to its family's list, a new family here. */
 export const registry: readonly DifferentiableOperator[] = [
@@ -59,11 +61,12 @@ export const registry: readonly DifferentiableOperator[] = [
 ];
 
 /** The operators as builder and verifier take them. `ai.onnx` is another name of the standard domain. */
-export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable = {
+export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable & UpgradeTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
   fold: foldings.fold,
   ...inputRoles,
   ...trainingForms,
+  ...upgrades,
 };
 
 const byName: ReadonlyMap<string, DifferentiableOperator> = new Map(

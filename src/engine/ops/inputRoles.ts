@@ -37,6 +37,7 @@ export const inputRoles: InputRoleTable = {
     return statistics[name]?.includes(input) === true ? 'statistic' : 'weight';
   },
   passesOn: ({ domain, op }) => rearranging.has(key(domain, op)),
+  makesWaves: ({ domain, op }) => key(domain, op) === 'Sin' || key(domain, op) === 'Cos',
 };
 
 /**

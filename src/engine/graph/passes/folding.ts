@@ -35,13 +35,22 @@ export interface FoldTable {
 /** Results above these sizes stay nodes: masks and tables of indices are worth it, tables of numbers would bloat the graph. */
 const largestFold = { float: 64 * 1024, other: 4 * 1024 * 1024 };
 
+/** What folding knows of the graph that it works on. */
+export interface FoldingFacts {
+  /** Values that only feed settings: known like whole numbers, and constants when they are computed. */
+  readonly settings: ReadonlySet<Value>;
+  /** True where the graph keeps its weights in Constant nodes, as some old exporters write them. */
+  readonly weightsAreNodes: boolean;
+}
+
 /**
  * A rewrite that evaluates what is known: arithmetic on shapes, indices, masks and the small floats computed from them. Constants of
- * whole numbers and booleans are known, floats only as scalars and where they were folded themselves: a float tensor may be a weight
- * that somebody trains. `settings`: values of the old graph that are no weights, so that they are known like whole numbers.
+ * whole numbers and booleans are known, floats only as scalars, as Constant nodes and where they were computed themselves: a float
+ * tensor among the graph's constants may be a weight that somebody trains. For the same reason float tensors that were computed
+ * become Constant nodes.
  */
-export function foldingRewrite(operators: OperatorTable & FoldTable, settings: ReadonlySet<Value> = new Set()): NodeRewrite {
-  const computed = new Set<Value>();
+export function foldingRewrite(operators: OperatorTable & FoldTable, { settings, weightsAreNodes }: FoldingFacts): NodeRewrite {
+  const literals = new Map<Value, ConstantData>();
   return (node, inputs, build) => {
     const fold = operators.fold(node.domain, node.op);
     const operator = operators.get(node.domain, node.op);
@@ -50,36 +59,43 @@ export function foldingRewrite(operators: OperatorTable & FoldTable, settings: R
     if (types.some((type) => type?.unknown === true)) return undefined;
     const constantOf = (index: number): ConstantData | undefined => {
       const value = inputs[index];
-      return value && build.constantOf(value);
+      return value && (literals.get(value) ?? build.constantOf(value));
     };
-    const outputTypes = inferred(operator, types, {
-      attributes: node.attributes,
-      node: node.name,
-      outputCount: node.outputs.length,
-      constantOf,
-    });
+    const context = { attributes: node.attributes, node: node.name, outputCount: node.outputs.length, constantOf };
+    const outputTypes = inferred(operator, types, context);
     if (outputTypes === undefined) return undefined;
     const valueOf = (index: number): ConstantData | undefined => {
       const value = inputs[index];
-      if (value === undefined) return undefined;
       const old = node.inputs[index];
-      const isSetting = old !== undefined && settings.has(old);
-      const known = !floatDTypes.includes(value.type.dtype) || value.type.shape?.length === 0 || computed.has(value) || isSetting;
-      return known ? build.constantOf(value) : undefined;
+      if (value === undefined || old === undefined) return undefined;
+      const isKnown = !mayBeWeight(value.type) || literals.has(value) || settings.has(old);
+      return isKnown ? constantOf(index) : undefined;
     };
     const folded = fold({ node, types, outputTypes, valueOf: outputTypes.some(isTooLarge) ? () => undefined : valueOf });
     if (folded === undefined || 'kind' in folded) return folded;
     if (folded.some((output) => output.kind === 'inline' && node.inputs.length > 0 && isTooLarge(output))) return undefined;
     return folded.map((output, index) => {
       if (output.kind === 'same') return inputs[output.input] as Value;
-      const name = node.outputs[index]?.name ?? node.name;
-      // A Constant node may hold a weight: it keeps its name, and is known only as far as any other constant is.
-      if (node.inputs.length === 0) return build.constant(output, build.freeName(name));
-      const value = build.constant(output, build.freeName(`${name}/folded`));
-      computed.add(value);
-      return value;
+      const old = node.outputs[index];
+      const stem = old?.name ?? node.name;
+      const isSource = node.inputs.length === 0;
+      const name = build.freeName(isSource ? stem : `${stem}/folded`);
+      const isConstant = !mayBeWeight(output) || (isSource && weightsAreNodes) || (old !== undefined && settings.has(old));
+      if (isConstant) return build.constant(output, name);
+      const [value] = build.node(
+        'Constant',
+        [],
+        { value: { kind: 'tensor', value: output } },
+        { name: `${name}/literal`, outputNames: [name] },
+      );
+      literals.set(value as Value, output);
+      return value as Value;
     });
   };
+}
+
+function mayBeWeight({ dtype, shape }: TensorType): boolean {
+  return floatDTypes.includes(dtype) && shape?.length !== 0;
 }
 
 /** Output types; undefined where the rule refuses: the builder will say so, with the node's name. */

@@ -2,6 +2,7 @@ import { floatDTypes, type DType } from '../../../protocol/dtypes';
 import type { Graph, Node, Value } from '../graph';
 import type { ConstantData } from '../types';
 import { pruneGraph } from './prune';
+import { valuesForSettings } from './settings';
 
 /** What an operator makes of one of its inputs: a weight is trained, a statistic follows the batches, a setting is a number somebody chose. */
 export type InputRole = 'weight' | 'statistic' | 'setting';
@@ -11,6 +12,8 @@ export interface InputRoleTable {
   inputRole(node: Node, input: number): InputRole;
   /** True for operators that give their first input in another shape, order or type: the use of a weight is then behind them. */
   passesOn(node: Node): boolean;
+  /** True for Sin and Cos: of positions, they hold the frequencies of an embedding. */
+  makesWaves(node: Node): boolean;
 }
 
 /** A place where a parameter is used. */
@@ -44,7 +47,7 @@ export interface GraphParameters {
 /**
  * The parameters of a graph: float constants of rank 1 and above, in the order in which they stand in the graph. Scalars are not
  * parameters (exporters write factors and fill values so), nor are tensors that only stand where operators take settings: scales of
- * a Resize, limits of a Clip, tables of a rotary embedding. Constants inside of bodies are left alone; those that bodies capture
+ * a Resize, limits of a Clip, tables and frequencies of a rotary embedding. Constants inside of bodies are left alone; those that bodies capture
  * count as used by the node of the body's graph that takes them.
  */
 export function parametersOf(graph: Graph, roles: InputRoleTable): GraphParameters {
@@ -67,9 +70,10 @@ export function parametersOf(graph: Graph, roles: InputRoleTable): GraphParamete
   };
   visit(graph.nodes);
   const needed = pruneGraph(graph).constants;
+  const settings = valuesForSettings(graph, roles);
   const found: { readonly parameter: GraphParameter; readonly roles: readonly InputRole[] }[] = [];
   for (const [value, data] of graph.constants) {
-    if (!floatDTypes.includes(data.dtype) || data.shape.length === 0) continue;
+    if (!floatDTypes.includes(data.dtype) || data.shape.length === 0 || settings.has(value)) continue;
     const places = uses.get(value) ?? [];
     const parameter = {
       name: value.name,

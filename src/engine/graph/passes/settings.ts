@@ -1,25 +1,42 @@
+import { floatDTypes } from '../../../protocol/dtypes';
 import type { Graph, Node, Value } from '../graph';
 import type { InputRoleTable } from './parameters';
 
 /**
- * The values that only ever end where operators take settings: scales of a Resize, limits of a Clip, and what they are computed from.
- * Nobody trains them, so they may be computed beforehand.
+ * The values that only ever end where operators take settings (scales of a Resize, limits of a Clip) or where they make waves of
+ * positions (frequencies of a rotary embedding), and what they are computed from. Nobody trains them, so they may be computed beforehand.
  */
 export function valuesForSettings(graph: Graph, roles: InputRoleTable): ReadonlySet<Value> {
   const nodes = allNodes(graph);
+  const varying = valuesOfRealInputs(graph, nodes, roles);
   const kept = new Set<Value>(allOutputs(graph));
   const seen = new Set<Value>();
   // Backwards: a node whose outputs are all for settings passes that on to what it takes.
   for (const node of [...nodes].reverse()) {
     const outputs = node.outputs.filter((output) => output !== undefined);
     const isForSettings = outputs.length > 0 && outputs.every((output) => seen.has(output) && !kept.has(output));
+    const isWaveOfPositions = roles.makesWaves(node) && node.inputs.every((input) => !input || !varying.has(input));
     node.inputs.forEach((input, index) => {
       if (!input) return;
       seen.add(input);
-      if (!isForSettings && roles.inputRole(node, index) !== 'setting') kept.add(input);
+      if (!isForSettings && !isWaveOfPositions && roles.inputRole(node, index) !== 'setting') kept.add(input);
     });
   }
   return new Set([...seen].filter((value) => !kept.has(value)));
+}
+
+/** Values that depend on a real input, or on a matrix: waves of these are part of a network, waves of anything else count positions. */
+function valuesOfRealInputs(graph: Graph, nodes: readonly Node[], roles: InputRoleTable): ReadonlySet<Value> {
+  const varying = new Set<Value>(graph.inputs.filter((input) => floatDTypes.includes(input.type.dtype)));
+  for (const [value, { dtype, shape }] of graph.constants)
+    if (floatDTypes.includes(dtype) && shape.filter((length) => length > 1).length > 1) varying.add(value);
+  for (const node of nodes)
+    if (
+      bodiesOf(node).length > 0 ||
+      node.inputs.some((input, index) => input && varying.has(input) && roles.inputRole(node, index) === 'weight')
+    )
+      for (const output of node.outputs) if (output && floatDTypes.includes(output.type.dtype)) varying.add(output);
+  return varying;
 }
 
 /** Nodes of the graph and its bodies; those of bodies stand before the node that has them, as what they capture does. */

@@ -1,6 +1,7 @@
+import { floatDTypes } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { GraphBuilder } from '../builder';
-import type { Graph, Value } from '../graph';
+import type { Graph, Node, Value } from '../graph';
 import type { OperatorTable } from '../operator';
 import { formatShape, isStaticShape, mayBeEqual } from '../shapes';
 import type { ConstantData, Dimension } from '../types';
@@ -23,10 +24,22 @@ export interface SpecializeOptions {
   readonly rewrites?: readonly NodeRewrite[];
 }
 
+/** Operators whose form changed from one version of the standard to the next. Given to the pass, which knows no operator itself. */
+export interface UpgradeTable {
+  /**
+   * Adds the form of today in place of a node as version `from` has it; undefined where the node is right as it is. Errors:
+   * `unsupported` where its meaning cannot be kept.
+   */
+  upgrade(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder, from: number): readonly Value[] | undefined;
+}
+
+/** The version that gradients and steps of training are written in. Graphs of older versions are lifted to it. */
+const workingOpset = 21;
+
 /**
  * The graph for one shape of its inputs: every axis of every input gets its number, shape arithmetic is done on the host and
  * disappears, nodes that do nothing (Identity, Dropout in inference, a branch that is never taken) and nodes nobody needs are left
- * out. Names of inputs, weights and outputs stay. The result is what `differentiate` needs: all shapes known, except those that
+ * out. Operators of old versions are written as today's. Names of inputs, weights and outputs stay. The result is what `differentiate` needs: all shapes known, except those that
  * depend on the data.
  *
  * Errors (`invalid-argument`): a name that is neither an input nor an axis, another rank or length than the graph has, two lengths
@@ -35,11 +48,14 @@ export interface SpecializeOptions {
 export function specializeGraph(
   graph: Graph,
   inputShapes: InputShapes,
-  operators: OperatorTable & FoldTable & InputRoleTable,
+  operators: OperatorTable & FoldTable & InputRoleTable & UpgradeTable,
   options: SpecializeOptions = {},
 ): Graph {
   const dimensions = bindDimensions(graph, inputShapes, options.values);
-  const build = new GraphBuilder(operators, graph.name, graph.opsets['']);
+  const version = graph.opsets[''] ?? 1;
+  const build = new GraphBuilder(operators, graph.name, Math.max(version, workingOpset));
+  const upgrade: NodeRewrite = (node, inputs, target) =>
+    version < workingOpset ? operators.upgrade(node, inputs, target, version) : undefined;
   const substitutes = new Map<string, Value>();
   for (const input of graph.inputs) {
     const fixed = options.values?.get(input.name);
@@ -50,7 +66,9 @@ export function specializeGraph(
         build.input(input.name, { dtype: input.type.dtype, shape: shapeOf(graph, input, inputShapes, dimensions) }),
       );
   }
-  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators, valuesForSettings(graph, operators))]);
+  const matrices = [...graph.constants.values()].filter(({ dtype, shape }) => floatDTypes.includes(dtype) && shape.length > 1);
+  const facts = { settings: valuesForSettings(graph, operators), weightsAreNodes: matrices.length === 0 };
+  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators, facts), upgrade]);
   const made = inlineGraph(build, graph, substitutes, { dimensions, rewrite });
   const wanted = options.outputs ?? graph.outputs.map((output) => output.name);
   for (const name of wanted) {

@@ -66,6 +66,52 @@ const gather: Fold = ({ node, valueOf }) => {
   return single(take(data, places, [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)]));
 };
 
+/** One element for each index along an axis. */
+const gatherElements: Fold = ({ node, valueOf }) => {
+  const data = readHost(valueOf(0));
+  const indices = readHost(valueOf(1));
+  if (data === undefined || indices === undefined) return undefined;
+  const axis = normalizeAxis(intAttribute(node, 'axis', 0), data.shape.length);
+  const strides = stridesOf(data.shape);
+  const length = data.shape[axis] as number;
+  const step = strides[axis] as number;
+  // Along the axis the index says where; along the others the place in the indices does.
+  const others = placesOf(indices.shape, strides.map((stride, at) => (at === axis ? 0 : stride))); // prettier-ignore
+  const rows = Array.from(indices.data as ArrayLike<number | bigint>, (index) => Number(index) + (Number(index) < 0 ? length : 0));
+  if (rows.some((row) => row < 0 || row >= length)) return undefined;
+  return single(
+    take(
+      data,
+      Int32Array.from(rows, (row, at) => (others[at] as number) + row * step),
+      indices.shape,
+    ),
+  );
+};
+
+/** Slices by index tuples, without batch axes. */
+const gatherNd: Fold = ({ node, valueOf }) => {
+  const data = readHost(valueOf(0));
+  const indices = readHost(valueOf(1));
+  if (data === undefined || indices === undefined || intAttribute(node, 'batch_dims', 0) !== 0) return undefined;
+  const depth = indices.shape.at(-1) ?? 0;
+  const strides = stridesOf(data.shape);
+  const inner = elementCount(data.shape.slice(depth));
+  const starts: number[] = [];
+  for (let at = 0; at < indices.data.length; at += depth) {
+    let start = 0;
+    for (let axis = 0; axis < depth; axis += 1) {
+      const index = Number(indices.data[at + axis]);
+      const length = data.shape[axis] as number;
+      const row = index < 0 ? index + length : index;
+      if (row < 0 || row >= length) return undefined;
+      start += row * (strides[axis] as number);
+    }
+    starts.push(start);
+  }
+  const places = Int32Array.from({ length: starts.length * inner }, (_, at) => (starts[Math.floor(at / inner)] as number) + (at % inner));
+  return single(take(data, places, [...indices.shape.slice(0, -1), ...data.shape.slice(depth)]));
+};
+
 /** Parts of length 0 add nothing: with one other part, that is the result. */
 const concat: Fold = (context) => {
   const { node, types, valueOf } = context;
@@ -178,6 +224,8 @@ export const movementFoldings: readonly FoldEntry[] = [
   ['Expand', expand],
   ['Transpose', transpose],
   ['Gather', gather],
+  ['GatherElements', gatherElements],
+  ['GatherND', gatherNd],
   ['Concat', concat],
   ['Slice', slice],
   ['Tile', tile],
