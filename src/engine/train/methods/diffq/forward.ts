@@ -6,8 +6,7 @@ import type { Value } from '../../../graph/graph';
 import { formula } from '../../../ops/formula';
 import type { MethodForward, MethodStep } from '../../contract';
 import { tensorBits } from '../shared/fitWidths';
-import type { DiffqModel, DiffqTensor } from './plan';
-import { variableNames } from './plan';
+import { variableNames, type DiffqModel, type DiffqTensor } from './model';
 import { steer, steeringName } from './steering';
 
 /** Adds one step's weights: with noise while widths are learned, rounded once they are settled; and the size that the penalty weighs. */

@@ -1,36 +1,14 @@
-import type { MethodPlan, MethodVariable, TrainableParameter, WeightMethodContext } from '../../contract';
+import type { MethodPlan, MethodVariable, WeightMethodContext } from '../../contract';
 import { elementCount } from '../../../../protocol/dtypes';
 import { logitOf } from '../../../kernels/bitWidths';
-import { weightGroups, type WeightGroups } from '../../../kernels/weightGroups';
+import { weightGroups } from '../../../kernels/weightGroups';
 import { entriesOf } from '../shared/realizeTensor';
 import { selectTensors } from '../shared/selectTensors';
 import { diffqForward } from './forward';
+import { variableNames, type DiffqModel, type DiffqTensor } from './model';
 import { DiffqResult } from './result';
 import type { DiffqSettings } from './settings';
-import { steeringVariable, type Steering } from './steering';
-
-/** One tensor whose widths are learned. */
-export interface DiffqTensor {
-  readonly parameter: TrainableParameter;
-  readonly groups: WeightGroups;
-}
-
-/** What all parts of DiffQ know about a model. */
-export interface DiffqModel {
-  readonly settings: DiffqSettings;
-  readonly tensors: readonly DiffqTensor[];
-  /** Entries of all quantised tensors, and bits of the rest of the model. */
-  readonly entries: number;
-  readonly restBits: number;
-  readonly steering?: Steering;
-}
-
-/** Names of a tensor's variables. `widths` is 0 until they are settled. */
-export const variableNames = {
-  logits: (tensor: string): string => `logits/${tensor}`,
-  widths: (tensor: string): string => `widths/${tensor}`,
-  range: (tensor: string): string => `range/${tensor}`,
-};
+import { steeringVariable } from './steering';
 
 /** Plans DiffQ for a model. Errors: `invalid-argument` where a target cannot be met. */
 export function planDiffq(context: WeightMethodContext, settings: DiffqSettings): MethodPlan {

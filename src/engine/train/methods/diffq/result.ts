@@ -5,8 +5,7 @@ import type { HostState } from '../../contract';
 import { bitsOfWidth, roundedWidths, tensorBits, widthsForBudget } from '../shared/fitWidths';
 import { canonicalWeights, realizeTensor } from '../shared/realizeTensor';
 import { fittedRange, spreadRange, type Range } from './range';
-import type { DiffqModel, DiffqTensor } from './plan';
-import { variableNames } from './plan';
+import { variableNames, type DiffqModel, type DiffqTensor } from './model';
 
 /** What becomes of a state on the host: whole widths, rounded weights, sizes. */
 export class DiffqResult {

@@ -1,0 +1,46 @@
+import { resolveParams } from '../../../common/params';
+import { LoomweightError } from '../../../protocol/errors';
+import type { LearnSpec } from '../../../protocol/jobs';
+import { learnDefaults } from '../../../protocol/learnDefaults';
+import type { MethodPlan, TrainableModel } from '../contract';
+import { findWeightMethod } from './index';
+
+type PlannedSpec = Pick<LearnSpec, 'method' | 'parameters' | 'steps' | 'targetBits' | 'penalty' | 'exclude' | 'minimumSize' | 'halfRest'>;
+
+/**
+ * What a job's method decides for a model. Reads the model's start values. Errors: `invalid-argument` for parameters that are unknown, out of range or
+ * contradict each other, and for a target or penalty that the method has no use for.
+ */
+export async function planMethod(spec: PlannedSpec, model: Pick<TrainableModel, 'parameters'>): Promise<MethodPlan> {
+  const method = findWeightMethod(spec.method);
+  const { values, problems } = resolveParams(method.parameters, spec.parameters);
+  if (problems.length > 0)
+    throw new LoomweightError('invalid-argument', `${method.label}: ${problems.join(' ')}`, { method: method.id, problems });
+  if (!method.learnsWidths && (spec.targetBits !== undefined || spec.penalty !== undefined))
+    throw new LoomweightError(
+      'invalid-argument',
+      `${method.label} learns no widths, so targetBits and penalty mean nothing to it. Leave them out.`,
+      {
+        method: method.id,
+      },
+    );
+  const start = new Map<string, Float32Array>();
+  for (const { name, initial } of model.parameters) start.set(name, await initial());
+  return method.plan(
+    {
+      parameters: model.parameters,
+      initial: (name) => {
+        const weights = start.get(name);
+        if (weights) return weights;
+        throw new LoomweightError('internal', `The model has no parameter '${name}'.`, { parameter: name });
+      },
+      exclude: spec.exclude ?? [],
+      minimumSize: spec.minimumSize ?? learnDefaults.minimumSize,
+      halfRest: spec.halfRest ?? true,
+      steps: spec.steps,
+      ...(spec.targetBits === undefined ? {} : { targetBits: spec.targetBits }),
+      ...(spec.penalty === undefined ? {} : { penalty: spec.penalty }),
+    },
+    values,
+  );
+}

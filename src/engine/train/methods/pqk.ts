@@ -1,0 +1,156 @@
+import { LoomweightError } from '../../../protocol/errors';
+import { divergence } from '../../kernels/losses';
+import { signedLevels } from '../../kernels/learnedStepSize';
+import { straightThrough } from '../../kernels/straightThrough';
+import type { Value } from '../../graph/graph';
+import { formula } from '../../ops/formula';
+import type { ForwardPass, HostState, MethodPlan, MethodStep, WeightMethod } from '../contract';
+import { fixedWidthSizes } from './shared/fixedWidth';
+import { canonicalWeights, realizeSigned } from './shared/realizeTensor';
+import { selectTensors } from './shared/selectTensors';
+import { keptThreshold, largestMagnitude, prunedWeights } from './shared/magnitudes';
+
+const thresholdName = (tensor: string): string => `threshold/${tensor}`;
+
+/** Most steps between two looks at which weights are small; short trainings look twenty times while they prune. */
+const longestPause = 50;
+
+/**
+ * PQK: prune, quantise, and let the network teach its own pruned part.
+ *
+ * Phase 1, T steps: the smallest weights are set to 0, a share s(t) = sparsity (1 - (1 - t / T)^3) of each tensor, the others are rounded to a signed grid.
+ * Gradients pass straight through both, so pruned weights go on learning and may come back.
+ * Phase 2: the mask stands still. The teacher is the student's weights with the pruned ones added back. Both learn the task, and each the other's softened outputs;
+ * the student's gradient reaches kept weights only, the teacher's all of them.
+ *
+ * The paper's text gives the phases, not the formulas: grid, thresholds and weights of the losses are choices made here.
+ */
+export const pqk: WeightMethod = {
+  id: 'pqk',
+  label: 'PQK',
+  summary: 'Prunes and rounds weights step by step, then lets the whole network teach its pruned part.',
+  source: {
+    title: 'PQK: Model Compression via Pruning, Quantization, and Knowledge Distillation',
+    authors: 'Kim, Chang, Kwak',
+    year: 2021,
+    url: 'https://arxiv.org/abs/2106.14681',
+  },
+  parameters: [
+    { key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits of every weight.', default: 4, min: 2, max: 15, unit: 'bits' },
+    { key: 'sparsity', kind: 'number', label: 'Sparsity', doc: 'Share of weights that are 0 at the end.', default: 0.5, min: 0, max: 0.99 },
+    {
+      key: 'teaching',
+      kind: 'number',
+      label: 'Teaching share',
+      doc: 'Share of the last steps in which the whole network teaches the pruned one.',
+      default: 0.5,
+      min: 0,
+      max: 0.95,
+    },
+    {
+      key: 'temperature',
+      kind: 'number',
+      label: 'Temperature',
+      doc: 'Softens the outputs that are compared.',
+      default: 2,
+      min: 0.1,
+      max: 100,
+    },
+  ],
+  learnsWidths: false,
+  plan: (context, parameters): MethodPlan => {
+    const selected = selectTensors(context);
+    const { quantized } = selected;
+    const bits = Number(parameters['bits']);
+    const temperature = Number(parameters['temperature']);
+    const sparsity = Number(parameters['sparsity']);
+    const teachingFrom = Math.max(1, Math.round(context.steps * (1 - Number(parameters['teaching']))));
+    const pruneEvery = Math.max(1, Math.min(longestPause, Math.floor(teachingFrom / 20)));
+    const { low, high } = signedLevels(bits);
+    const teaching = (step: MethodStep): Value => formula(step.build, 'float32').greater(step.step, teachingFrom - 0.5);
+    const shareAt = (step: number): number => sparsity * (1 - (1 - Math.min(1, step / teachingFrom)) ** 3);
+    const gridStep = (weights: Float32Array): number => Math.fround(largestMagnitude(weights) / high) || 1;
+
+    const studentWeights = (step: MethodStep, held: Value, tensor: string): { readonly student: Value; readonly mask: Value } => {
+      const { build } = step;
+      const { mul, div, op, where, greater, cast } = formula(build, 'float32');
+      const magnitudes = op('Abs', held);
+      const mask = cast(build.op('Not', [formula(build, 'float32').less(magnitudes, step.variable(thresholdName(tensor)))]));
+      const largest = build.op('ReduceMax', [magnitudes], { keepdims: { kind: 'int', value: 0 } });
+      const grid = where(greater(largest, 0), div(largest, high), 1);
+      const index = build.op('Clip', [op('Round', div(held, grid)), build.float32(low), build.float32(high)]);
+      return { student: mul(mul(index, grid), mask), mask };
+    };
+
+    return {
+      quantized: quantized.map(({ name }) => name),
+      variables: quantized.map(({ name }) => ({
+        name: thresholdName(name),
+        shape: [1],
+        initial: new Float32Array(1),
+        group: 'carried' as const,
+      })),
+      passes: ['student', 'teacher'],
+      forward: (step, weights, pass) => {
+        const { build } = step;
+        const { mul, add, sub, where } = formula(build, 'float32');
+        const made: Record<string, Value> = {};
+        for (const { name, used } of quantized) {
+          if (!used) continue;
+          const held = weights(name);
+          const { student, mask } = studentWeights(step, held, name);
+          if (pass === 'teacher') {
+            const teacher = add(student, mul(held, sub(1, mask)));
+            step.custom(straightThrough(teacher, held));
+            made[name] = teacher;
+            continue;
+          }
+          const passing = where(teaching(step), mask, 1);
+          const output = build.op('Identity', [student]);
+          step.custom({ output, inputs: [held], gradient: (backward, given) => [backward.op('Mul', [given, passing])] });
+          made[name] = output;
+        }
+        return { weights: made };
+      },
+      combine: (step, outputs, task) => {
+        const { student, teacher } = outputs as { readonly student: ForwardPass; readonly teacher: ForwardPass };
+        const { add, mul, where } = formula(step.build, 'float32');
+        const active = where(teaching(step), 1, 0);
+        const [taught, teaches] = [logitsOf(student), logitsOf(teacher)];
+        const both = [divergence(step.build, taught, teaches, temperature), divergence(step.build, teaches, taught, temperature)];
+        for (const { region } of both) step.custom(region);
+        const mutual = both.reduce((sum: Value | undefined, { value }) => (sum ? add(sum, value) : value), undefined) as Value;
+        return add(task(student), mul(add(task(teacher), mutual), active));
+      },
+      refresh: {
+        every: pruneEvery,
+        apply: (state, at) =>
+          // One last look when teaching begins; from then on the masks stand still.
+          at >= teachingFrom + pruneEvery
+            ? {}
+            : Object.fromEntries(
+                quantized.map(({ name }) => [thresholdName(name), Float32Array.of(keptThreshold(state.parameter(name), shareAt(at)))]),
+              ),
+      },
+      realize: (state: HostState) =>
+        quantized.map((parameter) => {
+          const held = state.parameter(parameter.name);
+          const pruned = prunedWeights(canonicalWeights(parameter, held), state.variable(thresholdName(parameter.name))[0] as number);
+          return realizeSigned(parameter, pruned, bits, gridStep(held), { low, high });
+        }),
+      sizes: () => fixedWidthSizes(selected, bits, 32),
+    };
+  },
+};
+
+/** The outputs that teacher and student compare: `logits`, or the only output. Errors: `unsupported` where there are several others. */
+function logitsOf({ outputs }: ForwardPass): Value {
+  const all = Object.values(outputs);
+  const found = outputs['logits'] ?? (all.length === 1 ? all[0] : undefined);
+  if (found) return found;
+  throw new LoomweightError(
+    'unsupported',
+    `PQK compares class scores of teacher and student and needs an output 'logits' or a single output, got ${Object.keys(outputs).join(', ')}.`,
+    { outputs: Object.keys(outputs) },
+  );
+}
