@@ -91,6 +91,7 @@ export const operatorCases: readonly OperatorCase[] = [
   { op: 'MatMul', inputs: [f(4), f(4)] },
   { op: 'Gemm', inputs: [f(3, 4), f(4, 5), f(5)] },
   { op: 'Gemm', inputs: [f(4, 3), f(5, 4)], attributes: { transA: int(1), transB: int(1) } },
+  { op: 'TransposeMatMul', domain: ms, inputs: [f(4, 3), f(4, 5)], attributes: { transA: int(1) } },
   { op: 'FusedMatMul', domain: ms, inputs: [f(2, 4, 3), f(2, 5, 4)], attributes: { transA: int(1), transB: int(1), alpha: float(0.5) } },
   {
     op: 'MatMulNBits',
@@ -241,6 +242,16 @@ export const operatorCases: readonly OperatorCase[] = [
   { op: 'LpNormalization', inputs: [f(2, 3)] },
   { op: 'MeanVarianceNormalization', inputs: [f(2, 3, 4, 5)] },
   { op: 'LRN', inputs: [f(2, 3, 4, 5)], attributes: { size: int(3) } },
+  // Recurrent layers.
+  { op: 'LSTM', inputs: [f(5, 2, 3), f(1, 16, 3), f(1, 16, 4), f(1, 32)], attributes: { hidden_size: int(4) }, outputs: 3 },
+  {
+    op: 'LSTM',
+    inputs: [f(5, 2, 3), f(2, 16, 3), f(2, 16, 4)],
+    attributes: { hidden_size: int(4), direction: 'bidirectional' },
+    outputs: 3,
+  },
+  { op: 'GRU', inputs: [f(5, 2, 3), f(1, 12, 3), f(1, 12, 4)], attributes: { hidden_size: int(4) }, outputs: 2 },
+  { op: 'RNN', inputs: [f(5, 2, 3), f(1, 4, 3), f(1, 4, 4)], attributes: { hidden_size: int(4) }, outputs: 2 },
   // Attention.
   { op: 'Attention', opset: 24, inputs: [f(2, 8, 3, 4), f(2, 4, 5, 4), f(2, 4, 5, 6)] },
   {

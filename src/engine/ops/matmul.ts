@@ -155,18 +155,20 @@ const fusedMatMulGradient: GradientRule = ({ build, node, inputs, outputGradient
   return [needs(0) ? back(da(), orderA) : undefined, needs(1) ? back(db(), orderB) : undefined];
 };
 
-const fusedMatMul = defineOp({
-  name: 'FusedMatMul',
-  domain: 'com.microsoft',
-  inputs: 2,
-  infer: ([a, b], context) => [
-    {
-      dtype: commonDType([a, b]),
-      shape: matMulShape('FusedMatMul', fusedOperand(a.shape, context, 'A'), fusedOperand(b.shape, context, 'B')),
-    },
-  ],
-  gradient: fusedMatMulGradient,
-});
+/** TransposeMatMul is the older name. */
+const fusedMatMul = (name: string) =>
+  defineOp({
+    name,
+    domain: 'com.microsoft',
+    inputs: 2,
+    infer: ([a, b], context) => [
+      {
+        dtype: commonDType([a, b]),
+        shape: matMulShape(name, fusedOperand(a.shape, context, 'A'), fusedOperand(b.shape, context, 'B')),
+      },
+    ],
+    gradient: fusedMatMulGradient,
+  });
 
 /** Products of float matrices. */
-export const matMulOperators = [matMul, gemm, fusedMatMul];
+export const matMulOperators = [matMul, gemm, fusedMatMul('FusedMatMul'), fusedMatMul('TransposeMatMul')];

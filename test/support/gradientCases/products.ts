@@ -43,6 +43,7 @@ export const productCases: readonly GradientCase[] = [
     inputs: [drawn(3, 2, 6, 4), drawn(5, 2, 6, 4)],
     attributes: { transBatchA: int(1), transBatchB: int(1), transB: int(1) },
   },
+  { op: 'TransposeMatMul', domain: ms, inputs: [drawn(4, 3), drawn(4, 5)], attributes: { transA: int(1) } },
   ...[2, 4, 8].flatMap((bits): readonly GradientCase[] => {
     const attributes = { K: int(40), N: int(6), bits: int(bits), block_size: int(16) };
     const weights = [packed(6, 3, 2 * bits), scales(6, 3)];

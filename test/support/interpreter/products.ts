@@ -90,5 +90,6 @@ export const productKernels: Readonly<Record<string, ReferenceKernel>> = {
   ':MatMul': ([a, b]) => [matMul(a as ReferenceTensor, b as ReferenceTensor)],
   ':Gemm': gemm,
   'com.microsoft:FusedMatMul': fusedMatMul,
+  'com.microsoft:TransposeMatMul': fusedMatMul,
   'com.microsoft:MatMulNBits': matMulNBits,
 };
