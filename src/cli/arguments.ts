@@ -174,13 +174,6 @@ function isAllowed(option: OptionSpec, value: string): boolean {
 
 function unknownFlag(command: CommandShape, word: string, typed: string): LoomweightError {
   const shown = word.split('=')[0] as string;
-  if (command.name === 'compress' && typed === 'budget')
-    return usageError(
-      '--budget (choosing bits by layer under a size budget) is not part of this version. Give --method and --bits instead.',
-      {
-        flag: 'budget',
-      },
-    );
   const names = optionsOf(command).map((option) => `--${option.name}`);
   return usageError(`'${command.name}' has no flag ${shown}.${suggestion(`--${typed}`, names)} See 'loomweight ${command.name} --help'.`, {
     flag: typed,

@@ -10,7 +10,7 @@ import { drainOutput, endQuietlyOnBrokenPipe, processTerminal } from './terminal
 import type { OutputChoices } from './terminal';
 
 /** Commands that are planned: naming them is no typing error, so the answer should not be a guess. */
-const laterCommands = ['calibrate', 'learn-bits', 'assess', 'splice', 'merge', 'doctor'];
+const laterCommands = ['calibrate', 'assess', 'splice', 'merge', 'doctor'];
 
 /** Runs one command line and gives the exit code. */
 async function main(argv: readonly string[]): Promise<number> {

@@ -2,7 +2,7 @@ import type { EngineRequest, EngineResult } from '../protocol/client/wire';
 import type { EngineApi } from '../protocol/engine';
 import type { JobSpec, ReportOf } from '../protocol/jobs';
 import { protocolVersion } from '../protocol/version';
-import { describeMethods } from './compress/quantizers';
+import { describeAllMethods } from './jobs/allMethods';
 import type { ServedEngine } from './engineServer';
 import type { CallContext } from './jobs/callContext';
 import { findModels } from './jobs/findModels';
@@ -55,7 +55,7 @@ export class Engine implements EngineApi, ServedEngine {
   }
 
   methods(_request: EngineRequest<'methods'>): Promise<EngineResult<'methods'>> {
-    return Promise.resolve(describeMethods());
+    return Promise.resolve(describeAllMethods());
   }
 
   async devices({ runtimePath }: EngineRequest<'devices'>): Promise<EngineResult<'devices'>> {
@@ -72,11 +72,11 @@ export class Engine implements EngineApi, ServedEngine {
   }
 
   checkRecipe(request: EngineRequest<'checkRecipe'>): Promise<EngineResult<'checkRecipe'>> {
-    return checkRecipe(request, describeMethods());
+    return checkRecipe(request, describeAllMethods());
   }
 
   completeRecipe(request: EngineRequest<'completeRecipe'>): Promise<EngineResult<'completeRecipe'>> {
-    return Promise.resolve(completeRecipe(request, describeMethods()));
+    return Promise.resolve(completeRecipe(request, describeAllMethods()));
   }
 
   /** Closes models and releases sessions. */

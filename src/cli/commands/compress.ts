@@ -4,9 +4,10 @@ import { flagOf } from '../../common/params';
 import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
 import { describeMethods, findQuantizer } from '../../engine/compress/quantizers';
 import { defaultFormat } from '../../engine/recipe/defaultFormat';
-import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
-import { outputFormats } from '../../protocol/jobs';
+import type { CompressSpec, OutputFormat, TensorOverride } from '../../protocol/jobs';
+import { allocationUnits, outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { CompressReport } from '../../protocol/report';
+import type { Arguments } from '../arguments';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
 import { checkedValue, givenParameters, methodParameters, type WithParameters } from '../methodFlags';
@@ -37,8 +38,33 @@ export const compress = defineCommand<CompressReport>({
       kind: 'choice',
       value: 'ID',
       choices: describeMethods().map(({ id }) => id),
-      doc: "How to compress; 'loomweight methods' describes them.",
-      required: true,
+      doc: "How to compress; 'loomweight methods' describes them. Needed without --budget; with it rtn is the default.",
+    },
+    {
+      name: 'budget',
+      kind: 'text',
+      value: 'BITS',
+      doc: 'Bits per weight over all compressed tensors, scales and zero points counted, such as 3.5: width and group size of every tensor are chosen so that the result is no larger and the model loses little.',
+    },
+    {
+      name: 'unit',
+      kind: 'choice',
+      value: 'UNIT',
+      choices: allocationUnits,
+      doc: 'With --budget: what gets a width of its own. Default: tensor.',
+    },
+    {
+      name: 'sensitivity',
+      kind: 'choice',
+      value: 'MEASURE',
+      choices: sensitivityMeasures,
+      doc: 'With --budget: how the cost of fewer bits is foretold. error: error of the weights, needs no run; activation: error of the outputs of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient where the model can be differentiated in memory, else error.',
+    },
+    {
+      name: 'calibration',
+      kind: 'text',
+      value: 'FILE',
+      doc: "With --budget: a .txt or .jsonl text (objects with 'text'), for ONNX models a folder of data with a split train, on which sensitivity is measured; or random, the default.",
     },
     ...methodParameters(describeMethods()),
     { name: 'tensors', kind: 'text', value: 'GLOB', doc: "Only tensors whose name matches, such as '*.mlp.*'." },
@@ -58,18 +84,20 @@ export const compress = defineCommand<CompressReport>({
   examples: [
     'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
     "loomweight compress loom-base --method rtn --bits 3 --override '*.down_proj.weight=bits:8' --format onnx-packed --out out/loom-base-3bit",
+    'loomweight compress loom-base --budget 3.5 --calibration books.txt --out out/loom-base-3.5bit',
     'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
     'loomweight compress model.gguf --method none --format hf --out out/model',
   ],
   run: async ({ arguments: given, terminal }) => {
-    const method = findQuantizer(given.text('method') as string);
+    const budget = budgetOf(given);
+    const method = findQuantizer(methodOf(given, budget));
     const parameters = givenParameters(method, describeMethods(), given);
     const overrides = given.texts('override').map((text) => parseOverride(text, method));
     const tensors = given.text('tensors');
     const asked = outputFormats.find((format) => format === given.text('format'));
     const format: OutputFormat =
       asked ??
-      chooseFormat(given.positional(0), method, parameters, overrides, (text) => {
+      chooseFormat(given.positional(0), method, parameters, overrides, budget, (text) => {
         if (!terminal.quiet) terminal.writeError(`${text}\n`);
       });
     return runJob(
@@ -84,6 +112,7 @@ export const compress = defineCommand<CompressReport>({
         head: given.isOn('head'),
         format,
         out: resolve(terminal.folder, given.text('out') as string),
+        ...budgetOptions(given, terminal.folder, budget),
         ...(given.isOn('keep-failed') ? { keepFailed: true } : {}),
         ...given.shared,
       },
@@ -94,14 +123,52 @@ export const compress = defineCommand<CompressReport>({
     compressText(report, terminal.verbose, resolve(terminal.folder, given.text('out') as string)),
 });
 
+/** `--budget`, checked. Errors: `invalid-argument`. */
+function budgetOf(given: Arguments): number | undefined {
+  const raw = given.text('budget');
+  if (raw === undefined) {
+    const other = ['unit', 'sensitivity', 'calibration'].find((name) => given.has(name));
+    if (other !== undefined) throw usageError(`--${other} belongs to --budget, which is not given.`, { flag: other });
+    return undefined;
+  }
+  const budget = Number(raw);
+  if (!(budget > 0 && budget <= 32))
+    throw usageError(`--budget must be bits per weight above 0 and at most 32, got '${raw}'.`, { flag: 'budget', value: raw });
+  if (given.has('bits'))
+    throw usageError('A budget chooses the bits of every tensor: leave --bits out, or set single tensors with --override.', {
+      flag: 'bits',
+    });
+  return budget;
+}
+
+function methodOf(given: Arguments, budget: number | undefined): string {
+  const method = given.text('method') ?? (budget === undefined ? undefined : 'rtn');
+  if (method !== undefined) return method;
+  throw usageError("'compress' needs --method or --budget. See 'loomweight compress --help'.", { flag: 'method' });
+}
+
+function budgetOptions(given: Arguments, folder: string, budget: number | undefined): Partial<CompressSpec> {
+  if (budget === undefined) return {};
+  const unit = allocationUnits.find((name) => name === given.text('unit'));
+  const sensitivity = sensitivityMeasures.find((name) => name === given.text('sensitivity'));
+  const calibration = given.text('calibration');
+  return {
+    budget,
+    ...(unit === undefined ? {} : { unit }),
+    ...(sensitivity === undefined ? {} : { sensitivity }),
+    ...(calibration === undefined ? {} : { calibration: calibration === 'random' ? calibration : resolve(folder, calibration) }),
+  };
+}
+
 function chooseFormat(
   model: string,
   method: WithParameters,
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
+  budget: number | undefined,
   say: (text: string) => void,
 ): OutputFormat {
-  const { format, reason } = defaultFormat(model, method.parameters, parameters, overrides);
+  const { format, reason } = defaultFormat(model, method.parameters, parameters, overrides, budget);
   say(`Format: ${format} (${reason}; --format chooses another).`);
   return format;
 }

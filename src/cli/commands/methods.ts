@@ -1,5 +1,5 @@
 import { describeAllowed, flagOf } from '../../common/params';
-import { describeMethods } from '../../engine/compress/quantizers';
+import { describeAllMethods } from '../../engine/jobs/allMethods';
 import type { MethodDescription } from '../../protocol/methods';
 import { defineCommand } from '../command';
 import { formatPairs } from '../table';
@@ -7,11 +7,11 @@ import { formatPairs } from '../table';
 /** `loomweight methods`. */
 export const methods = defineCommand<readonly MethodDescription[]>({
   name: 'methods',
-  summary: 'List the methods of compress with their parameters and sources.',
+  summary: 'List the methods of compress and learn-bits with their parameters and sources.',
   positionals: [],
   options: [],
   examples: ['loomweight methods'],
-  run: () => Promise.resolve(describeMethods()),
+  run: () => Promise.resolve(describeAllMethods()),
   text: (list) =>
     list
       .map(

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { formatSeconds } from '../../common/units';
-import { describeMethods } from '../../engine/compress/quantizers';
+import { describeAllMethods } from '../../engine/jobs/allMethods';
 import { planRecipe } from '../../engine/recipe/checkRecipe';
 import type { RecipeSpec } from '../../protocol/jobs';
 import type { RecipeReport, StepReport } from '../../protocol/report';
@@ -8,6 +8,7 @@ import { defineCommand } from '../command';
 import { runJob } from '../runJob';
 import { compareText } from './compare';
 import { compressText } from './compress';
+import { learnText } from './learnBits';
 import { evaluateText } from './evaluate';
 import { inspectText } from './inspect';
 
@@ -36,7 +37,7 @@ export const run = defineCommand<RecipeReport>({
       ...given.shared,
     };
     // Planned here once more than in the job: faults in the file are said at once, and its memory limit binds the whole process.
-    const plan = await planRecipe(spec, describeMethods());
+    const plan = await planRecipe(spec, describeAllMethods());
     const limits = plan.steps.flatMap((step) => (step.spec.maxMemory === undefined ? [] : [step.spec.maxMemory]));
     return runJob(spec, terminal, limits.length > 0 ? { maxMemory: Math.max(...limits) } : {});
   },
@@ -55,6 +56,8 @@ function stepText(report: StepReport, verbose: boolean): string {
       return inspectText(report.summary, { verbose });
     case 'compress':
       return compressText(report, verbose);
+    case 'learn':
+      return learnText(report, verbose);
     case 'evaluate':
       return evaluateText(report);
     case 'compare':

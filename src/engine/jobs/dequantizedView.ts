@@ -80,7 +80,12 @@ export async function dequantizedView(container: TensorContainer, other: TensorC
 async function reportBeside(file: string): Promise<CompressReport | undefined> {
   for (const folder of [path.dirname(path.dirname(file)), path.dirname(file)]) {
     const report = await readJsonObject(path.join(folder, 'report.json')).catch(() => undefined);
-    if ((report?.['kind'] !== 'compress' && report?.['kind'] !== 'learn') || typeof report['primary'] !== 'string' || !isLayers(report['layers'])) continue;
+    if (
+      (report?.['kind'] !== 'compress' && report?.['kind'] !== 'learn') ||
+      typeof report['primary'] !== 'string' ||
+      !isLayers(report['layers'])
+    )
+      continue;
     if (path.join(folder, report['primary']) === path.normalize(file)) return report as unknown as CompressReport;
   }
   return undefined;

@@ -1,7 +1,7 @@
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast, JobSpec, ReportOf } from '../../protocol/jobs';
 import type { RunEnvironment, StepReport } from '../../protocol/report';
-import { describeMethods } from '../compress/quantizers';
+import { describeAllMethods } from './allMethods';
 import { planRecipe } from '../recipe/checkRecipe';
 import { runRecipe } from '../recipe/runRecipe';
 import { findNvidiaCard } from '../runtime/cudaChecks';
@@ -95,7 +95,7 @@ export class JobRunner {
 
   private runRecipe(spec: Extract<JobSpec, { readonly kind: 'recipe' }>, context: CallContext): Promise<ReportOf<typeof spec>> {
     return runRecipe(spec, {
-      methods: describeMethods(),
+      methods: describeAllMethods(),
       runStep: (step, { name, index, count }) => this.runStep(step, context, `Step ${index + 1} of ${count} (${name})`),
       log: (message) => context.emit?.('log', { level: 'info', message }),
       stateFolder: this.stateFolder,
@@ -107,7 +107,7 @@ export class JobRunner {
     spec: Extract<JobSpec, { readonly kind: 'recipe' }>,
     context: EstimateContext,
   ): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
-    const recipe = await planRecipe(spec, describeMethods());
+    const recipe = await planRecipe(spec, describeAllMethods());
     const estimates: JobEstimate[] = [];
     const outputs: string[] = [];
     const unknown: string[] = [];

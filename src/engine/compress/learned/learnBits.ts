@@ -43,7 +43,11 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
   await refuseInPlace(spec);
   const source = await openSource(spec.model);
   try {
-    const model = await openTrainable(spec.model, spec.window === undefined ? {} : { window: spec.window });
+    const model = await openTrainable(spec.model, {
+      ...(spec.window === undefined ? {} : { window: spec.window }),
+      start: spec.start ?? 'trained',
+      seed: spec.seed ?? 0,
+    });
     try {
       const data = await openTrainingData(spec, model);
       const plan = await planMethod(spec, model);

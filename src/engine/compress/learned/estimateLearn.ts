@@ -1,0 +1,64 @@
+import { stat } from 'node:fs/promises';
+import { elementCount } from '../../../protocol/dtypes';
+import type { LearnSpec } from '../../../protocol/jobs';
+import { isTextData } from '../../../protocol/learnDefaults';
+import { findWeightMethod } from '../../train/methods/index';
+import { refuseInPlace } from '../refuseInPlace';
+import { openSource } from '../source';
+
+/** What a training will need, from headers alone. */
+export interface LearnEstimate {
+  readonly hostMemoryBytes: number;
+  readonly diskBytes: number;
+  readonly seconds: number;
+  readonly notes: readonly string[];
+}
+
+/** The process with the runtime loaded, before a model is opened. */
+const baseBytes = 180e6;
+/**
+ * Copies of the parameters in float32 while a run is under way: weights and two slots go in, are carried and come out; the best state is kept; gradients
+ * and noisy weights on top (measured: 20 times the parameters for an MLP of 25 million with noise).
+ */
+const copies = 20;
+/** Multiply-adds a second that training reaches on two cores, on the low side; forward and backward together take 3 times the forward pass. */
+const workPerSecond = 40e9;
+
+/**
+ * Memory, disk and time of learning. Activations of a step are counted for language models (batch x window tokens, with the logits) and by the size of a
+ * sample otherwise. The time is an allowance: it is measured as soon as training runs.
+ */
+export async function estimateLearn(
+  spec: LearnSpec,
+  _context: { readonly provider?: string; readonly memoryLimit?: number },
+): Promise<LearnEstimate> {
+  findWeightMethod(spec.method);
+  await refuseInPlace(spec);
+  const source = await openSource(spec.model);
+  try {
+    const parameters = [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
+    const config = source.decoder?.config;
+    const tokens = spec.batch * (isTextData(spec.data) ? (spec.window ?? 256) : 1);
+    // Per token and layer some 34 hidden-sized values live until the backward pass; logits, their softmax and their gradient.
+    const activations = config
+      ? tokens *
+        4 *
+        (config.layers * 34 * config.hiddenSize + config.layers * 2 * config.heads * (spec.window ?? 256) + 4 * config.vocabularySize)
+      : spec.batch * 4 * 400_000;
+    const dataBytes = await sizeOf(spec.data);
+    return {
+      hostMemoryBytes: Math.round(baseBytes + copies * 4 * parameters + activations + 2 * dataBytes),
+      // Each format is at most float32; the checkpoint holds weights, slots and the best state.
+      diskBytes: Math.round(spec.formats.length * 4 * parameters + 6 * 4 * parameters + 25e6),
+      seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
+      notes: ['The time of training is an allowance; the job tells the measured time once it runs.'],
+    };
+  } finally {
+    await source.container.close();
+  }
+}
+
+async function sizeOf(data: string): Promise<number> {
+  const status = await stat(data).catch(() => undefined);
+  return status?.isFile() ? status.size : 0;
+}
