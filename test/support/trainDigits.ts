@@ -39,13 +39,21 @@ export function digitsSpec(changes: Partial<LearnSpec> = {}): LearnSpec {
 export async function planFor(
   method: WeightMethod,
   model: TrainableModel,
+  steps: number,
   parameters: Readonly<Record<string, number | string | boolean>> = {},
 ) {
   const values = new Map<string, Float32Array>();
   for (const { name, initial } of model.parameters) values.set(name, await initial());
   const defaults = Object.fromEntries(method.parameters.map((parameter) => [parameter.key, parameter.default]));
   return method.plan(
-    { parameters: model.parameters, initial: (name) => values.get(name) as Float32Array, exclude: [], minimumSize: 0, halfRest: false },
+    {
+      parameters: model.parameters,
+      initial: (name) => values.get(name) as Float32Array,
+      exclude: [],
+      minimumSize: 0,
+      halfRest: false,
+      steps,
+    },
     { ...defaults, ...parameters },
   );
 }
@@ -67,7 +75,7 @@ export async function trainWith(
     return await train({
       model,
       data,
-      plan: await planFor(weightMethod, model, spec.parameters as Record<string, number>),
+      plan: await planFor(weightMethod, model, spec.steps, spec.parameters as Record<string, number>),
       spec,
       runtime,
       ...rest,

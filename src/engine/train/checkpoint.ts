@@ -147,7 +147,7 @@ export class CheckpointFolder {
             path: container.path,
             tensor: key,
           });
-        values.set(key, new Float32Array((await container.read(key)).slice().buffer));
+        values.set(key, new Float32Array(new Uint8Array(await container.read(key)).buffer));
       }
       return values;
     } finally {

@@ -132,5 +132,6 @@ function requireBatchInput({ name, type }: Value, path: string): void {
 function floats(data: ConstantData): Float32Array {
   if (data.kind !== 'inline') throw new LoomweightError('internal', 'Weights for training are read into memory.');
   const count = elementCount(data.shape);
-  return new Float32Array(data.bytes.slice(0, count * 4).buffer);
+  // A copy with a buffer of its own: the bytes may be a view into the whole file.
+  return new Float32Array(new Uint8Array(data.bytes).buffer, 0, count);
 }

@@ -1,0 +1,147 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRuntime } from '../../../src/engine/runtime/runtime';
+import type { Runtime } from '../../../src/engine/runtime/types';
+import { openSafetensors } from '../../../src/engine/formats/safetensors/openSafetensors';
+import { LoomweightError } from '../../../src/protocol/errors';
+import type { LearnSpec } from '../../../src/protocol/jobs';
+import { noisyMethod } from '../../support/noisyMethod';
+import { digitsSpec, fixture, trainWith } from '../../support/trainDigits';
+
+let runtime: Runtime;
+let folder: string;
+beforeAll(async () => {
+  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
+  folder = mkdtempSync(join(tmpdir(), 'loomweight-train-'));
+});
+afterAll(async () => {
+  await runtime.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const spec = (changes: Partial<LearnSpec> = {}): LearnSpec =>
+  digitsSpec({ steps: 60, batch: 8, penalty: 0.1, schedule: 'cosine', warmup: 5, evaluateEvery: 30, ...changes });
+
+/** Every tensor of the last checkpoint, slots included, as bytes. */
+async function finalState(checkpoint: string): Promise<ReadonlyMap<string, string>> {
+  const file = readdirSync(checkpoint).find((name) => name.startsWith('state-')) as string;
+  const container = await openSafetensors(join(checkpoint, file));
+  const bytes = new Map<string, string>();
+  for (const name of container.tensors.keys()) bytes.set(name, Buffer.from(await container.read(name)).toString('hex'));
+  await container.close();
+  return bytes;
+}
+
+async function stateAfter(name: string, job: LearnSpec, options: NonNullable<Parameters<typeof trainWith>[2]> = {}) {
+  const checkpointFolder = join(folder, name);
+  const result = await trainWith(job, runtime, { weightMethod: noisyMethod, checkpointFolder, ...options });
+  return { result, state: await finalState(checkpointFolder) };
+}
+
+describe('neither the length of a run nor the mode changes a bit', () => {
+  test('runs of 1 step, of 7, and as many as fit; in a Loop and one by one', async () => {
+    const one = await stateAfter('one', spec(), { stepsPerRun: 1 });
+    const seven = await stateAfter('seven', spec(), { stepsPerRun: 7 });
+    const free = await stateAfter('free', spec());
+    const steps = await stateAfter('steps', spec(), { mode: 'steps' });
+    expect(one.state.size).toBeGreaterThan(20);
+    expect(seven.state).toEqual(one.state);
+    expect(free.state).toEqual(one.state);
+    expect(steps.state).toEqual(one.state);
+    expect(steps.result.mode).toBe('steps');
+    expect(seven.result.curve).toEqual(one.result.curve);
+    expect(seven.result.evaluations).toEqual(one.result.evaluations);
+  });
+
+  test('with momentum, weight decay and clipping', async () => {
+    const job = spec({
+      model: fixture('onnx/digits-mlp.onnx'),
+      optimizer: 'sgd',
+      momentum: 0.9,
+      nesterov: true,
+      clip: 1,
+      weightDecay: 1e-3,
+      rate: 0.05,
+    });
+    const one = await stateAfter('sgd-one', job, { stepsPerRun: 1 });
+    const seven = await stateAfter('sgd-seven', job, { stepsPerRun: 7 });
+    expect(seven.state).toEqual(one.state);
+    expect(seven.result.curve.at(-1)?.loss).toBeLessThan(seven.result.curve[0]?.loss as number);
+  });
+
+  test('another seed gives another result', async () => {
+    const one = await stateAfter('seed-1', spec({ start: 'trained' }));
+    const two = await stateAfter('seed-2', spec({ start: 'trained', seed: 2 }));
+    expect(two.state).not.toEqual(one.state);
+  });
+});
+
+describe('an interrupted training goes on as if it had not stopped', () => {
+  test('cancelled after 17 of 40 steps and resumed', async () => {
+    const job = spec({ steps: 40, evaluateEvery: 10 });
+    const straight = await stateAfter('straight', job);
+    const abort = new AbortController();
+    const interrupted = stateAfter('interrupted', job, {
+      stepsPerRun: 1,
+      signal: abort.signal,
+      progress: ({ done }) => {
+        if (done === 17) abort.abort();
+      },
+    });
+    await expect(interrupted).rejects.toMatchObject({ code: 'cancelled' });
+    const resumed = await stateAfter('interrupted', { ...job, resume: true });
+    expect(resumed.result.resumedFrom).toBe(17);
+    expect(resumed.state).toEqual(straight.state);
+    expect(resumed.result.curve).toEqual(straight.result.curve);
+    expect(resumed.result.evaluations).toEqual(straight.result.evaluations);
+    expect(resumed.result.bestStep).toBe(straight.result.bestStep);
+    const name = 'fc1.weight';
+    expect(resumed.result.state.parameter(name)).toEqual(straight.result.state.parameter(name));
+  });
+
+  test('a checkpoint of other settings is refused by name', async () => {
+    const job = spec({ steps: 20, evaluateEvery: 10 });
+    await stateAfter('settings', job);
+    const other = stateAfter('settings', { ...job, rate: 0.5, resume: true });
+    await expect(other).rejects.toMatchObject({ code: 'invalid-argument' });
+    await expect(other).rejects.toThrow(/rate was 0\.003 and is 0\.5/);
+    await expect(stateAfter('settings', { ...job, resume: true, data: fixture('digits'), batch: 9 })).rejects.toThrow(
+      /batch was 8 and is 9/,
+    );
+  });
+
+  test('a finished training that is resumed only gives its result, and the checkpoint goes when asked', async () => {
+    const job = spec({ steps: 20, evaluateEvery: 10 });
+    const first = await stateAfter('finished', job);
+    const again = await stateAfter('finished', { ...job, resume: true });
+    expect(again.result.resumedFrom).toBe(20);
+    expect(again.result.evaluations).toEqual(first.result.evaluations);
+    await again.result.discardCheckpoint();
+    expect(readdirSync(folder)).not.toContain('finished');
+  });
+});
+
+describe('numbers that are no longer finite', () => {
+  test('stop the training, name the step, and leave the last good state', async () => {
+    const checkpointFolder = join(folder, 'nan');
+    const error = await trainWith(spec({ optimizer: 'sgd', rate: 1e4, schedule: 'constant', warmup: 0 }), runtime, {
+      checkpointFolder,
+    }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(LoomweightError);
+    const { code, message, details } = error as LoomweightError;
+    expect(code).toBe('runtime');
+    expect(message).toMatch(/at step \d+; training stopped/);
+    expect(message).toContain(checkpointFolder);
+    expect(details?.['step']).toBeGreaterThan(details?.['checkpointStep'] as number);
+    const state = await finalState(checkpointFolder);
+    for (const [name, hex] of state) {
+      const values = new Float32Array(new Uint8Array(Buffer.from(hex, 'hex')).buffer);
+      expect(values.every(Number.isFinite), name).toBe(true);
+    }
+  });
+});
