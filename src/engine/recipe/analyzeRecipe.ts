@@ -193,7 +193,8 @@ function compressDefaults(values: Readonly<Record<string, unknown>>, context: Fi
   const parameters = given.parameters ?? {};
   return {
     parameters,
-    format: given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? []).format,
+    format:
+      given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? [], given.budget).format,
   };
 }
 
@@ -228,6 +229,9 @@ function registerOutput(name: string, out: string, span: Span, context: RecipeSt
 
 /** Rules between the keys of one step. */
 function checkTogether(kind: StepKind, entries: readonly RecipeEntry[], start: Span, report: Report): void {
+  if (kind.kind === 'compress' && !entries.some(({ key }) => key === 'budget'))
+    for (const { key, keySpan } of entries)
+      if (['unit', 'sensitivity', 'calibration'].includes(key)) report(keySpan, `${key} belongs to budget, which the step does not have.`);
   if (kind.kind !== 'evaluate') return;
   const find = (key: string) => entries.find((entry) => entry.key === key);
   const [text, data] = [find('text'), find('data')];

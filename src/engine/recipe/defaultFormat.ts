@@ -15,10 +15,12 @@ export function defaultFormat(
   specs: readonly ParamSpec[],
   parameters: Readonly<Record<string, unknown>>,
   overrides: readonly TensorOverride[],
+  budget?: number,
 ): { readonly format: OutputFormat; readonly reason: string } {
   if (!specs.some(({ key }) => key === 'bits')) return { format: 'hf', reason: 'the method compresses no weights' };
   if (model.toLowerCase().endsWith('.safetensors'))
     return { format: 'hf', reason: 'a file of weights has no configuration to make a graph from' };
+  if (budget !== undefined) return { format: 'onnx-packed', reason: 'it holds every width that the budget may choose' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
     const { bits, groupSize } = resolveParams(specs, given).values;
     if (!kernelBits.includes(Number(bits)))

@@ -1,5 +1,5 @@
 import type { ParamSpec } from '../../common/params';
-import { outputFormats, providerChoices } from '../../protocol/jobs';
+import { allocationUnits, outputFormats, providerChoices, sensitivityMeasures } from '../../protocol/jobs';
 import { learnDefaults } from '../../protocol/learnDefaults';
 import type { MethodDescription } from '../../protocol/methods';
 
@@ -134,6 +134,21 @@ export const stepKinds: readonly StepKind[] = [
         key: 'overrides',
         doc: 'Other parameters for the tensors that a glob matches; the last match counts.',
         type: { kind: 'overrides' },
+      },
+      number(
+        'budget',
+        'Bits per weight over all compressed tensors, side information counted: widths and group sizes are chosen under it.',
+      ),
+      choice('unit', 'With a budget: what gets a width of its own. Default: tensor.', allocationUnits),
+      choice(
+        'sensitivity',
+        'With a budget: how the cost of fewer bits is foretold. Default: gradient where it can run, else error.',
+        sensitivityMeasures,
+      ),
+      {
+        key: 'calibration',
+        doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured. Default: seeded random inputs.',
+        type: { kind: 'file' },
       },
       yesOrNo('embeddings', 'Compress the input embedding too.'),
       yesOrNo('head', 'Compress the output layer too.'),

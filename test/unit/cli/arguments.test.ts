@@ -86,10 +86,6 @@ describe('arguments', () => {
     [['--out', 'a'], "'compress' needs MODEL: loomweight compress MODEL. See 'loomweight compress --help'."],
     [['m', 'n', '--out', 'a'], "'compress' takes loomweight compress MODEL, but got 'n' as well."],
     [['', '--out', 'a'], 'MODEL is empty.'],
-    [
-      ['m', '--out', 'a', '--budget', '3.5'],
-      '--budget (choosing bits by layer under a size budget) is not part of this version. Give --method and --bits instead.',
-    ],
   ])('%j is refused: %s', (argv, message) => {
     expect(messageOf(...argv)).toBe(message);
   });

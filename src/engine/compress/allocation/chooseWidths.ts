@@ -3,6 +3,7 @@ import { prepareAllocation } from '../../../common/allocation/prepareAllocation'
 import type { AllocationItem } from '../../../common/allocation/types';
 import type { ParamValues } from '../../../common/params';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
 import type { AllocationReport } from '../../../protocol/report';
 import type { Exporter } from '../exporters/exporter';
 import type { CompressPlan, TensorPlan } from '../plan';
@@ -42,7 +43,7 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
       'A budget chooses the bits of every tensor: leave --bits out, or set single tensors with --override.',
       { budget },
     );
-  const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source));
+  const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source, spec));
   const applies = measure.appliesTo(source);
   if (applies !== true)
     throw new LoomweightError('unsupported', `--sensitivity ${measure.id} does not work here: ${applies}.`, { sensitivity: measure.id });
@@ -101,9 +102,12 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
   }
 }
 
-/** Runs where it can: a measure that knows the layers' inputs foretells better than the weights alone. */
-export function defaultMeasure(source: CompressSource): 'activation' | 'error' {
-  return source.decoder ? 'activation' : 'error';
+/**
+ * The measure where none was asked for: gradients foretell best (docs/benchmarks.md) and cost less than measuring every tensor; where the model cannot be run, or
+ * an ONNX model comes without data, the weights alone.
+ */
+export function defaultMeasure(source: CompressSource, { calibration }: CompressSpec): SensitivityMeasure {
+  return source.decoder || (source.container.format === 'onnx' && calibration !== undefined) ? 'gradient' : 'error';
 }
 
 async function foretold(

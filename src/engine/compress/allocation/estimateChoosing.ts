@@ -15,7 +15,7 @@ export function estimateChoosing(
   source: CompressSource,
   plan: CompressPlan,
 ): { readonly seconds: number; readonly hostMemoryBytes: number; readonly notes: readonly string[] } {
-  const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source));
+  const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source, spec));
   const own = measure.estimate(source, plan);
   let roundings = 0;
   for (const { tensor, quantizer, given } of plan.values()) {

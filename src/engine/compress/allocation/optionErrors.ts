@@ -4,7 +4,7 @@ import type { TensorOption } from './options';
 import type { Weighting } from './measure';
 
 /** Weights of a tensor that options are tried on; of larger ones rows spread evenly. */
-export const triedWeights = 2 ** 18;
+export const triedWeights = 2 ** 15;
 
 /**
  * Sum of weight * (weight - rounded weight)^2 over a tensor for each option, in the order of the options; of a large tensor from some of its rows.
@@ -38,6 +38,17 @@ export function optionErrors(
     }
     return (sum * rows) / tried;
   });
+}
+
+/** Mean weight of each column, from those of single weights. */
+export function weightOfColumns(elementWeights: Float32Array, columns: number): Float32Array {
+  const rows = elementWeights.length / columns;
+  const sums = new Float64Array(columns);
+  for (let index = 0, column = 0; index < elementWeights.length; index += 1) {
+    sums[column] = (sums[column] as number) + (elementWeights[index] as number);
+    column = column + 1 === columns ? 0 : column + 1;
+  }
+  return Float32Array.from(sums, (sum) => sum / rows);
 }
 
 /** Sum of weight * value^2: what the same errors would be if every weight were lost. */

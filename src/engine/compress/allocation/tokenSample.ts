@@ -10,7 +10,7 @@ import type { TokenSample } from './decoderRuns';
 
 /** Tokens of a window and of the whole sample; less where the log probabilities would not stay below `probabilityBytes`. */
 const windowTokens = 128;
-const sampleTokens = 2048;
+const sampleTokens = 1024;
 const probabilityBytes = 64e6;
 
 /** Length of a window, windows at most, tokens in all, and bytes of the log probabilities of the sample. */

@@ -3,9 +3,10 @@ import type { Measure } from '../measure';
 import { activation } from './activation';
 import { divergence } from './divergence';
 import { error } from './error';
+import { gradient } from './gradient';
 
 /** Every measure of sensitivity. */
-export const measures: readonly Measure[] = [error, activation, divergence];
+export const measures: readonly Measure[] = [error, activation, gradient, divergence];
 
 /** The measure with that id. Throws `invalid-argument` that lists what there is. */
 export function findMeasure(id: string): Measure {

@@ -1,0 +1,98 @@
+import { SeededRandom } from '../../../common/random';
+import { elementCount } from '../../../protocol/dtypes';
+import { LoomweightError } from '../../../protocol/errors';
+import { checkSplit, sliceSamples, type DataSplit } from '../../evaluate/data/dataSplit';
+import { readDataSplit } from '../../evaluate/data/readDataSplit';
+import type { RuntimeTensor } from '../../runtime/types';
+import type { MeasureContext } from './measure';
+import { tokenSample } from './tokenSample';
+
+/** The calibration sample as batches of a model's inputs. */
+export interface GradientBatches {
+  readonly batches: readonly Readonly<Record<string, RuntimeTensor>>[];
+  /** Windows or samples in each. */
+  readonly batch: number;
+  /** Tokens of a window; undefined for models of samples. */
+  readonly window: number | undefined;
+}
+
+/** Samples of a data set, and in one batch. */
+const dataSamples = 256;
+const samplesPerBatch = 16;
+
+/** Token windows for decoders; samples of `--calibration DATA` (split `train`), or seeded random values, for ONNX models. */
+export async function gradientBatches(context: MeasureContext): Promise<GradientBatches> {
+  const { source, spec, note } = context;
+  const seed = spec.seed ?? 0;
+  const random = spec.calibration === undefined || spec.calibration === 'random';
+  if (source.decoder) {
+    const { windows, length, ids } = await tokenSample(source.container, source.decoder.config, spec.calibration, seed);
+    note(
+      random
+        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with a text that the model is for foretells better.`
+        : `Sensitivity was measured on ${windows * length} tokens of ${spec.calibration}.`,
+    );
+    const batches = Array.from({ length: windows }, (_, window) => ({
+      input_ids: { dtype: 'int64', shape: [1, length], data: ids.slice(window * length, (window + 1) * length) } as const,
+    }));
+    return { batches, batch: 1, window: length };
+  }
+  const { graph } = source.container;
+  if (!graph)
+    throw new LoomweightError(
+      'unsupported',
+      `Gradients need a graph, and ${source.container.path} has weights only. Take --sensitivity error.`,
+    );
+  if (random) {
+    note(`Sensitivity was measured on random inputs; --calibration with a folder of data that the model is for foretells better.`);
+    return { batches: randomBatches(graph.inputs, seed), batch: samplesPerBatch, window: undefined };
+  }
+  const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {} });
+  checkSplit(split, graph.inputs);
+  const batches = splitBatches(split, graph.inputs);
+  note(`Sensitivity was measured on ${batches.length * samplesPerBatch} samples of ${split.description}.`);
+  return { batches, batch: samplesPerBatch, window: undefined };
+}
+
+interface Input {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string)[];
+}
+
+function randomBatches(inputs: readonly Input[], seed: number): Record<string, RuntimeTensor>[] {
+  const random = new SeededRandom(seed + 3);
+  return Array.from({ length: 8 }, () =>
+    Object.fromEntries(
+      inputs.map(({ name, dtype, shape }) => {
+        const rest = shape.slice(1);
+        if (dtype !== 'float32' || rest.some((length) => typeof length === 'string'))
+          throw new LoomweightError(
+            'invalid-argument',
+            `Random values cannot stand for the input '${name}' of type ${dtype}[${shape.join(', ')}]. Give --calibration with a folder of data, or take --sensitivity error.`,
+            { input: name },
+          );
+        const own = [samplesPerBatch, ...(rest as number[])];
+        const data = Float32Array.from({ length: elementCount(own) }, () => random.nextNormal());
+        return [name, { dtype: 'float32', shape: own, data } as const];
+      }),
+    ),
+  );
+}
+
+/** Stretches of samples, spread evenly over the split. */
+function splitBatches(split: DataSplit, inputs: readonly Input[]): Record<string, RuntimeTensor>[] {
+  const count = Math.floor(Math.min(dataSamples, split.samples) / samplesPerBatch);
+  if (count === 0)
+    throw new LoomweightError(
+      'invalid-argument',
+      `The calibration data in ${split.description} has ${split.samples} samples; at least ${samplesPerBatch} are needed.`,
+      { samples: split.samples },
+    );
+  return Array.from({ length: count }, (_, batch) => {
+    const start = Math.floor((batch * (split.samples - samplesPerBatch)) / Math.max(1, count - 1));
+    return Object.fromEntries(
+      inputs.map(({ name, dtype }) => [name, sliceSamples(split.inputs.get(name)!, start, samplesPerBatch, dtype)]),
+    );
+  });
+}
