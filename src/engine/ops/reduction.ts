@@ -33,13 +33,13 @@ interface ReductionParts {
   readonly dy: Value;
   /** Number of values in one result. */
   readonly count: number;
-  /** A reduction of another value over the same axes, which are kept as 1. */
-  reduce(name: string, value: Value): Value;
+  /** A sum or product of another value over the same axes, which are kept as 1. */
+  reduce(name: 'ReduceSum' | 'ReduceProd', value: Value): Value;
   /** Stretches a value of the kept shape to the input's. */
   expand(value: Value): Value;
 }
 
-/** The axes that a reduction folds; none for one that passes its input on. */
+/** The axes that a reduction folds; none where it is told to fold nothing. */
 function foldedAxes({ node, constantOf, inputs }: GradientContext, rank: number): readonly number[] {
   const { values } = axesOf({ attributes: node.attributes, constantOf }, 1);
   if (values === undefined && inputs[1])
@@ -56,15 +56,15 @@ const reductionGradient =
     if (!x || !y || !dy) return [];
     const shape = staticShape(x);
     const axes = foldedAxes(context, shape.length);
-    if (axes.length === 0 && shape.length > 0) return [dy];
     const kept = shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
     const parts: ReductionParts = {
       x,
       y: reshaped(build, y, kept),
       dy: reshaped(build, dy, kept),
       count: axes.reduce((product, axis) => product * (shape[axis] as number), 1),
-      reduce: (name, value) => build.op(name, [value, build.int64(axes)], { keepdims: int(1) }),
-      expand: (value) => build.op('Expand', [value, build.int64(shape)]),
+      // Over no axes each value is a fold of its own; the runtime takes its absolute value, square or logarithm all the same.
+      reduce: (name, value) => (axes.length === 0 ? value : build.op(name, [value, build.int64(axes)], { keepdims: int(1) })),
+      expand: (value) => (axes.length === 0 ? value : build.op('Expand', [value, build.int64(shape)])),
     };
     return [of(parts, formula(build, x.type.dtype))];
   };

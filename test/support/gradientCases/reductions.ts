@@ -17,8 +17,12 @@ export const reductionCases: readonly GradientCase[] = [
       { op, inputs: [input(name, 2, 3)], attributes: { keepdims: int(0) }, note: 'all axes', ...kinks },
     ];
   }),
-  { op: 'ReduceSum', inputs: [drawn(2, 3), integers([])], attributes: { noop_with_empty_axes: int(1) }, note: 'no axes' },
-  { op: 'ReduceMean', inputs: [drawn(2, 3), integers([])], attributes: { noop_with_empty_axes: int(1) }, note: 'no axes' },
+  ...names.map((name): GradientCase => ({
+    op: `Reduce${name}`,
+    inputs: [input(name, 2, 3), integers([])],
+    attributes: { noop_with_empty_axes: int(1) },
+    note: 'no axes',
+  })),
   ...['Softmax', 'LogSoftmax'].flatMap((op): readonly GradientCase[] => [
     { op, inputs: [drawn(2, 5)] },
     { op, inputs: [drawn(2, 3, 4)], attributes: { axis: int(1) } },

@@ -10,8 +10,8 @@ const reduce =
     const tensor = x as ReferenceTensor;
     const rank = tensor.shape.length;
     const given = listOf(context, 'axes') ?? (axesInput ? [...axesInput.data] : []);
-    if (given.length === 0 && numberOf(context, 'noop_with_empty_axes', 0) !== 0) return [tensor];
-    const axes = given.length === 0 ? tensor.shape.map((_, axis) => axis) : given.map((axis) => axisOf(axis, rank));
+    const none = given.length === 0 && numberOf(context, 'noop_with_empty_axes', 0) !== 0;
+    const axes = none ? [] : given.length === 0 ? tensor.shape.map((_, axis) => axis) : given.map((axis) => axisOf(axis, rank));
     const kept = foldAxes(tensor, axes, fold);
     return [numberOf(context, 'keepdims', 1) !== 0 ? kept : { ...kept, shape: kept.shape.filter((_, axis) => !axes.includes(axis)) }];
   };
