@@ -44,7 +44,7 @@ export const quantNoise: WeightMethod = {
     },
     { key: 'bits', kind: 'number', label: 'Width', doc: 'Bits of every stored weight.', default: 4, min: 1, max: 15, unit: 'bits' },
     {
-      key: 'rate',
+      key: 'share',
       kind: 'number',
       label: 'Rate',
       doc: 'Share of the weights that are disturbed in a step: 0.5 for scalar, 0.05 to 0.2 for blocks.',
@@ -58,7 +58,7 @@ export const quantNoise: WeightMethod = {
   plan: (context, parameters) => {
     const selected = selectTensors(context);
     const bits = Number(parameters['bits']);
-    const rate = Number(parameters['rate']);
+    const rate = Number(parameters['share']);
     const blocks = parameters['noise'] === 'blocks';
     const blockSize = Number(parameters['blockSize']);
     const { quantized } = selected;
