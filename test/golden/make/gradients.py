@@ -250,9 +250,9 @@ def written(tensor):
     return {"dtype": dtype, "shape": list(tensor.shape), "values": values}
 
 
-def golden(name, model_path, module, inputs, loss, targets, names, outputs="output"):
+def golden(name, model_path, module, inputs, loss, targets, names, outputs="output", training=False):
     """`names`: for each parameter of the module the constant of the graph, and whether that is its transpose."""
-    model = copy.deepcopy(module).double()
+    model = copy.deepcopy(module).double().train(training)
     arguments = [tensor.double() if tensor.is_floating_point() else tensor for tensor in inputs.values()]
     out = model(*arguments)
     if loss == "cross-entropy":
@@ -281,6 +281,9 @@ def golden(name, model_path, module, inputs, loss, targets, names, outputs="outp
         "inputs": {key: written(tensor) for key, tensor in inputs.items()},
         **({} if targets is None else {"targets": targets.tolist()}),
         "value": value.item(), "gradients": gradients,
+        # Statistics after the batch; ONNX defines the variance over all values, PyTorch's running variance over one less.
+        **({"training": True, "means": {key: tensor.tolist() for key, tensor in model.named_buffers() if key.endswith("running_mean")}}
+           if training else {}),
     }
     goldens.mkdir(exist_ok=True)
     (goldens / f"{name}.json").write_text(json.dumps(body) + "\n")
@@ -348,6 +351,10 @@ def make_goldens():
             if (folder / file).exists():
                 golden(f"{name}-{style}", f"{onnx_folder}/{file}", seeded(make, seed), dict(zip(axes, example)), "weighted", None,
                        by_value(file))
+
+    make, seed, example, axes = exported["vision"]
+    golden("vision-training", f"{onnx_folder}/vision-script.onnx", seeded(make, seed), dict(zip(axes, example)), "weighted", None,
+           by_value("vision-script.onnx"), training=True)
 
     from transformers import LlamaForCausalLM
     sample = "media/samples/loom-base"

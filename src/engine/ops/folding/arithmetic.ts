@@ -153,11 +153,12 @@ const extremes = {
 };
 const add: Arithmetic = { real: (a, b) => a + b, whole: (a, b) => a + b };
 
-/** Half to even, as ONNX has it. */
+/** Half to even, as ONNX has it; what is rounded to zero keeps its sign. */
 const roundEven = (x: number): number => {
   const floor = Math.floor(x);
   const rest = x - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+  const result = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+  return result === 0 ? x * 0 : result;
 };
 
 const absolute = (x: bigint) => (x < 0n ? -x : x);
