@@ -34,6 +34,16 @@ function tableBitsOf(classes: readonly WidthClass[]): number {
   return Math.ceil(Math.log2(Math.max(1, classes.length)));
 }
 
+/**
+ * How groups are counted in a graph: in rows of `length` groups, with one counter of `counterBits` bits for each class in a 31-bit number. Every count
+ * of a row fits its counter.
+ */
+function countingRows(layout: MixedLayout): { readonly counterBits: number; readonly length: number; readonly rows: number } {
+  const counterBits = Math.max(1, Math.floor(31 / layout.classes.length));
+  const length = 2 ** (counterBits - 1);
+  return { counterBits, length, rows: Math.ceil(groupCount(layout.grid) / length) };
+}
+
 /** Entries of a class with every group filled up to whole length. */
 function paddedEntries(grid: GroupGrid, { groups }: WidthClass): number {
   return groups * grid.groupSize;
@@ -47,7 +57,7 @@ export function mixedLayout(grid: GroupGrid, bits: Uint8Array, prefix: string): 
 
 /**
  * Packs levels: for each width the groups of that width one after the other, short groups filled up with zeros, cut into planes of 8, 4, 2 and 1 bits;
- * and the number of each group's class, packed in planes, where there are several.
+ * and the number of each group's class, packed in planes and filled up to whole counting rows, where there are several.
  */
 export function encodeLevels(levels: Uint8Array | Uint16Array, bits: Uint8Array, layout: MixedLayout): Record<string, TensorBytes> {
   const { grid, classes, prefix } = layout;
@@ -60,19 +70,17 @@ export function encodeLevels(levels: Uint8Array | Uint16Array, bits: Uint8Array,
   if (classes.length > 1) {
     const indices = new Uint8Array(16);
     for (const [index, { bits: width }] of classes.entries()) indices[width] = index;
-    const table = bits.map((width) => indices[width] as number);
+    const { length, rows } = countingRows(layout);
+    const table = new Uint8Array(length * rows);
+    for (let group = 0; group < bits.length; group += 1) table[group] = indices[bits[group] as number] as number;
     for (const plane of planesOf(tableBitsOf(classes))) put(`${prefix}widths.plane${plane.shift}`, table, plane);
   }
   for (const each of classes) {
     if (each.bits === 0) continue;
     const collected = new Uint16Array(paddedEntries(grid, each));
     collectPadded(levels, grid, bits, each.bits, collected);
-    for (const { plane, byte } of widePlanes(each.bits))
-      put(
-        pieceName(prefix, each.bits, byte, plane),
-        Uint8Array.from(collected, (level) => (level >> (8 * byte)) & 255),
-        plane,
-      );
+    const bytes = [byteOf(collected, 0), each.bits > 8 ? byteOf(collected, 8) : new Uint8Array(0)];
+    for (const { plane, byte } of widePlanes(each.bits)) put(pieceName(prefix, each.bits, byte, plane), bytes[byte] as Uint8Array, plane);
   }
   return pieces;
 }
@@ -83,9 +91,11 @@ export function decodeLevels(
   layout: MixedLayout,
 ): { readonly levels: Uint16Array; readonly bits: Uint8Array } {
   const { grid, classes, prefix } = layout;
-  const bits = new Uint8Array(groupCount(grid));
+  const counting = classes.length > 1 ? countingRows(layout) : { length: groupCount(grid), rows: 1 };
+  const table = new Uint8Array(counting.length * counting.rows);
   if (classes.length > 1)
-    for (const plane of planesOf(tableBitsOf(classes))) unpackPlane(pieces[`${prefix}widths.plane${plane.shift}`]!.bytes, plane, bits);
+    for (const plane of planesOf(tableBitsOf(classes))) unpackPlane(pieces[`${prefix}widths.plane${plane.shift}`]!.bytes, plane, table);
+  const bits = table.subarray(0, groupCount(grid));
   for (let group = 0; group < bits.length; group += 1) bits[group] = classes[bits[group] as number]?.bits ?? 255;
   const levels = new Uint16Array(grid.rows * grid.columns);
   for (const each of classes) {
@@ -115,7 +125,7 @@ export interface UnpackedLevels {
 
 /**
  * Rebuilds levels with standard operators that the runtime folds at load. The classes lie one after the other; where each of their groups belongs follows
- * from the table of widths (NonZero gives the places of a class in order), and ScatterND puts all of them there at once.
+ * from the table of widths, and Gather puts all of them there at once.
  */
 export function unpackLevels(build: GraphBuilder, stored: StoredPieces, { grid, classes, prefix }: MixedLayout): UnpackedLevels {
   const { groupSize } = grid;
@@ -146,27 +156,66 @@ export function unpackLevels(build: GraphBuilder, stored: StoredPieces, { grid, 
       arrange: (values) => values,
       byClass: (values) => build.op('Reshape', [values, build.int64([1, 1])]),
     };
-  const planes = planesOf(tableBitsOf(classes)).map((plane) =>
-    unpackedPlane(build, stored[`${prefix}widths.plane${plane.shift}`]!, plane, total),
-  );
-  const table = planes.reduce((sum, plane) => build.op('Add', [sum, plane]));
-  const indices = build.op('Cast', [table], { to: int(elementTypeOf('int32') as number) });
-  const places = classes.map(({ groups }, index) => {
-    const wanted = build.constant({ kind: 'inline', dtype: 'int32', shape: [], bytes: new Uint8Array(Int32Array.of(index).buffer) });
-    return build.op('Reshape', [build.op('NonZero', [build.op('Equal', [indices, wanted])]), build.int64([groups, 1])]);
-  });
-  const order = joined(build, places);
-  const scatter = (values: Value) => build.op('ScatterND', [values, order, values]);
-  const levels = wide ? scatter(sorted) : build.op('Cast', [scatter(sorted)], { to: int(elementTypeOf('float32') as number) });
+  const { indices, places } = placesOfGroups(build, stored, { grid, classes, prefix });
+  const arrange = (values: Value) => build.op('Gather', [values, places], { axis: int(0) });
   return {
-    levels,
-    arrange: scatter,
+    levels: asFloat32(build, arrange(sorted)),
+    arrange,
     byClass: (values) => build.op('Reshape', [build.op('Gather', [values, indices], { axis: int(0) }), build.int64([total, 1])]),
   };
 }
 
+/**
+ * The class of every group, and its place among the groups sorted by class: groups of earlier classes, and those of its own before it. Counted by running
+ * sums, first inside rows with all classes in one number, then over rows. NonZero would be shorter, but the runtime does not fold it.
+ */
+function placesOfGroups(
+  build: GraphBuilder,
+  stored: StoredPieces,
+  layout: MixedLayout,
+): { readonly indices: Value; readonly places: Value } {
+  const { grid, classes, prefix } = layout;
+  const total = groupCount(grid);
+  const { counterBits, length, rows } = countingRows(layout);
+  const planes = planesOf(tableBitsOf(classes)).map((plane) =>
+    unpackedPlane(build, stored[`${prefix}widths.plane${plane.shift}`]!, plane, rows * length),
+  );
+  const table = planes.reduce((sum, plane) => build.op('Add', [sum, plane]));
+  const classOf = build.op('Cast', [build.op('Reshape', [table, build.int64([rows, length])])], {
+    to: int(elementTypeOf('int32') as number),
+  });
+  const units = classes.map((_, index) => 2 ** (counterBits * index));
+  const modulus = whole(build, [2 ** counterBits]);
+  const counterOf = (counts: Value, unit: Value) => build.op('Mod', [build.op('Div', [counts, unit]), modulus]);
+  const unit = build.op('Gather', [whole(build, units), classOf], { axis: int(0) });
+  const running = build.op('CumSum', [unit, build.int64(1)]);
+  const rowTotals = build.op('Slice', [running, build.int64([length - 1]), build.int64([length]), build.int64([1])]);
+  const before = build.op('CumSum', [counterOf(rowTotals, whole(build, units)), build.int64(0)], { exclusive: int(1) });
+  let start = -1;
+  const starts = classes.map(({ groups }) => (start += groups) - groups);
+  const bases = build.op('Add', [before, whole(build, starts)]);
+  const place = build.op('Add', [counterOf(running, unit), build.op('GatherElements', [bases, classOf], { axis: int(1) })]);
+  const flat = (value: Value): Value => {
+    const all = build.op('Reshape', [value, build.int64([rows * length])]);
+    return rows * length === total ? all : build.op('Slice', [all, build.int64([0]), build.int64([total]), build.int64([0])]);
+  };
+  return { indices: flat(classOf), places: flat(place) };
+}
+
+/** int32 constants. */
+function whole(build: GraphBuilder, values: readonly number[]): Value {
+  const bytes = new Uint8Array(Int32Array.from(values).buffer);
+  return build.constant({ kind: 'inline', dtype: 'int32', shape: [values.length], bytes });
+}
+
 function joined(build: GraphBuilder, parts: readonly Value[]): Value {
   return parts.length === 1 ? (parts[0] as Value) : build.op('Concat', parts, { axis: int(0) });
+}
+
+function byteOf(levels: Uint16Array, shift: number): Uint8Array {
+  const bytes = new Uint8Array(levels.length);
+  for (let index = 0; index < bytes.length; index += 1) bytes[index] = (levels[index] as number) >>> shift;
+  return bytes;
 }
 
 /** Collects a class with every group in `groupSize` places. */
