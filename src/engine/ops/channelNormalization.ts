@@ -120,12 +120,15 @@ const lpNormalization = defineOp({
   infer: ([x]) => [x],
   gradient: ({ build, node, inputs: [x], outputs: [y], outputGradients: [dy] }) => {
     if (!x || !y || !dy) return [];
-    const { sub, mul, div, op } = formula(build, x.type.dtype);
+    const { sub, mul, div, equal, where, op } = formula(build, x.type.dtype);
     const axis = normalizeAxis(intAttribute(node, 'axis', -1), staticShape(x).length);
     const reduce = (name: string, value: Value): Value => build.op(name, [value, build.int64([axis])], { keepdims: int(1) });
     const absolute = intAttribute(node, 'p', 2) === 1;
     const along = reduce('ReduceSum', mul(dy, y));
-    return [div(sub(dy, mul(absolute ? op('Sign', x) : y, along)), reduce(absolute ? 'ReduceL1' : 'ReduceL2', x))];
+    const norm = reduce(absolute ? 'ReduceL1' : 'ReduceL2', x);
+    // The runtime makes 0 of a line of zeros: no slope there.
+    const inverse = where(equal(norm, 0), 0, div(1, norm));
+    return [mul(sub(dy, mul(absolute ? op('Sign', x) : y, along)), inverse)];
   },
 });
 

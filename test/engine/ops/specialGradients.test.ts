@@ -59,6 +59,7 @@ describe('at ties, kinks and zeros', () => {
 
   test('norms of zeros, activations at their kink, limits at their border', async () => {
     expect(await gradientOf('ReduceL2', rows([0, 0], [3, 4]), {}, lastAxis)).toEqual([0, 0, 0.6, 0.8].map(Math.fround));
+    expect((await gradientOf('LpNormalization', rows([0, 0], [3, 4])))?.slice(0, 2)).toEqual([0, 0]);
     expect(await gradientOf('Abs', fed([3], [-2, 0, 2]))).toEqual([-1, 0, 1]);
     expect(await gradientOf('Relu', fed([3], [-2, 0, 2]))).toEqual([0, 0, 1]);
     expect(await gradientOf('LeakyRelu', fed([3], [-2, 0, 2]), { alpha: float(0.25) })).toEqual([0.25, 0.25, 1]);
