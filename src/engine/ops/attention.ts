@@ -1,10 +1,11 @@
 import type { InferContext } from '../graph/operator';
 import { addDimensions, divideProducts, formatShape, multiplyDimensions } from '../graph/shapes';
 import type { Dimension, TensorType } from '../graph/types';
+import { attentionGradient, groupQueryGradient, multiHeadGradient, projectedGradient } from './attentionGradients';
 import { defineOp } from './defineOp';
 import { commonDType, floatTypes, intAttribute, invalid, requireDType, requireRank, requiredInt, unknownLength } from './inference';
 
-/** Attention in one operator, standard and of ONNX Runtime, and rotary positions. Caches are [batch, heads, time, size]. */
+/** Attention in one operator, standard and of ONNX Runtime. Caches are [batch, heads, time, size]. */
 
 /** Length / count, exactly. */
 function share(length: Dimension, count: number, what: string): Dimension {
@@ -51,32 +52,7 @@ const attention = defineOp({
       { dtype: q.dtype, shape: [batch, heads, time, keys[2] as Dimension] },
     ];
   },
-});
-
-/** Standard since opset 23: x, cosines, sines, positions (optional). */
-const rotaryEmbedding = defineOp({
-  name: 'RotaryEmbedding',
-  inputs: 3,
-  maxInputs: 4,
-  infer: ([x, cosine, sine, positions]) => {
-    requireRank(x, [3, 4], 'The input of RotaryEmbedding');
-    requireDType(positions, ['int64'], 'The positions of RotaryEmbedding');
-    commonDType([x, cosine, sine]);
-    return [x];
-  },
-});
-
-/** ONNX Runtime's: positions are the second input. */
-const microsoftRotaryEmbedding = defineOp({
-  name: 'RotaryEmbedding',
-  domain: 'com.microsoft',
-  inputs: 4,
-  infer: ([x, positions, cosine, sine]) => {
-    requireRank(x, [3, 4], 'The input of RotaryEmbedding');
-    requireDType(positions, ['int64'], 'The positions of RotaryEmbedding');
-    commonDType([x, cosine, sine]);
-    return [x];
-  },
+  gradient: attentionGradient,
 });
 
 /**
@@ -107,6 +83,7 @@ const groupQueryAttention = defineOp({
       { dtype: cache, shape: present(pastValue) },
     ];
   },
+  gradient: groupQueryGradient,
 });
 
 /** Attention with one key head for each query head; packed forms as in ONNX Runtime. */
@@ -137,6 +114,7 @@ const multiHeadAttention = defineOp({
       },
     ];
   },
+  gradient: multiHeadGradient,
 });
 
 /** Width of all heads' values: value is [batch, time, width] or, from a cache, [batch, heads, time, size]. */
@@ -170,14 +148,8 @@ const microsoftAttention = defineOp({
       { dtype: x.dtype, shape: [2, batch, intAttribute(context, 'num_heads', heads), all, share(hidden, heads, 'Attention')] },
     ];
   },
+  gradient: projectedGradient,
 });
 
 /** All attention operators. */
-export const attentionOperators = [
-  attention,
-  rotaryEmbedding,
-  microsoftRotaryEmbedding,
-  groupQueryAttention,
-  multiHeadAttention,
-  microsoftAttention,
-];
+export const attentionOperators = [attention, groupQueryAttention, multiHeadAttention, microsoftAttention];

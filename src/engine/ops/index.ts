@@ -22,9 +22,11 @@ import { normalizationOperators } from './normalization';
 import { poolingOperators } from './pooling';
 import { quantizationOperators } from './quantization';
 import { quantizedProductOperators } from './quantizedProducts';
+import { recurrentOperators } from './recurrent';
 import { reductionOperators } from './reduction';
 import { reshapeOperators } from './reshape';
 import { resizeOperators } from './resize';
+import { rotaryOperators } from './rotary';
 import { selectionOperators } from './selection';
 import { slicingOperators } from './slicing';
 import { softmaxOperators } from './softmax';
@@ -53,7 +55,9 @@ export const registry: readonly DifferentiableOperator[] = [
   ...sourceOperators,
   ...normalizationOperators,
   ...channelNormalizationOperators,
+  ...recurrentOperators,
   ...attentionOperators,
+  ...rotaryOperators,
   ...quantizationOperators,
   ...convolutionOperators,
   ...einsumOperators,

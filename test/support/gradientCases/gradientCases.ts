@@ -1,3 +1,4 @@
+import { attentionCases } from './attention';
 import { convolutionCases } from './convolutions';
 import { activationCases, elementwiseCases } from './elementwise';
 import type { GradientCase } from './gradientCase';
@@ -23,4 +24,5 @@ export const gradientCases: readonly GradientCase[] = [
   ...indexingCases,
   ...convolutionCases,
   ...poolCases,
+  ...attentionCases,
 ];

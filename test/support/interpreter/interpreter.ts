@@ -3,6 +3,7 @@ import type { ConstantData } from '../../../src/engine/graph/types';
 import type { DType } from '../../../src/protocol/dtypes';
 import { elementCount } from '../../../src/protocol/dtypes';
 import { activationKernels } from './activations';
+import { attentionKernels } from './attention';
 import { elementwiseKernels } from './elementwise';
 import { lossKernels } from './losses';
 import { indexingKernels } from './indexing';
@@ -44,6 +45,7 @@ const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...sliceKernels,
   ...windowKernels,
   ...indexingKernels,
+  ...attentionKernels,
 };
 
 /**

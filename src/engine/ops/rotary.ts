@@ -1,0 +1,47 @@
+import type { GradientContext, GradientRule } from '../graph/gradient';
+import { defineOp } from './defineOp';
+import { commonDType, invalid, requireDType, requireRank } from './inference';
+
+/** Rotary positions: pairs of values turned by an angle that grows with the position. */
+
+/** A turn is undone by the turn the other way: the same node with the sines negated. The tables of cosines and sines are no weights. */
+const rotaryGradient =
+  (cosine: number, sine: number): GradientRule =>
+  ({ build, node, inputs, outputGradients: [dy], needs }: GradientContext) => {
+    const sines = inputs[sine];
+    if (!dy || !sines) return [];
+    if (needs(cosine) || needs(sine)) throw invalid('its tables of cosines and sines have no gradient. Leave them out of what is learned');
+    const back = inputs.map((input, index) => (index === 0 ? dy : index === sine ? build.op('Neg', [sines]) : input));
+    return [build.op(node.op, back, node.attributes, { domain: node.domain })];
+  };
+
+/** Standard since opset 23: x, cosines, sines, positions (optional). */
+const rotaryEmbedding = defineOp({
+  name: 'RotaryEmbedding',
+  inputs: 3,
+  maxInputs: 4,
+  infer: ([x, cosine, sine, positions]) => {
+    requireRank(x, [3, 4], 'The input of RotaryEmbedding');
+    requireDType(positions, ['int64'], 'The positions of RotaryEmbedding');
+    commonDType([x, cosine, sine]);
+    return [x];
+  },
+  gradient: rotaryGradient(1, 2),
+});
+
+/** ONNX Runtime's: positions are the second input. */
+const microsoftRotaryEmbedding = defineOp({
+  name: 'RotaryEmbedding',
+  domain: 'com.microsoft',
+  inputs: 4,
+  infer: ([x, positions, cosine, sine]) => {
+    requireRank(x, [3, 4], 'The input of RotaryEmbedding');
+    requireDType(positions, ['int64'], 'The positions of RotaryEmbedding');
+    commonDType([x, cosine, sine]);
+    return [x];
+  },
+  gradient: rotaryGradient(2, 3),
+});
+
+/** Both of them. */
+export const rotaryOperators = [rotaryEmbedding, microsoftRotaryEmbedding];
