@@ -3,37 +3,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { bundleProgram } from './bundleProgram.mjs';
 import { SetupError, ensurePackages, root } from './setup.mjs';
 
 const folder = join(root, 'test', 'benchmarks');
-
-/**
- * Bundles a benchmark written in TypeScript (it imports engine code), so that plain Node can run it. The bundle lies inside the
- * project, because ONNX Runtime is found through node_modules from there.
- */
-async function bundle(source, temporary) {
-  const { build } = await import('esbuild');
-  const outfile = join(temporary, 'benchmark.mjs');
-  await build({
-    entryPoints: [source],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    external: ['onnxruntime-node', 'vscode'],
-    banner: {
-      js: [
-        "import { createRequire as makeRequire } from 'node:module';",
-        "import { fileURLToPath as toPath } from 'node:url';",
-        'const require = makeRequire(import.meta.url);',
-        'const __filename = toPath(import.meta.url);',
-      ].join(' '),
-    },
-    logLevel: 'warning',
-  });
-  return outfile;
-}
 
 async function main([name, ...args]) {
   const programs = (existsSync(folder) ? await readdir(folder) : []).filter((file) => /\.(mjs|ts)$/.test(file)).sort();
@@ -48,7 +21,7 @@ async function main([name, ...args]) {
   await mkdir(join(root, '.tmp'), { recursive: true });
   const temporary = await mkdtemp(join(root, '.tmp', 'bench-'));
   try {
-    const program = await bundle(join(folder, source), temporary);
+    const program = await bundleProgram(join(folder, source), temporary);
     const { status } = spawnSync(process.execPath, [program, ...args], { stdio: 'inherit', cwd: root });
     return status ?? 1;
   } finally {

@@ -18,12 +18,12 @@ export function extremes(weights: Float32Array, name: string): { readonly minimu
   return weights.length === 0 ? { minimum: 0, maximum: 0 } : { minimum, maximum };
 }
 
-/** Adding and taking this away rounds a float32 between 0 and 2^22 to the nearest whole number, half to even. */
-const rounder = 2 ** 23;
+/** Adding and taking this away rounds a number between 0 and 2^51 to the nearest whole one, half to even. */
+const rounder = 2 ** 52;
 
 /**
- * Levels of entries from `begin` to `end`, in float32 arithmetic as the published code has it: round((w - minimum) / (maximum - minimum)
- * (floor(2^bits) - 1)), half to even. Entries outside the ends take the ends; a constant tensor has level 0.
+ * Levels of entries from `begin` to `end`: round((w - minimum) / (maximum - minimum) (floor(2^bits) - 1)), half to even, in float64, so that no
+ * rounding error moves an entry over the middle between two levels. Entries outside the ends take the ends; a constant tensor has level 0.
  */
 export function quantizeRun(
   weights: Float32Array,
@@ -33,15 +33,14 @@ export function quantizeRun(
   { minimum, maximum }: { readonly minimum: number; readonly maximum: number },
   levels: Uint16Array,
 ): void {
-  const range = Math.fround(maximum - minimum);
+  const range = maximum - minimum;
   if (range === 0) {
     levels.fill(0, begin, end);
     return;
   }
   const top = Math.floor(2 ** bits) - 1;
   for (let index = begin; index < end; index += 1) {
-    const share = Math.fround(Math.fround((weights[index] as number) - minimum) / range);
-    const level = Math.fround(Math.fround(Math.fround(share * top) + rounder) - rounder);
+    const level = (((weights[index] as number) - minimum) / range) * top + rounder - rounder;
     levels[index] = level < 0 ? 0 : level > top ? top : level;
   }
 }
