@@ -23,6 +23,12 @@ const node = { ...shared, platform: 'node', format: 'cjs', target: 'node20' };
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 
+/** The JSON-RPC library lies in a file of its own: the extension loads it with the first question to the engine, not when it starts. */
+const jsonRpc = {
+  name: 'json-rpc-apart',
+  setup: ({ onResolve }) => onResolve({ filter: /^vscode-jsonrpc\/node$/ }, () => ({ path: './jsonrpc.js', external: true })),
+};
+
 const panels = existsSync(join(root, 'webview/panels')) ? await readdir(join(root, 'webview/panels')) : [];
 const targets = [
   // keepNames costs a tenth of the size and the extension host needs no function names.
@@ -35,7 +41,12 @@ const targets = [
       entryPoints: ['src/extension/extension.ts'],
       outfile: 'dist/extension.js',
       external: ['vscode'],
+      plugins: [jsonRpc],
     },
+  ],
+  [
+    'jsonrpc',
+    { ...node, keepNames: false, minify: true, entryPoints: ['node_modules/vscode-jsonrpc/node.js'], outfile: 'dist/jsonrpc.js' },
   ],
   ['engine', { ...node, entryPoints: ['src/engine/main.ts'], outfile: 'dist/engine.js', external: ['onnxruntime-node'] }],
   [

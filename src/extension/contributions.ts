@@ -4,6 +4,7 @@
  */
 export const commandIds = {
   compress: 'loomweight.compressModel',
+  learn: 'loomweight.learnBits',
   evaluate: 'loomweight.evaluateModel',
   compare: 'loomweight.compareModels',
   inspectTensor: 'loomweight.inspectTensor',
@@ -18,6 +19,7 @@ export const commandIds = {
   openReport: 'loomweight.openReport',
   revealOutput: 'loomweight.revealOutput',
   showBitAllocation: 'loomweight.showBitAllocation',
+  showJob: 'loomweight.showJob',
   showLog: 'loomweight.showLog',
 } as const;
 
@@ -29,7 +31,12 @@ export const viewIds = { models: 'loomweight.models', jobs: 'loomweight.jobs' } 
 export const editorIds = { safetensors: 'loomweight.safetensors', gguf: 'loomweight.gguf', onnx: 'loomweight.onnx' } as const;
 
 /** Panels that come back after a reload of the window. */
-export const panelIds = { model: 'loomweight.model', bitAllocation: 'loomweight.bitAllocation', report: 'loomweight.report' } as const;
+export const panelIds = {
+  model: 'loomweight.model',
+  bitAllocation: 'loomweight.bitAllocation',
+  job: 'loomweight.job',
+  report: 'loomweight.report',
+} as const;
 
 /** Settings, without the leading `loomweight.`. */
 export const settingKeys = {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { JobState } from '../protocol/jobs';
+import { comparedResult, compressUnderBudget, saveBudgetRecipe } from './commands/budgetActions';
 import type { CommandContext } from './commands/context';
 import { registerCommands } from './commands/registerCommands';
 import { panelIds, viewIds } from './contributions';
@@ -17,6 +18,7 @@ import { ModelCatalog } from './models/modelCatalog';
 import type { CatalogFolder, CatalogModel } from './models/modelCatalog';
 import { watchModels } from './models/modelWatcher';
 import { BitAllocationPanels } from './panels/bitAllocationPanels';
+import { JobPanels } from './panels/jobPanels';
 import { ReportPanels } from './panels/reportPanels';
 import { reportSource } from './reports/reportSources';
 import { JobsTree } from './views/jobsTree';
@@ -61,14 +63,43 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   const jobs = own(new JobRunner(engine, history, messages, () => catalog.refresh()));
   const editors = new ModelEditors(context.extensionUri, engine, { inspect, valuesRefused }, log);
-  const bitAllocation = new BitAllocationPanels(context.extensionUri, history, log);
+  // Buttons of a page are commands without a name: what they throw is shown once, in words.
+  const shown = <Result>(during: string, run: (commands: CommandContext) => Promise<Result>): Promise<Result> =>
+    run(commandContext).catch((error: unknown) => {
+      messages.showError(error, during);
+      throw error;
+    });
+  const bitAllocation = new BitAllocationPanels(
+    context.extensionUri,
+    history,
+    {
+      compare: (id, key) => shown('compare', (commands) => comparedResult(commands, id, key)),
+      saveRecipe: (id, choice) => shown('save recipe', (commands) => saveBudgetRecipe(commands, id, choice)),
+      compress: (id, choice) => shown('compress', (commands) => compressUnderBudget(commands, id, choice)),
+    },
+    log,
+  );
+  const jobPanels = new JobPanels(context.extensionUri, history, log);
   const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), log);
   const samples = samplesOf(context.extensionPath);
-  const commandContext: CommandContext = { engine, catalog, history, jobs, messages, editors, bitAllocation, reports, log, samples };
+  const commandContext: CommandContext = {
+    engine,
+    catalog,
+    history,
+    jobs,
+    messages,
+    editors,
+    bitAllocation,
+    jobPanels,
+    reports,
+    log,
+    samples,
+  };
 
   for (const command of registerCommands(commandContext)) own(command);
   for (const editor of editors.register()) own(editor);
   own(vscode.window.registerWebviewPanelSerializer(panelIds.bitAllocation, bitAllocation));
+  own(vscode.window.registerWebviewPanelSerializer(panelIds.job, jobPanels));
   own(vscode.window.registerWebviewPanelSerializer(panelIds.report, reports));
   const models = own(new ModelsTree(catalog));
   const modelsView = own(

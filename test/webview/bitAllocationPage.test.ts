@@ -4,48 +4,33 @@ import { shortName } from '../../webview/charts/layerChart';
 import { connectPage } from '../../webview/host/page';
 import type { BitAllocationState } from '../../webview/panels/bitAllocation/bitAllocationPage';
 import { BitAllocationPage } from '../../webview/panels/bitAllocation/bitAllocationPage';
+import { layer, view } from './allocationSamples';
 import { FakeHost } from './fakeHost';
 
-const layer = (index: number) => ({
-  name: `model.layers.${index}.mlp.up_proj.weight`,
-  weights: 1000,
-  bits: index === 1 ? 8 : 4,
-  relativeError: 0.05 + index / 100,
-  bytesBefore: 2000,
-  bytesAfter: 625,
-});
-
-const view = (change: Partial<BitAllocationView>): BitAllocationView => ({
-  job: 'job-1',
-  title: 'small',
-  model: 'small',
-  method: 'rtn, onnx-fast',
-  status: 'running',
-  layers: [],
-  bytesBefore: 0,
-  bytesAfter: 0,
-  bitsPerWeight: 0,
-  notes: [],
-  ...change,
-});
-
 async function open(first: BitAllocationView): Promise<FakeHost> {
-  const host = new FakeHost({ ready: () => first, openReport: () => undefined, revealOutput: () => undefined });
-  await new BitAllocationPage(connectPage<BitAllocationRequests, BitAllocationEvents, BitAllocationState>(1)).start();
+  const host = new FakeHost({
+    ready: () => first,
+    openReport: () => undefined,
+    revealOutput: () => undefined,
+    showCurves: () => undefined,
+  });
+  await new BitAllocationPage(connectPage<BitAllocationRequests, BitAllocationEvents, BitAllocationState>(2)).start();
   await host.settle();
   return host;
 }
 
+const rows = (host: FakeHost) => host.all('[data-testid=layer-table] .table-row');
+
 test('fills while the job runs and keeps the job for a restored panel', async () => {
   const host = await open(view({}));
   expect(host.find('status').textContent).toBe('Running');
-  expect(host.all('[data-testid=layer-table] tbody tr')).toHaveLength(0);
+  expect(rows(host)).toHaveLength(0);
   host.send('changed', view({ layers: [layer(0), layer(1)], bytesBefore: 4000, bytesAfter: 1250, bitsPerWeight: 5, fraction: 0.5 }));
-  expect(host.all('[data-testid=layer-table] tbody tr')).toHaveLength(2);
+  expect(rows(host)).toHaveLength(2);
   expect(host.find('bits-chart').getAttribute('aria-label')).toBe(
-    'Bits per weight code of 2 layers, from 4 to 8. The same numbers are in the table.',
+    'Bits per weight code of 2 layers, from 4 to 8. The same numbers are in the list of layers.',
   );
-  expect(host.state).toEqual({ version: 1, state: { tab: 'charts', job: 'job-1' } });
+  expect(host.state).toEqual({ version: 2, state: { tab: 'layers', job: 'job-1' } });
 });
 
 test('a finished job shows sizes, notes and what to do next', async () => {
@@ -59,14 +44,50 @@ test('a finished job shows sizes, notes and what to do next', async () => {
   expect(host.requests.at(-1)?.method).toBe('openReport');
 });
 
-test('the table sorts by a clicked column', async () => {
+test('widths inside a layer are segments of its bar, and words for those who do not see it', async () => {
+  const mixed = { ...layer(0), bits: 3.25, histogram: { bits: [3, 4], weights: [750, 250] } };
+  const host = await open(view({ layers: [mixed, layer(1)] }));
+  const bars = host.all('.width-bar');
+  expect(bars[0]?.getAttribute('aria-label')).toBe('bits: 3: 75 %, 4: 25 %');
+  expect([...(bars[0]?.children ?? [])].map((segment) => (segment as HTMLElement).style.width)).toEqual(['75%', '25%']);
+  // The bar is as long as the mean width, on a scale to eight bits.
+  expect(bars[0]?.style.width).toBe(`${(100 * 3.25) / 8}%`);
+  expect(host.all('.width-legend li').map((item) => item.textContent)).toEqual(['3 bits', '4 bits', '8 bits']);
+});
+
+test('a result without a budget says how to get a slider, and has none', async () => {
+  const host = await open(view({ status: 'done', layers: [layer(0)], allocationHint: 'Run Compress Model with a budget.' }));
+  expect(host.find('budget').hidden).toBe(true);
+  expect(host.find('allocation-hint').textContent).toBe('Run Compress Model with a budget.');
+  expect(host.all('[data-testid=layer-table] select')).toHaveLength(0);
+});
+
+test('a learning job leads to its curves', async () => {
+  const host = await open(view({ curves: true }));
+  host.find('show-curves').click();
+  expect(host.requests.at(-1)?.method).toBe('showCurves');
+});
+
+test('the list sorts by a clicked column, and a third click brings the order of the model back', async () => {
   const host = await open(view({ status: 'done', layers: [layer(0), layer(2), layer(1)] }));
-  const heads = host.all('[data-testid=layer-table] th button');
-  heads.find((head) => head.textContent === 'Relative error')?.click();
-  const names = () => host.all('[data-testid=layer-table] tbody th').map((cell) => /layers\.(\d)/.exec(cell.textContent ?? '')?.[1]);
-  expect(names()).toEqual(['0', '1', '2']);
-  heads.find((head) => head.textContent === 'Relative error')?.click();
+  const click = () =>
+    host
+      .all('[data-testid=layer-table] .table-sort')
+      .find((head) => head.textContent === 'Relative error')
+      ?.click();
+  const names = () => rows(host).map((row) => /layers\.(\d)/.exec(row.dataset['tensor'] ?? '')?.[1]);
+  click();
   expect(names()).toEqual(['2', '1', '0']);
+  click();
+  expect(names()).toEqual(['0', '1', '2']);
+  click();
+  expect(names()).toEqual(['0', '2', '1']);
+});
+
+test('only the rows in sight are made, however many layers there are', async () => {
+  const host = await open(view({ layers: Array.from({ length: 20_000 }, (_, index) => layer(index)) }));
+  expect(rows(host).length).toBeLessThan(60);
+  expect(host.find('layer-table').getAttribute('aria-rowcount')).toBe('20001');
 });
 
 test.each([

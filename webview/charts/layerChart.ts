@@ -1,23 +1,25 @@
-import type { ChartDataset } from 'chart.js';
-import { BarController, BarElement, CategoryScale, Chart, LinearScale, LogarithmicScale, Tooltip } from 'chart.js';
+import type { ChartData, ChartDataset } from 'chart.js';
+import { Chart } from 'chart.js';
 import { formatNumber } from '../../src/common/units';
 import type { AllocatedLayer } from '../../src/protocol/panels/bitAllocation';
 import { element } from '../components/dom';
 import type { ThemeColours } from '../host/theme';
 import { readTheme } from '../host/theme';
-
-/** Registers the few pieces of the chart library that bars need. */
-export function registerCharts(): void {
-  Chart.register(BarController, BarElement, CategoryScale, LinearScale, LogarithmicScale, Tooltip);
-}
+import { axisText } from './axisText';
+import type { LayerBin } from './layerBins';
+import { binMean, binParts, layerBins, occurringWidths } from './layerBins';
+import { widthColour } from './widthColours';
 
 /** What one bar chart over layers shows. */
 export interface LayerMeasure {
   readonly id: string;
   readonly label: string;
   readonly value: (layer: AllocatedLayer) => number;
-  readonly colour: (theme: ThemeColours) => string;
+  /** One colour, or bars cut into the widths inside. */
+  readonly colour: ((theme: ThemeColours) => string) | 'widths';
   readonly ticks?: number;
+  /** The user clicked the bar of this layer. */
+  readonly onPick?: (layer: string) => void;
 }
 
 /** Where bars become too narrow to tell apart in sight; the tooltip still names each. */
@@ -26,76 +28,147 @@ const labelledLayers = 40;
 /** Room for the labels of the vertical axis, in pixels. */
 const labelRoom = 48;
 
+type Mixed = Chart<'bar' | 'line', (number | null)[], string>;
+
 /** Bars over layers. Made once and updated, so that a chart that fills while a job runs does not flicker. */
 export class LayerChart {
   readonly root: HTMLElement;
   private readonly canvas: HTMLCanvasElement;
-  private chart: Chart<'bar', number[], string> | undefined;
-  private layers: readonly AllocatedLayer[] = [];
+  private chart: Mixed | undefined;
+  private bins: readonly LayerBin[] = [];
+  private other: ReadonlyMap<string, AllocatedLayer> | undefined;
 
   constructor(private readonly measure: LayerMeasure) {
     this.canvas = element('canvas', { role: 'img', 'data-testid': measure.id, 'aria-label': measure.label });
     this.root = element('div', { class: 'chart' }, [this.canvas]);
   }
 
-  /** Shows layers in their order. */
-  show(layers: readonly AllocatedLayer[]): void {
-    this.layers = layers;
+  /** Shows layers in their order; those of another result, by name, as marks over the bars. */
+  show(layers: readonly AllocatedLayer[], other?: ReadonlyMap<string, AllocatedLayer>): void {
+    this.bins = layerBins(layers);
+    this.other = other;
     const { measure } = this;
-    const values = layers.map(measure.value);
-    const low = Math.min(...values);
-    const high = Math.max(...values);
+    let [low, high] = [Infinity, -Infinity];
+    for (const layer of layers) {
+      const value = measure.value(layer);
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
     this.canvas.setAttribute(
       'aria-label',
       layers.length === 0
         ? `${measure.label}: no layers yet`
-        : `${measure.label} of ${layers.length} layers, from ${formatNumber(low)} to ${formatNumber(high)}. The same numbers are in the table.`,
+        : `${measure.label} of ${layers.length} layers, from ${formatNumber(low)} to ${formatNumber(high)}. The same numbers are in the list of layers.`,
     );
     this.draw();
   }
 
-  /** Draws with the colours of the theme in force. */
+  /** Draws with the colours of the theme in force. A chart that is not in sight is drawn when it is. */
   draw(): void {
-    if (!this.canvas.isConnected || !this.canvas.getContext('2d')) return;
+    if (!this.canvas.isConnected || this.root.clientWidth === 0 || !this.canvas.getContext('2d')) return;
     const theme = readTheme();
-    const { measure, layers } = this;
-    const dataset: ChartDataset<'bar', number[]> = {
-      data: layers.map(measure.value),
-      backgroundColor: measure.colour(theme),
-      borderColor: theme.foreground,
+    this.chart ??= new Chart<'bar' | 'line', (number | null)[], string>(this.canvas, { type: 'bar', data: { labels: [], datasets: [] } });
+    this.chart.data = this.data(theme);
+    this.chart.options = this.options(theme);
+    this.chart.update('none');
+  }
+
+  private data(theme: ThemeColours): ChartData<'bar' | 'line', (number | null)[], string> {
+    const { measure, bins, other } = this;
+    const style = {
+      type: 'bar' as const,
+      borderColor: theme.highContrast ? theme.foreground : theme.background,
       borderWidth: theme.highContrast ? 1 : 0,
       categoryPercentage: 1,
-      barPercentage: layers.length > 120 ? 1 : 0.85,
+      barPercentage: bins.length > 120 ? 1 : 0.85,
       maxBarThickness: 36,
-      minBarLength: 1,
+      stack: 'own',
     };
-    const text = { color: theme.muted, font: { family: getComputedStyle(document.body).fontFamily, size: 11 } };
-    this.chart ??= new Chart(this.canvas, { type: 'bar', data: { labels: [], datasets: [] } });
-    this.chart.data = { labels: layers.map(({ name }) => name), datasets: [dataset] };
-    this.chart.options = {
+    const widths = measure.colour === 'widths' ? occurringWidths(bins.flatMap(({ layers }) => layers)) : [];
+    const parts = bins.map((bin) => binParts(bin, widths));
+    const { colour } = measure;
+    const bars: ChartDataset<'bar', (number | null)[]>[] =
+      colour === 'widths'
+        ? widths.map((width, index) => ({
+            ...style,
+            label: width === 0 ? 'pruned' : `${width} bits`,
+            data: parts.map((part) => part[index] ?? 0),
+            backgroundColor: widthColour(width, theme),
+          }))
+        : [
+            {
+              ...style,
+              label: measure.label,
+              data: bins.map((bin) => binMean(bin, measure.value)),
+              backgroundColor: colour(theme),
+              minBarLength: 1,
+            },
+          ];
+    const marks: ChartDataset<'line', (number | null)[]>[] = other
+      ? [
+          {
+            type: 'line',
+            label: 'other result',
+            data: bins.map(({ layers }) => {
+              const found = layers.flatMap(({ name }) => other.get(name) ?? []);
+              return found.length === 0 ? null : binMean({ first: 0, layers: found }, measure.value);
+            }),
+            showLine: false,
+            pointStyle: 'line',
+            pointRadius: Math.min(12, 200 / Math.max(1, bins.length) + 2),
+            pointBorderWidth: 2,
+            pointBorderColor: theme.foreground,
+          },
+        ]
+      : [];
+    // Marks come first: what is first lies on top.
+    return { labels: bins.map(({ layers }) => binName(layers)), datasets: [...marks, ...bars] };
+  }
+
+  private options(theme: ThemeColours): Mixed['options'] {
+    const { measure, bins } = this;
+    const text = axisText(theme);
+    return {
       animation: false,
       maintainAspectRatio: false,
-      events: ['mousemove', 'mouseout'],
+      events: ['mousemove', 'mouseout', 'click'],
+      interaction: { mode: 'index', intersect: false },
+      onClick: (_event, hits) => {
+        const layer = bins[hits[0]?.index ?? -1]?.layers[0];
+        if (layer) measure.onPick?.(layer.name);
+      },
       plugins: {
         tooltip: {
-          displayColors: false,
+          filter: (item) => (item.parsed.y ?? 0) > 0,
           callbacks: {
-            label: (item) => `${measure.label}: ${formatNumber(item.parsed.y ?? 0)}`,
+            label: (item) => {
+              const bin = bins[item.dataIndex];
+              if (!bin || item.dataset.type === 'line' || measure.colour !== 'widths')
+                return `${item.dataset.label ?? ''}: ${formatNumber(item.parsed.y ?? 0)}`;
+              const mean = binMean(bin, measure.value);
+              return `${item.dataset.label ?? ''}: ${formatNumber((100 * (item.parsed.y ?? 0)) / Math.max(mean, 1e-12), 3)} % of the weights`;
+            },
+            footer: (items) => {
+              const bin = bins[items[0]?.dataIndex ?? -1];
+              return bin && measure.colour === 'widths' ? `Mean: ${formatNumber(binMean(bin, measure.value), 3)} bits` : '';
+            },
           },
         },
       },
       scales: {
         x: {
+          stacked: true,
           grid: { display: false },
           border: { color: theme.line },
           ticks: {
             ...text,
-            display: layers.length <= labelledLayers,
+            display: bins.length <= labelledLayers,
             maxRotation: 50,
-            callback: (_value, index) => shortName(layers[index]?.name ?? ''),
+            callback: (_value, index) => shortName(bins[index]?.layers[0]?.name ?? ''),
           },
         },
         y: {
+          stacked: true,
           // The same room for labels in every chart, so that bars of one layer stand above each other.
           afterFit: (scale) => {
             scale.width = labelRoom;
@@ -107,8 +180,12 @@ export class LayerChart {
         },
       },
     };
-    this.chart.update('none');
   }
+}
+
+function binName(layers: readonly AllocatedLayer[]): string {
+  const first = layers[0]?.name ?? '';
+  return layers.length === 1 ? first : `${first} and ${layers.length - 1} after it`;
 }
 
 /** `model.layers.3.self_attn.q_proj.weight` becomes `3 q_proj`: the block's number and the layer's own name. */

@@ -8,14 +8,16 @@ export interface VirtualColumn<Row> {
   /** CSS grid track, for example `minmax(12rem, 1fr)`. */
   readonly track: string;
   readonly text: (row: Row) => string;
+  /** Drawn in place of the text, which still names the cell to a screen reader. Controls in it carry `data-control`, so that they keep the focus. */
+  readonly cell?: (row: Row) => Node;
   /** Text that does not fit loses its start rather than its end: names of tensors differ at their ends. */
   readonly keepEnd?: boolean;
   /** Below this width of the table in pixels the column is left out. */
   readonly hideBelow?: number;
 }
 
-/** Height of a row in pixels; all rows are alike, so that a position is a multiplication. */
-const rowHeight = 24;
+/** Height of a row in pixels where the table does not say; all rows are alike, so that a position is a multiplication. */
+const usualRowHeight = 24;
 /** Rows drawn above and below what is visible. */
 const margin = 8;
 
@@ -32,7 +34,9 @@ export class VirtualTable<Row> {
   private rows: readonly Row[] = [];
   private current = -1;
   private drawnWindow = '';
+  private columns: readonly VirtualColumn<Row>[];
   private shown: readonly VirtualColumn<Row>[];
+  private readonly rowHeight: number;
 
   constructor(
     private readonly options: {
@@ -42,9 +46,14 @@ export class VirtualTable<Row> {
       readonly keyOf: (row: Row) => string;
       readonly onSelect: (row: Row) => void;
       readonly onSort: (column: string) => void;
+      /** Hears keys that the table does not use, with the current row. True where it used the key. */
+      readonly onKey?: (row: Row, key: string) => boolean;
+      readonly rowHeight?: number;
     },
   ) {
+    this.columns = options.columns;
     this.shown = options.columns;
+    this.rowHeight = options.rowHeight ?? usualRowHeight;
     this.head = element('div', { class: 'table-head', role: 'row', 'aria-rowindex': 1 });
     this.canvas = element('div', { class: 'table-canvas', role: 'rowgroup' });
     this.viewport = element('div', { class: 'table-viewport', tabindex: 0, role: 'rowgroup', 'aria-label': options.label }, [this.canvas]);
@@ -52,6 +61,7 @@ export class VirtualTable<Row> {
       element('div', { role: 'rowgroup' }, [this.head]),
       this.viewport,
     ]);
+    this.root.style.setProperty('--table-row-height', `${this.rowHeight}px`);
     this.viewport.addEventListener('scroll', () => this.draw(false), { passive: true });
     this.viewport.addEventListener('keydown', (event) => this.onKey(event));
     this.canvas.addEventListener('click', (event) => this.onClick(event));
@@ -59,11 +69,17 @@ export class VirtualTable<Row> {
     this.layOut();
   }
 
+  /** Shows other columns of the same rows. */
+  setColumns(columns: readonly VirtualColumn<Row>[]): void {
+    this.columns = columns;
+    this.layOut();
+  }
+
   /** Replaces the rows; keeps the selected row selected where it is still there. */
   setRows(rows: readonly Row[], selectedKey: string | undefined): void {
     this.rows = rows;
     this.current = selectedKey === undefined ? -1 : rows.findIndex((row) => this.options.keyOf(row) === selectedKey);
-    this.canvas.style.height = `${rows.length * rowHeight}px`;
+    this.canvas.style.height = `${rows.length * this.rowHeight}px`;
     this.root.setAttribute('aria-rowcount', String(rows.length + 1));
     this.draw(true);
   }
@@ -86,7 +102,7 @@ export class VirtualTable<Row> {
 
   private layOut(): void {
     const width = this.viewport.clientWidth;
-    this.shown = this.options.columns.filter((column) => column.hideBelow === undefined || width === 0 || width >= column.hideBelow);
+    this.shown = this.columns.filter((column) => column.hideBelow === undefined || width === 0 || width >= column.hideBelow);
     this.root.style.setProperty('--table-tracks', this.shown.map((column) => column.track).join(' '));
     const sorts = new Map([...this.head.children].map((cell) => [(cell as HTMLElement).dataset['column'], cell.getAttribute('aria-sort')]));
     this.head.replaceChildren(
@@ -105,14 +121,30 @@ export class VirtualTable<Row> {
 
   private draw(force: boolean): void {
     const height = this.viewport.clientHeight || 480;
-    const first = Math.max(0, Math.floor(this.viewport.scrollTop / rowHeight) - margin);
-    const last = Math.min(this.rows.length, Math.ceil((this.viewport.scrollTop + height) / rowHeight) + margin);
+    const first = Math.max(0, Math.floor(this.viewport.scrollTop / this.rowHeight) - margin);
+    const last = Math.min(this.rows.length, Math.ceil((this.viewport.scrollTop + height) / this.rowHeight) + margin);
     const key = `${first}:${last}`;
     if (!force && key === this.drawnWindow) return;
     this.drawnWindow = key;
     const drawn: HTMLElement[] = [];
     for (let index = first; index < last; index += 1) drawn.push(this.drawRow(this.rows[index] as Row, index));
+    const focused = this.focusedControl();
     this.canvas.replaceChildren(...drawn);
+    if (focused) this.controlOf(focused.key, focused.control)?.focus({ preventScroll: true });
+  }
+
+  /** The control with the focus: rows are made anew at every draw, and a control must not lose the focus for that. */
+  private focusedControl(): { readonly key: string; readonly control: string } | undefined {
+    const active = document.activeElement;
+    if (!active || !this.canvas.contains(active)) return undefined;
+    const control = (active as HTMLElement).dataset['control'];
+    const key = active.closest<HTMLElement>('.table-row')?.dataset['tensor'];
+    return control === undefined || key === undefined ? undefined : { key, control };
+  }
+
+  private controlOf(key: string, control: string): HTMLElement | undefined {
+    const row = [...this.canvas.children].find((made) => (made as HTMLElement).dataset['tensor'] === key);
+    return row?.querySelector<HTMLElement>(`[data-control="${control}"]`) ?? undefined;
   }
 
   private drawRow(row: Row, index: number): HTMLElement {
@@ -130,14 +162,19 @@ export class VirtualTable<Row> {
       },
       this.shown.map((column) => {
         const text = column.text(row);
-        if (column.keepEnd !== true) return element('div', { role: 'gridcell', class: `cell ${column.align}`, text, title: text });
+        if (column.cell)
+          return element('div', { role: 'gridcell', class: `cell ${column.align}`, title: text, 'data-cell': column.id }, [
+            column.cell(row),
+          ]);
+        if (column.keepEnd !== true)
+          return element('div', { role: 'gridcell', class: `cell ${column.align}`, text, title: text, 'data-cell': column.id });
         // The box runs from right to left so that its overflow is on the left; the isolated text inside runs as usual.
-        return element('div', { role: 'gridcell', class: `cell ${column.align} keep-end`, title: text }, [
+        return element('div', { role: 'gridcell', class: `cell ${column.align} keep-end`, title: text, 'data-cell': column.id }, [
           element('bdi', { dir: 'ltr', text }),
         ]);
       }),
     );
-    made.style.top = `${index * rowHeight}px`;
+    made.style.top = `${index * this.rowHeight}px`;
     return made;
   }
 
@@ -147,23 +184,30 @@ export class VirtualTable<Row> {
   }
 
   private onKey(event: KeyboardEvent): void {
-    const page = Math.max(1, Math.floor((this.viewport.clientHeight || 480) / rowHeight) - 1);
+    // Keys in a control of a cell are the control's.
+    if (event.target !== this.viewport || event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor((this.viewport.clientHeight || 480) / this.rowHeight) - 1);
     const steps: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
     const step = steps[event.key];
     if (step !== undefined) this.moveTo(this.current + step);
     else if (event.key === 'Home') this.moveTo(0);
     else if (event.key === 'End') this.moveTo(this.rows.length - 1);
-    else return;
+    else if (!this.onOtherKey(event.key)) return;
     event.preventDefault();
+  }
+
+  private onOtherKey(key: string): boolean {
+    const row = this.rows[this.current];
+    return row !== undefined && this.options.onKey?.(row, key) === true;
   }
 
   private moveTo(index: number): void {
     if (this.rows.length === 0) return;
     this.current = Math.min(Math.max(index, 0), this.rows.length - 1);
-    const top = this.current * rowHeight;
+    const top = this.current * this.rowHeight;
     const height = this.viewport.clientHeight || 480;
     if (top < this.viewport.scrollTop) this.viewport.scrollTop = top;
-    else if (top + rowHeight > this.viewport.scrollTop + height) this.viewport.scrollTop = top + rowHeight - height;
+    else if (top + this.rowHeight > this.viewport.scrollTop + height) this.viewport.scrollTop = top + this.rowHeight - height;
     this.viewport.setAttribute('aria-activedescendant', `${this.options.id}-row-${this.current}`);
     this.draw(true);
     this.options.onSelect(this.rows[this.current] as Row);

@@ -14,6 +14,8 @@ export interface ThemeColours {
   readonly background: string;
   readonly accent: string;
   readonly second: string;
+  readonly third: string;
+  readonly fourth: string;
   readonly warning: string;
   readonly dark: boolean;
   readonly highContrast: boolean;
@@ -34,6 +36,8 @@ export function readTheme(): ThemeColours {
     background: themeColour('--vscode-editor-background', light ? '#ffffff' : '#1e1e1e'),
     accent: themeColour('--vscode-charts-blue', '#3794ff'),
     second: themeColour('--vscode-charts-yellow', '#cca700'),
+    third: themeColour('--vscode-charts-green', '#89d185'),
+    fourth: themeColour('--vscode-charts-purple', '#b180d7'),
     warning: themeColour('--vscode-charts-red', '#f14c4c'),
     dark: !light,
     highContrast,

@@ -1,39 +1,40 @@
-import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
-import * as vscode from 'vscode';
 import type { ParamValue } from '../../common/params';
-import type { CompressSpec, OutputFormat } from '../../protocol/jobs';
-import { outputFormats } from '../../protocol/jobs';
+import type { CompressSpec, OutputFormat, SensitivityMeasure } from '../../protocol/jobs';
+import { outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { MethodDescription } from '../../protocol/methods';
 import { modelName } from '../jobs/jobText';
-import { editorFor, proposeOutput, wholeModel } from '../models/modelFiles';
+import { freeOutput } from '../models/freeOutput';
+import { editorFor, wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
+import { formatWords } from './formatWords';
+import type { OutputChoice } from './outputEntry';
+import { outputEntry } from './outputEntry';
 import { parameterEntries, valueText } from './parameterEntries';
+import type { Choice } from './pickers';
 import { choose, pickModel } from './pickers';
 import type { HubEntry } from './settingsHub';
 import { askText, settingsHub } from './settingsHub';
 
-const formatWords: Readonly<Record<OutputFormat, readonly [label: string, detail: string]>> = {
-  hf: ['Hugging Face folder', 'safetensors with the rounded weights; same size, opens in transformers as it is'],
-  onnx: ['ONNX, portable', 'QuantizeLinear and DequantizeLinear; runs everywhere'],
-  'onnx-fast': ['ONNX, fast', 'MatMulNBits: small in memory, fast for one token; 2, 4 or 8 bits'],
-  archive: ['Archive', 'bit planes, the smallest file; Loomweight reads it back exactly'],
-  'onnx-packed': ['ONNX, packed', 'any width, smallest file of standard operators; unpacks itself at load'],
-};
+/** The method whose widths a budget chooses. */
+const budgetMethod = 'rtn';
+/** Bits per weight that are offered first. */
+const firstBudget = '3.5';
 
 /** What the user has decided so far. */
-interface Draft {
+interface Draft extends OutputChoice {
   readonly model: string;
   readonly method: MethodDescription;
+  /** Bits per weight, as typed; undefined where the method has its own widths. */
+  budget: string | undefined;
+  /** How the loss is foretold under a budget; empty for what fits the model. */
+  sensitivity: SensitivityMeasure | '';
   readonly values: Record<string, ParamValue>;
   format: OutputFormat;
   tensors: string;
   embeddings: boolean;
   head: boolean;
-  out: string;
-  outChosen: boolean;
 }
 
 /** *Compress Model*: model, method, settings in one list, forecast, job. */
@@ -41,20 +42,14 @@ export async function compressModel(context: CommandContext, target: unknown): P
   if (!context.messages.requireTrust('Compressing')) return;
   const model = wholeModel(await pickModel(context.catalog, target, { title: 'Compress Model' }));
   const title = `Compress ${modelName(model)}`;
-  const methods = context.engine.ask('methods', {});
-  const method = await choose(
-    methods.then((list) =>
-      list
-        .filter(({ family }) => family === 'quantizer')
-        .map((value) => ({ label: value.label, description: value.id, detail: value.summary, value })),
-    ),
-    { title, placeholder: 'Choose a method' },
-  );
+  const { method, budget } = await pickMethod(context, title);
   const draft: Draft = {
     model,
     method,
+    budget,
+    sensitivity: '',
     values: Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default])),
-    format: defaultFormat(model, method),
+    format: budget === undefined ? defaultFormat(model, method) : 'onnx-packed',
     tensors: '',
     embeddings: false,
     head: false,
@@ -71,8 +66,73 @@ export async function compressModel(context: CommandContext, target: unknown): P
   }
 }
 
+/** A method with its own widths, or a budget that chooses widths for the method that allows it. */
+async function pickMethod(context: CommandContext, title: string): Promise<Pick<Draft, 'method' | 'budget'>> {
+  const methods = context.engine.ask('methods', {}).then((list) => list.filter(({ family }) => family === 'quantizer'));
+  return choose(
+    methods.then((list): readonly Choice<Pick<Draft, 'method' | 'budget'>>[] => {
+      const items = list.map((method) => ({
+        label: method.label,
+        description: method.id,
+        detail: method.summary,
+        value: { method, budget: undefined },
+      }));
+      const flexible = list.find(({ id }) => id === budgetMethod);
+      if (!flexible) return items;
+      const budget = {
+        label: 'Budget (bits per weight)',
+        description: 'budget',
+        detail: 'Widths and groups are chosen for every tensor, so that the model keeps the most for its size',
+        value: { method: flexible, budget: firstBudget },
+      };
+      return [...items, budget];
+    }),
+    { title, placeholder: 'Choose a method' },
+  );
+}
+
+/** What a budget asks for. */
+function budgetEntries(draft: Draft, title: string): readonly HubEntry[] {
+  return [
+    {
+      label: 'Budget',
+      value: `${draft.budget} bits per weight`,
+      detail: 'Over all compressed tensors, scales and zero points counted',
+      edit: async () => {
+        draft.budget = await askText({
+          title,
+          prompt: 'Bits per weight, from 1 to 16, for example 3.5',
+          value: draft.budget ?? firstBudget,
+          check: (text) => (Number(text) >= 1 && Number(text) <= 16 ? undefined : 'A number from 1 to 16.'),
+        });
+      },
+    },
+    {
+      label: 'Sensitivity',
+      value: draft.sensitivity === '' ? 'what fits the model' : draft.sensitivity,
+      detail: 'How the loss of fewer bits is foretold',
+      edit: async () => {
+        draft.sensitivity = await choose<SensitivityMeasure | ''>(
+          [
+            { label: 'What fits the model', description: 'auto', value: '' },
+            ...sensitivityMeasures.map((value) => ({ label: sensitivityWords[value], description: value, value })),
+          ],
+          { title, placeholder: 'How to foretell the loss' },
+        );
+      },
+    },
+  ];
+}
+
+const sensitivityWords: Readonly<Record<SensitivityMeasure, string>> = {
+  error: 'Error of the weights: needs no data',
+  activation: "Error of each layer's output on a sample",
+  gradient: 'Slope of the loss at each weight',
+  divergence: 'Measured change of the predictions: slowest, closest',
+};
+
 function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
-  if (!draft.outChosen) draft.out = freeFolder(draft);
+  if (!draft.outChosen) draft.out = freeOutput(draft.model, suffixOf(draft));
   const yesNo = (key: 'embeddings' | 'head', label: string, detail: string): HubEntry => ({
     label,
     value: valueText(draft[key]),
@@ -82,7 +142,7 @@ function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
     },
   });
   return [
-    ...parameterEntries(draft.method.parameters, draft.values, title),
+    ...(draft.budget === undefined ? parameterEntries(draft.method.parameters, draft.values, title) : budgetEntries(draft, title)),
     {
       label: 'Output',
       value: formatWords[draft.format][0],
@@ -94,25 +154,7 @@ function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
         );
       },
     },
-    {
-      label: 'Folder',
-      value: vscode.workspace.asRelativePath(draft.out),
-      detail: 'A new folder; nothing is written in place',
-      edit: async () => {
-        draft.out = await askText({
-          title,
-          prompt: 'Folder to write. It must not exist yet.',
-          value: draft.out,
-          check: (path) =>
-            path.trim() === ''
-              ? 'Name a folder.'
-              : existsSync(path.trim())
-                ? 'This folder exists already. Choose another name.'
-                : undefined,
-        });
-        draft.outChosen = true;
-      },
-    },
+    outputEntry(draft, title),
     {
       label: 'Tensors',
       value: draft.tensors === '' ? 'linear layers of the blocks' : draft.tensors,
@@ -131,7 +173,10 @@ function specOf(draft: Draft): CompressSpec {
     kind: 'compress',
     model: draft.model,
     method: draft.method.id,
-    parameters: draft.values,
+    // A budget chooses every parameter that is not given.
+    parameters: draft.budget === undefined ? draft.values : {},
+    ...(draft.budget !== undefined && { budget: Number(draft.budget) }),
+    ...(draft.sensitivity !== '' && { sensitivity: draft.sensitivity }),
     format: draft.format,
     out: draft.out,
     ...(draft.tensors !== '' && { tensors: draft.tensors }),
@@ -150,15 +195,8 @@ function defaultFormat(model: string, method: MethodDescription): OutputFormat {
   return editorFor(model) !== undefined && model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
 }
 
-/** A folder beside the model that is not there yet; results of the bundled sample go into the workspace. */
-function freeFolder(draft: Draft): string {
-  const bits = draft.values['bits'];
-  const suffix = [draft.method.id, ...(bits === undefined ? [] : [`${valueText(bits)}bit`]), draft.format].join('-');
-  const inWorkspace = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(draft.model)) !== undefined;
-  const first = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file')?.uri.fsPath;
-  const proposal = proposeOutput(draft.model, suffix, inWorkspace ? undefined : (first ?? dirname(draft.model)));
-  for (let count = 1; ; count += 1) {
-    const path = count === 1 ? proposal : `${proposal}-${count}`;
-    if (!existsSync(path)) return path;
-  }
+function suffixOf({ budget, method, values, format }: Draft): string {
+  const bits = values['bits'];
+  if (budget !== undefined) return `budget-${budget}bit-${format}`;
+  return [method.id, ...(bits === undefined ? [] : [`${valueText(bits)}bit`]), format].join('-');
 }

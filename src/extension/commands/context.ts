@@ -6,6 +6,7 @@ import type { JobRunner } from '../jobs/jobRunner';
 import type { Messages } from '../messages';
 import type { ModelCatalog } from '../models/modelCatalog';
 import type { BitAllocationPanels } from '../panels/bitAllocationPanels';
+import type { JobPanels } from '../panels/jobPanels';
 import type { ReportPanels } from '../panels/reportPanels';
 
 /** What commands work with. */
@@ -17,6 +18,7 @@ export interface CommandContext {
   readonly messages: Messages;
   readonly editors: ModelEditors;
   readonly bitAllocation: BitAllocationPanels;
+  readonly jobPanels: JobPanels;
   readonly reports: ReportPanels;
   readonly log: vscode.LogOutputChannel;
   /** Folder of the bundled samples. */

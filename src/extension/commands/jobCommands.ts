@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { JobState } from '../../protocol/jobs';
 import { jobTitle, outcomeText, outputOf } from '../jobs/jobText';
+import { hasLayers } from '../reports/bitAllocationView';
 import type { CommandContext } from './context';
 import { choose } from './pickers';
 
@@ -18,13 +19,19 @@ export async function openReport(context: CommandContext, target: unknown): Prom
   if (job) await context.reports.show(`job:${job.id}`);
 }
 
-/** *Show Bit Allocation* of a compress job, running or done. */
+/** *Show Job*: progress, curves and log of a job, running or ended. */
+export async function showJob(context: CommandContext, target: unknown): Promise<void> {
+  const job = await jobOf(context, target, 'Show Job', () => true, 'No job has been started yet.');
+  if (job) context.jobPanels.open(job.id);
+}
+
+/** *Show Bit Allocation* of a job that compresses or learns, running or done. */
 export async function showBitAllocation(context: CommandContext, target: unknown): Promise<void> {
   const job = await jobOf(
     context,
     target,
     'Show Bit Allocation',
-    ({ spec, status }) => spec.kind === 'compress' && (status === 'running' || status === 'done'),
+    (job) => hasLayers(job) && (job.status === 'running' || job.status === 'done'),
     'No model has been compressed yet.',
   );
   if (job) context.bitAllocation.open(job.id);

@@ -27,6 +27,22 @@ export async function choose<T>(
   return chosen.value;
 }
 
+/** Lets the user choose several. Throws `cancelled` where the user turns away or chooses none. */
+export async function chooseSeveral<T>(
+  items: readonly Choice<T>[],
+  options: { readonly title: string; readonly placeholder: string },
+): Promise<readonly T[]> {
+  const chosen = await vscode.window.showQuickPick(items as Choice<T>[], {
+    title: options.title,
+    placeHolder: options.placeholder,
+    canPickMany: true,
+    ignoreFocusOut: true,
+  });
+  const values = (chosen ?? []).flatMap(({ value }) => (value === undefined ? [] : [value]));
+  if (values.length === 0) throw cancelledError();
+  return values;
+}
+
 /** A heading inside a list of choices. */
 export function separator<T>(label: string): Choice<T> {
   return { label, kind: vscode.QuickPickItemKind.Separator };

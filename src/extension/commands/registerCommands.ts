@@ -5,7 +5,8 @@ import { compareModels } from './compareModels';
 import { compressModel } from './compressModel';
 import type { CommandContext } from './context';
 import { evaluateModel } from './evaluateModel';
-import { cancelJob, openReport, removeJob, revealOutput, showBitAllocation } from './jobCommands';
+import { cancelJob, openReport, removeJob, revealOutput, showBitAllocation, showJob } from './jobCommands';
+import { learnBits } from './learnBits';
 import { modelOf, pickModel, pickTensor } from './pickers';
 import { forecastRecipe, runRecipe } from './recipes';
 import { setUpGpu } from './setUpGpu';
@@ -15,6 +16,7 @@ type Handler = (context: CommandContext, ...values: readonly unknown[]) => unkno
 /** Every command of the manifest with what it does: a command without an entry does not compile. */
 const handlers: Readonly<Record<CommandId, Handler>> = {
   [commandIds.compress]: (context, target) => compressModel(context, target),
+  [commandIds.learn]: (context, target) => learnBits(context, target),
   [commandIds.evaluate]: (context, target) => evaluateModel(context, target),
   [commandIds.compare]: (context, target, selection) => compareModels(context, target, selection),
   [commandIds.inspectTensor]: inspectTensor,
@@ -29,6 +31,7 @@ const handlers: Readonly<Record<CommandId, Handler>> = {
   [commandIds.openReport]: (context, target) => openReport(context, target),
   [commandIds.revealOutput]: (context, target) => revealOutput(context, target),
   [commandIds.showBitAllocation]: (context, target) => showBitAllocation(context, target),
+  [commandIds.showJob]: (context, target) => showJob(context, target),
   [commandIds.showLog]: (context) => context.log.show(),
 };
 

@@ -1,5 +1,5 @@
 import type { Disposable } from '../../common/disposables';
-import type { EngineApi } from '../../protocol/engine';
+import type { EngineApi, EngineEvents } from '../../protocol/engine';
 import { LoomweightError } from '../../protocol/errors';
 import type { JobProgress, JobSpec, ReportOf } from '../../protocol/jobs';
 import type { JobReport } from '../../protocol/report';
@@ -12,6 +12,8 @@ export type EngineResult<Method extends EngineMethod> = Awaited<ReturnType<Engin
 export interface JobOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: JobProgress) => void;
+  /** What the job has to say to people. */
+  readonly onLog?: (line: EngineEvents['log']) => void;
 }
 
 /** The processes behind the editor: a port, so that the editor's own parts can be tested without one. */
@@ -53,7 +55,7 @@ export class EngineHost implements Disposable {
     if (options.signal.aborted) controller.abort();
     this.jobs.add(controller);
     try {
-      return (await processes.runJob(spec, { signal: controller.signal, onProgress: options.onProgress })) as ReportOf<Spec>;
+      return (await processes.runJob(spec, { ...options, signal: controller.signal })) as ReportOf<Spec>;
     } finally {
       this.jobs.delete(controller);
       options.signal.removeEventListener('abort', abort);

@@ -29,7 +29,7 @@ export async function loadEngineProcesses(
   resident.onDidCrash(onCrash);
   return {
     call: (method, request, signal) => resident.call(method, request, signal ? { signal } : {}),
-    runJob: (spec, { signal, onProgress }) =>
+    runJob: (spec, { signal, onProgress, onLog }) =>
       runJobInOwnProcess(spec, {
         ...options('job'),
         lowPriority: true,
@@ -37,7 +37,9 @@ export async function loadEngineProcesses(
         signal,
         onProgress,
         onStart: (pid) => log.info(`job ${spec.kind} runs in process ${pid}`),
-        onLog: ({ level, message }) => {
+        onLog: (line) => {
+          const { level, message } = line;
+          onLog?.(line);
           if (level === 'error') log.error(message);
           else if (level === 'warning') log.warn(message);
           else log.info(message);

@@ -1,6 +1,8 @@
 import type { Disposable } from '../../common/disposables';
 import { Emitter } from '../../common/events';
 import type { JobState } from '../../protocol/jobs';
+import type { JobLine } from '../../protocol/panels/job';
+import type { JobReport } from '../../protocol/report';
 
 /** Where the history is kept between windows; the editor's workspace state fits. */
 export interface HistoryStorage {
@@ -10,6 +12,8 @@ export interface HistoryStorage {
 
 /** Jobs kept, newest first. */
 const mostJobs = 40;
+/** Lines kept of what a job says. */
+const mostLines = 200;
 /** Reports above this many characters of JSON stay out of the storage: the output folder has them as report.json. */
 const largestReport = 400_000;
 
@@ -22,6 +26,8 @@ export class JobHistory implements Disposable {
   /** A job changed; undefined when the list did. */
   readonly onDidChange = this.changed.event;
   private jobs: readonly JobState[];
+  /** What jobs of this window have said, by job. Not kept. */
+  private readonly lines = new Map<string, readonly JobLine[]>();
 
   constructor(private readonly storage: HistoryStorage) {
     this.jobs = storage
@@ -57,8 +63,28 @@ export class JobHistory implements Disposable {
     this.changed.fire(next);
   }
 
+  /** What a job of this window has said so far, oldest first. */
+  linesOf(id: string): readonly JobLine[] {
+    return this.lines.get(id) ?? [];
+  }
+
+  /** Adds a line to what a job has said. */
+  say(id: string, level: JobLine['level'], text: string): void {
+    const job = this.get(id);
+    if (!job) return;
+    const seconds = Math.max(0, (Date.now() - Date.parse(job.startedAt)) / 1000);
+    this.lines.set(id, [...this.linesOf(id), { seconds, level, text }].slice(-mostLines));
+    this.changed.fire(job);
+  }
+
+  /** Puts a report back that had been too long for the storage. */
+  recall(id: string, report: JobReport): void {
+    this.jobs = this.jobs.map((job) => (job.id === id ? { ...job, report } : job));
+  }
+
   remove(id: string): void {
     this.jobs = this.jobs.filter((job) => job.id !== id);
+    this.lines.delete(id);
     this.save();
     this.changed.fire(undefined);
   }

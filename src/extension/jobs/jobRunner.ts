@@ -8,12 +8,13 @@ import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
 import type { JobHistory } from './jobHistory';
+import { isLayered } from '../reports/bitAllocationView';
 import { jobTitle, outcomeText, progressFraction, progressText } from './jobText';
 
 /** Shown from the click on Cancel until the process is gone. */
 function cancelling(last: JobProgress | undefined): JobProgress {
-  const { elapsedSeconds = 0, rssBytes = 0, layers } = last ?? {};
-  return { phase: 'Cancelling', done: 0, unit: '', elapsedSeconds, rssBytes, ...(layers && { layers }) };
+  const { elapsedSeconds = 0, rssBytes = 0, layers, training } = last ?? {};
+  return { phase: 'Cancelling', done: 0, unit: '', elapsedSeconds, rssBytes, ...(layers && { layers }), ...(training && { training }) };
 }
 
 /** Starts, follows and cancels jobs; the history tells everybody else. */
@@ -27,13 +28,18 @@ export class JobRunner {
     private readonly onOutput: () => void,
   ) {}
 
-  /** Runs a job under a notification with progress, time left and Cancel. Resolves when it has ended, however it did. */
-  async run(spec: JobSpec): Promise<JobState | undefined> {
+  /**
+   * Runs a job under a notification with progress, time left and Cancel. `onStart` hears its id. Resolves when it has ended, however it
+   * did.
+   */
+  async run(spec: JobSpec, onStart?: (id: string) => void): Promise<JobState | undefined> {
     const id = randomUUID();
     const controller = new AbortController();
     this.running.set(id, controller);
     this.history.add({ id, spec, status: 'running', startedAt: new Date().toISOString() });
     const title = jobTitle(spec);
+    onStart?.(id);
+    let phase = '';
     controller.signal.addEventListener('abort', () => this.history.update(id, { progress: cancelling(this.history.get(id)?.progress) }), {
       once: true,
     });
@@ -52,7 +58,10 @@ export class JobRunner {
               progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
               shown = Math.max(shown, percent);
               this.history.update(id, { progress: snapshot });
+              if (snapshot.phase !== phase) this.history.say(id, 'info', snapshot.phase);
+              phase = snapshot.phase;
             },
+            onLog: ({ level, message }) => this.history.say(id, level, message),
           });
         },
       );
@@ -83,7 +92,7 @@ export class JobRunner {
   }
 
   private async announce(id: string, title: string, report: JobReport): Promise<void> {
-    if (report.kind === 'compress') {
+    if (isLayered(report)) {
       const verified = report.verification.passed ? 'Verified.' : 'Not verified.';
       const slower =
         report.latency && report.latency.afterMilliseconds > report.latency.beforeMilliseconds ? ` ${report.latency.summary}` : '';

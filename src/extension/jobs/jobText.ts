@@ -49,6 +49,13 @@ export function progressFraction(progress: JobProgress | undefined): number | un
   return Math.min(1, progress.done / progress.total);
 }
 
+/** What a running job is doing, or why one failed; undefined for one that is done. */
+export function statusText(job: JobState): string | undefined {
+  if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
+  if (job.status === 'cancelled') return 'cancelled, nothing was written';
+  return job.status === 'done' ? undefined : job.error?.message;
+}
+
 /** What a job came to, in a few words for the tree. */
 export function outcomeText(job: JobState): string {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';

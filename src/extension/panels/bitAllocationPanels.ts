@@ -1,56 +1,74 @@
 import * as vscode from 'vscode';
-import type { BitAllocationEvents, BitAllocationRequests, BitAllocationView } from '../../protocol/panels/bitAllocation';
+import type {
+  BitAllocationEvents,
+  BitAllocationRequests,
+  BitAllocationView,
+  BudgetChoice,
+  ComparedResult,
+} from '../../protocol/panels/bitAllocation';
 import { commandIds, panelIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
 import { bitAllocationView } from '../reports/bitAllocationView';
+import { recallReport } from '../reports/finishedReport';
+import { JobPanelSet, jobOfState } from './jobPanelSet';
 import { PageHost } from './pageHost';
 
-/** One panel for each compress job. It fills while the job runs and comes back after a reload of the window. */
+/** What the panel's buttons do, apart from opening other panels. Errors are shown to the user by the caller of these. */
+export interface BudgetActions {
+  compare(id: string, key: string | undefined): Promise<ComparedResult | undefined>;
+  saveRecipe(id: string, choice: BudgetChoice): Promise<void>;
+  compress(id: string, choice: BudgetChoice): Promise<void>;
+}
+
+/** One panel for each job that compresses or learns. It fills while the job runs and comes back after a reload of the window. */
 export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
-  private readonly panels = new Map<string, vscode.WebviewPanel>();
+  private readonly panels = new JobPanelSet();
 
   constructor(
     private readonly extensionUri: vscode.Uri,
     private readonly history: JobHistory,
+    private readonly actions: BudgetActions,
     private readonly log: vscode.LogOutputChannel,
   ) {}
 
   /** Opens the panel of a job, or brings it to the front. */
   open(id: string): void {
-    const open = this.panels.get(id);
-    if (open) {
-      open.reveal();
-      return;
-    }
-    const panel = vscode.window.createWebviewPanel(panelIds.bitAllocation, 'Bit Allocation', vscode.ViewColumn.Active, {});
-    this.attach(id, panel);
+    if (this.panels.reveal(id)) return;
+    this.attach(id, vscode.window.createWebviewPanel(panelIds.bitAllocation, 'Bit Allocation', vscode.ViewColumn.Active, {}));
   }
 
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
-    const id = (state as { state?: { job?: string } } | undefined)?.state?.job;
+    const id = jobOfState(state);
     if (id === undefined) panel.dispose();
     else this.attach(id, panel);
   }
 
   private attach(id: string, panel: vscode.WebviewPanel): void {
-    this.panels.set(id, panel);
     panel.title = `Bits: ${this.view(id).model}`;
+    const { actions } = this;
     const host = new PageHost<BitAllocationRequests, BitAllocationEvents>(panel, {
       extensionUri: this.extensionUri,
       page: 'bitAllocation',
       log: this.log,
       service: {
-        ready: async () => this.view(id),
+        ready: async () => {
+          await recallReport(this.history, id);
+          return this.view(id);
+        },
         openReport: async () => void vscode.commands.executeCommand(commandIds.openReport, id),
         revealOutput: async () => void vscode.commands.executeCommand(commandIds.revealOutput, id),
+        showCurves: async () => void vscode.commands.executeCommand(commandIds.showJob, id),
+        compare: ({ key }) => actions.compare(id, key),
+        saveRecipe: (choice) => actions.saveRecipe(id, choice),
+        compress: (choice) => actions.compress(id, choice),
       },
     });
+    host.own(this.panels.add(id, panel));
     host.own(
       this.history.onDidChange((job) => {
         if (job?.id === id) host.send('changed', this.view(id));
       }),
     );
-    host.own({ dispose: () => this.panels.delete(id) });
   }
 
   private view(id: string): BitAllocationView {
@@ -70,5 +88,6 @@ const gone: Omit<BitAllocationView, 'job'> = {
   bytesBefore: 0,
   bytesAfter: 0,
   bitsPerWeight: 0,
+  curves: false,
   notes: ['Open the report.json of the output folder, or run the job again.'],
 };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 
 /** Views with a page: each is one bundled script and one style sheet of its name in dist/webview. */
-export type PageName = 'model' | 'bitAllocation' | 'report';
+export type PageName = 'model' | 'bitAllocation' | 'job' | 'report';
 
 /** The policy of every page: nothing but our own files, and scripts and styles only with the nonce or from them. */
 export function contentSecurityPolicy(nonce: string, source: string): string {

@@ -1,16 +1,37 @@
 import type { JobState } from '../../protocol/jobs';
 import type { BitAllocationView } from '../../protocol/panels/bitAllocation';
-import { modelName, progressFraction, progressText } from '../jobs/jobText';
+import type { JobReport } from '../../protocol/report';
+import { modelName, progressFraction, statusText } from '../jobs/jobText';
 import { checkTitle } from './compressReport';
 
-/** A compress job, running or ended, as the Bit allocation panel shows it. Undefined for jobs of other kinds. */
+/** Reports of jobs that give every layer its bits. */
+export type LayeredReport = Extract<JobReport, { readonly kind: 'compress' | 'learn' }>;
+
+/** True for a report with layers and their bits. */
+export function isLayered(report: JobReport | undefined): report is LayeredReport {
+  return report?.kind === 'compress' || report?.kind === 'learn';
+}
+
+/** True for jobs that the Bit allocation panel can show. */
+export function hasLayers({ spec }: Pick<JobState, 'spec'>): boolean {
+  return spec.kind === 'compress' || spec.kind === 'learn';
+}
+
+/** What a finished result without a budget says in place of the slider. */
+const hints: Readonly<Record<LayeredReport['kind'], string>> = {
+  compress: 'For a budget slider with predicted loss, run Compress Model and choose "Budget (bits per weight)" as the method.',
+  learn: 'These widths were learned. For a budget slider, run Compress Model and choose "Budget (bits per weight)" as the method.',
+};
+
+/** A job that compresses or learns, running or ended, as the Bit allocation panel shows it. Undefined for jobs of other kinds. */
 export function bitAllocationView(job: JobState): BitAllocationView | undefined {
-  if (job.spec.kind !== 'compress') return undefined;
-  const { report, progress } = job;
-  const model = modelName(job.spec.model);
-  const shared = { job: job.id, title: model, model, method: `${job.spec.method}, ${job.spec.format}` };
-  if (report?.kind === 'compress') {
-    const { verification, latency } = report;
+  const { report, progress, spec } = job;
+  if (spec.kind !== 'compress' && spec.kind !== 'learn') return undefined;
+  const model = modelName(spec.model);
+  const written = spec.kind === 'learn' ? spec.formats.join(', ') : spec.format;
+  const shared = { job: job.id, title: model, model, method: `${spec.method}, ${written}`, curves: spec.kind === 'learn' };
+  if (isLayered(report)) {
+    const { verification, latency, allocation } = report;
     const failed = verification.checks.filter(({ passed }) => !passed).map(({ name }) => checkTitle(name));
     return {
       ...shared,
@@ -19,6 +40,7 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
       bytesBefore: report.bytesBefore,
       bytesAfter: report.bytesAfter,
       bitsPerWeight: report.bitsPerWeight,
+      ...(allocation ? { allocation } : { allocationHint: hints[report.kind] }),
       notes: [
         verification.passed
           ? `Verified: ${verification.checks.length} checks passed (${verification.scope}).`
@@ -34,20 +56,12 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
   const bytesAfter = sum((layer) => layer.bytesAfter);
   const fraction = progressFraction(progress);
   const running = job.status === 'running';
-  const statusText = running
-    ? progress
-      ? progressText(progress)
-      : 'starting'
-    : job.status === 'done'
-      ? undefined
-      : job.status === 'cancelled'
-        ? 'cancelled, nothing was written'
-        : job.error?.message;
+  const text = statusText(job);
   return {
     ...shared,
     status: running ? 'running' : job.status === 'done' ? 'done' : 'failed',
     ...(fraction !== undefined && { fraction }),
-    ...(statusText !== undefined && { statusText }),
+    ...(text !== undefined && { statusText: text }),
     layers,
     bytesBefore: sum((layer) => layer.bytesBefore),
     bytesAfter,

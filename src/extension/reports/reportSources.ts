@@ -5,6 +5,7 @@ import type { EngineHost } from '../engineHost/engineHost';
 import type { JobHistory } from '../jobs/jobHistory';
 import type { ReportSource } from '../panels/reportPanels';
 import { readSettings } from '../settings';
+import { recallReport } from './finishedReport';
 import { jobDocument } from './jobDocument';
 import { devicesDocument, forecastDocument } from './machineDocuments';
 
@@ -14,6 +15,7 @@ export function reportSource(key: string, engine: EngineHost, history: JobHistor
   if (kind === 'job') {
     return {
       make: async () => {
+        await recallReport(history, subject);
         const job = history.get(subject);
         return job ? jobDocument(job) : { ...missing };
       },
@@ -53,6 +55,7 @@ const missing = {
 async function actOnJob(action: ReportAction['id'], id: string, history: JobHistory): Promise<void> {
   const spec = history.get(id)?.spec;
   if (action === 'bitAllocation') await vscode.commands.executeCommand(commandIds.showBitAllocation, id);
+  if (action === 'curves') await vscode.commands.executeCommand(commandIds.showJob, id);
   if (action === 'revealOutput') await vscode.commands.executeCommand(commandIds.revealOutput, id);
   if (action === 'openFile' && spec?.kind === 'recipe') await openFile(spec.recipe);
 }

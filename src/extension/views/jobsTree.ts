@@ -41,12 +41,17 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
     item.contextValue = contextOf(job);
     const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
     item.tooltip = `${jobTitle(job.spec)}\n${said}`;
-    const open = job.spec.kind === 'compress' && job.status !== 'failed' ? commandIds.showBitAllocation : commandIds.openReport;
-    if (job.status !== 'cancelled' && (job.status !== 'running' || job.spec.kind === 'compress')) {
-      item.command = { command: open, title: 'Open', arguments: [id] };
-    }
+    item.command = { command: opens(job), title: 'Open', arguments: [id] };
     return item;
   }
+}
+
+/** What a click shows: bits where there are some, curves of a training, progress of the rest, then the report. */
+function opens(job: JobState): string {
+  const { kind } = job.spec;
+  if (kind === 'compress' && (job.status === 'running' || job.status === 'done')) return commandIds.showBitAllocation;
+  if (kind === 'learn' || job.status === 'running' || job.status === 'cancelled') return commandIds.showJob;
+  return commandIds.openReport;
 }
 
 function contextOf(job: JobState): string {

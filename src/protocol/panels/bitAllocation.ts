@@ -1,3 +1,5 @@
+import type { AllocationReport, BitHistogram } from '../report';
+
 /** What the Bit allocation panel draws: a snapshot, sent on "ready" and again whenever it changes; never a delta. */
 export interface BitAllocationView {
   /** The job that the panel belongs to; the page keeps it, so that a restored panel finds its job again. */
@@ -11,23 +13,52 @@ export interface BitAllocationView {
   readonly fraction?: number;
   /** What a running job is doing, with the time left; or why it failed. */
   readonly statusText?: string;
-  readonly layers: readonly {
-    readonly name: string;
-    readonly weights: number;
-    readonly bits: number;
-    readonly relativeError: number;
-    readonly bytesBefore: number;
-    readonly bytesAfter: number;
-  }[];
+  readonly layers: readonly AllocatedLayer[];
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   readonly bitsPerWeight: number;
+  /** What was decided under a budget, so that the page can move the budget by itself. */
+  readonly allocation?: AllocationReport;
+  /** One sentence on how to get a budget slider, where a finished result has none. */
+  readonly allocationHint?: string;
+  /** True for learning jobs: there are curves to look at. */
+  readonly curves: boolean;
   /** Sentences: verification, latency, what to know. */
   readonly notes: readonly string[];
 }
 
 /** One layer of the view. */
-export type AllocatedLayer = BitAllocationView['layers'][number];
+export interface AllocatedLayer {
+  readonly name: string;
+  readonly weights: number;
+  /** Bits of a code; the mean over weights where groups of the layer differ. */
+  readonly bits: number;
+  readonly relativeError: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Where groups of the layer have different widths. */
+  readonly histogram?: BitHistogram;
+}
+
+/** Another result to stand beside the panel's own, layer by layer. */
+export interface ComparedResult {
+  /** `job:ID` or `file:PATH`: finds the result again after a reload of the window. */
+  readonly key: string;
+  readonly title: string;
+  readonly layers: readonly AllocatedLayer[];
+  readonly bytesAfter: number;
+  readonly bitsPerWeight: number;
+  /** Foretold loss under its own budget, where it has one. */
+  readonly predictedLoss?: number;
+}
+
+/** A budget as the user has set it in the panel. */
+export interface BudgetChoice {
+  /** Bits per weight over all compressed tensors, side information counted. */
+  readonly budget: number;
+  /** Width by tensor name. */
+  readonly pins: Readonly<Record<string, number>>;
+}
 
 /** What the panel may ask of its host. */
 export interface BitAllocationRequests {
@@ -35,6 +66,13 @@ export interface BitAllocationRequests {
   ready(): Promise<BitAllocationView>;
   openReport(): Promise<void>;
   revealOutput(): Promise<void>;
+  showCurves(): Promise<void>;
+  /** Another result: the one with this key, or without a key the one that the user chooses. Undefined where there is none. */
+  compare(request: { readonly key?: string }): Promise<ComparedResult | undefined>;
+  /** Writes a recipe with this budget and opens it. */
+  saveRecipe(choice: BudgetChoice): Promise<void>;
+  /** Compresses the same model with this budget: folder, forecast, job. */
+  compress(choice: BudgetChoice): Promise<void>;
 }
 
 /** What the host tells the panel. */

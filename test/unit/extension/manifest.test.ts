@@ -63,7 +63,14 @@ describe('the manifest', () => {
     const { untrustedWorkspaces, virtualWorkspaces } = manifest.capabilities;
     expect([untrustedWorkspaces.supported, virtualWorkspaces.supported]).toEqual(['limited', 'limited']);
     expect([...untrustedWorkspaces.restrictedConfigurations].sort()).toEqual(Object.keys(contributes.configuration.properties).sort());
-    const running = [commandIds.compress, commandIds.evaluate, commandIds.compare, commandIds.runRecipe, commandIds.setUpGpu] as const;
+    const running = [
+      commandIds.compress,
+      commandIds.learn,
+      commandIds.evaluate,
+      commandIds.compare,
+      commandIds.runRecipe,
+      commandIds.setUpGpu,
+    ] as const;
     for (const id of running) {
       expect(contributes.commands.find(({ command }) => command === id)?.enablement).toContain('isWorkspaceTrusted');
     }

@@ -1,30 +1,61 @@
-import { formatBytes, formatCount, formatNumber } from '../../../src/common/units';
-import type { BitAllocationEvents, BitAllocationRequests, BitAllocationView } from '../../../src/protocol/panels/bitAllocation';
+import { formatNumber } from '../../../src/common/units';
+import type {
+  AllocatedLayer,
+  BitAllocationEvents,
+  BitAllocationRequests,
+  BitAllocationView,
+  BudgetChoice,
+  ComparedResult,
+} from '../../../src/protocol/panels/bitAllocation';
+import type { RequestValue } from '../../../src/protocol/panels/page';
 import { LayerChart } from '../../charts/layerChart';
-import { element } from '../../components/dom';
-import { sortableTable } from '../../components/sortableTable';
 import { button, tabs } from '../../components/controls';
+import { debounce, element } from '../../components/dom';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 import { onThemeChange } from '../../host/theme';
+import type { BudgetOutcome } from './budgetModel';
+import { BudgetModel } from './budgetModel';
+import { BudgetPanel } from './budgetPanel';
+import { LayerList } from './layerList';
+import { layerRows } from './layerRows';
+import { drawFigures, drawSizes } from './resultFigures';
 
 /** What the page keeps for itself; `job` lets the host find the job again after a reload of the window. */
 export interface BitAllocationState {
   readonly tab: string;
   readonly job?: string;
+  readonly budget?: number;
+  readonly pins?: readonly (readonly [tensor: string, width: number])[];
+  /** Key of the result that stands beside this one. */
+  readonly other?: string;
 }
 
-/** How sizes, bits and errors spread over the layers of a compressed model. */
+/** How sizes, bits and errors spread over the layers of a compressed model, and what another budget would give. */
 export class BitAllocationPage {
   private readonly head = element('header', { class: 'page-head' });
   private readonly progress = element('div');
   private readonly figures = element('div', { class: 'figures' });
   private readonly sizes = element('section', { class: 'sizes', 'aria-label': 'Size before and after' });
+  private readonly budgetHint = element('p', { class: 'hint', 'data-testid': 'allocation-hint' });
+  private readonly compared = element('div', { class: 'compared', role: 'status', 'data-testid': 'compared' });
+  private readonly budget = new BudgetPanel({
+    onBudget: (budget) => this.move({ budget }),
+    onUnpin: (tensor) => this.pin(tensor, undefined),
+    onReset: () => this.reset(),
+    onSave: () => this.ask('saveRecipe', this.choice()),
+    onCompress: () => this.ask('compress', this.choice()),
+  });
+  private readonly list = new LayerList({
+    onPin: (layer, width) => this.pin(layer, width),
+    widthsOf: (layer) => this.model?.widthsOf(layer) ?? [],
+  });
   private readonly bits = new LayerChart({
     id: 'bits-chart',
     label: 'Bits per weight code',
     value: (layer) => layer.bits,
-    colour: (theme) => theme.accent,
+    colour: 'widths',
+    onPick: (layer) => this.list.select(layer),
   });
   private readonly errors = new LayerChart({
     id: 'error-chart',
@@ -32,12 +63,17 @@ export class BitAllocationPage {
     value: (layer) => layer.relativeError,
     colour: (theme) => theme.second,
   });
-  private readonly table = element('div', { class: 'table-wrap' });
   private readonly notes = element('section', { class: 'notes', 'data-testid': 'notes' });
   private state: BitAllocationState;
+  private view: BitAllocationView | undefined;
+  private model: BudgetModel | undefined;
+  private modelOf: BitAllocationView['allocation'];
+  private outcome: BudgetOutcome | undefined;
+  private other: ComparedResult | undefined;
+  private readonly saveLater = debounce(200, () => this.page.saveState(this.state));
 
   constructor(private readonly page: Page<BitAllocationRequests, BitAllocationEvents, BitAllocationState>) {
-    this.state = page.loadState() ?? { tab: 'charts' };
+    this.state = page.loadState() ?? { tab: 'layers' };
     const charts = element('div', { class: 'stack' }, [
       element('section', { class: 'chart-block' }, [element('h2', { text: 'Bits per layer' }), this.bits.root]),
       element('section', { class: 'chart-block' }, [
@@ -53,36 +89,47 @@ export class BitAllocationPage {
         this.figures,
         element('div', { class: 'body' }, [
           this.sizes,
+          this.budget.root,
+          this.budgetHint,
+          this.compared,
           tabs({
             label: 'Layers',
             sheets: [
+              { id: 'layers', label: 'Layers', content: this.list.root },
               { id: 'charts', label: 'Charts', content: charts },
-              { id: 'table', label: 'Table', content: this.table },
             ],
             active: this.state.tab,
-            onChange: (tab) => this.keep({ tab }),
+            onChange: (tab) => {
+              this.keep({ tab });
+              // A chart in a hidden sheet has no size: it is drawn when its sheet shows.
+              this.draw();
+            },
           }),
           this.notes,
         ]),
       ]),
     );
     page.on('changed', (view) => this.show(view));
-    onThemeChange(() => this.redraw());
+    onThemeChange(() => this.draw());
   }
 
-  /** Asks for the first snapshot and draws it. */
+  /** Asks for the first snapshot and draws it; then for the result that stood beside it. */
   async start(): Promise<void> {
     this.show(await this.page.request('ready'));
+    if (this.state.other !== undefined) await this.compare(this.state.other);
   }
 
   private show(view: BitAllocationView): void {
+    this.view = view;
     if (this.state.job !== view.job) this.keep({ job: view.job });
+    if (this.modelOf !== view.allocation) {
+      this.modelOf = view.allocation;
+      this.model = view.allocation ? new BudgetModel(view.allocation) : undefined;
+      this.model?.setPins(new Map(this.state.pins));
+    }
     this.drawHead(view);
-    this.drawFigures(view);
-    this.drawSizes(view);
-    this.bits.show(view.layers);
-    this.errors.show(view.layers);
-    this.table.replaceChildren(layerTable(view));
+    this.budgetHint.textContent = view.allocationHint ?? '';
+    this.budgetHint.hidden = view.allocationHint === undefined;
     this.notes.replaceChildren(
       ...(view.notes.length === 0
         ? []
@@ -95,12 +142,69 @@ export class BitAllocationPage {
             ),
           ]),
     );
+    this.update();
+  }
+
+  /** Works the budget out and draws everything that hangs on it. */
+  private update(): void {
+    const { view, model } = this;
+    if (!view) return;
+    const made = model?.asMade();
+    const changed = this.state.budget !== undefined || (this.state.pins ?? []).length > 0;
+    const pins = new Map(this.state.pins);
+    const budget = this.state.budget ?? view.allocation?.budget ?? 0;
+    // What was made is shown as it was made, not as this page would choose it.
+    this.outcome = changed ? model?.at(budget) : model && made && { ...model.at(budget), ...made, met: true };
+    this.budget.root.hidden = !model;
+    if (model && made && this.outcome && view.allocation) {
+      const { sensitivity } = view.allocation;
+      this.budget.show({ model, outcome: this.outcome, made, budget, pins, sensitivity, changed });
+    }
+    const trial = changed ? this.outcome : undefined;
+    const moved = trial && made && { bytes: Math.ceil(trial.storedBits / 8), of: Math.ceil(made.storedBits / 8) };
+    drawFigures(this.figures, view);
+    drawSizes(this.sizes, view, moved, this.other);
+    const rows = layerRows({
+      layers: view.layers,
+      pins,
+      ...(this.outcome && { outcome: this.outcome }),
+      ...(this.other && { other: this.other }),
+    });
+    this.list.show(rows, { budget: model !== undefined, compared: this.other !== undefined, hint: this.listHint(trial) });
+    this.drawCharts(rows.filter(({ foreign }) => !foreign).map(({ layer }) => layer));
+    this.drawCompared(rows.filter((row) => row.other && !row.foreign && Math.abs(row.other.bits - row.layer.bits) > 1e-9).length);
     markRendered();
+  }
+
+  private listHint(trial: BudgetOutcome | undefined): string {
+    if (!this.model) return '';
+    const what = trial ? `With a budget of ${formatNumber(trial.bitsPerWeight, 3)} bits per weight, not compressed yet.` : 'As compressed.';
+    return `${what} Pin a width in the last column, or press 0 to 8 on a layer; Delete lifts the pin.`;
+  }
+
+  private drawCharts(layers: readonly AllocatedLayer[]): void {
+    const others = this.other && new Map(this.other.layers.map((layer) => [layer.name, layer]));
+    this.bits.show(layers, others);
+    this.errors.show(layers, others);
+  }
+
+  private drawCompared(differing: number): void {
+    const { other, view } = this;
+    this.compared.hidden = !other;
+    if (!other || !view) return;
+    const loss = other.predictedLoss === undefined ? '' : `, predicted loss ${formatNumber(other.predictedLoss, 3)}`;
+    this.compared.replaceChildren(
+      element('span', {
+        text: `Beside it: ${other.title}, ${formatNumber(other.bitsPerWeight, 3)} bits per weight${loss}. ${differing === 0 ? 'No layer differs in bits.' : `${differing} ${differing === 1 ? 'layer differs' : 'layers differ'} in bits.`}`,
+      }),
+      button({ id: 'stop-comparing', label: 'Stop Comparing', quiet: true, onClick: () => this.stopComparing() }),
+    );
   }
 
   private drawHead(view: BitAllocationView): void {
     const words = { running: 'Running', done: 'Done', failed: 'Failed' } as const;
     const badge = { running: 'badge', done: 'badge passed', failed: 'badge failed' } as const;
+    const quiet = (id: string, label: string, onClick: () => void) => button({ id, label, quiet: true, onClick });
     this.head.replaceChildren(
       element('div', {}, [
         element('div', { class: 'title-line' }, [
@@ -112,19 +216,16 @@ export class BitAllocationPage {
           ...(view.statusText === undefined ? [] : [element('li', { class: 'numbers', text: view.statusText })]),
         ]),
       ]),
-      ...(view.status === 'done'
-        ? [
-            element('div', { class: 'tools' }, [
-              button({ id: 'open-report', label: 'Open Report', onClick: () => void this.page.request('openReport') }),
-              button({
-                id: 'reveal-output',
-                label: 'Reveal Output',
-                quiet: true,
-                onClick: () => void this.page.request('revealOutput'),
-              }),
-            ]),
-          ]
-        : []),
+      element('div', { class: 'tools' }, [
+        ...(view.status === 'done'
+          ? [
+              button({ id: 'open-report', label: 'Open Report', onClick: () => this.ask('openReport') }),
+              quiet('reveal-output', 'Reveal Output', () => this.ask('revealOutput')),
+            ]
+          : []),
+        ...(view.layers.length > 0 ? [quiet('compare', 'Compare with…', () => void this.compare(undefined))] : []),
+        ...(view.curves ? [quiet('show-curves', 'Curves', () => this.ask('showCurves'))] : []),
+      ]),
     );
     const fill = element('div');
     fill.style.width = `${Math.round(100 * (view.fraction ?? 0))}%`;
@@ -132,70 +233,69 @@ export class BitAllocationPage {
     this.progress.replaceChildren(...(view.status === 'running' ? [fill] : []));
   }
 
-  private drawFigures(view: BitAllocationView): void {
-    const worst = view.layers.reduce((largest, layer) => Math.max(largest, layer.relativeError), 0);
-    const ratio = view.bytesAfter > 0 && view.bytesBefore > 0 ? view.bytesBefore / view.bytesAfter : undefined;
-    const figure = (id: string, label: string, value: string) =>
-      element('div', { class: 'figure' }, [
-        element('div', { class: 'label', text: label }),
-        element('div', { class: 'value', text: value, 'data-testid': id }),
-      ]);
-    this.figures.replaceChildren(
-      figure('bits-per-weight', 'Bits per weight', view.bitsPerWeight > 0 ? formatNumber(view.bitsPerWeight, 3) : '–'),
-      figure('ratio', 'Smaller by', ratio === undefined ? '–' : `${formatNumber(ratio, 3)} ×`),
-      figure('layer-count', 'Layers', formatCount(view.layers.length)),
-      figure('largest-error', 'Largest error', view.layers.length === 0 ? '–' : formatNumber(worst, 3)),
-    );
+  private move(change: Pick<BitAllocationState, 'budget'>): void {
+    this.keep(change);
+    this.update();
   }
 
-  private drawSizes(view: BitAllocationView): void {
-    const largest = Math.max(view.bytesBefore, view.bytesAfter, 1);
-    const row = (id: string, label: string, bytes: number, kind: string) => {
-      const fill = element('div', { class: `fill ${kind}` });
-      fill.style.width = `${(100 * bytes) / largest}%`;
-      return [
-        element('span', { class: 'muted', text: label }),
-        element('div', { class: 'track', 'aria-hidden': 'true' }, [fill]),
-        element('span', { class: 'numbers right', text: bytes > 0 ? formatBytes(bytes) : '–', 'data-testid': id }),
-      ];
-    };
-    this.sizes.replaceChildren(
-      ...row('size-before', 'Before', view.bytesBefore, 'before'),
-      ...row('size-after', 'After', view.bytesAfter, 'after'),
-    );
+  private pin(tensor: string, width: number | undefined): void {
+    const pins = new Map(this.state.pins);
+    if (width === undefined) pins.delete(tensor);
+    else pins.set(tensor, width);
+    this.model?.setPins(pins);
+    this.keep({ pins: [...pins] });
+    this.update();
   }
 
-  private redraw(): void {
+  private reset(): void {
+    const { budget: _budget, pins: _pins, ...rest } = this.state;
+    this.state = rest;
+    this.model?.setPins(new Map());
+    this.keep({});
+    this.update();
+  }
+
+  private choice(): BudgetChoice {
+    return { budget: this.state.budget ?? this.view?.allocation?.budget ?? 0, pins: Object.fromEntries(this.state.pins ?? []) };
+  }
+
+  private async compare(key: string | undefined): Promise<void> {
+    const found = await this.page.request('compare', key === undefined ? {} : { key }).catch(() => undefined);
+    // Where the user turned away, what was there stays; a kept result that is gone is let go.
+    if (found) this.other = found;
+    else if (key === undefined) return;
+    this.keepOther(found?.key);
+    this.update();
+  }
+
+  private stopComparing(): void {
+    this.other = undefined;
+    this.keepOther(undefined);
+    this.update();
+  }
+
+  private keepOther(key: string | undefined): void {
+    const { other: _other, ...rest } = this.state;
+    this.state = rest;
+    this.keep(key === undefined ? {} : { other: key });
+  }
+
+  /** Asks the host to do something. Where it fails, the host tells the user. */
+  private ask<Method extends keyof BitAllocationRequests>(method: Method, value?: RequestValue<BitAllocationRequests, Method>): void {
+    this.page.request(method, value).catch(() => undefined);
+  }
+
+  private draw(): void {
+    this.budget.draw();
+    this.list.draw();
     this.bits.draw();
     this.errors.draw();
   }
 
   private keep(change: Partial<BitAllocationState>): void {
     this.state = { ...this.state, ...change };
-    this.page.saveState(this.state);
-    // A chart in a hidden sheet has no size: it is drawn when its sheet shows.
-    this.redraw();
+    // A slider moves many times a second, a job is known once: what finds the job again is kept at once.
+    if ('budget' in change) this.saveLater();
+    else this.page.saveState(this.state);
   }
-}
-
-function layerTable(view: BitAllocationView): HTMLElement {
-  return sortableTable(
-    [
-      { title: 'Layer', align: 'left' },
-      { title: 'Weights', align: 'right' },
-      { title: 'Bits', align: 'right' },
-      { title: 'Relative error', align: 'right' },
-      { title: 'Before', align: 'right' },
-      { title: 'After', align: 'right' },
-    ],
-    view.layers.map((layer) => [
-      { text: layer.name },
-      { text: formatCount(layer.weights), order: layer.weights },
-      { text: formatNumber(layer.bits, 3), order: layer.bits },
-      { text: formatNumber(layer.relativeError, 3), order: layer.relativeError },
-      { text: formatBytes(layer.bytesBefore), order: layer.bytesBefore },
-      { text: formatBytes(layer.bytesAfter), order: layer.bytesAfter },
-    ]),
-    'layer-table',
-  );
 }

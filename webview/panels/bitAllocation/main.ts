@@ -1,12 +1,13 @@
 import './bitAllocation.css';
 import type { BitAllocationEvents, BitAllocationRequests } from '../../../src/protocol/panels/bitAllocation';
-import { registerCharts } from '../../charts/layerChart';
+import { registerBars, registerCurves } from '../../charts/registerCharts';
 import { registerToolkit } from '../../components/registerToolkit';
 import { connectPage } from '../../host/page';
 import type { BitAllocationState } from './bitAllocationPage';
 import { BitAllocationPage } from './bitAllocationPage';
 
-const page = connectPage<BitAllocationRequests, BitAllocationEvents, BitAllocationState>(1);
+const page = connectPage<BitAllocationRequests, BitAllocationEvents, BitAllocationState>(2);
 registerToolkit();
-registerCharts();
+registerBars();
+registerCurves();
 void new BitAllocationPage(page).start();

@@ -1,0 +1,284 @@
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import type { ParamValue } from '../../common/params';
+import type { LearnSpec, OutputFormat } from '../../protocol/jobs';
+import { outputFormats } from '../../protocol/jobs';
+import { completeLearnSpec, learnDefaults } from '../../protocol/learnDefaults';
+import type { MethodDescription } from '../../protocol/methods';
+import { modelName } from '../jobs/jobText';
+import { freeOutput } from '../models/freeOutput';
+import { wholeModel } from '../models/modelFiles';
+import { readSettings } from '../settings';
+import { confirmForecast } from './confirmForecast';
+import type { CommandContext } from './context';
+import { formatWords } from './formatWords';
+import type { OutputChoice } from './outputEntry';
+import { outputEntry } from './outputEntry';
+import { parameterEntries } from './parameterEntries';
+import type { DataSource } from './pickData';
+import { pickData } from './pickData';
+import { choose, chooseSeveral, pickFile, pickModel } from './pickers';
+import type { HubEntry } from './settingsHub';
+import { askText, settingsHub } from './settingsHub';
+
+/** What the user has decided so far. Numbers stand as they were typed; empty for the default. */
+interface Draft extends OutputChoice {
+  readonly model: string;
+  readonly source: DataSource;
+  method: MethodDescription;
+  values: Record<string, ParamValue>;
+  /** Whether the width is a target, or the size has a price. */
+  steer: 'target' | 'penalty';
+  readonly numbers: Record<NumberKey, string>;
+  start: 'trained' | 'scratch';
+  columns: string;
+  validation: string;
+  formats: readonly OutputFormat[];
+}
+
+type NumberKey = 'targetBits' | 'penalty' | 'steps' | 'batch' | 'window' | 'rate' | 'logitRate' | 'evaluateEvery';
+
+/** *Learn Bits*: model, data, settings in one list, forecast, job with live curves. */
+export async function learnBits(context: CommandContext, target: unknown): Promise<void> {
+  if (!context.messages.requireTrust('Learning bits')) return;
+  const model = wholeModel(await pickModel(context.catalog, target, { title: 'Learn Bits' }));
+  const title = `Learn Bits of ${modelName(model)}`;
+  const source = await pickData({
+    title,
+    placeholder: 'Train on which data?',
+    textDetail: 'For a language model: it learns to predict this text',
+    dataDetail: 'NumPy files train-<input>.npy and train-label.npy, also val-… and test-…',
+    sample: { path: join(context.samples, 'text', 'books.txt'), detail: '60 kB, enough for a first try only' },
+    tables: true,
+  });
+  const methods = (await context.engine.ask('methods', {})).filter(({ family }) => family === 'training');
+  const first = methods.find(({ id }) => id === learnDefaults.method) ?? methods[0];
+  if (!first) throw new Error('the engine knows no method of training');
+  const draft: Draft = {
+    model,
+    source,
+    method: first,
+    values: defaultsOf(first),
+    steer: 'target',
+    numbers: { targetBits: '', penalty: '', steps: '', batch: '', window: '', rate: '', logitRate: '', evaluateEvery: '' },
+    start: 'trained',
+    columns: '',
+    validation: '',
+    formats: learnDefaults.formats,
+    out: '',
+    outChosen: false,
+  };
+  for (;;) {
+    await settingsHub({ title, next: 'to the forecast', entries: () => entriesOf(draft, methods, title) });
+    const spec = specOf(draft);
+    if (await confirmForecast(context, spec, title)) {
+      void context.jobs.run(spec, (id) => context.jobPanels.open(id));
+      return;
+    }
+  }
+}
+
+function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: string): readonly HubEntry[] {
+  if (!draft.outChosen) draft.out = freeOutput(draft.model, suffixOf(draft));
+  const isText = 'text' in draft.source;
+  const number = numberEntry(draft, title);
+  return [
+    ...(draft.method.learnsWidths === true ? steering(draft, title, number) : []),
+    number('steps', 'Steps', String(learnDefaults.steps), 'More steps keep more quality and take longer', whole),
+    number(
+      'batch',
+      'Batch',
+      String(isText ? learnDefaults.textBatch : learnDefaults.batch),
+      isText ? 'Windows of text in a step' : 'Samples in a step',
+      whole,
+    ),
+    ...(isText ? [number('window', 'Window', String(learnDefaults.window), 'Tokens of a window of text', whole)] : []),
+    number('rate', 'Learning rate', String(learnDefaults.rate), 'Of the weights', positive),
+    ...(draft.method.learnsWidths === true
+      ? [number('logitRate', 'Learning rate of the bits', String(learnDefaults.logitRate), 'Higher lets widths move faster', positive)]
+      : []),
+    number('evaluateEvery', 'Evaluate every', 'a tenth of all steps', 'Steps between evaluations on held-out data', whole),
+    {
+      label: 'Start',
+      value: startWords[draft.start],
+      detail: 'From the weights of the model, or from random ones',
+      edit: async () => {
+        draft.start = draft.start === 'trained' ? 'scratch' : 'trained';
+      },
+    },
+    {
+      label: 'Method',
+      value: draft.method.label,
+      detail: draft.method.summary,
+      edit: async () => {
+        draft.method = await choose(
+          methods.map((value) => ({ label: value.label, description: value.id, detail: value.summary, value })),
+          { title, placeholder: 'How to train' },
+        );
+        draft.values = defaultsOf(draft.method);
+      },
+    },
+    ...parameterEntries(draft.method.parameters, draft.values, title),
+    ...dataEntries(draft, title),
+    {
+      label: 'Output',
+      value: draft.formats.map((format) => formatWords[format][0]).join(', '),
+      detail: 'One or more formats; each is measured',
+      edit: async () => {
+        draft.formats = await chooseSeveral(
+          outputFormats.map((value) => ({
+            label: formatWords[value][0],
+            description: value,
+            detail: formatWords[value][1],
+            value,
+            picked: draft.formats.includes(value),
+          })),
+          { title, placeholder: 'What to write' },
+        );
+      },
+    },
+    outputEntry(draft, title),
+  ];
+}
+
+const startWords = { trained: 'from the trained weights', scratch: 'from scratch' } as const;
+
+type NumberEntry = (
+  key: NumberKey,
+  label: string,
+  fallback: string,
+  detail: string,
+  check: (text: string) => string | undefined,
+) => HubEntry;
+
+function numberEntry(draft: Draft, title: string): NumberEntry {
+  return (key, label, fallback, detail, check) => ({
+    label,
+    value: draft.numbers[key] || fallback,
+    detail,
+    edit: async () => {
+      draft.numbers[key] = await askText({
+        title,
+        prompt: `${label}. ${detail}. Empty for the default: ${fallback}.`,
+        value: draft.numbers[key],
+        check: (text) => (text.trim() === '' ? undefined : check(text.trim())),
+      });
+    },
+  });
+}
+
+function steering(draft: Draft, title: string, number: NumberEntry): readonly HubEntry[] {
+  const { steer } = draft;
+  return [
+    steer === 'target'
+      ? number('targetBits', 'Bits per weight', String(learnDefaults.targetBits), 'The average to reach, side information counted', bits)
+      : number('penalty', 'Penalty', '0', 'Weight of the size in MiB in the loss', positive),
+    {
+      label: 'Steer by',
+      value: steer === 'target' ? 'a target' : 'a penalty',
+      detail: 'A target in bits per weight, or the penalty of the paper',
+      edit: async () => {
+        draft.steer = await choose<Draft['steer']>(
+          [
+            { label: 'A target', detail: 'Bits per weight; the penalty is steered towards it', value: 'target' },
+            { label: 'A penalty', detail: 'Fixed weight of the size in MiB in the loss, as in the paper', value: 'penalty' },
+          ],
+          { title, placeholder: 'What decides on the bits' },
+        );
+      },
+    },
+  ];
+}
+
+function dataEntries(draft: Draft, title: string): readonly HubEntry[] {
+  if ('text' in draft.source)
+    return [
+      {
+        label: 'Held-out text',
+        value: draft.validation === '' ? 'none' : vscode.workspace.asRelativePath(draft.validation),
+        detail: 'The best step is chosen on it; it must not be in the training text',
+        edit: async () => {
+          draft.validation = await pickFile(title, { Text: ['txt', 'md'], All: ['*'] });
+        },
+      },
+    ];
+  if (!isTable(draft.source.data)) return [];
+  return [
+    {
+      label: 'Columns',
+      value: draft.columns === '' ? 'by the names of the inputs' : draft.columns,
+      detail: 'Which column feeds which input: input=pixel_*, label=digit',
+      edit: async () => {
+        draft.columns = await askText({
+          title,
+          prompt: 'Input, label or split = column, with commas between; * stands for several columns',
+          value: draft.columns,
+          check: (text) => (text.trim() === '' || parseColumns(text) ? undefined : 'Write name=column, with commas between.'),
+        });
+      },
+    },
+  ];
+}
+
+function specOf(draft: Draft): LearnSpec {
+  const { numbers, method, source, steer } = draft;
+  const number = (key: NumberKey) => (numbers[key] === '' ? {} : { [key]: Number(numbers[key]) });
+  const columns = parseColumns(draft.columns);
+  return completeLearnSpec(
+    {
+      model: draft.model,
+      data: 'text' in source ? source.text : source.data,
+      out: draft.out,
+      method: method.id,
+      parameters: draft.values,
+      ...(method.learnsWidths === true && steer === 'target' && number('targetBits')),
+      ...(method.learnsWidths === true && steer === 'penalty' && { penalty: Number(numbers.penalty || 0) }),
+      ...number('steps'),
+      ...number('batch'),
+      ...('text' in source && number('window')),
+      ...number('rate'),
+      ...(method.learnsWidths === true && number('logitRate')),
+      ...number('evaluateEvery'),
+      ...(draft.start === 'scratch' && { start: draft.start }),
+      ...(draft.columns !== '' && columns && { columns }),
+      ...(draft.validation !== '' && { validation: draft.validation }),
+      formats: draft.formats,
+      ...readSettings().jobOptions,
+    },
+    method.learnsWidths === true,
+  );
+}
+
+function suffixOf({ method, numbers, steer }: Draft): string {
+  if (method.learnsWidths !== true) return `learned-${method.id}`;
+  return steer === 'target' ? `learned-${numbers.targetBits || learnDefaults.targetBits}bit` : `learned-${method.id}`;
+}
+
+function defaultsOf(method: MethodDescription): Record<string, ParamValue> {
+  return Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default]));
+}
+
+function isTable(path: string): boolean {
+  return /\.(csv|parquet)$/i.test(path);
+}
+
+/** `input=pixel_*, label=digit`; undefined where it is none. */
+function parseColumns(text: string): Readonly<Record<string, string>> | undefined {
+  const pairs = text
+    .split(',')
+    .map((part) => /^\s*([^=]+?)\s*=\s*(.+?)\s*$/.exec(part))
+    .map((match) => (match ? ([match[1] as string, match[2] as string] as const) : undefined));
+  return pairs.every((pair) => pair !== undefined) ? Object.fromEntries(pairs) : undefined;
+}
+
+function whole(text: string): string | undefined {
+  return /^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0, or nothing.';
+}
+
+function positive(text: string): string | undefined {
+  return Number.isFinite(Number(text)) && Number(text) >= 0 ? undefined : 'A number of 0 or more, or nothing.';
+}
+
+function bits(text: string): string | undefined {
+  return Number(text) > 0 && Number(text) <= 16 ? undefined : 'A number up to 16, or nothing.';
+}

@@ -1,0 +1,24 @@
+import type * as vscode from 'vscode';
+
+/** Panels that belong to jobs: at most one for each, found again by the job's id after a reload of the window. */
+export class JobPanelSet {
+  private readonly panels = new Map<string, vscode.WebviewPanel>();
+
+  /** Brings the panel of a job to the front. False where there is none. */
+  reveal(id: string): boolean {
+    const open = this.panels.get(id);
+    open?.reveal();
+    return open !== undefined;
+  }
+
+  /** Keeps a panel until it is closed. */
+  add(id: string, panel: vscode.WebviewPanel): vscode.Disposable {
+    this.panels.set(id, panel);
+    return { dispose: () => this.panels.delete(id) };
+  }
+}
+
+/** The job of a panel that comes back: what its page kept. */
+export function jobOfState(state: unknown): string | undefined {
+  return (state as { state?: { job?: string } } | undefined)?.state?.job;
+}

@@ -1,0 +1,74 @@
+import * as vscode from 'vscode';
+import type { JobAction, JobEvents, JobRequests, JobView } from '../../protocol/panels/job';
+import { commandIds, panelIds } from '../contributions';
+import type { JobHistory } from '../jobs/jobHistory';
+import { recallReport } from '../reports/finishedReport';
+import { jobView } from '../reports/jobView';
+import { JobPanelSet, jobOfState } from './jobPanelSet';
+import { PageHost } from './pageHost';
+
+const commandOf: Readonly<Record<JobAction['id'], string>> = {
+  cancel: commandIds.cancelJob,
+  openReport: commandIds.openReport,
+  bitAllocation: commandIds.showBitAllocation,
+  revealOutput: commandIds.revealOutput,
+};
+
+/** One panel for each job: curves of a training, progress and log of the others. It comes back after a reload of the window. */
+export class JobPanels implements vscode.WebviewPanelSerializer {
+  private readonly panels = new JobPanelSet();
+
+  constructor(
+    private readonly extensionUri: vscode.Uri,
+    private readonly history: JobHistory,
+    private readonly log: vscode.LogOutputChannel,
+  ) {}
+
+  /** Opens the panel of a job, or brings it to the front. */
+  open(id: string): void {
+    if (this.panels.reveal(id)) return;
+    this.attach(id, vscode.window.createWebviewPanel(panelIds.job, 'Job', vscode.ViewColumn.Active, {}));
+  }
+
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
+    const id = jobOfState(state);
+    if (id === undefined) panel.dispose();
+    else this.attach(id, panel);
+  }
+
+  private attach(id: string, panel: vscode.WebviewPanel): void {
+    panel.title = this.view(id).title;
+    const host = new PageHost<JobRequests, JobEvents>(panel, {
+      extensionUri: this.extensionUri,
+      page: 'job',
+      log: this.log,
+      service: {
+        ready: async () => {
+          await recallReport(this.history, id);
+          return this.view(id);
+        },
+        act: async ({ action }) => void vscode.commands.executeCommand(commandOf[action], id),
+      },
+    });
+    host.own(this.panels.add(id, panel));
+    host.own(
+      this.history.onDidChange((job) => {
+        if (job?.id === id) host.send('changed', this.view(id));
+      }),
+    );
+  }
+
+  private view(id: string): JobView {
+    const job = this.history.get(id);
+    if (job) return jobView(job, this.history.linesOf(id));
+    return {
+      job: id,
+      title: 'Job no longer known',
+      subtitle: 'The history of jobs no longer has this one.',
+      status: 'failed',
+      statusText: 'Open the report.json of the output folder, or run the job again.',
+      log: [],
+      actions: [],
+    };
+  }
+}

@@ -1,0 +1,51 @@
+import { dirname, relative, sep } from 'node:path';
+import type { CompressSpec } from '../../protocol/jobs';
+import type { BudgetChoice } from '../../protocol/panels/bitAllocation';
+import { modelName } from '../jobs/jobText';
+
+/** The compression of another one with its budget and pins replaced. Pins become overrides after those that were there: the last match counts. */
+export function budgetSpec(spec: CompressSpec, { budget, pins }: BudgetChoice, out: string): CompressSpec {
+  const pinned = Object.entries(pins).map(([tensor, bits]) => ({ glob: exactGlob(tensor), parameters: { bits } }));
+  const overrides = [...(spec.overrides ?? []), ...pinned];
+  const { overrides: _overrides, ...rest } = spec;
+  return { ...rest, budget: Number(budget.toFixed(4)), ...(overrides.length > 0 && { overrides }), out };
+}
+
+/** A glob that matches a name: signs with a meaning in globs become `?`, any one character. */
+function exactGlob(name: string): string {
+  return name.replace(/[*?{},]/g, '?');
+}
+
+/** A recipe with one step that does what a job's specification says. Paths stand relative to the recipe's file. */
+export function budgetRecipe(spec: CompressSpec, file: string): string {
+  const path = (target: string) => {
+    const near = relative(dirname(file), target).split(sep).join('/');
+    return JSON.stringify(near === '' ? '.' : near);
+  };
+  const field = (key: string, value: unknown) => (value === undefined ? [] : [`    ${key}: ${JSON.stringify(value)}`]);
+  const overrides = (spec.overrides ?? []).flatMap(({ glob, parameters }) => [
+    `      - glob: ${JSON.stringify(glob)}`,
+    `        parameters: ${JSON.stringify(parameters)}`,
+  ]);
+  return `${[
+    '# Made in the Bit allocation panel. Bits per weight count scales and zero points too; overrides are the pinned widths.',
+    `name: ${JSON.stringify(`${modelName(spec.model)} with ${spec.budget} bits per weight`)}`,
+    '',
+    'steps:',
+    '  - kind: compress',
+    '    name: small',
+    `    model: ${path(spec.model)}`,
+    ...field('method', spec.method),
+    ...field('budget', spec.budget),
+    ...field('unit', spec.unit),
+    ...field('sensitivity', spec.sensitivity),
+    ...(spec.calibration === undefined ? [] : [`    calibration: ${spec.calibration === 'random' ? 'random' : path(spec.calibration)}`]),
+    ...(Object.keys(spec.parameters).length === 0 ? [] : field('parameters', spec.parameters)),
+    ...field('tensors', spec.tensors),
+    ...(overrides.length === 0 ? [] : ['    overrides:', ...overrides]),
+    ...(spec.embeddings === true ? ['    embeddings: true'] : []),
+    ...(spec.head === true ? ['    head: true'] : []),
+    ...field('format', spec.format),
+    `    out: ${path(spec.out)}`,
+  ].join('\n')}\n`;
+}

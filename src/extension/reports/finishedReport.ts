@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LoomweightError } from '../../protocol/errors';
+import type { JobReport } from '../../protocol/report';
+import type { JobHistory } from '../jobs/jobHistory';
+import { outputOf } from '../jobs/jobText';
+import type { LayeredReport } from './bitAllocationView';
+
+/** Largest report.json that is read. */
+const largestFile = 256 * 1024 ** 2;
+
+/**
+ * Brings the report of a finished job back that was too long for the history: its output folder has it. Does nothing where the history
+ * has it or the file is gone.
+ */
+export async function recallReport(history: JobHistory, id: string): Promise<void> {
+  const job = history.get(id);
+  const folder = job && outputOf(job.spec);
+  if (!job || job.report || job.status !== 'done' || folder === undefined) return;
+  const report = await readLayeredReport(join(folder, 'report.json')).catch(() => undefined);
+  if (report) history.recall(id, report);
+}
+
+/** Reads the report.json of an output folder. Throws `not-found` and `malformed-file` with what to do. */
+export async function readLayeredReport(path: string): Promise<LayeredReport> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new LoomweightError(
+      'not-found',
+      `Cannot read ${path}: ${(error as Error).message}. Choose the report.json of an output folder.`,
+      {
+        path,
+      },
+    );
+  });
+  const report = text.length > largestFile ? undefined : parse(text);
+  if ((report?.kind === 'compress' || report?.kind === 'learn') && Array.isArray(report.layers)) return report;
+  throw new LoomweightError(
+    'malformed-file',
+    `${path} is no report of a compression or of learned bits. Choose the report.json of an output folder.`,
+    { path },
+  );
+}
+
+function parse(text: string): JobReport | undefined {
+  try {
+    return (JSON.parse(text) as JobReport | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}

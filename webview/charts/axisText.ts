@@ -1,0 +1,9 @@
+import type { ThemeColours } from '../host/theme';
+
+/** How the labels of an axis are written. */
+export function axisText(theme: ThemeColours): {
+  readonly color: string;
+  readonly font: { readonly family: string; readonly size: number };
+} {
+  return { color: theme.muted, font: { family: getComputedStyle(document.body).fontFamily, size: 11 } };
+}
