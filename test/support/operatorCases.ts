@@ -179,6 +179,7 @@ export const operatorCases: readonly OperatorCase[] = [
   { op: 'Expand', inputs: [f(3, 1), fed([2, 3, 4])] },
   { op: 'Tile', inputs: [f(2, 3), c([2, 4])] },
   { op: 'DepthToSpace', inputs: [f(1, 8, 2, 3)], attributes: { blocksize: int(2) } },
+  { op: 'SpaceToDepth', inputs: [f(1, 2, 4, 6)], attributes: { blocksize: int(2) } },
   { op: 'Trilu', inputs: [f(3, 4), c(1)], attributes: { upper: int(1) } },
   { op: 'Pad', inputs: [f(2, 3), c([0, 1, 2, 3])] },
   { op: 'Pad', inputs: [f(2, 3, 4), c([1, 2]), undefined, c([1])] },

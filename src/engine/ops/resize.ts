@@ -1,7 +1,10 @@
+import { int } from '../graph/builder';
 import { divideProducts, formatShape, multiplyDimensions } from '../graph/shapes';
 import type { Dimension } from '../graph/types';
 import { defineOp } from './defineOp';
-import { constantInts, intAttribute, intsAttribute, invalid, unknownLength } from './inference';
+import { reshaped, staticShape, transposed } from './gradients';
+import { constantInts, intAttribute, intsAttribute, invalid, stringAttribute, unknownLength } from './inference';
+import { resizeGradient } from './resizeGradient';
 
 /** Operators that change the resolution of images [batch, channels, height, width] and the like. */
 
@@ -28,6 +31,7 @@ const resize = defineOp({
     });
     return [{ dtype: x.dtype, shape }];
   },
+  gradient: resizeGradient,
 });
 
 /** Moves blocks of depth into space: [N, C, H, W] to [N, C / b^2, H b, W b]. */
@@ -42,7 +46,33 @@ const depthToSpace = defineOp({
     if (channels === undefined) throw invalid(`DepthToSpace needs channels divisible by ${block * block}, got ${formatShape(x.shape)}.`);
     return [{ dtype: x.dtype, shape: [n, channels, multiplyDimensions([h, block]), multiplyDimensions([w, block])] }];
   },
+  gradient: ({ build, node, inputs: [x], outputGradients: [dy] }) => {
+    if (!x || !dy) return [];
+    const block = intAttribute(node, 'blocksize', 1);
+    if (stringAttribute(node, 'mode', 'DCR') === 'DCR') return [build.op('SpaceToDepth', [dy], { blocksize: int(block) })];
+    const [n, c, h, w] = staticShape(x) as readonly [number, number, number, number];
+    const apart = reshaped(build, dy, [n, c / (block * block), h, block, w, block]);
+    return [reshaped(build, transposed(build, apart, [0, 1, 3, 5, 2, 4]), [n, c, h, w])];
+  },
+});
+
+/** The other way: [N, C, H, W] to [N, C b^2, H / b, W / b]. */
+const spaceToDepth = defineOp({
+  name: 'SpaceToDepth',
+  inputs: 1,
+  infer: ([x], context) => {
+    const block = intAttribute(context, 'blocksize', 1);
+    if (x.shape === undefined) return [x];
+    const [n, c, h, w] = x.shape as readonly [Dimension, Dimension, Dimension, Dimension];
+    const [rows, columns] = [divideProducts([h], [block]), divideProducts([w], [block])];
+    if (rows === undefined || columns === undefined)
+      throw invalid(`SpaceToDepth needs height and width divisible by ${block}, got ${formatShape(x.shape)}.`);
+    return [{ dtype: x.dtype, shape: [n, multiplyDimensions([c, block * block]), rows, columns] }];
+  },
+  gradient: ({ build, node, outputGradients: [dy] }) => [
+    dy && build.op('DepthToSpace', [dy], { blocksize: int(intAttribute(node, 'blocksize', 1)) }),
+  ],
 });
 
 /** All of them. */
-export const resizeOperators = [resize, depthToSpace];
+export const resizeOperators = [resize, depthToSpace, spaceToDepth];

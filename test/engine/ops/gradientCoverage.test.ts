@@ -43,7 +43,8 @@ function differentiateIn(row: GradientCase, dtype: DType): void {
   const build = new GraphBuilder(operators, 'case', row.opset ?? 21);
   const inputs = row.inputs.map((input, at) => {
     if (input === undefined) return undefined;
-    if (input.kind === 'constant') return build.constant(constantIn(input.data, dtype));
+    // Scales of Resize are float32 whatever is resized.
+    if (input.kind === 'constant') return build.constant(row.op === 'Resize' ? input.data : constantIn(input.data, dtype));
     const own = input.kind === 'drawn' ? 'float32' : input.dtype;
     return build.input(`x${at}`, { dtype: own === 'float32' ? dtype : own, shape: input.shape });
   });

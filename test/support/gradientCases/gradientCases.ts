@@ -9,6 +9,7 @@ import { poolCases } from './pools';
 import { productCases } from './products';
 import { quantizationCases } from './quantization';
 import { reductionCases } from './reductions';
+import { resizeCases } from './resizes';
 import { sliceCases } from './slices';
 
 /** Every row of every family. A new family is added here. */
@@ -25,4 +26,5 @@ export const gradientCases: readonly GradientCase[] = [
   ...convolutionCases,
   ...poolCases,
   ...attentionCases,
+  ...resizeCases,
 ];

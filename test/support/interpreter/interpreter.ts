@@ -12,6 +12,7 @@ import { productKernels } from './products';
 import { quantizationKernels } from './quantization';
 import { reductionKernels } from './reductions';
 import { shapeKernels } from './shapes';
+import { resizeKernels } from './resizes';
 import { sliceKernels } from './slices';
 import { windowKernels } from './windows';
 
@@ -46,6 +47,7 @@ const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...windowKernels,
   ...indexingKernels,
   ...attentionKernels,
+  ...resizeKernels,
 };
 
 /**
