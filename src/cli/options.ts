@@ -80,7 +80,7 @@ export const formatOption: OptionSpec = {
   choices: outputFormats,
   doc:
     'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
-    'onnx-packed: any width, unpacks itself at load with standard operators. ' +
+    'onnx-packed: any width, unpacks itself at load with standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
     'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is said.',
 };
 

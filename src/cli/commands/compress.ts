@@ -28,8 +28,8 @@ export const compress = defineCommand<CompressReport>({
       'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
       'A report.json lies beside it.',
     'Main file by format: hf: safetensors named and split as the source; onnx: onnx/model_quantized.onnx (model.onnx where nothing was compressed); ' +
-      'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the commonest width; onnx-packed: onnx/model.onnx. ' +
-      'From an ONNX model every format writes onnx/model.onnx. Weights over 64 MiB lie beside it in a file of that name with _data.',
+      'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the commonest width; onnx-packed: onnx/model.onnx; ' +
+      'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive leaves graph.onnx without weights beside model.loomq. Weights over 64 MiB lie beside it in a file of that name with _data.',
   ],
   positionals: [{ name: 'MODEL', doc: 'A Hugging Face directory, an ONNX, GGUF or safetensors file.' }],
   options: [

@@ -59,7 +59,7 @@ describe('completion', () => {
       'scales',
       'clip',
     ]);
-    expect(complete(`${step}    format: |`)).toEqual(['hf', 'onnx', 'onnx-fast', 'onnx-packed']);
+    expect(complete(`${step}    format: |`)).toEqual(['hf', 'onnx', 'onnx-fast', 'onnx-packed', 'archive']);
     expect(complete(`${step}    head: |`)).toEqual(['true', 'false']);
   });
 
