@@ -35,13 +35,14 @@ const weightInputs: Readonly<Record<string, Readonly<Record<number, TensorRole>>
   Gather: { 0: 'embedding' },
   Einsum: { 0: 'linear', 1: 'linear' },
   Transpose: { 0: 'linear' },
+  Unsqueeze: { 0: 'norm' },
   Add: { 0: 'bias', 1: 'bias' },
   Sub: { 0: 'bias', 1: 'bias' },
   Mul: { 0: 'norm', 1: 'norm' },
 };
 
 /**
- * Finds what can be trained: float32 constants of more than one element that stand where operators take weights. Vectors beside Add and Mul count as biases
+ * Finds what can be trained: float32 constants, scalars aside, that stand where operators take weights. Vectors beside Add and Mul count as biases
  * and scales; larger constants there (masks, tables of angles) do not. Statistics of batch normalisation are buffers.
  */
 export function findParameters(graph: Graph): FoundParameters {
@@ -64,7 +65,7 @@ export function findParameters(graph: Graph): FoundParameters {
       continue;
     }
     const lengths = shape as readonly number[];
-    if (lengths.reduce((product, length) => product * length, 1) < 2) continue;
+    if (lengths.length === 0) continue;
     const roles = places.map((place) => roleOf(place.node, place.input, lengths));
     const role = roles[0];
     if (role === undefined || roles.includes(undefined)) continue;
