@@ -142,12 +142,12 @@ export const stepKinds: readonly StepKind[] = [
       choice('unit', 'With a budget: what gets a width of its own. Default: tensor.', allocationUnits),
       choice(
         'sensitivity',
-        'With a budget: how the cost of fewer bits is foretold. Default: gradient where it can run, else error.',
+        'With a budget: how the cost of fewer bits is foretold. Default: gradient where calibration is given, else error.',
         sensitivityMeasures,
       ),
       {
         key: 'calibration',
-        doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured. Default: seeded random inputs.',
+        doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured.',
         type: { kind: 'file' },
       },
       yesOrNo('embeddings', 'Compress the input embedding too.'),

@@ -18,7 +18,7 @@ export const rtn = defineQuantizer({
     scalesParameter(),
     clipParameter(),
   ],
-  budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [16, 32, 64, 128, 'row'], clip: [true] },
+  budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [32, 64, 128, 'row'], clip: [true] },
   needs: [],
   appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases stay as they are',
   estimate: ({ shape: [rows, columns] }, parameters) => {
