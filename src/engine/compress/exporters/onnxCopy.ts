@@ -171,8 +171,8 @@ function pieceValues(build: GraphBuilder, { pieces, names }: Rewrite): StoredPie
 function rewriteWeight(rewrite: Rewrite, matrix: NonNullable<StoredTensor['matrix']>): void {
   const { editor, plan, stored, names, transposed } = rewrite;
   const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
-  let weight = matrix(build, pieceValues(build, rewrite));
-  if (transposed) weight = build.op('Transpose', [weight], { perm: ints([1, 0]) });
+  const values = pieceValues(build, rewrite);
+  let weight = transposed && stored.dense ? stored.dense(build, values) : matrix(build, values);
   weight = inStoredType(editor, plan, build, build.op('Reshape', [weight, build.int64(plan.storedShape)]));
   build.output(weight);
   const uses = editor.weights().get(plan.tensor.name)?.uses ?? [];

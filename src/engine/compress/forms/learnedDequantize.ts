@@ -6,7 +6,7 @@ import type { TensorBytes } from './matrixForm';
 import { packPlane, unpackPlane } from './packBits';
 import { decodeScales } from './scales';
 import type { EncodedTensor } from './storedTensor';
-import { matrixUses } from './unpackedMatrix';
+import { matrixUses, turnedIf } from './unpackedMatrix';
 
 /**
  * A tensor with one learned width in the form of DequantizeLinear: levels in the narrowest ONNX integer that holds them (UINT4, UINT8 or UINT16), one
@@ -40,8 +40,8 @@ export function storeDequantized(tensor: LearnedTensor): EncodedTensor {
         const values = Float32Array.from(readLevels(pieces['levels']!, rows * columns), (level) => Math.fround(level * step) + minimum);
         return { digest: digestOfFloats(values), weights: (target) => (target ? (target.set(values), target) : values) };
       },
-      ...matrixUses(rows, columns, [{ from: 0, to: rows }], (build, stored) =>
-        build.op('Add', [build.op('DequantizeLinear', [stored['levels'], stored['step']]), stored['minimum']]),
+      ...matrixUses(rows, columns, [{ from: 0, to: rows }], (build, stored, _part, turned) =>
+        turnedIf(build, build.op('Add', [build.op('DequantizeLinear', [stored['levels'], stored['step']]), stored['minimum']]), turned),
       ),
     },
   };

@@ -3,13 +3,13 @@ import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../../commo
 import type { LearnedTensor } from '../../../common/learnedTensor';
 import { matrixOf } from '../../formats/archive/tensorKinds';
 import { groupCount } from '../../formats/archive/widthClasses';
-import type { GraphBuilder } from '../../graph/builder';
+import { ints, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import type { TensorBytes } from './matrixForm';
 import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout } from './mixedLevels';
-import { decodeScales } from './scales';
+import { asFloat32, decodeScales } from './scales';
 import type { EncodedTensor, StoredPieces } from './storedTensor';
-import { matrixParts, matrixUses, type MatrixPart } from './unpackedMatrix';
+import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
 
 /** One part: rows of the matrix, and the groups that hold them (a group that crosses the border is in both parts). */
 interface LearnedPart extends MatrixPart {
@@ -54,7 +54,7 @@ export function storeLearned(tensor: LearnedTensor, limit?: number): EncodedTens
         for (const part of parts) decodePart(read, part, values);
         return { digest: digestOfFloats(values), weights: (target) => (target ? (target.set(values), target) : values) };
       },
-      ...matrixUses(rows, columns, parts, (build, stored, part) => unpackedPart(build, stored, part, columns)),
+      ...matrixUses(rows, columns, parts, (build, stored, part, turned) => unpackedPart(build, stored, part, columns, turned)),
     },
   };
 }
@@ -77,27 +77,42 @@ function partsOf(tensor: LearnedTensor, rows: number, columns: number, limit?: n
   });
 }
 
-/** float32 [rows of the part, columns]. */
-function unpackedPart(build: GraphBuilder, stored: StoredPieces, part: LearnedPart, columns: number): Value {
+/** float32 [rows of the part, columns], turned: [columns, rows of the part]. Levels are put in shape as bytes, before they are four times as large. */
+function unpackedPart(build: GraphBuilder, stored: StoredPieces, part: LearnedPart, columns: number, turned: boolean): Value {
   const { layout, start, from, to } = part;
-  const { prefix, grid } = layout;
+  const { prefix, grid, classes } = layout;
   const { levels, byClass } = unpackLevels(build, stored, layout);
-  const scaled = build.op('Mul', [levels, byClass(stored[`${prefix}steps`]!)]);
-  const pruned = layout.classes.some(({ bits }) => bits === 0);
+  const rows = to - from;
   const offset = stored[`${prefix}offsets`]!;
-  const moved = build.op('Add', [
-    scaled,
-    pruned ? byClass(offset) : build.op('Slice', [offset, build.int64([0]), build.int64([1]), build.int64([0])]),
-  ]);
-  const flat = build.op('Reshape', [moved, build.int64([-1])]);
+  const pruned = classes.some(({ bits }) => bits === 0);
+  const minimum = () =>
+    classes.length === 1
+      ? offset
+      : build.op('Slice', [offset, build.int64([classes.length - 1]), build.int64([classes.length]), build.int64([0])]);
+  if (classes.length === 1) {
+    const shaped = turnedIf(build, build.op('Reshape', [levels, build.int64([rows, columns])]), turned);
+    return build.op('Add', [build.op('Mul', [asFloat32(build, shaped), stored[`${prefix}steps`]]), minimum()]);
+  }
+  const perRow = columns / grid.groupSize;
+  if (grid.columns === rows * columns && Number.isInteger(perRow)) {
+    const shape = (value: Value, last: number): Value => {
+      const shaped = build.op('Reshape', [value, build.int64([rows, perRow, last])]);
+      return turned ? build.op('Transpose', [shaped], { perm: ints([1, 2, 0]) }) : shaped;
+    };
+    const scaled = build.op('Mul', [asFloat32(build, shape(levels, grid.groupSize)), shape(byClass(stored[`${prefix}steps`]!), 1)]);
+    const moved = build.op('Add', [scaled, pruned ? shape(byClass(offset), 1) : minimum()]);
+    return build.op('Reshape', [moved, build.int64(turned ? [columns, rows] : [rows, columns])]);
+  }
+  const scaled = build.op('Mul', [asFloat32(build, levels), byClass(stored[`${prefix}steps`]!)]);
+  const flat = build.op('Reshape', [build.op('Add', [scaled, pruned ? byClass(offset) : minimum()]), build.int64([-1])]);
   const skipped = from * columns - start;
-  const length = (to - from) * columns;
+  const length = rows * columns;
   const padded = Math.ceil(grid.columns / grid.groupSize) * grid.groupSize;
   const cut =
     skipped === 0 && padded === length
       ? flat
       : build.op('Slice', [flat, build.int64([skipped]), build.int64([skipped + length]), build.int64([0])]);
-  return build.op('Reshape', [cut, build.int64([to - from, columns])]);
+  return turnedIf(build, build.op('Reshape', [cut, build.int64([rows, columns])]), turned);
 }
 
 /** Values of a part from its pieces, steps and offsets as stored. */

@@ -115,7 +115,7 @@ export function decodeLevels(
 
 /** Unpacked levels in a graph. */
 export interface UnpackedLevels {
-  /** float32 [groups, groupSize], groups in their order. */
+  /** [groups, groupSize], groups in their order; uint8, or float32 where a width has more than 8 bits. */
   readonly levels: Value;
   /** Puts values [groups, 1], given class by class, into the order of the groups. */
   arrange(sorted: Value): Value;
@@ -152,14 +152,14 @@ export function unpackLevels(build: GraphBuilder, stored: StoredPieces, { grid, 
   const sorted = joined(build, classes.map(unpackClass));
   if (classes.length <= 1)
     return {
-      levels: asFloat32(build, sorted),
+      levels: sorted,
       arrange: (values) => values,
       byClass: (values) => build.op('Reshape', [values, build.int64([1, 1])]),
     };
   const { indices, places } = placesOfGroups(build, stored, { grid, classes, prefix });
   const arrange = (values: Value) => build.op('Gather', [values, places], { axis: int(0) });
   return {
-    levels: asFloat32(build, arrange(sorted)),
+    levels: arrange(sorted),
     arrange,
     byClass: (values) => build.op('Reshape', [build.op('Gather', [values, indices], { axis: int(0) }), build.int64([total, 1])]),
   };

@@ -7,7 +7,7 @@ import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout
 import { packPlane, unpackPlane } from './packBits';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import type { EncodedTensor, StoredPieces } from './storedTensor';
-import { matrixParts, matrixUses, type MatrixPart } from './unpackedMatrix';
+import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
 
 /** One part of rows, with its groups counted. */
 interface MixedPart extends MatrixPart {
@@ -59,7 +59,9 @@ export function storeMixedMatrix(matrix: QuantizedMatrix & { readonly groupBits:
         const values = decodeParts(read, parts, layout);
         return { digest: digestOf(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
       },
-      ...matrixUses(rows, columns, parts, (build, stored, part) => unpackedPart(build, stored, part, layout)),
+      ...matrixUses(rows, columns, parts, (build, stored, part, turned) =>
+        turnedIf(build, unpackedPart(build, stored, part, layout), turned),
+      ),
     },
   };
 }
@@ -91,7 +93,7 @@ function unpackedPart(build: GraphBuilder, stored: StoredPieces, { from, to, lay
     return unpacked.arrange(storedGroups(classes) === 0 ? none : build.op('Concat', [none, values], { axis: int(0) }));
   };
   const zeros = matrix.symmetric ? unpacked.byClass(middles(build, classes)) : ofGroups('zeros');
-  const scaled = build.op('Mul', [build.op('Sub', [unpacked.levels, zeros]), ofGroups('scales')]);
+  const scaled = build.op('Mul', [build.op('Sub', [asFloat32(build, unpacked.levels), zeros]), ofGroups('scales')]);
   const padded = groupsPerRow(matrix) * matrix.groupSize;
   const weight = build.op('Reshape', [scaled, build.int64([to - from, padded])]);
   return padded === matrix.columns

@@ -22,31 +22,45 @@ export function matrixParts(rows: number, columns: number, limit = foldLimit): r
 }
 
 /**
- * The uses of a weight that a graph rebuilds as a matrix: `unpack` gives float32 [rows of the part, columns]. A graph rebuilds a part once, whoever
- * takes it.
+ * The uses of a weight that a graph rebuilds as a matrix: `unpack` gives float32 [rows of the part, columns], or with `turned` [columns, rows of the part],
+ * which may be cheaper than turning it afterwards. A graph rebuilds a part once, whoever takes it.
  */
 export function matrixUses<Part extends MatrixPart>(
   rows: number,
   columns: number,
   parts: readonly Part[],
-  unpack: (build: GraphBuilder, stored: StoredPieces, part: Part) => Value,
+  unpack: (build: GraphBuilder, stored: StoredPieces, part: Part, turned: boolean) => Value,
 ): Pick<StoredTensor, 'linear' | 'gather' | 'dense' | 'matrix' | 'largerThanFolds'> {
   const made = new WeakMap<GraphBuilder, readonly Value[]>();
+  const madeTurned = new WeakMap<GraphBuilder, readonly Value[]>();
   const partsIn = (build: GraphBuilder, stored: StoredPieces): readonly Value[] => {
-    const known = made.get(build) ?? parts.map((part) => unpack(build, stored, part));
+    const known = made.get(build) ?? parts.map((part) => unpack(build, stored, part, false));
     made.set(build, known);
+    return known;
+  };
+  const turnedParts = (build: GraphBuilder, stored: StoredPieces): readonly Value[] => {
+    // Where the rows are there already, turning them is cheaper than unpacking again.
+    const rowsFirst = made.get(build);
+    const known =
+      madeTurned.get(build) ??
+      (rowsFirst
+        ? rowsFirst.map((value) => build.op('Transpose', [value], { perm: ints([1, 0]) }))
+        : parts.map((part) => unpack(build, stored, part, true)));
+    madeTurned.set(build, known);
     return known;
   };
   const matrix = (build: GraphBuilder, stored: StoredPieces): Value => {
     const all = partsIn(build, stored);
     return all.length === 1 ? (all[0] as Value) : build.op('Concat', all, { axis: int(0) });
   };
-  const turned = (build: GraphBuilder, value: Value) => build.op('Transpose', [value], { perm: ints([1, 0]) });
   return {
     matrix,
-    dense: (build, stored) => turned(build, matrix(build, stored)),
+    dense: (build, stored) => {
+      const all = turnedParts(build, stored);
+      return all.length === 1 ? (all[0] as Value) : build.op('Concat', all, { axis: int(1) });
+    },
     linear: (build, stored, x) => {
-      const outputs = partsIn(build, stored).map((part) => build.op('MatMul', [x, turned(build, part)]));
+      const outputs = turnedParts(build, stored).map((part) => build.op('MatMul', [x, part]));
       return outputs.length === 1 ? (outputs[0] as Value) : build.op('Concat', outputs, { axis: int(-1) });
     },
     gather: (build, stored, ids) => gatherRows(build, partsIn(build, stored), parts, ids),
@@ -69,4 +83,9 @@ function gatherRows(build: GraphBuilder, values: readonly Value[], parts: readon
     }
   }
   return rows as Value;
+}
+
+/** Turns a matrix where that is asked for. */
+export function turnedIf(build: GraphBuilder, value: Value, turned: boolean): Value {
+  return turned ? build.op('Transpose', [value], { perm: ints([1, 0]) }) : value;
 }
