@@ -33,7 +33,7 @@ export function tensorOptions(plan: TensorPlan, exporter: Exporter): readonly Te
   const seen = new Set<string>();
   const options: TensorOption[] = [];
   for (const combination of combinations) {
-    const candidate = shortened(combination, plan.tensor.shape[1]);
+    const candidate = plan.given.has('groupSize') ? combination : shortened(combination, plan.tensor.shape[1]);
     const name = JSON.stringify(candidate);
     if (seen.has(name)) continue;
     seen.add(name);

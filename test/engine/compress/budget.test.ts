@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { allocate } from '../../../src/common/allocation/allocate';
+import { compressModel } from '../../../src/engine/compress/compressModel';
+import { estimateCompress } from '../../../src/engine/compress/estimateCompress';
+import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
+import { createRuntime } from '../../../src/engine/runtime/runtime';
+import type { CompressSpec } from '../../../src/protocol/jobs';
+import type { CompressReport } from '../../../src/protocol/report';
+
+const tiny = fileURLToPath(new URL('../../fixtures/models/tiny-llama', import.meta.url));
+const digits = fileURLToPath(new URL('../../fixtures/onnx/digits-mlp.onnx', import.meta.url));
+const digitsData = fileURLToPath(new URL('../../fixtures/digits', import.meta.url));
+
+let folder: string;
+beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-budget-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const runtime = () => createRuntime({ provider: 'cpu', threads: 1 });
+
+function spec(more: Partial<CompressSpec>): CompressSpec {
+  return { kind: 'compress', model: tiny, method: 'rtn', parameters: {}, format: 'onnx-packed', out: join(folder, 'out'), ...more };
+}
+
+async function compress(more: Partial<CompressSpec>): Promise<CompressReport> {
+  return compressModel(spec(more), { runtime: await runtime() });
+}
+
+/** What a report says of its budget must follow from its own items. */
+function expectConsistent(report: CompressReport, budget: number): void {
+  const { allocation, layers } = report;
+  expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
+  expect(report.verification.passed).toBe(true);
+  const { items, chosen, predictedLoss, curve } = allocation!;
+  const weights = items.reduce((sum, item) => sum + item.weights, 0);
+  expect(items.length).toBe(layers.length);
+  const again = allocate(items, budget * weights);
+  expect(again.chosen).toEqual(chosen);
+  expect(again.loss).toBeCloseTo(predictedLoss, 12);
+  expect(report.bitsPerWeight).toBeCloseTo(again.storedBits / weights, 9);
+  for (const [index, item] of items.entries()) {
+    const layer = layers.find(({ name }) => name === item.tensor)!;
+    expect(layer.bits).toBe(item.options[chosen[index]!]!.bits);
+  }
+  for (let index = 1; index < curve.length; index += 1) {
+    expect(curve[index]!.bitsPerWeight).toBeGreaterThan(curve[index - 1]!.bitsPerWeight);
+    expect(curve[index]!.loss).toBeLessThan(curve[index - 1]!.loss);
+  }
+}
+
+describe('a budget', () => {
+  test.each([
+    ['hf', 'error', 3.2],
+    ['onnx', 'error', 5],
+    ['onnx-fast', 'activation', 9],
+    ['onnx-packed', 'gradient', 3.7],
+    ['onnx-packed', 'divergence', 3.7],
+    ['archive', 'error', 3.3],
+  ] as const)('%s, sensitivity %s: at most %d bits a weight, side information counted', async (format, sensitivity, budget) => {
+    const report = await compress({ format, sensitivity, budget });
+    expectConsistent(report, budget);
+    expect(report.allocation).toMatchObject({ budget, unit: 'tensor', sensitivity });
+    if (format === 'onnx-fast') expect(report.layers.every(({ bits }) => [2, 4, 8, 16].includes(bits))).toBe(true);
+  });
+
+  test('what is given stays: group size for all, bits for one tensor', async () => {
+    const report = await compress({
+      budget: 4,
+      sensitivity: 'error',
+      parameters: { groupSize: 32 },
+      overrides: [{ glob: '*.layers.0.mlp.down_proj.weight', parameters: { bits: 7 } }],
+    });
+    expectConsistent(report, 4);
+    expect(report.layers.find(({ name }) => name.includes('layers.0.mlp.down'))?.bits).toBe(7);
+    for (const { options } of report.allocation!.items)
+      for (const { bits, parameters } of options) if (bits < 16) expect(parameters).toMatchObject({ groupSize: 32, clip: true });
+  });
+
+  test('a large budget leaves tensors alone, and counts them', async () => {
+    const report = await compress({ budget: 12, sensitivity: 'error', format: 'hf' });
+    expectConsistent(report, 12);
+    expect(report.layers.some(({ bits }) => bits === 16)).toBe(true);
+  });
+
+  test.each([
+    [{ budget: 1 }, /too small: .* at least (\d\.\d+) .* Give --budget \1 or more/],
+    [{ budget: 32 }, /nothing to compress/],
+    [{ budget: 4, parameters: { bits: 4 } }, /leave --bits out/],
+    [{ budget: 4, method: 'none', format: 'hf' }, /compress/],
+    [{ budget: 4, model: digits, sensitivity: 'activation' }, /does not work here/],
+  ] as const)('%j is refused', async (more, message) => {
+    await expect(compress({ sensitivity: 'error', ...(more as Partial<CompressSpec>) })).rejects.toThrow(message);
+  });
+
+  test('the smallest budget that a refusal names is one that can be met', async () => {
+    const error = await compress({ budget: 0.5, sensitivity: 'error' }).catch((reason: Error) => reason);
+    const smallest = Number(/Give --budget ([\d.]+)/.exec((error as Error).message)![1]);
+    expectConsistent(await compress({ budget: smallest, sensitivity: 'error' }), smallest);
+  });
+
+  test('an ONNX model with data: gradients; accuracy stays', async () => {
+    const report = await compress({ model: digits, budget: 3, calibration: digitsData });
+    expect(report.allocation?.sensitivity).toBe('gradient');
+    expectConsistent(report, 3);
+    const accuracy = async (model: string) =>
+      (await evaluateModel({ kind: 'evaluate', model, data: digitsData }, { runtime: await runtime() })).value;
+    expect(await accuracy(join(folder, 'out', 'onnx', 'model.onnx'))).toBeGreaterThan((await accuracy(digits)) - 0.03);
+  });
+
+  test('the same settings choose the same', async () => {
+    const [first, second] = [
+      await compress({ budget: 3, sensitivity: 'gradient', calibration: 'random', out: join(folder, 'a') }),
+      await compress({ budget: 3, sensitivity: 'gradient', calibration: 'random', out: join(folder, 'b') }),
+    ];
+    expect(first.allocation).toEqual(second.allocation);
+    expect(first.notes.join(' ')).toContain('random tokens');
+  });
+
+  test('the forecast counts the measuring', async () => {
+    const plain = await estimateCompress(spec({}));
+    const measured = await estimateCompress(spec({ budget: 3, sensitivity: 'divergence' }));
+    expect(measured.seconds).toBeGreaterThan(plain.seconds);
+    expect(measured.notes.join(' ')).toContain("sensitivity 'divergence'");
+  });
+
+  test('a calibration text of lines must hold texts, and enough of them', async () => {
+    const lines = join(folder, 'lines.jsonl');
+    writeFileSync(lines, '{"text":"one"}\n{"words":"two"}\n');
+    await expect(compress({ budget: 3, calibration: lines })).rejects.toThrow(/Line 2/);
+    writeFileSync(lines, '{"text":"one"}\n');
+    await expect(compress({ budget: 3, calibration: lines })).rejects.toThrow(/one window needs/);
+  });
+});
