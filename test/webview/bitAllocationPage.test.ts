@@ -73,7 +73,7 @@ test('the list sorts by a clicked column, and a third click brings the order of 
   const click = () =>
     host
       .all('[data-testid=layer-table] .table-sort')
-      .find((head) => head.textContent === 'Relative error')
+      .find((head) => head.textContent === 'Error')
       ?.click();
   const names = () => rows(host).map((row) => /layers\.(\d)/.exec(row.dataset['tensor'] ?? '')?.[1]);
   click();

@@ -126,7 +126,7 @@ export class CurveChart {
   private chartOptions(theme: ThemeColours): NonNullable<Chart<'line', CurvePoint[]>['options']> {
     const { options } = this;
     const text = axisText(theme);
-    const title = (shown: string) => ({ display: true, text: shown, ...text });
+    const title = (shown: string) => ({ display: shown !== '', text: shown, ...text });
     const formatX = options.formatX ?? ((value: number) => formatNumber(value, 4));
     const formatY = options.formatY ?? ((value: number) => formatNumber(value, 3));
     return {
@@ -145,6 +145,7 @@ export class CurveChart {
       scales: {
         x: {
           type: 'linear',
+          bounds: 'data',
           title: title(options.x),
           grid: { display: false },
           border: { color: theme.line },
@@ -159,7 +160,7 @@ export class CurveChart {
             ...text,
             maxTicksLimit: 5,
             padding: 6,
-            callback: (value) => formatY(Number(value)),
+            callback: (value) => (options.formatY ? formatY(Number(value)) : tickText(Number(value))),
           },
         },
       },
@@ -194,6 +195,11 @@ export class CurveChart {
       ]),
     );
   }
+}
+
+/** A number beside an axis: short, powers of ten as such. */
+function tickText(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(0).replace('e-', 'e−') : formatNumber(value, 3);
 }
 
 /** A dashed line from the large point down to the axis. */

@@ -3,6 +3,7 @@ import { Chart } from 'chart.js';
 import { formatNumber } from '../../src/common/units';
 import type { AllocatedLayer } from '../../src/protocol/panels/bitAllocation';
 import { element } from '../components/dom';
+import { widthWords } from '../components/widthBar';
 import type { ThemeColours } from '../host/theme';
 import { readTheme } from '../host/theme';
 import { axisText } from './axisText';
@@ -91,7 +92,7 @@ export class LayerChart {
       colour === 'widths'
         ? widths.map((width, index) => ({
             ...style,
-            label: width === 0 ? 'pruned' : `${width} bits`,
+            label: widthWords(width),
             data: parts.map((part) => part[index] ?? 0),
             backgroundColor: widthColour(width, theme),
           }))

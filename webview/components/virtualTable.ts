@@ -4,6 +4,8 @@ import { element } from './dom';
 export interface VirtualColumn<Row> {
   readonly id: string;
   readonly title: string;
+  /** The title in full, where the column has room for a short one only. */
+  readonly longTitle?: string;
   readonly align: 'left' | 'right';
   /** CSS grid track, for example `minmax(12rem, 1fr)`. */
   readonly track: string;
@@ -107,7 +109,13 @@ export class VirtualTable<Row> {
     const sorts = new Map([...this.head.children].map((cell) => [(cell as HTMLElement).dataset['column'], cell.getAttribute('aria-sort')]));
     this.head.replaceChildren(
       ...this.shown.map((column) => {
-        const label = element('button', { type: 'button', class: 'table-sort', text: column.title });
+        const label = element('button', {
+          type: 'button',
+          class: 'table-sort',
+          text: column.title,
+          title: column.longTitle,
+          'aria-label': column.longTitle,
+        });
         label.addEventListener('click', () => this.options.onSort(column.id));
         return element(
           'div',

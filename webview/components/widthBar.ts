@@ -27,6 +27,11 @@ export function widthBar(histogram: BitHistogram, scale: number, theme: ThemeCol
   return bar;
 }
 
+/** A width in words. */
+export function widthWords(bits: number): string {
+  return bits === 0 ? 'pruned' : bits === 1 ? '1 bit' : `${bits} bits`;
+}
+
 /** The widths that occur, each with its colour. */
 export function widthLegend(widths: readonly number[], theme: ThemeColours): HTMLElement {
   return element(
@@ -35,7 +40,7 @@ export function widthLegend(widths: readonly number[], theme: ThemeColours): HTM
     widths.map((bits) => {
       const swatch = element('span', { class: 'swatch', 'aria-hidden': 'true' });
       swatch.style.background = widthColour(bits, theme);
-      return element('li', {}, [swatch, bits === 0 ? 'pruned' : `${bits} bits`]);
+      return element('li', {}, [swatch, widthWords(bits)]);
     }),
   );
 }

@@ -39,7 +39,8 @@ export function budgetRecipe(spec: CompressSpec, file: string): string {
     ...field('budget', spec.budget),
     ...field('unit', spec.unit),
     ...field('sensitivity', spec.sensitivity),
-    ...(spec.calibration === undefined ? [] : [`    calibration: ${spec.calibration === 'random' ? 'random' : path(spec.calibration)}`]),
+    // Random inputs are the default, and no file.
+    ...(spec.calibration === undefined || spec.calibration === 'random' ? [] : [`    calibration: ${path(spec.calibration)}`]),
     ...(Object.keys(spec.parameters).length === 0 ? [] : field('parameters', spec.parameters)),
     ...field('tensors', spec.tensors),
     ...(overrides.length === 0 ? [] : ['    overrides:', ...overrides]),

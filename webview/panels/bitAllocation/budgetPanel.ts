@@ -28,6 +28,8 @@ export interface BudgetPanelView {
   readonly changed: boolean;
 }
 
+/** Bits per weight that the slider reaches where there is more to have. */
+const usualReach = 9;
 /** Pins shown by name; the rest is counted. */
 const shownPins = 12;
 
@@ -92,11 +94,10 @@ export class BudgetPanel {
   /** Shows a budget and what it gives. */
   show(view: BudgetPanelView): void {
     const { outcome, budget } = view;
-    const [low, high] = [Math.ceil(outcome.smallest * 100 - 1e-6) / 100, Math.max(Math.ceil(outcome.largest * 100 - 1e-6) / 100, 0.01)];
-    for (const input of [this.slider, this.number]) {
-      input.min = String(low);
-      input.max = String(high);
-    }
+    const rounded = (value: number) => Math.ceil(value * 100 - 1e-6) / 100;
+    for (const input of [this.slider, this.number]) input.min = String(rounded(outcome.smallest));
+    this.number.max = String(rounded(outcome.largest));
+    this.slider.max = String(rounded(this.reach(view)));
     const text = String(Number(budget.toFixed(2)));
     if (this.slider.value !== text) this.slider.value = text;
     if (document.activeElement !== this.number || Number(this.number.value) !== Number(text)) this.number.value = text;
@@ -113,6 +114,11 @@ export class BudgetPanel {
   /** Draws the curve again, after a change of theme or size. */
   draw(): void {
     this.curve.draw();
+  }
+
+  /** Largest budget in reach of the slider: leaving tensors alone at 16 bits would take half of its way, and nobody wants to go there by hand. */
+  private reach({ outcome, budget }: BudgetPanelView): number {
+    return Math.max(outcome.smallest, Math.min(outcome.largest, Math.max(usualReach, budget)));
   }
 
   private drawOutputs({ outcome, made, changed, sensitivity }: BudgetPanelView): void {
@@ -141,7 +147,7 @@ export class BudgetPanel {
       ),
     );
     this.message.textContent = outcome.met
-      ? `Loss added by rounding, foretold by ${sensitivity}.${changed ? ' Changes are against the result.' : ''}`
+      ? `Loss added by rounding, foretold from ${sensitivityWords[sensitivity] ?? sensitivity}.${changed ? ' Changes are against the result.' : ''}`
       : `The pins need ${formatNumber(outcome.smallest, 3)} bits per weight at least. Raise the budget or lift a pin.`;
   }
 
@@ -165,7 +171,8 @@ export class BudgetPanel {
     );
   }
 
-  private drawCurve({ model, outcome, made, pins, changed }: BudgetPanelView): void {
+  private drawCurve(view: BudgetPanelView): void {
+    const { model, outcome, made, pins, changed } = view;
     // The curve hangs on the pins alone; a move of the budget only moves the point on it.
     const key = JSON.stringify([...pins]);
     if (this.curveOf !== key) {
@@ -173,6 +180,7 @@ export class BudgetPanel {
       this.predicted = model.curve();
     }
     const { predicted, measured } = this.predicted;
+    const reach = this.reach(view);
     const point = ({ bitsPerWeight, loss }: { readonly bitsPerWeight: number; readonly loss: number }) => ({ x: bitsPerWeight, y: loss });
     const numbers = ({ bitsPerWeight, loss }: { readonly bitsPerWeight: number; readonly loss: number }, kind: string) => [
       formatNumber(bitsPerWeight, 4),
@@ -181,7 +189,12 @@ export class BudgetPanel {
     ];
     this.curve.show(
       [
-        { label: 'Best trade', points: predicted.map(point), colour: (theme) => theme.accent, style: 'line' },
+        {
+          label: 'Best trade',
+          points: predicted.filter(({ bitsPerWeight }) => bitsPerWeight <= reach * 1.02).map(point),
+          colour: (theme) => theme.accent,
+          style: 'line',
+        },
         { label: 'Measured', points: measured.map(point), colour: (theme) => theme.fourth, style: 'marks' },
         ...(changed
           ? [{ label: 'This result', points: [point(made)], colour: (theme: { muted: string }) => theme.muted, style: 'marks' as const }]
@@ -204,6 +217,14 @@ export class BudgetPanel {
     );
   }
 }
+
+/** What a foretold loss comes from. */
+const sensitivityWords: Readonly<Record<string, string>> = {
+  error: 'the error of the weights',
+  activation: "the error of the layers' outputs",
+  gradient: 'the slope of the loss',
+  divergence: 'the measured change of the predictions',
+};
 
 /** A difference with its sign; nothing where there is none. */
 function signed(difference: number, text: (value: number) => string): string {

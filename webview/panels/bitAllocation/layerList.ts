@@ -4,7 +4,7 @@ import { occurringWidths, widthsOf } from '../../charts/layerBins';
 import { element } from '../../components/dom';
 import type { VirtualColumn } from '../../components/virtualTable';
 import { VirtualTable } from '../../components/virtualTable';
-import { widthBar, widthLegend } from '../../components/widthBar';
+import { widthBar, widthLegend, widthWords } from '../../components/widthBar';
 import type { ThemeColours } from '../../host/theme';
 import { readTheme } from '../../host/theme';
 import type { LayerRow } from './layerRows';
@@ -109,17 +109,17 @@ export class LayerList {
       id,
       title,
       align: 'right',
-      track: '5.5rem',
+      track: '4.6rem',
       text,
       ...(hideBelow !== undefined && { hideBelow }),
     });
     return [
-      { id: 'name', title: 'Layer', align: 'left', track: 'minmax(7rem, 2fr)', text: ({ name }) => name, keepEnd: true },
+      { id: 'name', title: 'Layer', align: 'left', track: 'minmax(8rem, 2.2fr)', text: ({ name }) => name, keepEnd: true },
       {
         id: 'widths',
         title: 'Widths',
         align: 'left',
-        track: 'minmax(6rem, 3fr)',
+        track: 'minmax(5rem, 2fr)',
         text: barText,
         cell: (row) => this.bars(row),
       },
@@ -134,8 +134,18 @@ export class LayerList {
           ]
         : []),
       number('bytes', 'Size', ({ bytes, foreign }) => (foreign ? '–' : formatBytes(bytes)), 560),
-      ...(budget ? [number('loss', 'Predicted loss', ({ loss }) => (loss === undefined ? '–' : formatNumber(loss, 3)), 680)] : []),
-      number('error', 'Relative error', ({ layer, foreign }) => (foreign ? '–' : formatNumber(layer.relativeError, 3)), 800),
+      ...(budget
+        ? [
+            {
+              ...number('loss', 'Loss', ({ loss }) => (loss === undefined ? '–' : formatNumber(loss, 3)), 680),
+              longTitle: 'Predicted loss',
+            },
+          ]
+        : []),
+      {
+        ...number('error', 'Error', ({ layer, foreign }) => (foreign ? '–' : formatNumber(layer.relativeError, 3)), 760),
+        longTitle: 'Relative error of the weights, as compressed',
+      },
       ...(budget
         ? [
             {
@@ -172,7 +182,7 @@ export class LayerList {
       made.selected = value === (row.pin === undefined ? '' : String(row.pin));
       return made;
     };
-    select.append(option('', 'free'), ...widths.map((width) => option(String(width), width === 0 ? 'pruned' : `${width} bits`)));
+    select.append(option('', 'free'), ...widths.map((width) => option(String(width), widthWords(width))));
     select.addEventListener('change', () => this.options.onPin(row.name, select.value === '' ? undefined : Number(select.value)));
     return select;
   }

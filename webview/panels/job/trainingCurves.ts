@@ -24,7 +24,7 @@ export class TrainingCurves {
     id: 'measure-chart',
     label: 'Held-out measure over steps',
     x: 'Step',
-    y: 'Measure',
+    y: '',
     formatX: formatCount,
   });
   private readonly sections: Readonly<Record<'loss' | 'bits' | 'measure', HTMLElement>>;
