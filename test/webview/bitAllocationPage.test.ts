@@ -4,6 +4,7 @@ import { shortName } from '../../webview/charts/layerChart';
 import { connectPage } from '../../webview/host/page';
 import type { BitAllocationState } from '../../webview/panels/bitAllocation/bitAllocationPage';
 import { BitAllocationPage } from '../../webview/panels/bitAllocation/bitAllocationPage';
+import { commonEnds } from '../../webview/panels/bitAllocation/commonEnds';
 import { layer, view } from './allocationSamples';
 import { FakeHost } from './fakeHost';
 
@@ -95,3 +96,30 @@ test.each([
   ['lm_head.weight', 'lm_head'],
   ['blk.12.ffn_up.weight', '12 ffn_up'],
 ])('%s is labelled %s', (name, label) => expect(shortName(name)).toBe(label));
+
+test.each([
+  [
+    ['model.layers.0.q.weight', 'model.layers.1.k.weight'],
+    ['0.q', '1.k'],
+  ],
+  [
+    ['lm_head.weight', 'model.layers.1.k.weight'],
+    ['lm_head', 'model.layers.1.k'],
+  ],
+  [
+    ['fc1.weight', 'fc2.weight'],
+    ['fc1', 'fc2'],
+  ],
+  [['a.weight'], ['a.weight']],
+  [
+    ['onnx::MatMul_1', 'onnx::MatMul_2'],
+    ['onnx::MatMul_1', 'onnx::MatMul_2'],
+  ],
+  [
+    ['x.x', 'x.x'],
+    ['x.x', 'x.x'],
+  ],
+])('%j are listed as %j', (names, listed) => {
+  const { start, end } = commonEnds(names);
+  expect(names.map((name) => name.slice(start, name.length - end))).toEqual(listed);
+});

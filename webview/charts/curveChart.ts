@@ -37,6 +37,8 @@ export interface CurveOptions {
   readonly y: string;
   /** Powers of ten at even distances. Points at or below zero have no place there: they stand in the table only. */
   readonly logarithmic?: boolean;
+  /** Ends of the horizontal axis from those of the points. Default: the points' own. */
+  readonly range?: (low: number, high: number) => readonly [low: number, high: number];
   readonly formatX?: (value: number) => string;
   readonly formatY?: (value: number) => string;
 }
@@ -146,6 +148,7 @@ export class CurveChart {
         x: {
           type: 'linear',
           bounds: 'data',
+          ...this.ends(),
           title: title(options.x),
           grid: { display: false },
           border: { color: theme.line },
@@ -165,6 +168,13 @@ export class CurveChart {
         },
       },
     };
+  }
+
+  private ends(): { readonly min?: number; readonly max?: number } {
+    const places = this.series.flatMap(({ points }) => points.map(({ x }) => x));
+    if (places.length === 0 || !this.options.range) return {};
+    const [min, max] = this.options.range(Math.min(...places), Math.max(...places));
+    return max > min ? { min, max } : {};
   }
 
   private fillTable(): void {

@@ -58,6 +58,7 @@ export class BudgetPanel {
     x: 'Bits per weight',
     y: 'Predicted loss',
     logarithmic: true,
+    range: (low, high) => [Math.floor(low), Math.ceil(high)],
   });
   private curveOf: string | undefined;
   private predicted: ReturnType<BudgetModel['curve']> = { predicted: [], measured: [] };

@@ -7,6 +7,7 @@ import { VirtualTable } from '../../components/virtualTable';
 import { widthBar, widthLegend, widthWords } from '../../components/widthBar';
 import type { ThemeColours } from '../../host/theme';
 import { readTheme } from '../../host/theme';
+import { commonEnds } from './commonEnds';
 import type { LayerRow } from './layerRows';
 import { difference } from './layerRows';
 
@@ -29,6 +30,7 @@ export class LayerList {
   private rows: readonly LayerRow[] = [];
   private widths: readonly number[] = [];
   private scale = 8;
+  private common = { start: 0, end: 0 };
   /** Read once for all rows: asking for it costs more than drawing them. */
   private theme: ThemeColours = readTheme();
   private order: Order;
@@ -56,6 +58,7 @@ export class LayerList {
   show(rows: readonly LayerRow[], shown: { readonly budget: boolean; readonly compared: boolean; readonly hint: string }): void {
     this.rows = rows;
     const widths = occurringWidths(rows.flatMap(({ layer, other }) => (other ? [layer, other] : [layer])));
+    this.common = commonEnds(rows.map(({ name }) => name));
     this.scale = rows.some(({ layer, other }) => layer.bits > 8 || (other?.bits ?? 0) > 8) ? 16 : 8;
     const shape = `${shown.budget} ${shown.compared}`;
     if (shape !== this.shape) {
@@ -114,7 +117,14 @@ export class LayerList {
       ...(hideBelow !== undefined && { hideBelow }),
     });
     return [
-      { id: 'name', title: 'Layer', align: 'left', track: 'minmax(8rem, 2.2fr)', text: ({ name }) => name, keepEnd: true },
+      {
+        id: 'name',
+        title: 'Layer',
+        align: 'left',
+        track: 'minmax(8rem, 1.6fr)',
+        text: ({ name }) => name,
+        cell: ({ name }) => element('span', { text: this.shortened(name) }),
+      },
       {
         id: 'widths',
         title: 'Widths',
@@ -159,6 +169,11 @@ export class LayerList {
           ]
         : []),
     ];
+  }
+
+  /** A name without what all names have in common at both ends. */
+  private shortened(name: string): string {
+    return name.slice(this.common.start, name.length - this.common.end);
   }
 
   private bars(row: LayerRow): HTMLElement {

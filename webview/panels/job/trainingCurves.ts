@@ -9,15 +9,26 @@ const metricWords: Readonly<Record<string, string>> = { bits: 'Bits per weight',
 /** How people call a measure of held-out data. */
 const measureWords: Readonly<Record<string, string>> = { perplexity: 'Perplexity', accuracy: 'Accuracy', auc: 'AUC', loss: 'Loss' };
 
+/** Steps begin at 0. */
+const fromZero = (_low: number, high: number): readonly [number, number] => [0, high];
+
 /** Loss, bits and size over the steps of a training, and the evaluations with truly rounded weights. */
 export class TrainingCurves {
   readonly root = element('div', { class: 'curves', 'data-testid': 'curves' });
-  private readonly loss = new CurveChart({ id: 'loss-chart', label: 'Loss over steps', x: 'Step', y: 'Loss', formatX: formatCount });
+  private readonly loss = new CurveChart({
+    id: 'loss-chart',
+    label: 'Loss over steps',
+    x: 'Step',
+    y: 'Loss',
+    range: fromZero,
+    formatX: formatCount,
+  });
   private readonly bits = new CurveChart({
     id: 'training-bits-chart',
     label: 'Bits per weight over steps',
     x: 'Step',
     y: 'Bits per weight',
+    range: fromZero,
     formatX: formatCount,
   });
   private readonly measure = new CurveChart({
@@ -25,6 +36,7 @@ export class TrainingCurves {
     label: 'Held-out measure over steps',
     x: 'Step',
     y: '',
+    range: fromZero,
     formatX: formatCount,
   });
   private readonly sections: Readonly<Record<'loss' | 'bits' | 'measure', HTMLElement>>;
