@@ -1,10 +1,9 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
-import { firstOf } from '../../graph/passes/folding';
-import { inlineGraph } from '../../graph/passes/inline';
+import { inlineGraph, type NodeRewrite } from '../../graph/passes/inline';
+import { operators } from '../../ops/index';
 import type { BatchInput, ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
-import { TrainingNormalizations } from './trainingNormalization';
 
 /** A model opened for training; whoever opened it closes it. */
 export type OpenTrainable = TrainableModel & {
@@ -77,13 +76,19 @@ function forward(
   training: boolean,
 ): ForwardPass {
   const substitutes = new Map(graph.inputs.map(({ name }) => [name, batch[name] ?? weights(name)]));
-  const normalizations = new TrainingNormalizations(graph);
-  const made = inlineGraph(build, graph, substitutes, {
-    prefix: 'model/',
-    ...(training ? { rewrite: firstOf([normalizations.rewrite]) } : {}),
-  });
+  // What normalises by stored statistics normalises by the batch's in training, and moves the stored ones.
+  const buffers: Record<string, Value> = {};
+  const rewrite: NodeRewrite = (node, inputs, target) => {
+    const form = operators.trainingForm(node, inputs, target);
+    for (const { input, value } of form?.updates ?? []) {
+      const statistic = node.inputs[input];
+      if (statistic && graph.inputs.includes(statistic)) buffers[statistic.name] = value;
+    }
+    return form?.outputs;
+  };
+  const made = inlineGraph(build, graph, substitutes, { prefix: 'model/', ...(training ? { rewrite } : {}) });
   return {
     outputs: Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value])),
-    buffers: normalizations.newBuffers(),
+    buffers,
   };
 }

@@ -4,7 +4,6 @@ import { LoomweightError } from '../../../protocol/errors';
 import { readGraph } from '../../formats/onnx/readGraph';
 import type { Graph, Node, Value } from '../../graph/graph';
 import { specializeGraph } from '../../graph/passes/specialize';
-import { valuesUsedBy } from '../../graph/passes/prune';
 import type { ConstantData } from '../../graph/types';
 import { operators } from '../../ops/index';
 import type { BatchInput, TrainableBuffer, TrainableParameter } from '../contract';
@@ -28,8 +27,7 @@ export async function openOnnxTrainable(path: string): Promise<OpenTrainable> {
       { path },
     );
   const graph = weightsAsInputs(read, found.parameters, found.buffers);
-  const reached = valuesBehind(read);
-  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, read, reached.has(parameter.value)));
+  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, read));
   const buffers = found.buffers.map((value): TrainableBuffer => ({
     name: value.name,
     shape: value.type.shape as readonly number[],
@@ -80,7 +78,7 @@ function weightsAsInputs(graph: Graph, parameters: readonly FoundParameter[], bu
   return { ...graph, inputs, nodes, constants };
 }
 
-function trainableParameter({ value, role, use, storedTransposed }: FoundParameter, graph: Graph, used: boolean): TrainableParameter {
+function trainableParameter({ value, role, use, storedTransposed, used }: FoundParameter, graph: Graph): TrainableParameter {
   const stored = value.type.shape as readonly number[];
   const swapped = [...stored].reverse();
   const read = (): Float32Array => floats(graph.constants.get(value) as ConstantData);
@@ -107,14 +105,6 @@ function trainableParameter({ value, role, use, storedTransposed }: FoundParamet
     used,
     initial: async () => (storedTransposed ? read() : transposeMatrix(read(), stored[0] as number, stored[1] as number)),
   };
-}
-
-/** Every value that the outputs depend on. */
-function valuesBehind(graph: Graph): ReadonlySet<Value> {
-  const reached = new Set<Value>(graph.outputs);
-  for (const node of [...graph.nodes].reverse())
-    if (node.outputs.some((output) => output && reached.has(output))) for (const value of valuesUsedBy(node)) reached.add(value);
-  return reached;
 }
 
 function requireBatchInput({ name, type }: Value, path: string): void {

@@ -1,6 +1,7 @@
 import type { TensorRole } from '../../../protocol/model';
-import type { Graph, Node, Value } from '../../graph/graph';
-import { valuesUsedBy } from '../../graph/passes/prune';
+import type { Graph, Value } from '../../graph/graph';
+import { parametersOf, type GraphParameter, type ParameterUse } from '../../graph/passes/parameters';
+import { operators } from '../../ops/index';
 
 /** A constant of an imported graph that training moves. */
 export interface FoundParameter {
@@ -10,6 +11,8 @@ export interface FoundParameter {
   readonly use: 'matrix' | 'other';
   /** True where the file holds [in, out]. */
   readonly storedTransposed: boolean;
+  /** False where no output depends on it. */
+  readonly used: boolean;
 }
 
 /** Parameters and buffers of an imported graph. */
@@ -19,7 +22,7 @@ export interface FoundParameters {
   readonly buffers: readonly Value[];
 }
 
-/** Which inputs of an operator are weights, and what they do. Inputs that are not listed are no weights. */
+/** What weights do, by operator and input. */
 const weightInputs: Readonly<Record<string, Readonly<Record<number, TensorRole>>>> = {
   MatMul: { 0: 'linear', 1: 'linear' },
   Gemm: { 0: 'linear', 1: 'linear', 2: 'bias' },
@@ -34,60 +37,51 @@ const weightInputs: Readonly<Record<string, Readonly<Record<number, TensorRole>>
   PRelu: { 1: 'other' },
   Gather: { 0: 'embedding' },
   Einsum: { 0: 'linear', 1: 'linear' },
-  Transpose: { 0: 'linear' },
-  Unsqueeze: { 0: 'norm' },
   Add: { 0: 'bias', 1: 'bias' },
   Sub: { 0: 'bias', 1: 'bias' },
   Mul: { 0: 'norm', 1: 'norm' },
 };
 
+const elementwise = new Set(['Add', 'Sub', 'Mul']);
+
 /**
- * Finds what can be trained: float32 constants, scalars aside, that stand where operators take weights. Vectors beside Add and Mul count as biases
- * and scales; larger constants there (masks, tables of angles) do not. Statistics of batch normalisation are buffers.
+ * The float32 parameters of an imported graph, with what they do and how they can be held. Constants of other types, and scalars, stay as they are.
+ * Statistics of batch normalisation are buffers.
  */
 export function findParameters(graph: Graph): FoundParameters {
-  const uses = new Map<Value, { readonly node: Node; readonly input: number }[]>();
-  const captured = new Set<Value>();
-  for (const node of graph.nodes) {
-    node.inputs.forEach((value, input) => {
-      if (value && graph.constants.has(value)) uses.set(value, [...(uses.get(value) ?? []), { node, input }]);
-    });
-    for (const value of valuesUsedBy({ ...node, inputs: [] })) captured.add(value);
-  }
-  const parameters: FoundParameter[] = [];
-  const buffers: Value[] = [];
-  for (const [value, places] of uses) {
-    const { dtype, shape } = value.type;
-    if (dtype !== 'float32' || captured.has(value) || graph.outputs.includes(value)) continue;
-    const statistics = places.filter(({ node, input }) => node.op === 'BatchNormalization' && input >= 3);
-    if (statistics.length > 0) {
-      if (statistics.length === places.length) buffers.push(value);
-      continue;
-    }
-    const lengths = shape as readonly number[];
-    if (lengths.length === 0) continue;
-    const roles = places.map((place) => roleOf(place.node, place.input, lengths));
-    const role = roles[0];
-    if (role === undefined || roles.includes(undefined)) continue;
-    const linear = places.map(({ node, input }) => matrixUse(node, input, lengths));
-    const first = linear[0];
-    const matrix = first !== undefined && linear.every((use) => use === first);
-    parameters.push({ value, role, use: matrix ? 'matrix' : 'other', storedTransposed: matrix && first === 'in-out' });
-  }
-  return { parameters, buffers };
+  const { weights, statistics } = parametersOf(graph, operators);
+  const values = new Map([...graph.constants.keys()].map((value) => [value.name, value]));
+  const valueOf = ({ name }: GraphParameter): Value => values.get(name) as Value;
+  const trained = weights.filter(({ dtype, name }) => dtype === 'float32' && !graph.outputs.some((output) => output.name === name));
+  return {
+    parameters: trained.map((parameter): FoundParameter => {
+      const [first, ...others] = parameter.uses.map((use) => matrixUse(graph, use, parameter.shape));
+      const matrix = first !== undefined && others.every((use) => use === first);
+      return {
+        value: valueOf(parameter),
+        role: roleOf(parameter),
+        use: matrix ? 'matrix' : 'other',
+        storedTransposed: matrix && first === 'in-out',
+        used: parameter.used,
+      };
+    }),
+    buffers: statistics.filter(({ dtype }) => dtype === 'float32').map(valueOf),
+  };
 }
 
-function roleOf(node: Node, input: number, shape: readonly number[]): TensorRole | undefined {
-  const role = node.domain === '' || node.domain === 'com.microsoft' ? weightInputs[node.op]?.[input] : undefined;
-  const elementwise = ['Add', 'Sub', 'Mul'].includes(node.op);
-  if (elementwise && shape.filter((length) => length > 1).length > 1) return undefined;
-  if (node.op === 'Transpose' && shape.length !== 2) return undefined;
-  return role;
+/** What a tensor does, by the first place that says it. */
+function roleOf({ uses, shape }: GraphParameter): TensorRole {
+  for (const { node, input } of uses) {
+    const role = node.domain === '' || node.domain === 'com.microsoft' ? weightInputs[node.op]?.[input] : undefined;
+    // Beside Add and Mul only vectors are biases and scales: a matrix there is a tensor of its own.
+    if (role !== undefined && (!elementwise.has(node.op) || shape.filter((length) => length > 1).length < 2)) return role;
+  }
+  return 'other';
 }
 
 /** How a matrix stands in a product: `in-out` for x W, `out-in` for x W^T; undefined where it is something else. */
-function matrixUse(node: Node, input: number, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
-  if (node.domain !== '' || input !== 1 || shape.length !== 2) return undefined;
+function matrixUse(graph: Graph, { node, input, through }: ParameterUse, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
+  if (node.domain !== '' || input !== 1 || shape.length !== 2 || through.length > 0 || !graph.nodes.includes(node)) return undefined;
   if (node.op === 'MatMul') return 'in-out';
   if (node.op !== 'Gemm') return undefined;
   const attribute = node.attributes['transB'];
