@@ -15,8 +15,8 @@ export const fixture = (name: string): string => fileURLToPath(new URL(`../fixtu
 export function digitsSpec(changes: Partial<LearnSpec> = {}): LearnSpec {
   return {
     kind: 'learn',
-    model: fixture('onnx/digits-mlp.onnx'),
-    data: fixture('digits'),
+    model: fixture('../../media/samples/digits/digits-mlp.onnx'),
+    data: fixture('../../media/samples/digits/data'),
     method: 'float',
     parameters: {},
     steps: 200,

@@ -12,8 +12,8 @@ describe('learning bits', () => {
     name: 'learn-bits',
     files: (folder) => {
       mkdirSync(folder, { recursive: true });
-      cpSync(join(root, 'test/fixtures/onnx/digits-mlp.onnx'), join(folder, 'digits-mlp.onnx'));
-      cpSync(join(root, 'test/fixtures/digits'), join(folder, 'digits'), { recursive: true });
+      cpSync(join(root, 'media/samples/digits/digits-mlp.onnx'), join(folder, 'digits-mlp.onnx'));
+      cpSync(join(root, 'media/samples/digits/data'), join(folder, 'digits'), { recursive: true });
     },
   });
   const workbench = () => session().workbench;
@@ -23,7 +23,7 @@ describe('learning bits', () => {
   /** From the first pick to the start of the job. */
   const start = async (steps: string) => {
     await workbench().command('Loomweight: Learn Bits');
-    await workbench().pick(/digits-mlp/);
+    await workbench().pick('digits-mlp.onnx');
     await workbench().inputShows('Train on which data?');
     await workbench().pick(/digits.*data/);
     await workbench().inputShows('Enter to continue');

@@ -42,7 +42,7 @@ describe('compress --format archive', () => {
     ['models/tiny-llama', { bits: 3, groupSize: 16 }],
     ['models/tiny-llama-linear', { bits: 4, groupSize: 'row', symmetric: true }],
     ['models/tiny-qwen2', { bits: 5, groupSize: 'tensor', scales: 'float32' }],
-    ['onnx/digits-mlp.onnx', { bits: 4, groupSize: 32 }],
+    ['../../media/samples/digits/digits-mlp.onnx', { bits: 4, groupSize: 32 }],
     ['onnx/digits-a.onnx', { bits: 2, groupSize: 8 }],
   ] as const)('%s with %j is whole and as small as planned', async (model, parameters) => {
     const report = await compress(fixture(model), 'archive', { parameters, embeddings: false });

@@ -12,8 +12,9 @@ import type { CompressSpec } from '../../../src/protocol/jobs';
 import type { CompressReport } from '../../../src/protocol/report';
 
 const tiny = fileURLToPath(new URL('../../fixtures/models/tiny-llama', import.meta.url));
-const digits = fileURLToPath(new URL('../../fixtures/onnx/digits-mlp.onnx', import.meta.url));
-const digitsData = fileURLToPath(new URL('../../fixtures/digits', import.meta.url));
+const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
+const digits = fileURLToPath(new URL('../../../media/samples/digits/digits-mlp.onnx', import.meta.url));
+const digitsData = fileURLToPath(new URL('../../../media/samples/digits/data', import.meta.url));
 
 let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-budget-'))));
@@ -64,6 +65,35 @@ describe('a budget', () => {
     expectConsistent(report, budget);
     expect(report.allocation).toMatchObject({ budget, unit: 'tensor', sensitivity });
     if (format === 'onnx-fast') expect(report.layers.every(({ bits }) => [2, 4, 8, 16].includes(bits))).toBe(true);
+  });
+
+  test.each([
+    ['hf', 'group', 'error', 3],
+    ['onnx-packed', 'channel', 'gradient', 4],
+    ['onnx-packed', 'group', 'activation', 4],
+    ['archive', 'group', 'gradient', 3],
+    ['archive', 'channel', 'error', 2.5],
+  ] as const)('%s by %s, sensitivity %s: at most %d bits a weight', async (format, unit, sensitivity, budget) => {
+    const report = await compress({ model: sample, tensors: '*.layers.0.self_attn.*', format, unit, sensitivity, budget });
+    expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
+    expect(report.bitsPerWeight).toBeGreaterThan(budget * 0.9);
+    expect(report.verification.passed).toBe(true);
+    const { items, chosen } = report.allocation!;
+    for (const layer of report.layers) {
+      const own = items.flatMap((item, index) => (item.tensor === layer.name ? [{ item, option: item.options[chosen[index]!]! }] : []));
+      expect(own.length).toBeGreaterThan(1);
+      expect(layer.histogram!.weights.reduce((sum, count) => sum + count, 0)).toBe(layer.weights);
+      const mean = own.reduce((sum, { item, option }) => sum + item.weights * option.bits, 0) / layer.weights;
+      expect(layer.bits).toBeCloseTo(mean, 9);
+    }
+  });
+
+  test.each([
+    [{ unit: 'group', format: 'onnx-fast', budget: 9 }, /one width for a whole tensor/],
+    [{ unit: 'group', format: 'hf', budget: 3, sensitivity: 'divergence' }, /measures whole tensors/],
+    [{ unit: 'channel', format: 'hf', budget: 0.01 }, /too small: .* about/],
+  ] as const)('by group or channel: %j is refused', async (more, message) => {
+    await expect(compress({ sensitivity: 'error', ...(more as Partial<CompressSpec>) })).rejects.toThrow(message);
   });
 
   test('what is given stays: group size for all, bits for one tensor', async () => {

@@ -25,7 +25,7 @@ import { loomBaseAsGguf } from '../../support/loomGguf';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
-const digits = fileURLToPath(new URL('../../fixtures/onnx/digits-mlp.onnx', import.meta.url));
+const digits = fileURLToPath(new URL('../../../media/samples/digits/digits-mlp.onnx', import.meta.url));
 
 let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-compress-'))));

@@ -130,7 +130,7 @@ describe('embeddings and head', () => {
   );
 
   test('embeddings of a model that has none to compress are refused', async () => {
-    await expect(compress(fixture('onnx/digits-mlp.onnx'), 'onnx', { embeddings: true })).rejects.toMatchObject({
+    await expect(compress(fixture('../../media/samples/digits/digits-mlp.onnx'), 'onnx', { embeddings: true })).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringMatching(/embedding.*Leave --embeddings out/) as string,
     });
@@ -191,7 +191,9 @@ describe('conversion without compression', () => {
 
   test('an ONNX model keeps its types', async () => {
     const more = { method: 'none', parameters: { dtype: 'float16' } };
-    await expect(compress(fixture('onnx/digits-mlp.onnx'), 'onnx', more)).rejects.toThrow(/fixes the types/);
-    expect(await compress(fixture('onnx/digits-mlp.onnx'), 'onnx', { method: 'none' })).toMatchObject({ primary: 'onnx/model.onnx' });
+    await expect(compress(fixture('../../media/samples/digits/digits-mlp.onnx'), 'onnx', more)).rejects.toThrow(/fixes the types/);
+    expect(await compress(fixture('../../media/samples/digits/digits-mlp.onnx'), 'onnx', { method: 'none' })).toMatchObject({
+      primary: 'onnx/model.onnx',
+    });
   });
 });

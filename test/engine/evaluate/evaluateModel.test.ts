@@ -61,7 +61,11 @@ describe('text', () => {
 });
 
 describe('data', () => {
-  const digits = { kind: 'evaluate', model: fixture('onnx/digits-mlp.onnx'), data: fixture('digits') } as const;
+  const digits = {
+    kind: 'evaluate',
+    model: fixture('../../media/samples/digits/digits-mlp.onnx'),
+    data: fixture('../../media/samples/digits/data'),
+  } as const;
 
   // Figures of PyTorch for the same files.
   test.each([

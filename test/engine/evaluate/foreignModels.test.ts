@@ -83,7 +83,10 @@ test('a foreign ONNX language model without position_ids or cache, with float16 
 test('a Parquet table written by pyarrow gives the accuracy and loss of the arrays', async () => {
   const columns = { input: 'p*', label: 'digit' };
   const data = fixture('tables/digits-test.parquet');
-  const report = await evaluateModel({ kind: 'evaluate', model: fixture('onnx/digits-mlp.onnx'), data, columns }, { runtime });
+  const report = await evaluateModel(
+    { kind: 'evaluate', model: fixture('../../media/samples/digits/digits-mlp.onnx'), data, columns },
+    { runtime },
+  );
   expect(report.samples).toBe(360);
   expect(report.value).toBeCloseTo(0.9778, 4);
   expect(report.loss).toBeCloseTo(0.0853, 4);

@@ -31,7 +31,7 @@ describe('data that does not fit is refused before anything runs', () => {
   });
 
   test('labels beyond the classes, and labels that the loss cannot take', async () => {
-    const model = await openTrainable(fixture('onnx/digits-mlp.onnx'));
+    const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const input = new Float32Array(20 * 64);
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [20, 64], floats(input)));
     const label = (values: readonly number[]) =>
@@ -44,7 +44,7 @@ describe('data that does not fit is refused before anything runs', () => {
   });
 
   test('without a split to judge by, a seeded tenth is held out and never trained on', async () => {
-    const model = await openTrainable(fixture('onnx/digits-mlp.onnx'));
+    const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const numbered = Float32Array.from({ length: 50 * 64 }, (_, index) => Math.floor(index / 64));
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [50, 64], floats(numbered)));
     writeFileSync(join(folder, 'train-label.npy'), encodeNpy('float32', [50], floats(new Float32Array(50))));

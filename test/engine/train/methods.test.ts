@@ -61,7 +61,7 @@ describe('DiffQ', () => {
 
   test.each(['gaussian', 'uniform'] as const)('%s noise has the standard deviation of the formula within 2 percent', async (noise) => {
     const weights = [matrix('w', 64, 1024)];
-    const plan = planFor('diffq', weights, { noise, initBits: 5, settle: 0 }, { penalty: 1 });
+    const plan = planFor('diffq', weights, { noise, initBits: 5, settle: 0, clipRange: 0 }, { penalty: 1 });
     const { w } = await runMethod({
       plan,
       weights,
@@ -86,7 +86,7 @@ describe('DiffQ', () => {
       { name: 'w', shape: [4, 3, 3, 3], weights: normals(108) },
     ])
       for (const groupSize of [8, 16, 'tensor']) {
-        const plan = planFor('diffq', [weight], { groupSize, settle: 0 }, { penalty: 1 });
+        const plan = planFor('diffq', [weight], { groupSize, settle: 0, clipRange: 0 }, { penalty: 1 });
         const logits = (plan.variables[0]?.initial as Float32Array).map(() => 3 * random.nextNormal());
         const tensor = only(plan.realize(stateOf(plan, [weight], { 'logits/w': logits })));
         const size = tensor.groupSize === 0 ? weight.weights.length : tensor.groupSize;

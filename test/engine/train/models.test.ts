@@ -38,7 +38,7 @@ async function pictures(): Promise<string> {
 
 describe('what is trained of a model', () => {
   test('an ONNX file: matrices of Gemm as [in, out], biases as they are', async () => {
-    const model = await openTrainable(fixture('onnx/digits-mlp.onnx'));
+    const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const shown = model.parameters.map(({ name, role, shape, heldShape, held, storedTransposed, used }) => [
       name,
       role,
@@ -75,7 +75,7 @@ describe('what is trained of a model', () => {
 
   test('a start from scratch is a function of the seed', async () => {
     const values = async (seed: number) => {
-      const model = await openTrainable(fixture('onnx/digits-mlp.onnx'), { start: 'scratch', seed });
+      const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'), { start: 'scratch', seed });
       return Promise.all(model.parameters.map(({ initial }) => initial()));
     };
     expect(await values(3)).toEqual(await values(3));

@@ -57,7 +57,7 @@ describe('neither the length of a run nor the mode changes a bit', () => {
 
   test('with momentum, weight decay and clipping', async () => {
     const job = spec({
-      model: fixture('onnx/digits-mlp.onnx'),
+      model: fixture('../../media/samples/digits/digits-mlp.onnx'),
       optimizer: 'sgd',
       momentum: 0.9,
       nesterov: true,
@@ -107,9 +107,9 @@ describe('an interrupted training goes on as if it had not stopped', () => {
     const other = stateAfter('settings', { ...job, rate: 0.5, resume: true });
     await expect(other).rejects.toMatchObject({ code: 'invalid-argument' });
     await expect(other).rejects.toThrow(/rate was 0\.003 and is 0\.5/);
-    await expect(stateAfter('settings', { ...job, resume: true, data: fixture('digits'), batch: 9 })).rejects.toThrow(
-      /batch was 8 and is 9/,
-    );
+    await expect(
+      stateAfter('settings', { ...job, resume: true, data: fixture('../../media/samples/digits/data'), batch: 9 }),
+    ).rejects.toThrow(/batch was 8 and is 9/);
   });
 
   test('a finished training that is resumed only gives its result, and the checkpoint goes when asked', async () => {

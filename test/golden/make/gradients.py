@@ -327,12 +327,12 @@ def by_value(file):
 
 
 def make_goldens():
-    images = np.load(root / "test/fixtures/digits/test-input.npy")[:6]
-    labels = torch.from_numpy(np.load(root / "test/fixtures/digits/test-label.npy")[:6].astype(np.int64))
+    images = np.load(root / "media/samples/digits/data/test-input.npy")[:6]
+    labels = torch.from_numpy(np.load(root / "media/samples/digits/data/test-label.npy")[:6].astype(np.int64))
     # With noise on it: where the network is sure, 1 - p would be all rounding in float32.
     flat = 0.4 * torch.from_numpy(images.reshape(6, 64).astype(np.float32)) + 0.3 * floats((6, 64), 10).abs()
     onnx_folder = "test/fixtures/onnx"
-    golden("digits-mlp", f"{onnx_folder}/digits-mlp.onnx", from_onnx(Mlp(), "digits-mlp.onnx"), {"input": flat}, "cross-entropy",
+    golden("digits-mlp", "media/samples/digits/digits-mlp.onnx", from_onnx(Mlp(), "digits-mlp.onnx"), {"input": flat}, "cross-entropy",
            labels, same_name, "logits")
     golden("digits-a", f"{onnx_folder}/digits-a.onnx", from_onnx(Cnn(), "digits-a.onnx"), {"input": flat.reshape(6, 1, 8, 8)},
            "cross-entropy", labels, same_name, "logits")

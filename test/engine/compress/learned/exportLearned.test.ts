@@ -18,7 +18,7 @@ import { learnedFrom } from '../../../support/randomLearned';
 
 const asset = (path: string) => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 const models = {
-  'digits-mlp': asset('test/fixtures/onnx/digits-mlp.onnx'),
+  'digits-mlp': asset('media/samples/digits/digits-mlp.onnx'),
   'digits-a': asset('test/fixtures/onnx/digits-a.onnx'),
   'tiny-llama': asset('test/fixtures/models/tiny-llama'),
   'tiny-qwen2': asset('test/fixtures/models/tiny-qwen2'),
@@ -233,7 +233,7 @@ test('an archive is evaluated like the model that it stands for', async () => {
   const archive = await write(state, 'archive');
   const packed = await write(state, 'onnx-packed');
   await state.source.container.close();
-  const data = asset('test/fixtures/digits');
+  const data = asset('media/samples/digits/data');
   const measure = (model: string) =>
     evaluateModel({ kind: 'evaluate', model, data, split: 'test' }, { runtime, progress: () => undefined });
   const [first, second] = [await measure(archive.out), await measure(packed.out)];
