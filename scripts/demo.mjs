@@ -1,4 +1,4 @@
-// The main job on the bundled model, from the command line: inspect, compress to 4 bits, verify, evaluate before and after.
+// The main jobs on the bundled models, from the command line: inspect, compress to 4 bits, verify, evaluate before and after; then learn bit-widths.
 import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -8,6 +8,8 @@ const WINDOWS = 32;
 const model = join(root, 'media', 'samples', 'loom-base');
 const text = join(root, 'media', 'samples', 'text', 'books.txt');
 const out = join(root, '.tmp', 'demo', 'loom-base-4bit');
+const digits = join(root, 'media', 'samples', 'digits');
+const learnedOut = join(root, '.tmp', 'demo', 'digits-3bit');
 
 /** Runs one command of the command line with --json and gives its document; prints what is run, so that it can be repeated by hand. */
 function loomweight(words) {
@@ -32,6 +34,41 @@ function table(rows) {
     .join('\n');
 }
 
+/** Trains the bundled digits network so that 3 bits for a weight suffice, each group of 8 weights with a width of its own. */
+function learn() {
+  const model = join(digits, 'digits-mlp.onnx');
+  const words = ['learn-bits', model, '--data', join(digits, 'data'), '--target-bits', '3', '--steps', '600', '--out', learnedOut];
+  const report = loomweight(words);
+  if (!report.verification.passed) {
+    throw new SetupError('demo: the verification of the learned model failed.');
+  }
+  const { before, after } = report.quality;
+  console.log(
+    `\n${table([
+      ['', 'weights', 'bits per weight', 'right of 360'],
+      [
+        'digits, as it is',
+        megabytes(report.layers.reduce((sum, layer) => sum + layer.bytesBefore, 0)),
+        '32',
+        String(Math.round(360 * before.value)),
+      ],
+      [
+        'digits, learned widths',
+        megabytes(report.layers.reduce((sum, layer) => sum + layer.bytesAfter, 0)),
+        report.bitsPerWeight.toFixed(2),
+        String(Math.round(360 * after.value)),
+      ],
+    ])}`,
+  );
+  for (const layer of report.layers) {
+    const widths = layer.histogram.bits.map(
+      (bits, index) => `${bits} bits: ${Math.round((100 * layer.histogram.weights[index]) / layer.weights)} %`,
+    );
+    console.log(`  ${layer.name}: ${widths.join(', ')}`);
+  }
+  console.log(`${report.training.steps} steps, ${report.training.stepsPerSecond.toFixed(0)} a second.`);
+}
+
 function demo() {
   const started = Date.now();
   ensurePackages();
@@ -43,7 +80,7 @@ function demo() {
   if (status !== 0) {
     throw new SetupError('demo: the build failed, see above.');
   }
-  rmSync(out, { recursive: true, force: true });
+  for (const folder of [out, learnedOut]) rmSync(folder, { recursive: true, force: true });
 
   const inspected = loomweight(['inspect', model]);
   console.log(
@@ -80,6 +117,7 @@ function demo() {
   for (const file of report.outputs) {
     console.log(`  ${file.path} (${megabytes(file.bytes)})`);
   }
+  learn();
   writeFileSync(join(root, '.tmp', 'demo', 'result.json'), JSON.stringify({ before: before.value, after: after.value }, null, 2));
   console.log(`demo: done in ${((Date.now() - started) / 1000).toFixed(0)} s`);
 }
