@@ -227,7 +227,8 @@ def export(name):
 
 
 def initializers(name):
-    graph = onnx.load(folder / name).graph
+    file = folder / name
+    graph = onnx.load(file if file.exists() else root / "media/samples/digits" / name).graph
     tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
