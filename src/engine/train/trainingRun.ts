@@ -173,8 +173,8 @@ export class TrainingRun {
             checkpoints,
           );
         }
-    // The last update of a run has no loss after it yet.
-    const broken = layout.find(({ key }) => !isFiniteArray(run.state.get(key) as Float32Array));
+    // The last update of a run has no loss after it yet. What is wrong in an optimiser's slot shows in its tensor.
+    const broken = layout.find(({ key, kind }) => kind !== 'slot' && !isFiniteArray(run.state.get(key) as Float32Array));
     if (broken === undefined) return;
     await this.save();
     throw notFinite(`'${broken.key}'`, before + count - 1, NaN, before, checkpoints);
@@ -208,11 +208,18 @@ function rated({ loss, bitsPerWeight }: Evaluation, trueBits: number): RatedEval
   return { loss, bitsPerWeight, sizeMiB: trueBits / 8 / 2 ** 20 };
 }
 
-/** A sum is finite only if all parts are; overflow of the sum itself is no matter in float64. */
+/** A sum is finite only if all parts are, and float32 parts cannot overflow one in float64. Four sums at once: one alone would wait for itself. */
 function isFiniteArray(values: Float32Array): boolean {
-  let sum = 0;
-  for (let index = 0; index < values.length; index += 1) sum += values[index] as number;
-  return Number.isFinite(sum);
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = values.length & ~3;
+  for (let index = 0; index < whole; index += 4) {
+    a += values[index] as number;
+    b += values[index + 1] as number;
+    c += values[index + 2] as number;
+    d += values[index + 3] as number;
+  }
+  for (let index = whole; index < values.length; index += 1) a += values[index] as number;
+  return Number.isFinite(a + b + c + d);
 }
 
 function notFinite(what: string, step: number, value: number, kept: number, checkpoints: CheckpointFolder | undefined): LoomweightError {
