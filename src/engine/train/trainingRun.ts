@@ -173,7 +173,7 @@ export class TrainingRun {
             checkpoints,
           );
         }
-    // The last update of a run has no loss after it yet. What is wrong in an optimiser's slot shows in its tensor.
+    // The last update of a run has no loss after it yet. NaN in an optimiser's slot shows in its tensor.
     const broken = layout.find(({ key, kind }) => kind !== 'slot' && !isFiniteArray(run.state.get(key) as Float32Array));
     if (broken === undefined) return;
     await this.save();
