@@ -7,7 +7,8 @@ import type { CompressReport, LatencyReport, LayerReport, Verification } from '.
 import { version } from '../../../package.json';
 import { createOutputFolder } from '../formats/files/outputFolder';
 import type { Runtime } from '../runtime/types';
-import { chooseWidths, type ChosenWidths } from './allocation/chooseWidths';
+import { chooseWidths } from './allocation/chooseWidths';
+import type { ChosenWidths } from './allocation/chosenWidths';
 import { findExporter } from './exporters';
 import type { Exporter, ExportResult } from './exporters/exporter';
 import { failedVerification } from './failedVerification';
@@ -15,6 +16,7 @@ import { isWeightFile, listFiles } from './outputFiles';
 import { PeakMeter } from './peakMeter';
 import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
 import { findQuantizer } from './quantizers';
+import { groupingOf } from './quantizers/parameters';
 import { dequantize, TensorQuantizer } from './quantizeTensor';
 import { refuseInPlace } from './refuseInPlace';
 import type { QuantizedMatrix } from './quantizers/quantizer';
@@ -199,7 +201,7 @@ class CompressionRun {
     this.layers.push({
       name,
       shape: planned.storedShape,
-      bits: Number(planned.parameters['bits']),
+      ...widthsOf(planned),
       bitsPerWeight: (this.exporter.dequantised ? codeBits + scaleBits + zeroPointBits : bytesAfter * 8) / weights,
       weights,
       relativeError: this.relativeErrors.get(name) ?? 0,
@@ -257,8 +259,26 @@ class CompressionRun {
   }
 }
 
-function progressLayer({ name, bits, weights, relativeError, bytesBefore, bytesAfter }: LayerReport): ProgressLayer {
-  return { name, bits, weights, relativeError, bytesBefore, bytesAfter };
+/** Bits of a code; where groups differ, their mean over weights and how many weights have which. */
+function widthsOf({ tensor: { shape }, parameters, groupBits }: TensorPlan): Pick<LayerReport, 'bits' | 'histogram'> {
+  if (groupBits === undefined) return { bits: Number(parameters['bits']) };
+  const [rows, columns] = shape;
+  const { groupSize, groupsPerRow } = groupingOf(rows, columns, parameters);
+  const weights = new Map<number, number>();
+  groupBits.forEach((bits, group) => {
+    const length = Math.min(groupSize, columns - (group % groupsPerRow) * groupSize);
+    weights.set(bits, (weights.get(bits) ?? 0) + length);
+  });
+  const widths = [...weights.keys()].sort((a, b) => a - b);
+  const counts = widths.map((bits) => weights.get(bits) as number);
+  return {
+    bits: widths.reduce((sum, bits, index) => sum + bits * (counts[index] as number), 0) / (rows * columns),
+    histogram: { bits: widths, weights: counts },
+  };
+}
+
+function progressLayer({ name, bits, weights, relativeError, bytesBefore, bytesAfter, histogram }: LayerReport): ProgressLayer {
+  return { name, bits, weights, relativeError, bytesBefore, bytesAfter, ...(histogram ? { histogram } : {}) };
 }
 
 function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {

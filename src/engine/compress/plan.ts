@@ -19,6 +19,8 @@ export interface TensorPlan {
   /** Keys of parameters that were given, for all tensors or for this one: a budget leaves them as they are. */
   readonly given: ReadonlySet<string>;
   readonly estimate: SizeEstimate;
+  /** Widths of the groups where a budget chose them by group or channel: [rows, groups]; `bits` is then the largest. */
+  readonly groupBits?: Uint8Array;
   /** [columns]: weight of each column's squared error while rounding, where something is known of the layer's inputs. */
   readonly importance?: Float32Array;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { decodeToFloat32 } from '../formats/decode';
 import { transposeInto } from './forms/transpose';
 import type { MatrixValues } from './forms/matrixForm';
+import { planMixed } from './mixedWidths';
 import type { TensorPlan } from './plan';
 import type { QuantizedMatrix } from './quantizers/quantizer';
 import { ReusedBuffer } from './reusedBuffer';
@@ -33,10 +34,17 @@ export class TensorQuantizer {
     const weights = this.source.tensors.get(name)?.transposed
       ? transposeInto(stored, rows, 0, columns, this.turned.take(stored.length))
       : stored;
-    const matrix = plan.quantizer.plan(
-      { tensor: plan.tensor, weights, codes: this.codes.take(stored.length), ...(plan.importance ? { importance: plan.importance } : {}) },
-      plan.parameters,
-    );
+    const matrix = plan.groupBits
+      ? planMixed(plan, weights, plan.groupBits)
+      : plan.quantizer.plan(
+          {
+            tensor: plan.tensor,
+            weights,
+            codes: this.codes.take(stored.length),
+            ...(plan.importance ? { importance: plan.importance } : {}),
+          },
+          plan.parameters,
+        );
     return { matrix, relativeError: relativeErrorOf(matrix, weights) };
   }
 

@@ -4,23 +4,16 @@ import type { AllocationItem } from '../../../common/allocation/types';
 import type { ParamValues } from '../../../common/params';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
-import type { AllocationReport } from '../../../protocol/report';
 import type { Exporter } from '../exporters/exporter';
 import type { CompressPlan, TensorPlan } from '../plan';
 import type { CompressSource } from '../source';
+import { chooseGroups } from './chooseGroups';
 import type { MeasureContext, Sensitivity, Weighting } from './measure';
+import type { ChosenWidths } from './chosenWidths';
 import { findMeasure } from './measures';
 import { optionErrors } from './optionErrors';
 import { tensorOptions, type TensorOption } from './options';
 import { readMatrix } from './readMatrix';
-
-/** A plan whose widths were chosen under a budget. */
-export interface ChosenWidths {
-  readonly plan: CompressPlan;
-  /** Tensors that the budget leaves as they are, by name. */
-  readonly leftAlone: ReadonlySet<string>;
-  readonly allocation: AllocationReport;
-}
 
 /** Width that stands for a tensor left alone. */
 const aloneBits = 16;
@@ -33,10 +26,6 @@ const aloneBits = 16;
 export async function chooseWidths(context: MeasureContext & { readonly exporter: Exporter }): Promise<ChosenWidths> {
   const { spec, source, plan, exporter } = context;
   const budget = spec.budget as number;
-  if ((spec.unit ?? 'tensor') !== 'tensor')
-    throw new LoomweightError('unsupported', `A budget is spent by tensor; --unit ${spec.unit} cannot be chosen here.`, {
-      unit: spec.unit,
-    });
   if ('bits' in spec.parameters)
     throw new LoomweightError(
       'invalid-argument',
@@ -48,6 +37,7 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
   if (applies !== true)
     throw new LoomweightError('unsupported', `--sensitivity ${measure.id} does not work here: ${applies}.`, { sensitivity: measure.id });
 
+  if (spec.unit === 'channel' || spec.unit === 'group') return chooseGroups(context, measure, spec.unit);
   const offered = new Map([...plan].map(([name, planned]) => [name, tensorOptions(planned, exporter)] as const));
   checkBudget(plan, offered, budget);
   const sensitivity = await measure.measure(context);

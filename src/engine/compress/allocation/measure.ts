@@ -50,6 +50,8 @@ export interface Measure {
   readonly summary: string;
   /** True where the foretold losses are nats a token or sample; else they are relative numbers. */
   readonly inNats: boolean;
+  /** True where only whole tensors are measured; else losses are proportional to weighted errors, whatever part of a tensor they are of. */
+  readonly wholeTensors?: boolean;
   /** Seconds beyond reading and rounding, and host memory, from headers alone. */
   estimate(source: CompressSource, plan: CompressPlan): { readonly seconds: number; readonly hostMemoryBytes: number };
   /** True, or why not as the end of a sentence. */

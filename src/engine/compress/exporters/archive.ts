@@ -40,6 +40,9 @@ export const archive: Exporter = {
 
   check: () => undefined,
 
+  // Each plane of each width fills its last byte.
+  mixedBits: (_planned, _groupBits, { codeBits, scaleBits, zeroPointBits }) => codeBits + scaleBits + zeroPointBits + 8 * 2 * 40,
+
   write: async (job) => {
     const { source, plan, folder, signal } = job;
     return writeArchive({

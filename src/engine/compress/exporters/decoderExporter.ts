@@ -11,7 +11,7 @@ import type { Exporter } from './exporter';
 import { inlineLimit } from './pieceStore';
 import { writeLanguageModel } from './languageModel';
 import { writeOnnxCopy } from './onnxCopy';
-import { float32Bytes, formBits, outputBytes } from './sizes';
+import { float32Bytes, formBits, mixedFormBits, outputBytes } from './sizes';
 
 /** What tells one ONNX format from another. */
 export interface OnnxFormat {
@@ -68,6 +68,10 @@ export function onnxExporter(format: OnnxFormat): Exporter {
     refuses: (planned) => format.formFor(planned).refuse(layoutOf(planned)),
 
     storedBits: (planned) => formBits(format.formFor(planned), layoutOf(planned)),
+
+    ...(format.storeMixed === undefined
+      ? {}
+      : { mixedBits: (planned: TensorPlan, groupBits: Uint8Array) => mixedFormBits(format.storeMixed!, layoutOf(planned), groupBits) }),
 
     write: async (job) => {
       const expectedBytes = outputBytes(job.source, job.plan, format.bytesOf);

@@ -1,6 +1,6 @@
 import type { OutputFormat } from '../../../protocol/jobs';
 import type { CompressPlan, TensorPlan } from '../plan';
-import type { QuantizedMatrix } from '../quantizers/quantizer';
+import type { QuantizedMatrix, SizeEstimate } from '../quantizers/quantizer';
 import type { CompressSource } from '../source';
 
 /** What an exporter is given. It asks for one tensor after the other and keeps none. */
@@ -49,6 +49,8 @@ export interface Exporter {
   refuses?(planned: TensorPlan): string | undefined;
   /** Bits of a planned tensor as the format stores it, padding included. Absent: those of the plan's estimate. */
   storedBits?(planned: TensorPlan): number;
+  /** Bits of a planned tensor whose groups have these widths, padding and the table of widths included, from their estimate. Absent: one width a tensor. */
+  mixedBits?(planned: TensorPlan, groupBits: Uint8Array, estimate: SizeEstimate): number;
   write(job: ExportJob): Promise<ExportResult>;
   /** Bytes of the output, and of memory beyond one tensor, from headers alone. */
   estimate(source: CompressSource, plan: CompressPlan): { readonly bytes: number; readonly extraMemory: number };

@@ -22,6 +22,8 @@ export const huggingFace: Exporter = {
   dequantised: true,
   summary: 'Dequantised weights in the type of the source, as safetensors beside config and tokenizer. Opens everywhere, is not smaller.',
 
+  mixedBits: (_planned, _groupBits, { codeBits, scaleBits, zeroPointBits }) => codeBits + scaleBits + zeroPointBits,
+
   check: (source) => {
     if (source.container.format === 'safetensors' || source.container.config !== undefined) return;
     throw new LoomweightError(

@@ -1,5 +1,7 @@
 import { byteLength } from '../../../protocol/dtypes';
 import { groupsPerRow, type MatrixForm, type MatrixLayout } from '../forms/matrixForm';
+import type { EncodedTensor } from '../forms/storedTensor';
+import type { QuantizedMatrix } from '../quantizers/quantizer';
 import type { CompressPlan, TensorPlan } from '../plan';
 import type { CompressSource } from '../source';
 
@@ -40,6 +42,23 @@ export function formBits(form: MatrixForm, layout: MatrixLayout): number {
   const [few, more] = [storedFor(some), storedFor(2 * some)];
   const rest = rows % 8;
   return 8 * (few + ((more - few) / some) * (rows - rest - some) + (rest === 0 ? 0 : storedFor(some + rest) - few));
+}
+
+/** Bits that a form for mixed widths stores for these widths: measured with codes of 0. */
+export function mixedFormBits(
+  store: (matrix: QuantizedMatrix & { readonly groupBits: Uint8Array }) => EncodedTensor,
+  layout: MatrixLayout,
+  groupBits: Uint8Array,
+): number {
+  const { pieces } = store({
+    ...layout,
+    bits: Math.max(1, ...new Set(groupBits)),
+    codes: new Uint8Array(layout.rows * layout.columns),
+    scales: new Float32Array(groupBits.length),
+    zeroPoints: new Uint8Array(groupBits.length),
+    groupBits,
+  });
+  return 8 * Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
 /** Bytes of the whole output: planned tensors as `bytesOf` says, the others as they are. */

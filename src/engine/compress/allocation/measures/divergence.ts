@@ -15,6 +15,7 @@ export const divergence: Measure = {
   label: 'Divergence',
   summary: 'Measured change of the outputs when one tensor at a time is rounded. A few passes over the calibration sample for each tensor.',
   inNats: true,
+  wholeTensors: true,
   estimate: (source, plan) => runEstimate(source, 1 + plan.size * measuredOptions),
   appliesTo: needsRuns,
   measure: async (context) => {
