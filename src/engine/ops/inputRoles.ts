@@ -1,4 +1,5 @@
 import type { InputRole, InputRoleTable } from '../graph/passes/parameters';
+import type { TableUse } from '../graph/passes/fixedTables';
 import type { TrainingFormTable } from '../graph/passes/batchStatistics';
 import { int } from '../graph/builder';
 import { intAttribute } from './inference';
@@ -25,6 +26,9 @@ const settings: Readonly<Record<string, readonly number[]>> = {
 /** Inputs that follow the batches. */
 const statistics: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [3, 4] };
 
+/** Operators beside whose activations masks and tables stand as well as weights. */
+const tableUses: Readonly<Record<string, TableUse>> = { Add: 'sum', Sub: 'sum', Where: 'sum', Mul: 'product', Div: 'product' };
+
 const rearranging = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Cast']);
 
 const key = (domain: string, op: string): string => (domain === '' || domain === 'ai.onnx' ? op : `${domain}:${op}`);
@@ -36,6 +40,7 @@ export const inputRoles: InputRoleTable = {
     if (settings[name]?.includes(input) === true) return 'setting';
     return statistics[name]?.includes(input) === true ? 'statistic' : 'weight';
   },
+  tableUse: ({ domain, op }, input) => (key(domain, op) === 'Gather' && input === 0 ? 'lookup' : tableUses[key(domain, op)]),
   passesOn: ({ domain, op }) => rearranging.has(key(domain, op)),
   makesWaves: ({ domain, op }) => key(domain, op) === 'Sin' || key(domain, op) === 'Cos',
 };
