@@ -16,6 +16,7 @@ const settingsOf = ({ params }: Golden): Readonly<Record<string, unknown>> => ({
   extraBits: params['extra_bits'] ?? 0,
   parametrisation: params['param'],
   settle: 0,
+  clipRange: 0,
 });
 
 async function learnedWidths(golden: Golden, check: GoldenCheck): Promise<void> {

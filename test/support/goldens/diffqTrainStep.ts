@@ -20,6 +20,7 @@ export const diffqTrainStep: GoldenRunner = async (golden, check) => {
       parametrisation: golden.params['param'],
       noise: golden.params['noise'],
       settle: 0,
+      clipRange: 0,
     },
     { penalty: numberParam(golden, 'lambda') },
   );
