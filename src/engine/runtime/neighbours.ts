@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { loadavg, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from '../formats/files/isAlive';
+import { usableCores } from './threads';
 
 /**
  * Processes of this user that compute at the moment, as files named by process id in a folder of the temporary directory.
@@ -39,4 +40,12 @@ export function hasComputingNeighbour(folder = neighbourFolder()): boolean {
     else rmSync(join(folder, name), { force: true });
   }
   return found;
+}
+
+/**
+ * True where more was running in the last minute than there are cores (never on Windows, which does not say): threads that spin there take time from
+ * each other. A training step of two threads on two loaded cores took a third longer with them.
+ */
+export function isMachineBusy(load = loadavg()[0] ?? 0, cores = usableCores()): boolean {
+  return load > cores + 0.5;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
-import { hasComputingNeighbour } from './neighbours';
+import { hasComputingNeighbour, isMachineBusy } from './neighbours';
 import { wrapOrtError } from './ortErrors';
 import { describeTensors, fromOrtTensor, isRuntimeDType, toOrtTensor } from './tensors';
 import type { RuntimeTensor, Session, SessionOptions } from './types';
@@ -48,7 +48,10 @@ export async function createSession(context: SessionContext, source: SessionSour
       throw wrapOrtError(error, { model: source.name, action: 'create', provider });
     }
   };
-  if (provider === 'cpu') return new OrtSession(context, source.name, await create(ortOptions(context, source, options, {})));
+  if (provider === 'cpu' || options.profile !== undefined)
+    return new OrtSession(context, source.name, await create(ortOptions(context, source, options, {})), {
+      profiles: options.profile !== undefined,
+    });
   try {
     const session = await create(ortOptions(context, source, options, { disable_cpu_ep_fallback: '1' }));
     return new OrtSession(context, source.name, session);
@@ -60,7 +63,7 @@ export async function createSession(context: SessionContext, source: SessionSour
   try {
     const settings = ortOptions(context, source, options, {});
     const session = await create({ ...settings, enableProfiling: true, profileFilePrefix: join(profileFolder, 'run') });
-    return new OrtSession(context, source.name, session, profileFolder);
+    return new OrtSession(context, source.name, session, { profileFolder });
   } catch (error) {
     rmSync(profileFolder, { recursive: true, force: true });
     throw error;
@@ -77,7 +80,7 @@ function ortOptions(
   // By default ORT fuses DequantizeLinear + MatMul into a kernel that rounds activations to int8 (relative error 4e-3 to 9e-3).
   if (options.exactMatMulNBits !== false) session['qdq_matmulnbits_accuracy_level'] = '1';
   if (options.disablePrepacking) session['disable_prepacking'] = '1';
-  if (hasComputingNeighbour()) session['intra_op.allow_spinning'] = '0';
+  if (hasComputingNeighbour() || isMachineBusy()) session['intra_op.allow_spinning'] = '0';
   if (source.folder !== undefined) session['model_external_initializers_file_folder_path'] = source.folder;
   return {
     executionProviders: [provider],
@@ -88,6 +91,7 @@ function ortOptions(
     // DirectML demands both; elsewhere they are the defaults.
     ...(provider === 'dml' ? { enableMemPattern: false, executionMode: 'sequential' } : {}),
     extra: { session },
+    ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
   };
 }
 
@@ -95,13 +99,19 @@ class OrtSession implements Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   private released = false;
+  /** Where the profile of the first run goes, until it is read. */
+  private profileFolder: string | undefined;
+  /** The caller asked for a profile. */
+  private readonly profiles: boolean;
 
   constructor(
     private readonly context: SessionContext,
     private readonly name: string,
     private readonly session: InferenceSession,
-    private profileFolder?: string,
+    { profileFolder, profiles = false }: { readonly profileFolder?: string; readonly profiles?: boolean } = {},
   ) {
+    this.profileFolder = profileFolder;
+    this.profiles = profiles;
     this.inputNames = session.inputNames;
     this.outputNames = session.outputNames;
   }
@@ -129,6 +139,7 @@ class OrtSession implements Session {
     if (this.released) return;
     this.released = true;
     this.dropProfile();
+    if (this.profiles) this.session.endProfiling();
     await this.session.release();
   }
 

@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly exactMatMulNBits?: boolean;
   /** Keep initialisers unpacked and memory-mapped: quick to create, for models that run once or must stay small. */
   readonly disablePrepacking?: boolean;
+  /** Write ONNX Runtime's profile of all runs to a file whose name begins so; complete after the release. */
+  readonly profile?: string;
 }
 
 /** A graph ready to run. Runs block the thread; keep each under about a second where progress matters. */

@@ -1,6 +1,6 @@
 import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
-import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
+import type { Runtime, RuntimeTensor, Session, SessionOptions } from '../runtime/types';
 import type { BatchSource } from './contract';
 import { NoisePool } from './noisePool';
 import type { ParameterGroups } from './optimizers/groups';
@@ -38,8 +38,13 @@ export class StepRunner {
     this.noise = new NoisePool(graph.noise, feeds.seed);
   }
 
-  static async create(runtime: Runtime, graph: StepGraph, feeds: StepFeeds): Promise<StepRunner> {
-    return new StepRunner(await runtime.createFromGraph(graph.graph, { keep: false }), graph, feeds);
+  static async create(
+    runtime: Runtime,
+    graph: StepGraph,
+    feeds: StepFeeds,
+    options: Pick<SessionOptions, 'profile'> = {},
+  ): Promise<StepRunner> {
+    return new StepRunner(await runtime.createFromGraph(graph.graph, { ...options, keep: false }), graph, feeds);
   }
 
   /** Most steps in one run from `step` on: up to the next refill of the noise, within the limit on data; 1 without a Loop. */

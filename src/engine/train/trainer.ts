@@ -30,7 +30,7 @@ export interface TrainOptions {
   readonly log?: (message: string) => void;
   /** Loop or one run for each step, instead of a trial. */
   readonly mode?: ModeChoice['mode'];
-  /** Most steps in one run, instead of as many as fill half a second. Changes no result. */
+  /** Most steps in one run, instead of as many as fill about a second. Changes no result. */
   readonly stepsPerRun?: number;
 }
 

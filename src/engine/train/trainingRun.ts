@@ -8,7 +8,7 @@ import type { StepRunner, StepsRun } from './stepRunner';
 import type { TrainOptions } from './trainer';
 
 /** A run of steps lasts about so long: long enough to be cheap, short enough for progress and cancel. */
-const secondsPerRun = 0.5;
+const secondsPerRun = 1;
 /** A run has at most so many times the steps of the one before, as the first runs are slower than the rest. */
 const fastestGrowth = 4;
 /** A checkpoint is written at least so often. */
@@ -61,7 +61,7 @@ export class TrainingRun {
     this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
     const best = resumed?.best;
     const evaluation = best && this.evaluations.find(({ step }) => step === best.step);
-    if (best && evaluation) this.best = { ...best, rated: rated(evaluation, plan.sizes(hostState(best.state)).trueBits) };
+    if (best && evaluation) this.best = { ...best, rated: rated(evaluation, plan.sizes(hostState(best.state)).trueBits, plan.settledFrom) };
   }
 
   async finish(): Promise<{
@@ -138,7 +138,7 @@ export class TrainingRun {
     const state = hostState(this.state);
     const evaluation = await this.parts.evaluator.evaluate(state, this.step, signal);
     this.evaluations.push(evaluation);
-    const candidate = rated(evaluation, plan.sizes(state).trueBits);
+    const candidate = rated(evaluation, plan.sizes(state).trueBits, plan.settledFrom);
     const rule = spec.targetBits === undefined ? { penalty: spec.penalty ?? 0 } : { targetBits: spec.targetBits };
     if (Number.isFinite(evaluation.loss) && isBetter(candidate, this.best?.rated, rule))
       this.best = { step: this.step, state: withoutSlots(this.parts.layout, this.state), rated: candidate };
@@ -204,8 +204,8 @@ export class TrainingRun {
   }
 }
 
-function rated({ loss, bitsPerWeight }: Evaluation, trueBits: number): RatedEvaluation {
-  return { loss, bitsPerWeight, sizeMiB: trueBits / 8 / 2 ** 20 };
+function rated({ step, loss, bitsPerWeight }: Evaluation, trueBits: number, settledFrom = 0): RatedEvaluation {
+  return { loss, bitsPerWeight, sizeMiB: trueBits / 8 / 2 ** 20, settled: step >= settledFrom };
 }
 
 /** A sum is finite only if all parts are, and float32 parts cannot overflow one in float64. Four sums at once: one alone would wait for itself. */
