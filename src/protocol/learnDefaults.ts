@@ -20,6 +20,9 @@ export const learnDefaults = {
   formats: ['archive', 'onnx-packed'] as readonly OutputFormat[],
 } as const;
 
+/** What the folder of a checkpoint is called: the output's name with this ending. */
+export const checkpointEnding = '.checkpoint';
+
 /** True where training data is text, by the name of the file. Several texts may stand in one list: `a.txt:0.7,b.txt:0.3`. */
 export function isTextData(data: string): boolean {
   return data.split(',').every((part) => /\.(txt|text|md)(:[\d.]+)?$/i.test(part.trim()));

@@ -61,6 +61,7 @@ describe('compressing and evaluating', () => {
     await workbench().hideNotifications();
     const page = await workbench().webview('bitAllocation');
     await page.locator('[data-testid="status"]').filter({ hasText: 'Done' }).waitFor();
+    await page.locator('#tab-charts').click();
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
     await expectDrawn(page.locator('canvas[data-testid="error-chart"]'));
     expect(Number(await page.locator('[data-testid="layer-count"]').innerText())).toBe(report().layers.length);
@@ -68,21 +69,19 @@ describe('compressing and evaluating', () => {
     await expectNoViolations(page);
   });
 
-  test('the table says the same as the charts', async () => {
+  test('the list of layers says the same as the charts', async () => {
     const page = await workbench().webview('bitAllocation');
-    await page.locator('#tab-table').click();
-    const rows = page.locator('[data-testid="layer-table"] tbody tr');
+    await page.locator('#tab-layers').click();
+    const table = page.locator('[data-testid="layer-table"]');
     await until(
-      'one row a layer',
-      () => rows.count(),
-      (count) => count === report().layers.length,
+      'one row a layer and one for the titles',
+      () => table.getAttribute('aria-rowcount'),
+      (count) => Number(count) === report().layers.length + 1,
     );
     const [layer] = report().layers;
-    const text = await rows
-      .filter({ hasText: layer?.name ?? '' })
-      .first()
-      .innerText();
-    expect(text).toContain(layer?.relativeError.toPrecision(3).replace(/0+$/, ''));
+    const row = table.locator(`.table-row[data-tensor="${layer?.name}"]`);
+    expect(await row.innerText()).toContain(layer?.relativeError.toPrecision(3).replace(/0+$/, ''));
+    expect(await row.locator('.width-bar').getAttribute('aria-label')).toBe(`bits: ${layer?.bits}: 100 %`);
     await page.locator('#tab-charts').click();
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
   });

@@ -101,7 +101,7 @@ describe('learning bits', () => {
     await page.locator('[data-testid="status"]').filter({ hasText: 'Done' }).waitFor();
   });
 
-  test('Cancel in the panel ends a long training', async () => {
+  test('Cancel in the panel ends a long training, which can go on from its checkpoint', async () => {
     const before = readdirSync(session().scratch.workspace).sort();
     await workbench().view('Loomweight');
     await start('200000');
@@ -118,6 +118,18 @@ describe('learning bits', () => {
     // No output; what a later run may go on from lies beside it under a name of its own.
     const left = readdirSync(session().scratch.workspace).filter((name) => !before.includes(name) && !/checkpoint/.test(name));
     expect(left).toEqual([]);
+    await page.locator('[data-testid="action-resume"]').click();
+    await startFromForecast(workbench(), { disk: true });
+    await jobItem(workbench(), /Learn bits.*Training/).waitFor();
+    const resumed = await workbench().webview('job');
+    await until(
+      'more steps than before',
+      () => resumed.locator('[data-testid="step"]').innerText(),
+      (text) => Number(text.replaceAll(',', '')) > 0,
+      60_000,
+    );
+    await resumed.locator('[data-testid="action-cancel"]').click();
+    await resumed.locator('[data-testid="status"]').filter({ hasText: 'Cancelled' }).waitFor();
     expectCleanConsole(workbench());
   });
 });

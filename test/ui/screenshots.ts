@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
@@ -19,6 +19,8 @@ describe('pictures for the documentation', () => {
     files: (workspace) => {
       fullWorkspace(workspace);
       rmSync(join(workspace, 'small/broken.safetensors'));
+      cpSync(join(root, 'test/fixtures/onnx/digits-mlp.onnx'), join(workspace, 'digits-mlp.onnx'));
+      cpSync(join(root, 'test/fixtures/digits'), join(workspace, 'digits'), { recursive: true });
     },
     // As a user sees it: the window's title and its toasts are those of an installed extension.
     packagePath: packagePath(),
@@ -75,7 +77,7 @@ describe('pictures for the documentation', () => {
   test('bit-allocation and report', async () => {
     await workbench().command('Loomweight: Compress Model');
     await workbench().pick(ownModel);
-    await workbench().pick('rtn');
+    await workbench().pick('Budget (bits per weight)');
     await workbench().inputShows('Continue');
     await workbench().pick('Continue');
     await workbench().inputShows('Provider');
@@ -86,9 +88,15 @@ describe('pictures for the documentation', () => {
     await done.waitFor({ timeout: 110_000 });
     await done.getByText('Show Bit Allocation').click();
     const page = await workbench().webview('bitAllocation');
-    await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
-    await expectDrawn(page.locator('canvas[data-testid="error-chart"]'));
+    await expectDrawn(page.locator('canvas[data-testid="pareto-chart"]'));
     await quiet();
+    // A budget below the result's, and a layer pinned above it.
+    const number = page.locator('[data-testid="budget-number"]');
+    await number.fill('3');
+    await number.press('Enter');
+    await page.locator('[data-testid="layer-table"] select').nth(2).selectOption('8');
+    await page.locator('[data-testid="pin"]').waitFor();
+    await workbench().page.mouse.move(640, 10);
     await take('bit-allocation');
     await workbench().theme('Light Modern', 'vs');
     await page.locator('body.vscode-light').waitFor();
@@ -96,11 +104,39 @@ describe('pictures for the documentation', () => {
     await workbench().theme('Dark High Contrast', 'hc-black');
     await page.locator('body.vscode-high-contrast').waitFor();
     await take('bit-allocation-high-contrast');
+    await workbench().page.setViewportSize({ width: 720, height: 1000 });
+    await workbench().command('View: Toggle Primary Side Bar Visibility');
+    await take('bit-allocation-narrow');
+    await workbench().command('View: Toggle Primary Side Bar Visibility');
+    await workbench().page.setViewportSize({ width: 1200, height: 740 });
     await workbench().theme('Dark Modern', 'vs-dark');
     await page.locator('body.vscode-dark').waitFor();
     await page.locator('[data-testid="open-report"]').click();
     await (await workbench().webview('report')).locator('[data-testid="verdict"]').waitFor();
     await take('report');
+  });
+
+  test('learn-bits', async () => {
+    await workbench().command('Loomweight: Learn Bits');
+    await workbench().pick('digits-mlp.onnx');
+    await workbench().inputShows('Train on which data?');
+    await workbench().pick(/digits.*data/);
+    await workbench().inputShows('Enter to continue');
+    await workbench().pick(/^Bits per weight/);
+    await workbench().answer('3');
+    await workbench().inputShows('Enter to continue');
+    await workbench().pick('Continue');
+    await startFromForecast(workbench(), { disk: true });
+    const page = await workbench().webview('job');
+    await page.locator('[data-testid="status"]').filter({ hasText: 'Done' }).waitFor({ timeout: 110_000 });
+    await expectDrawn(page.locator('canvas[data-testid="loss-chart"]'));
+    await quiet();
+    await take('learn-bits');
+    await workbench().theme('Light Modern', 'vs');
+    await page.locator('body.vscode-light').waitFor();
+    await take('learn-bits-light');
+    await workbench().theme('Dark Modern', 'vs-dark');
+    await page.locator('body.vscode-dark').waitFor();
   });
 
   test('hover', async () => {

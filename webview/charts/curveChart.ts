@@ -112,6 +112,8 @@ export class CurveChart {
       label,
       data: this.options.logarithmic === true ? points.filter(({ y }) => y > 0) : [...points],
       parsing: false,
+      // Marks at the ends of the axes stay whole.
+      clip: 10,
       showLine: style === 'line',
       borderColor: own,
       backgroundColor: style === 'here' ? own : theme.background,
@@ -134,6 +136,7 @@ export class CurveChart {
     return {
       animation: false,
       maintainAspectRatio: false,
+      layout: { padding: { right: 10 } },
       events: ['mousemove', 'mouseout'],
       interaction: { mode: 'nearest', axis: 'x', intersect: false },
       plugins: {

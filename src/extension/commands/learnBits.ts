@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../common/params';
+import { LoomweightError } from '../../protocol/errors';
 import type { LearnSpec, OutputFormat } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
 import { completeLearnSpec, learnDefaults } from '../../protocol/learnDefaults';
@@ -76,6 +77,16 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
       return;
     }
   }
+}
+
+/** Goes on with an interrupted training from its checkpoint, after another look at the forecast. */
+export async function resumeLearning(context: CommandContext, id: string): Promise<void> {
+  if (!context.messages.requireTrust('Learning bits')) return;
+  const spec = context.history.get(id)?.spec;
+  if (spec?.kind !== 'learn') throw new LoomweightError('not-found', 'This job has left the history. Run Learn Bits again.', { job: id });
+  const resumed: LearnSpec = { ...spec, resume: true };
+  if (await confirmForecast(context, resumed, `Go On with ${modelName(spec.model)}`))
+    void context.jobs.run(resumed, (started) => context.jobPanels.open(started));
 }
 
 function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: string): readonly HubEntry[] {

@@ -52,7 +52,10 @@ export function progressFraction(progress: JobProgress | undefined): number | un
 /** What a running job is doing, or why one failed; undefined for one that is done. */
 export function statusText(job: JobState): string | undefined {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
-  if (job.status === 'cancelled') return 'cancelled, nothing was written';
+  if (job.status === 'cancelled')
+    return job.spec.kind === 'learn'
+      ? 'cancelled; a checkpoint, if one was reached, lies beside the output'
+      : 'cancelled, nothing was written';
   return job.status === 'done' ? undefined : job.error?.message;
 }
 

@@ -7,7 +7,7 @@ import { jobView } from '../reports/jobView';
 import { JobPanelSet, jobOfState } from './jobPanelSet';
 import { PageHost } from './pageHost';
 
-const commandOf: Readonly<Record<JobAction['id'], string>> = {
+const commandOf: Readonly<Record<Exclude<JobAction['id'], 'resume'>, string>> = {
   cancel: commandIds.cancelJob,
   openReport: commandIds.openReport,
   bitAllocation: commandIds.showBitAllocation,
@@ -21,6 +21,8 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
   constructor(
     private readonly extensionUri: vscode.Uri,
     private readonly history: JobHistory,
+    /** Goes on with an interrupted training. */
+    private readonly resume: (id: string) => Promise<void>,
     private readonly log: vscode.LogOutputChannel,
   ) {}
 
@@ -47,7 +49,7 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
           await recallReport(this.history, id);
           return this.view(id);
         },
-        act: async ({ action }) => void vscode.commands.executeCommand(commandOf[action], id),
+        act: async ({ action }) => (action === 'resume' ? this.resume(id) : void vscode.commands.executeCommand(commandOf[action], id)),
       },
     });
     host.own(this.panels.add(id, panel));

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { checkpointEnding } from '../../protocol/learnDefaults';
 import type { JobSpec, JobState, TrainingProgress } from '../../protocol/jobs';
 import type { JobAction, JobLine, JobView } from '../../protocol/panels/job';
 import { jobTitle, outcomeText, outputOf, progressFraction, statusText } from '../jobs/jobText';
@@ -55,10 +57,19 @@ function subtitleOf(spec: JobSpec): string {
   }
 }
 
+/** True where an interrupted training left a checkpoint. */
+function canResume(spec: JobSpec): boolean {
+  return spec.kind === 'learn' && existsSync(`${spec.out}${checkpointEnding}`);
+}
+
 function actionsOf(job: JobState): readonly JobAction[] {
   if (job.status === 'running')
     return [{ id: 'cancel', label: 'Cancel' }, ...(hasLayers(job) ? [{ id: 'bitAllocation' as const, label: 'Bit Allocation' }] : [])];
-  if (job.status !== 'done') return job.status === 'failed' ? [{ id: 'openReport', label: 'Open Report' }] : [];
+  if (job.status !== 'done')
+    return [
+      ...(canResume(job.spec) ? [{ id: 'resume' as const, label: 'Go On' }] : []),
+      ...(job.status === 'failed' ? [{ id: 'openReport' as const, label: 'Open Report' }] : []),
+    ];
   return [
     { id: 'openReport', label: 'Open Report' },
     ...(hasLayers(job) ? [{ id: 'bitAllocation' as const, label: 'Bit Allocation' }] : []),

@@ -32,7 +32,7 @@ export interface JobLine {
 
 /** A button; the host knows what it does. */
 export interface JobAction {
-  readonly id: 'cancel' | 'openReport' | 'bitAllocation' | 'revealOutput';
+  readonly id: 'cancel' | 'resume' | 'openReport' | 'bitAllocation' | 'revealOutput';
   readonly label: string;
 }
 

@@ -86,9 +86,8 @@ export class BitAllocationPage {
       element('main', {}, [
         this.head,
         this.progress,
-        this.figures,
+        element('div', { class: 'summary' }, [this.figures, this.sizes]),
         element('div', { class: 'body' }, [
-          this.sizes,
           this.budget.root,
           this.budgetHint,
           this.compared,

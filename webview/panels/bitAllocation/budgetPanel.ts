@@ -82,7 +82,7 @@ export class BudgetPanel {
           this.message,
           this.pins,
           element('div', { class: 'tools' }, [
-            button({ id: 'budget-compress', label: 'Compress with This Budget…', onClick: events.onCompress }),
+            button({ id: 'budget-compress', label: 'Compress…', title: 'Compress with this budget', onClick: events.onCompress }),
             button({ id: 'budget-save', label: 'Save as Recipe…', quiet: true, onClick: events.onSave }),
             this.reset,
           ]),

@@ -49,7 +49,7 @@ export class JobPage {
     this.logSection.hidden = view.log.length === 0;
     this.log.replaceChildren(
       ...view.log.map(({ seconds, level, text }) =>
-        element('li', { class: level }, [
+        element('li', { class: `line-${level}` }, [
           element('span', { class: 'muted numbers', text: seconds < 1 ? '0 s' : formatSeconds(Math.round(seconds)) }),
           element('span', { text: level === 'warning' || level === 'error' ? `${level}: ${text}` : text }),
         ]),

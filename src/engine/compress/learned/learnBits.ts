@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, posix, resolve } from 'node:path';
 import { version } from '../../../../package.json';
+import { checkpointEnding } from '../../../protocol/learnDefaults';
 import { elementCount } from '../../../protocol/dtypes';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { JobProgress, LearnSpec, OutputFormat } from '../../../protocol/jobs';
@@ -93,7 +94,7 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
 
 /** Where an interrupted training is kept. */
 export function checkpointFolderOf({ out }: Pick<LearnSpec, 'out'>): string {
-  return `${resolve(out)}.checkpoint`;
+  return `${resolve(out)}${checkpointEnding}`;
 }
 
 /** One format as it was written. */
