@@ -116,6 +116,8 @@ export interface MethodPlan {
   forward(step: MethodStep, weights: (name: string) => Value, pass: string): MethodForward;
   /** Loss from the outputs of all passes; `task` is the task's own loss. */
   combine?(step: MethodStep, outputs: Readonly<Record<string, ForwardPass>>, task: (pass: ForwardPass) => Value): Value;
+  /** Step from which a state is a result of the whole method; earlier ones are kept only while there is none. Default 0. */
+  readonly settledFrom?: number;
   /**
    * Work on the host between steps, at fixed steps whatever the chunk: thresholds, observers. `apply` is called before step `step` runs, for each multiple
    * of `every` but 0, and gives new values of `carried` variables.

@@ -169,7 +169,7 @@ describe('what is kept of a training', () => {
   });
 
   test('the best: lower loss; with a target, at or under it first', () => {
-    const at = (loss: number, bitsPerWeight: number, sizeMiB = 1) => ({ loss, bitsPerWeight, sizeMiB });
+    const at = (loss: number, bitsPerWeight: number, sizeMiB = 1, settled = true) => ({ loss, bitsPerWeight, sizeMiB, settled });
     expect(isBetter(at(1, 8), undefined, {})).toBe(true);
     expect(isBetter(at(1, 8), at(2, 3), {})).toBe(true);
     expect(isBetter(at(1, 8, 4), at(2, 3, 1), { penalty: 1 })).toBe(false);
@@ -177,5 +177,7 @@ describe('what is kept of a training', () => {
     expect(isBetter(at(1, 3.5), at(2, 3), { targetBits: 3 })).toBe(false);
     expect(isBetter(at(1.5, 2), at(2, 3), { targetBits: 3 })).toBe(true);
     expect(isBetter(at(5, 4), at(1, 8), { targetBits: 3 })).toBe(true);
+    expect(isBetter(at(2, 3), at(1, 3, 1, false), { targetBits: 3 })).toBe(true);
+    expect(isBetter(at(1, 3, 1, false), at(2, 3), { targetBits: 3 })).toBe(false);
   });
 });

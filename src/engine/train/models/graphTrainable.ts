@@ -1,7 +1,8 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
-import { inlineGraph, type NodeRewrite } from '../../graph/passes/inline';
+import { batchStatistics } from '../../graph/passes/batchStatistics';
+import { inlineGraph } from '../../graph/passes/inline';
 import { operators } from '../../ops/index';
 import type { BatchInput, ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
 
@@ -76,19 +77,10 @@ function forward(
   training: boolean,
 ): ForwardPass {
   const substitutes = new Map(graph.inputs.map(({ name }) => [name, batch[name] ?? weights(name)]));
-  // What normalises by stored statistics normalises by the batch's in training, and moves the stored ones.
-  const buffers: Record<string, Value> = {};
-  const rewrite: NodeRewrite = (node, inputs, target) => {
-    const form = operators.trainingForm(node, inputs, target);
-    for (const { input, value } of form?.updates ?? []) {
-      const statistic = node.inputs[input];
-      if (statistic && graph.inputs.includes(statistic)) buffers[statistic.name] = value;
-    }
-    return form?.outputs;
-  };
+  const { rewrite, updates } = batchStatistics(graph, build, operators);
   const made = inlineGraph(build, graph, substitutes, { prefix: 'model/', ...(training ? { rewrite } : {}) });
   return {
     outputs: Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value])),
-    buffers,
+    buffers: Object.fromEntries(updates),
   };
 }

@@ -34,7 +34,9 @@ export function planDiffq(context: WeightMethodContext, settings: DiffqSettings)
       ...(model.steering ? [steeringVariable(model.steering)] : []),
     ],
     forward: (step, weights) => diffqForward(model, step, weights),
-    ...(settings.settleFrom === undefined ? {} : { refresh: { every: settings.settleFrom, apply: (state) => result.settle(state) } }),
+    ...(settings.settleFrom === undefined
+      ? {}
+      : { settledFrom: settings.settleFrom + 1, refresh: { every: settings.settleFrom, apply: (state) => result.settle(state) } }),
     realize: (state) => result.realize(state),
     sizes: (state) => result.sizes(state),
   };
