@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readGraph } from '../../src/engine/formats/onnx/readGraph';
 import { GraphBuilder, int } from '../../src/engine/graph/builder';
 import type { Graph, Value } from '../../src/engine/graph/graph';
-import { withBatchStatistics, type TrainingGraph } from '../../src/engine/graph/passes/batchStatistics';
+import { batchStatistics } from '../../src/engine/graph/passes/batchStatistics';
 import { inlineGraph } from '../../src/engine/graph/passes/inline';
 import { shareCopies } from '../../src/engine/graph/passes/shareCopies';
 import { specializeGraph } from '../../src/engine/graph/passes/specialize';
@@ -28,9 +28,9 @@ export interface ImportedGolden {
     Record<string, { readonly dtype: 'int64' | 'float32'; readonly shape: readonly number[]; readonly values: readonly number[] }>
   >;
   readonly targets?: readonly number[];
-  /** Normalised by the batch; the running means after it by name. */
+  /** Normalised by the batch; the running means and variances after it by name. */
   readonly training?: true;
-  readonly means?: Readonly<Record<string, readonly number[]>>;
+  readonly statistics?: Readonly<Record<string, readonly number[]>>;
   readonly value: number;
   readonly gradients: Readonly<Record<string, GradientProbes>>;
 }
@@ -53,7 +53,7 @@ export async function specializedGraph({ model, inputs, output }: ImportedGolden
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
   if (model.endsWith('.onnx')) {
     const graph = await readGraph(join(root, model), { operators, externalFrom: Infinity });
-    return shareCopies(specializeGraph(graph, shapes, operators, { outputs: [output] }), operators).graph;
+    return shareCopies(specializeGraph(graph, shapes, operators, { outputs: [output] })).graph;
   }
   const [batch, sequence] = shapes['input_ids'] as [number, number];
   const graph = await decoderGraph(model);
@@ -69,18 +69,13 @@ export async function specializedGraph({ model, inputs, output }: ImportedGolden
   return { ...special, inputs: special.inputs.filter((input) => input.name in inputs) };
 }
 
-/** The names of the outputs that hold running statistics after the batch, by the statistic. */
-export function trainingForm(graph: Graph, { training }: ImportedGolden): TrainingGraph {
-  return training === true ? withBatchStatistics(graph, operators) : { graph, updates: new Map() };
-}
-
 /** A graph being built that holds the model and its loss, with the weights as inputs. */
 export interface LossGraph {
   readonly build: GraphBuilder;
   readonly loss: Value;
   readonly weights: ReadonlyMap<string, Value>;
-  /** Values of the model's graph by name. */
-  readonly values: ReadonlyMap<string, Value>;
+  /** Running statistics after the batch, by name. */
+  readonly statistics: ReadonlyMap<string, Value>;
 }
 
 /** Adds the golden's loss behind the graph, of plain operators. */
@@ -94,8 +89,10 @@ export function withLoss(graph: Graph, golden: ImportedGolden): LossGraph {
       weights.set(value.name, build.constant(data, value.name));
       substitutes.set(value.name, weights.get(value.name) as Value);
     }
-  const values = inlineGraph(build, graph, substitutes);
-  return { build, loss: lossOf(build, values.get(golden.output) as Value, golden, substitutes), weights, values };
+  // As the trainer does it.
+  const { rewrite, updates } = batchStatistics(graph, build, operators);
+  const values = inlineGraph(build, graph, substitutes, golden.training === true ? { rewrite } : {});
+  return { build, loss: lossOf(build, values.get(golden.output) as Value, golden, substitutes), weights, statistics: updates };
 }
 
 function lossOf(build: GraphBuilder, output: Value, golden: ImportedGolden, inputs: ReadonlyMap<string, Value>): Value {

@@ -15,7 +15,7 @@ import { einsumOperators } from './einsum';
 import { elementwiseOperators } from './elementwise';
 import { foldings } from './folding/index';
 import { indexingOperators } from './indexing';
-import { inputRoles, trainingForms } from './inputRoles';
+import { inputRoles } from './inputRoles';
 import { lossOperators } from './losses';
 import { matMulOperators } from './matmul';
 import { normalizationOperators } from './normalization';
@@ -32,6 +32,7 @@ import { slicingOperators } from './slicing';
 import { softmaxOperators } from './softmax';
 import { sourceOperators } from './sources';
 import { trigonometryOperators } from './trigonometry';
+import { trainingForms } from './trainingForms';
 import { upgrades } from './upgrades';
 
 /** Every operator we know, in no particular order. A new one is added to its family's list, a new family here. */

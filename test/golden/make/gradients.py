@@ -283,8 +283,8 @@ def golden(name, model_path, module, inputs, loss, targets, names, outputs="outp
         **({} if targets is None else {"targets": targets.tolist()}),
         "value": value.item(), "gradients": gradients,
         # Statistics after the batch; ONNX defines the variance over all values, PyTorch's running variance over one less.
-        **({"training": True, "means": {key: tensor.tolist() for key, tensor in model.named_buffers() if key.endswith("running_mean")}}
-           if training else {}),
+        **({"training": True, "statistics": {key: tensor.tolist() for key, tensor in model.named_buffers()
+                                            if key.endswith(("running_mean", "running_var"))}} if training else {}),
     }
     goldens.mkdir(exist_ok=True)
     (goldens / f"{name}.json").write_text(json.dumps(body) + "\n")

@@ -1,7 +1,6 @@
-import { GraphBuilder } from '../builder';
+import type { GraphBuilder } from '../builder';
 import type { Graph, Node, Value } from '../graph';
-import type { OperatorTable } from '../operator';
-import { inlineGraph } from './inline';
+import type { NodeRewrite } from './inline';
 
 /** A node as it stands in training: its outputs, and what becomes of statistics that it takes as inputs. */
 export interface TrainingForm {
@@ -15,37 +14,28 @@ export interface TrainingFormTable {
   trainingForm(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder): TrainingForm | undefined;
 }
 
-/** A graph in training form. */
-export interface TrainingGraph {
-  readonly graph: Graph;
-  /** For each statistic (by the constant's name) the name of the extra output that holds its value after the batch. */
-  readonly updates: ReadonlyMap<string, string>;
+/** Copying a graph in training form. */
+export interface TrainingCopy {
+  readonly rewrite: NodeRewrite;
+  /** For each statistic (an input or constant of the graph, by name) its value after the batch. Complete once the graph is copied. */
+  readonly updates: ReadonlyMap<string, Value>;
 }
 
 /**
- * The graph with batch normalisation by the statistics of the batch: what normalises a batch by stored statistics uses the batch's own,
- * and the stored ones move towards them. Their new values are outputs behind the graph's own. A statistic that several nodes share is
- * moved by the last of them. Graphs without such nodes come back unchanged.
+ * For `inlineGraph` of `graph` into `build`: what normalises a batch by stored statistics uses the batch's own, and the stored ones move towards
+ * them. A statistic that several nodes share is moved by the last of them. Nodes inside of bodies keep to the stored ones, which could not leave
+ * the body.
  */
-export function withBatchStatistics(graph: Graph, operators: OperatorTable & TrainingFormTable): TrainingGraph {
-  const build = new GraphBuilder(operators, graph.name, graph.opsets['']);
-  const substitutes = new Map<string, Value>();
-  for (const input of graph.inputs) if (!graph.constants.has(input)) substitutes.set(input.name, build.input(input.name, input.type));
-  const newValues = new Map<string, Value>();
-  const made = inlineGraph(build, graph, substitutes, {
-    rewrite: (node, inputs, target) => {
-      // Statistics inside of bodies cannot be outputs; such nodes keep to the stored ones.
-      if (target !== build) return undefined;
-      const form = operators.trainingForm(node, inputs, target);
-      for (const { input, value } of form?.updates ?? []) {
-        const constant = node.inputs[input];
-        if (constant && graph.constants.has(constant)) newValues.set(constant.name, value);
-      }
-      return form?.outputs;
-    },
-  });
-  if (newValues.size === 0) return { graph, updates: new Map() };
-  for (const output of graph.outputs) build.output(made.get(output.name) as Value, output.name);
-  const updates = new Map([...newValues].map(([name, value]) => [name, build.output(value).name]));
-  return { graph: build.finish(), updates };
+export function batchStatistics(graph: Graph, build: GraphBuilder, operators: TrainingFormTable): TrainingCopy {
+  const updates = new Map<string, Value>();
+  const rewrite: NodeRewrite = (node, inputs, target) => {
+    if (target !== build) return undefined;
+    const form = operators.trainingForm(node, inputs, target);
+    for (const { input, value } of form?.updates ?? []) {
+      const statistic = node.inputs[input];
+      if (statistic && (graph.constants.has(statistic) || graph.inputs.includes(statistic))) updates.set(statistic.name, value);
+    }
+    return form?.outputs;
+  };
+  return { rewrite, updates };
 }

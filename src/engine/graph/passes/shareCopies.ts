@@ -1,71 +1,90 @@
-import { createHash } from 'node:crypto';
 import { floatDTypes } from '../../../protocol/dtypes';
-import { GraphBuilder, ints } from '../builder';
-import type { Graph, Value } from '../graph';
-import type { OperatorTable } from '../operator';
+import { ints } from '../builder';
+import type { Graph, Node, Value } from '../graph';
 import type { ConstantData } from '../types';
-import { inlineGraph } from './inline';
 
 /** Smaller tensors may be equal by chance, as biases that were never trained. */
 const leastElements = 64;
 
-type Inline = Extract<ConstantData, { kind: 'inline' }>;
+/** A constant that another one stands for. */
+export interface SharedCopy {
+  /** Name of the constant that stays. */
+  readonly original: string;
+  /** True where the copy held its transpose. */
+  readonly transposed: boolean;
+}
 
 /**
  * The graph with one constant for each matrix that it holds twice, as it is or transposed: exporters write a tied output matrix as a
- * transposed copy of the embedding, and training would let the two drift apart. Only float matrices in memory are compared; such whose
- * elements are all equal say nothing and are left alone. Gives the names that are gone, each with the constant that stands for it.
+ * transposed copy of the embedding, and training would let the two drift apart. A Transpose or Identity of the first one takes the place of each copy.
+ * Only float matrices in memory are compared; such whose elements are all equal say nothing and are left alone. Gives the copies by name.
  */
-export function shareCopies(
-  graph: Graph,
-  operators: OperatorTable,
-): { readonly graph: Graph; readonly copies: ReadonlyMap<string, string> } {
-  const originals = new Map<string, Value>();
-  const found = new Map<Value, { readonly original: Value; readonly transposed: boolean }>();
+export function shareCopies(graph: Graph): { readonly graph: Graph; readonly copies: ReadonlyMap<string, SharedCopy> } {
+  const seen = new Map<string, Matrix[]>();
+  const nodes: Node[] = [];
+  const copies = new Map<string, SharedCopy>();
+  const constants = new Map(graph.constants);
   for (const [value, data] of graph.constants) {
-    if (data.kind !== 'inline' || !floatDTypes.includes(data.dtype) || data.shape.length !== 2 || isUniform(data)) continue;
-    const own = keyOf(data, data.bytes, data.shape);
-    const turned = keyOf(data, transposedBytes(data), [...data.shape].reverse());
-    const same = originals.get(own);
-    const other = originals.get(turned);
-    if (same !== undefined) found.set(value, { original: same, transposed: false });
-    else if (other !== undefined) found.set(value, { original: other, transposed: true });
-    else originals.set(own, value);
+    const matrix = matrixOf(value, data);
+    if (matrix === undefined) continue;
+    const alike = seen.get(matrix.fingerprint) ?? [];
+    seen.set(matrix.fingerprint, alike);
+    const same = alike.find((other) => isSame(matrix, other));
+    const original = same ?? alike.find((other) => isTransposed(matrix, other));
+    if (original === undefined) {
+      alike.push(matrix);
+      continue;
+    }
+    const transposed = same === undefined;
+    constants.delete(value);
+    copies.set(value.name, { original: original.value.name, transposed });
+    nodes.push({
+      ...(transposed ? { op: 'Transpose', attributes: { perm: ints([1, 0]) } } : { op: 'Identity', attributes: {} }),
+      domain: '',
+      name: `${value.name}/shared`,
+      inputs: [original.value],
+      outputs: [value],
+    });
   }
-  if (found.size === 0) return { graph, copies: new Map() };
-  const build = new GraphBuilder(operators, graph.name, graph.opsets['']);
-  const substitutes = new Map<string, Value>();
-  for (const input of graph.inputs) if (!graph.constants.has(input)) substitutes.set(input.name, build.input(input.name, input.type));
-  for (const [value, { original, transposed }] of found) {
-    const constant = substitutes.get(original.name) ?? build.constant(graph.constants.get(original) as ConstantData, original.name);
-    substitutes.set(original.name, constant);
-    substitutes.set(
-      value.name,
-      transposed ? build.op('Transpose', [constant], { perm: ints([1, 0]) }, { name: `${value.name}/transposed` }) : constant,
-    );
+  // In front: bodies capture the copies as they did.
+  return copies.size === 0 ? { graph, copies } : { graph: { ...graph, constants, nodes: [...nodes, ...graph.nodes] }, copies };
+}
+
+/** A float matrix as patterns of bits. */
+interface Matrix {
+  readonly value: Value;
+  readonly rows: number;
+  readonly columns: number;
+  readonly bits: Uint32Array | Uint16Array;
+  /** The same for matrices of the same entries in any order: most pairs need no look at their entries. */
+  readonly fingerprint: string;
+}
+
+function matrixOf(value: Value, data: ConstantData): Matrix | undefined {
+  const [rows = 0, columns = 0] = data.shape;
+  const count = rows * columns;
+  if (data.kind !== 'inline' || !floatDTypes.includes(data.dtype) || data.shape.length !== 2 || count < leastElements) return undefined;
+  const width = data.bytes.byteLength / count;
+  if (width !== 2 && width !== 4) return undefined;
+  // The bytes may start anywhere in a file; only such that a typed array cannot start on are copied.
+  const { buffer, byteOffset } = data.bytes.byteOffset % width === 0 ? data.bytes : new Uint8Array(data.bytes);
+  const bits = width === 4 ? new Uint32Array(buffer, byteOffset, count) : new Uint16Array(buffer, byteOffset, count);
+  let sum = 0;
+  let mixed = 0;
+  let changes = false;
+  for (const word of bits) {
+    sum = (sum + word) | 0;
+    mixed ^= Math.imul(word, 0x9e3779b1) >>> 15;
+    changes ||= word !== bits[0];
   }
-  const made = inlineGraph(build, graph, substitutes);
-  for (const output of graph.outputs) build.output(made.get(output.name) as Value, output.name);
-  return { graph: build.finish(), copies: new Map([...found].map(([value, { original }]) => [value.name, original.name])) };
+  return changes ? { value, rows, columns, bits, fingerprint: `${data.dtype} ${count} ${sum} ${mixed}` } : undefined;
 }
 
-function keyOf({ dtype }: Inline, bytes: Uint8Array, shape: readonly number[]): string {
-  return `${dtype} ${shape.join('x')} ${createHash('sha256').update(bytes).digest('base64')}`;
+function isSame({ rows, columns, bits }: Matrix, other: Matrix): boolean {
+  return rows === other.rows && columns === other.columns && bits.every((word: number, at: number) => word === other.bits[at]);
 }
 
-function isUniform({ bytes, shape }: Inline): boolean {
-  const count = (shape[0] as number) * (shape[1] as number);
-  const width = bytes.byteLength / count;
-  return count < leastElements || bytes.every((byte, at) => byte === bytes[at % width]);
-}
-
-function transposedBytes({ bytes, shape }: Inline): Uint8Array {
-  const [rows, columns] = shape as readonly [number, number];
-  const width = bytes.byteLength / (rows * columns);
-  const result = new Uint8Array(bytes.byteLength);
-  for (let row = 0; row < rows; row += 1)
-    for (let column = 0; column < columns; column += 1)
-      for (let byte = 0; byte < width; byte += 1)
-        result[(column * rows + row) * width + byte] = bytes[(row * columns + column) * width + byte] as number;
-  return result;
+function isTransposed({ rows, columns, bits }: Matrix, other: Matrix): boolean {
+  if (rows !== other.columns || columns !== other.rows) return false;
+  return bits.every((word: number, at: number) => word === other.bits[(at % columns) * rows + Math.floor(at / columns)]);
 }
