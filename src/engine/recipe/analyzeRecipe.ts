@@ -187,11 +187,16 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
 }
 
 /** A compression's specification is complete: parameters and format stand in it even where the recipe leaves them out. */
-function compressDefaults(values: Readonly<Record<string, unknown>>, context: FieldContext): Pick<CompressSpec, 'parameters' | 'format'> {
+function compressDefaults(
+  values: Readonly<Record<string, unknown>>,
+  context: FieldContext,
+): Pick<CompressSpec, 'method' | 'parameters' | 'format'> {
   const given = values as Partial<CompressSpec>;
-  const method = context.methods.find(({ id }) => id === given.method);
+  const id = given.method ?? 'rtn';
+  const method = context.methods.find((candidate) => candidate.id === id);
   const parameters = given.parameters ?? {};
   return {
+    method: id,
     parameters,
     format:
       given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? [], given.budget).format,
@@ -229,11 +234,15 @@ function registerOutput(name: string, out: string, span: Span, context: RecipeSt
 
 /** Rules between the keys of one step. */
 function checkTogether(kind: StepKind, entries: readonly RecipeEntry[], start: Span, report: Report): void {
-  if (kind.kind === 'compress' && !entries.some(({ key }) => key === 'budget'))
+  const find = (key: string) => entries.find((entry) => entry.key === key);
+  if (kind.kind === 'compress' && !find('budget')) {
+    if (!find('method')) report(start, 'The step needs method or budget: how to compress, or the bits per weight to reach.');
     for (const { key, keySpan } of entries)
       if (['unit', 'sensitivity', 'calibration'].includes(key)) report(keySpan, `${key} belongs to budget, which the step does not have.`);
+  }
+  if (kind.kind === 'learn' && find('targetBits') && find('penalty'))
+    report(find('penalty')?.keySpan ?? start, 'targetBits and penalty exclude each other. Give one of them.');
   if (kind.kind !== 'evaluate') return;
-  const find = (key: string) => entries.find((entry) => entry.key === key);
   const [text, data] = [find('text'), find('data')];
   if (!text && !data) return report(start, 'The step needs text or data: what to measure the model on.');
   if (text && data) return report(data.keySpan, 'text and data exclude each other. Give one of them.');

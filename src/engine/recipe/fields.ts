@@ -127,7 +127,7 @@ export const stepKinds: readonly StepKind[] = [
     doc: 'Makes a model smaller and verifies the result. Later steps may name this step as their model.',
     fields: [
       model,
-      { key: 'method', doc: 'How to compress.', type: { kind: 'method' }, required: true },
+      { key: 'method', doc: 'How to compress. May be left out with a budget: rtn.', type: { kind: 'method', default: 'rtn' } },
       { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
       tensors,
       {

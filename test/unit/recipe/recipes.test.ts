@@ -2,13 +2,14 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeMethods } from '../../../src/engine/compress/quantizers';
+import { describeAllMethods } from '../../../src/engine/jobs/allMethods';
+import { completeLearnSpec } from '../../../src/protocol/learnDefaults';
 import { analyzeRecipe } from '../../../src/engine/recipe/analyzeRecipe';
 import { checkRecipe, planRecipe } from '../../../src/engine/recipe/checkRecipe';
 import { runRecipe } from '../../../src/engine/recipe/runRecipe';
 import type { StepReport } from '../../../src/protocol/report';
 
-const methods = describeMethods();
+const methods = describeAllMethods();
 let folder: string;
 
 beforeAll(async () => {
@@ -47,6 +48,14 @@ async function findings(text: string): Promise<readonly string[]> {
   const found = await checkRecipe({ file: join(folder, 'r.loom.yaml'), text }, methods);
   return found.map(({ start, message }) => `${start.line + 1}:${start.character + 1} ${message}`);
 }
+
+test('a learning step takes the defaults of the command', () => {
+  const text = 'steps:\n  - { kind: learn, model: model, data: text.txt, exclude: norm, out: o }\n';
+  const [step] = analyzeRecipe(join(folder, 'r.loom.yaml'), text, methods).steps;
+  expect(step?.spec).toEqual(
+    completeLearnSpec({ model: join(folder, 'model'), data: join(folder, 'text.txt'), out: join(folder, 'o'), exclude: ['norm'] }, true),
+  );
+});
 
 describe('a sound recipe', () => {
   test('has no findings and becomes specifications with absolute paths', async () => {
@@ -120,7 +129,10 @@ describe('findings name the place and what to do', () => {
       ['6:30 groupSize must be a whole number from 1 to 1048576, or row or tensor, got "col".'],
     ],
     [step('    parameters: 4\n'), ['6:17 parameters must be a mapping, got 4.']],
-    [step('    format: onx\n'), ['6:13 format must be one of hf, onnx, onnx-fast, onnx-packed, archive, got "onx". Did you mean \'onnx\'?']],
+    [
+      step('    format: onx\n'),
+      ['6:13 format must be one of hf, onnx, onnx-fast, onnx-packed, archive, got "onx". Did you mean \'onnx\'?'],
+    ],
     [step('    head: 3\n'), ['6:11 head must be true or false, got 3.']],
     [step('    overrides: [{ glob: a }]\n'), ['6:17 An override needs parameters: what is different for these tensors.']],
     [step('    overrides: [{ parameters: { bits: 8 } }]\n'), ["6:17 An override needs glob: which tensors, such as '*.down_proj.weight'."]],
@@ -142,6 +154,35 @@ describe('findings name the place and what to do', () => {
       [expect.stringMatching(/^3:29 There is no 'smal' at .*smal\. Did you mean 'small'\?$/)],
     ],
     ['inputs: { base: nowhere }\nsteps:\n  - { kind: inspect, model: base }\n', [expect.stringMatching(/^1:17 There is no 'nowhere' at /)]],
+    [
+      'steps:\n  - { kind: compress, model: model, out: o }\n',
+      ['2:5 The step needs method or budget: how to compress, or the bits per weight to reach.'],
+    ],
+    ['steps:\n  - { kind: compress, model: model, budget: 3.5, out: o }\n', []],
+    [
+      'steps:\n  - { kind: compress, model: model, method: rtn, unit: channel, out: o }\n',
+      ['2:50 unit belongs to budget, which the step does not have.'],
+    ],
+    [
+      'steps:\n  - { kind: learn, name: few, model: model, data: text.txt, out: o }\n  - { kind: evaluate, model: few, text: text.txt }\n',
+      [],
+    ],
+    [
+      'steps:\n  - { kind: learn, model: model, data: text.txt, targetBits: 3, penalty: 1, out: o }\n',
+      ['2:65 targetBits and penalty exclude each other. Give one of them.'],
+    ],
+    [
+      'steps:\n  - { kind: learn, model: model, data: text.txt, method: rtn, out: o }\n',
+      [expect.stringMatching(/^2:58 There is no method "rtn"\. Methods: diffq, /)],
+    ],
+    [
+      'steps:\n  - { kind: learn, model: model, data: text.txt, parameters: { bist: 4 }, out: o }\n',
+      [expect.stringMatching(/^2:\d+ Method 'diffq' has no parameter 'bist'/)],
+    ],
+    [
+      'steps:\n  - { kind: learn, model: model, data: text.txt, formats: [archive, onx], out: o }\n',
+      [expect.stringMatching(/^2:\d+ formats must be a list of .*Did you mean 'onnx'/)],
+    ],
     ['steps:\n  - { kind: evaluate, model: model }\n', ['2:5 The step needs text or data: what to measure the model on.']],
     [
       'steps:\n  - { kind: evaluate, model: model, text: text.txt, data: model }\n',
