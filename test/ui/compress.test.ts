@@ -144,6 +144,8 @@ describe('compressing and evaluating', () => {
     await job.waitFor();
     await job.click();
     const page = await workbench().webview('bitAllocation');
+    await page.locator('.width-bar').first().waitFor();
+    await page.locator('#tab-charts').click();
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
   });
 

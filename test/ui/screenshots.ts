@@ -19,8 +19,8 @@ describe('pictures for the documentation', () => {
     files: (workspace) => {
       fullWorkspace(workspace);
       rmSync(join(workspace, 'small/broken.safetensors'));
-      cpSync(join(root, 'test/fixtures/onnx/digits-mlp.onnx'), join(workspace, 'digits-mlp.onnx'));
-      cpSync(join(root, 'test/fixtures/digits'), join(workspace, 'digits'), { recursive: true });
+      cpSync(join(root, 'media/samples/digits/digits-mlp.onnx'), join(workspace, 'digits-mlp.onnx'));
+      cpSync(join(root, 'media/samples/digits/data'), join(workspace, 'digits'), { recursive: true });
     },
     // As a user sees it: the window's title and its toasts are those of an installed extension.
     packagePath: packagePath(),
