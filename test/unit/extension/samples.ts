@@ -1,5 +1,5 @@
 import type { JobProgress, JobState } from '../../../src/protocol/jobs';
-import type { CompressReport } from '../../../src/protocol/report';
+import type { CompressReport, LearnReport } from '../../../src/protocol/report';
 
 /** A compress job that has just started. */
 export const compressJob: JobState = {
@@ -48,4 +48,59 @@ export const compressReport: CompressReport = {
   outputs: [],
   primary: 'onnx/model_q4.onnx',
   notes: [],
+};
+
+/** A learning job that has just started. */
+export const learnJob: JobState = {
+  id: 'job-2',
+  spec: {
+    kind: 'learn',
+    model: '/models/digits-mlp.onnx',
+    data: '/data/digits',
+    method: 'diffq',
+    parameters: {},
+    targetBits: 3,
+    steps: 100,
+    batch: 64,
+    rate: 1e-3,
+    logitRate: 1e-2,
+    optimizer: 'adam',
+    schedule: 'cosine',
+    loss: 'auto',
+    formats: ['archive', 'onnx-packed'],
+    out: '/out/learned',
+  },
+  status: 'running',
+  startedAt: '2026-01-01T00:00:00.000Z',
+};
+
+const { kind: _kind, format: _format, ...compressed } = compressReport;
+
+/** A report of learned widths: three bits on average, two formats, one evaluation. */
+export const learnReport: LearnReport = {
+  ...compressed,
+  kind: 'learn',
+  method: 'diffq',
+  formats: ['archive', 'onnx-packed'],
+  bitsPerWeight: 3,
+  layers: [{ ...layer, shape: [10, 100], bits: 3.5, bitsPerWeight: 3, histogram: { bits: [2, 4], weights: [250, 750] } }],
+  verification: {
+    passed: true,
+    scope: 'whole',
+    checks: [{ name: 'archive: bytes', passed: true, measured: 0, limit: 0, unit: 'mismatches' }],
+  },
+  training: {
+    steps: 100,
+    bestStep: 80,
+    mode: 'loop',
+    modeReason: 'Whole steps run inside the runtime.',
+    stepsPerSecond: 50,
+    curve: [{ step: 100, loss: 0.1, metrics: { bits: 3 } }],
+    evaluations: [{ step: 80, loss: 0.2, value: 0.96, metric: 'accuracy', bitsPerWeight: 3 }],
+  },
+  sizes: { float32: 16e6, estimated: 1.6e6, true: 1.5e6, onDisk: { archive: 1.7e6, 'onnx-packed': 2e6 } },
+  quality: {
+    before: { metric: 'accuracy', value: 0.97778, loss: 0.085, samples: 360 },
+    after: { metric: 'accuracy', value: 0.975, loss: 0.08, samples: 360 },
+  },
 };
