@@ -90,7 +90,7 @@ describe('pictures for the documentation', () => {
     const page = await workbench().webview('bitAllocation');
     await expectDrawn(page.locator('canvas[data-testid="pareto-chart"]'));
     await quiet();
-    await workbench().page.setViewportSize({ width: 1200, height: 960 });
+    await workbench().page.setViewportSize({ width: 1140, height: 860 });
     // A budget below the result's, and a layer pinned above it.
     const number = page.locator('[data-testid="budget-number"]');
     await number.fill('3');
