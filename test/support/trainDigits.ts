@@ -69,6 +69,7 @@ export async function trainWith(
     ...(spec.window === undefined ? {} : { window: spec.window }),
     ...(spec.start === undefined ? {} : { start: spec.start }),
     seed: spec.seed ?? 0,
+    arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
   });
   try {
     const data = await openTrainingData(spec, model);

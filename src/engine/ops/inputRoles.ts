@@ -28,6 +28,8 @@ const tableUses: Readonly<Record<string, TableUse>> = { Add: 'sum', Sub: 'sum', 
 
 const rearranging = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Cast']);
 
+const rounding = new Set(['QuantizeLinear', 'DynamicQuantizeLinear', 'com.microsoft:QuantizeLinear']);
+
 /** Operator with its domain; standard ones without. */
 export const operatorKey = (domain: string, op: string): string => (domain === '' || domain === 'ai.onnx' ? op : `${domain}:${op}`);
 
@@ -41,5 +43,6 @@ export const inputRoles: InputRoleTable = {
   tableUse: ({ domain, op }, input) =>
     operatorKey(domain, op) === 'Gather' && input === 0 ? 'lookup' : tableUses[operatorKey(domain, op)],
   passesOn: ({ domain, op }) => rearranging.has(operatorKey(domain, op)),
+  rounds: ({ domain, op }) => rounding.has(operatorKey(domain, op)),
   makesWaves: ({ domain, op }) => operatorKey(domain, op) === 'Sin' || operatorKey(domain, op) === 'Cos',
 };

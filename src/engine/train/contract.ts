@@ -52,6 +52,8 @@ export interface TrainableParameter {
   readonly storedTransposed: boolean;
   /** Names under which the same tensor is used or stored besides `name`: counted and quantised once. */
   readonly tiedTo: readonly string[];
+  /** Those of `tiedTo` that are stored as the transpose of what is stored under `name`. Default: none. */
+  readonly transposedCopies?: readonly string[];
   /** False where the graph's outputs do not depend on it: it gets no gradient, and its widths do not move. */
   readonly used: boolean;
   /** Start values in held order. */

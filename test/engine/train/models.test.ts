@@ -29,9 +29,9 @@ afterAll(async () => {
 /** The digits as pictures [1, 8, 8]. */
 async function pictures(): Promise<string> {
   for (const split of ['train', 'val', 'test']) {
-    const { bytes, shape } = await readNpy(fixture(`digits/${split}-input.npy`));
+    const { bytes, shape } = await readNpy(fixture(`../../media/samples/digits/data/${split}-input.npy`));
     writeFileSync(join(folder, `${split}-input.npy`), encodeNpy('float32', [shape[0] as number, 1, 8, 8], bytes));
-    writeFileSync(join(folder, `${split}-label.npy`), readFileSync(fixture(`digits/${split}-label.npy`)));
+    writeFileSync(join(folder, `${split}-label.npy`), readFileSync(fixture(`../../media/samples/digits/data/${split}-label.npy`)));
   }
   return folder;
 }

@@ -21,7 +21,7 @@ export interface ExportLearnedRequest {
   readonly source: CompressSource;
   /** By name on disk. */
   readonly learned: ReadonlyMap<string, LearnedTensor>;
-  /** Float tensors that were trained, in canonical order, by name on disk. */
+  /** Float tensors that were trained, in the order in which they are stored, by name on disk. */
   readonly rest: ReadonlyMap<string, Float32Array>;
   /** Store the rest as float16. The format hf keeps the types of the source; the numbers are rounded all the same. */
   readonly halfRest: boolean;

@@ -9,6 +9,7 @@ import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationC
 import { createOutputFolder } from '../../formats/files/outputFolder';
 import type { Runtime } from '../../runtime/types';
 import { planMethod } from '../../train/methods/planMethod';
+import type { OpenTrainable } from '../../train/models/graphTrainable';
 import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';
 import { train, type TrainingResult } from '../../train/trainer';
@@ -20,7 +21,7 @@ import { refuseInPlace } from '../refuseInPlace';
 import { hashSource, openSource, type CompressSource } from '../source';
 import { deflatedBits } from './deflatedBits';
 import { exportLearned, type ExportedLearned } from './exportLearned';
-import { trainedRest } from './trainedRest';
+import { trainedTensors } from './trainedTensors';
 import { measureQuality } from './measureQuality';
 
 /** What learning is given by whoever runs it. */
@@ -48,8 +49,10 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
       ...(spec.window === undefined ? {} : { window: spec.window }),
       start: spec.start ?? 'trained',
       seed: spec.seed ?? 0,
+      arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
     });
     try {
+      for (const note of model.notes) context.log(note);
       const data = await openTrainingData(spec, model);
       const plan = await planMethod(spec, model);
       context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
@@ -71,7 +74,19 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
       const output = await createOutputFolder(spec.out);
       try {
         const written = await writeAll({ spec, context, source, model, plan, training, folder: output.path });
-        const report = await reportOf({ spec, context, source, plan, training, written, before, folder: output.path, started, peak });
+        const report = await reportOf({
+          spec,
+          context,
+          source,
+          model,
+          plan,
+          training,
+          written,
+          before,
+          folder: output.path,
+          started,
+          peak,
+        });
         await writeReports(report, written, output.path);
         throwIfCancelled(context.signal);
         if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
@@ -117,8 +132,7 @@ interface WriteRequest {
 }
 
 async function writeAll({ spec, context, source, model, plan, training, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
-  const learned = new Map(plan.realize(training.state).map((tensor) => [tensor.name, tensor]));
-  const rest = trainedRest(model, training.state, learned);
+  const { learned, rest } = trainedTensors(model, training.state, plan.realize(training.state), (name) => source.tensors.has(name));
   const written: WrittenFormat[] = [];
   for (const [index, format] of spec.formats.entries()) {
     throwIfCancelled(context.signal);
@@ -152,6 +166,7 @@ interface ReportRequest {
   readonly spec: LearnSpec;
   readonly context: LearnContext;
   readonly source: CompressSource;
+  readonly model: Pick<OpenTrainable, 'notes'>;
   readonly plan: MethodPlan;
   readonly training: TrainingResult;
   readonly written: readonly WrittenFormat[];
@@ -162,7 +177,7 @@ interface ReportRequest {
 }
 
 async function reportOf(request: ReportRequest): Promise<LearnReport> {
-  const { spec, context, source, plan, training, written, before, folder, started, peak } = request;
+  const { spec, context, source, model, plan, training, written, before, folder, started, peak } = request;
   const first = written[0] as WrittenFormat;
   const outputs = (await listFiles(folder)).filter(({ path }) => !path.endsWith('report.json'));
   const files = await hashSource(source, context.signal);
@@ -220,7 +235,11 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
     peakRssBytes: peak.bytes(),
     outputs,
     primary: posix.join(first.subfolder, first.primary),
-    notes: [...context.runtime.notes(), ...written.flatMap(({ format, notes }) => notes.map((text) => `${format}: ${text}`))],
+    notes: [
+      ...context.runtime.notes(),
+      ...model.notes,
+      ...written.flatMap(({ format, notes }) => notes.map((text) => `${format}: ${text}`)),
+    ],
   };
 }
 

@@ -16,7 +16,7 @@ import type { CompressSource, SourceTensor } from '../source';
 export interface TrainedValues {
   readonly source: CompressSource;
   readonly learned: ReadonlyMap<string, LearnedTensor>;
-  /** Float tensors that were trained and keep a float type, in canonical order, by name on disk. */
+  /** Float tensors that were trained and keep a float type, in the order in which they are stored, by name on disk. */
   readonly rest: ReadonlyMap<string, Float32Array>;
   /** The rest is stored as float16 rather than float32. */
   readonly halfRest: boolean;
@@ -38,11 +38,10 @@ function trainedBytes({ source, learned, rest, halfRest }: TrainedValues, name: 
   const tensor = learned.get(name);
   const values = tensor ? dequantizeLearned(tensor) : rest.get(name);
   if (values === undefined) return undefined;
-  const { entry, transposed = false } = source.tensors.get(name)!;
+  const { entry } = source.tensors.get(name)!;
   if (values.length !== elementCount(entry.shape)) throw misfit(name, `it has ${elementCount(entry.shape)} values, got ${values.length}`);
-  const turned = tensor ? tensor.transposed : transposed;
   const [first = 1, second = 1] = entry.shape;
-  const ordered = turned ? transposeInto(values, first, 0, second, new Float32Array(values.length)) : values;
+  const ordered = tensor?.transposed ? transposeInto(values, first, 0, second, new Float32Array(values.length)) : values;
   // The rest goes through float16 where it is stored so: every format then holds the same numbers.
   const rounded = !tensor && halfRest ? decodeToFloat32('float16', checkedHalf(name, ordered)) : ordered;
   return encodeFromFloat32(dtype, rounded);

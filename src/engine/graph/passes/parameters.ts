@@ -15,6 +15,8 @@ export interface InputRoleTable {
   tableUse(node: Node, input: number): TableUse | undefined;
   /** True for operators that give their first input in another shape, order or type: the use of a weight is then behind them. */
   passesOn(node: Node): boolean;
+  /** True for operators that round real numbers to codes: QuantizeLinear. */
+  rounds(node: Node): boolean;
   /** True for Sin and Cos: of positions, they hold the frequencies of an embedding. */
   makesWaves(node: Node): boolean;
 }

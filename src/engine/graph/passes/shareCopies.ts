@@ -2,6 +2,7 @@ import { floatDTypes } from '../../../protocol/dtypes';
 import { ints } from '../builder';
 import type { Graph, Node, Value } from '../graph';
 import type { ConstantData } from '../types';
+import { valuesUsedBy } from './prune';
 
 /** Smaller tensors may be equal by chance, as biases that were never trained. */
 const leastElements = 64;
@@ -16,12 +17,15 @@ export interface SharedCopy {
 
 /**
  * The graph with one constant for each matrix that it holds twice, as it is or transposed: exporters write a tied output matrix as a
- * transposed copy of the embedding, and training would let the two drift apart. A Transpose or Identity of the first one takes the place of each copy.
+ * transposed copy of the embedding, and training would let the two drift apart. The first one, or a Transpose of it, takes the place of each copy.
  * Only float matrices in memory are compared; such whose elements are all equal say nothing and are left alone. Gives the copies by name.
  */
 export function shareCopies(graph: Graph): { readonly graph: Graph; readonly copies: ReadonlyMap<string, SharedCopy> } {
   const seen = new Map<string, Matrix[]>();
-  const nodes: Node[] = [];
+  const added: Node[] = [];
+  const replaced = new Map<Value, Value>();
+  // What bodies take, or the graph gives, keeps its name.
+  const shielded = new Set([...graph.outputs, ...graph.nodes.flatMap((node) => valuesUsedBy({ ...node, inputs: [] }))]);
   const copies = new Map<string, SharedCopy>();
   const constants = new Map(graph.constants);
   for (const [value, data] of graph.constants) {
@@ -38,7 +42,11 @@ export function shareCopies(graph: Graph): { readonly graph: Graph; readonly cop
     const transposed = same === undefined;
     constants.delete(value);
     copies.set(value.name, { original: original.value.name, transposed });
-    nodes.push({
+    if (!transposed && !shielded.has(value)) {
+      replaced.set(value, original.value);
+      continue;
+    }
+    added.push({
       ...(transposed ? { op: 'Transpose', attributes: { perm: ints([1, 0]) } } : { op: 'Identity', attributes: {} }),
       domain: '',
       name: `${value.name}/shared`,
@@ -46,8 +54,14 @@ export function shareCopies(graph: Graph): { readonly graph: Graph; readonly cop
       outputs: [value],
     });
   }
-  // In front: bodies capture the copies as they did.
-  return copies.size === 0 ? { graph, copies } : { graph: { ...graph, constants, nodes: [...nodes, ...graph.nodes] }, copies };
+  if (copies.size === 0) return { graph, copies };
+  const nodes = graph.nodes.map((node) =>
+    node.inputs.some((input) => input && replaced.has(input))
+      ? { ...node, inputs: node.inputs.map((input) => input && (replaced.get(input) ?? input)) }
+      : node,
+  );
+  // In front of all others: bodies capture the copies as they did.
+  return { graph: { ...graph, constants, nodes: [...added, ...nodes] }, copies };
 }
 
 /** A float matrix as patterns of bits. */

@@ -10,6 +10,8 @@ import type { BatchInput, ForwardPass, TrainableBuffer, TrainableModel, Trainabl
 export type OpenTrainable = TrainableModel & {
   /** What the model is for: `labels` for data with labels, `text` for token windows. */
   readonly kind: 'labels' | 'text';
+  /** What whoever trains it should know: tensors that stay as they are, places that no gradient passes. */
+  readonly notes: readonly string[];
   /** Folders or files where a language model's tokenizer lies, and what its config says; undefined for other models. */
   readonly text?: TextSettings;
   close(): Promise<void>;
@@ -32,6 +34,8 @@ export interface TextSettings {
 export interface GraphTrainableOptions {
   readonly name: string;
   readonly kind: OpenTrainable['kind'];
+  /** Default: none. */
+  readonly notes?: readonly string[];
   readonly parameters: readonly TrainableParameter[];
   readonly buffers: readonly TrainableBuffer[];
   inputs(batch: number): readonly BatchInput[];
@@ -53,6 +57,7 @@ export function graphTrainable(options: GraphTrainableOptions): OpenTrainable {
   return {
     name,
     kind,
+    notes: options.notes ?? [],
     parameters,
     buffers,
     ...(text === undefined ? {} : { text }),

@@ -1,49 +1,49 @@
 import { basename } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
+import { gradientReach } from '../../autodiff/gradientReach';
 import { readGraph } from '../../formats/onnx/readGraph';
 import type { Graph, Node, Value } from '../../graph/graph';
+import { shareCopies, type SharedCopy } from '../../graph/passes/shareCopies';
 import { specializeGraph } from '../../graph/passes/specialize';
 import type { ConstantData } from '../../graph/types';
 import { operators } from '../../ops/index';
-import type { BatchInput, TrainableBuffer, TrainableParameter } from '../contract';
+import type { TrainableBuffer, TrainableParameter } from '../contract';
+import { batchInputs, type TrainingArrays } from './axisLengths';
 import { graphTrainable, type OpenTrainable } from './graphTrainable';
 import { findParameters, type FoundParameter } from './onnxParameters';
+import { trainingNotes } from './trainingNotes';
 import { transposeMatrix } from './transposeMatrix';
 
-const inputTypes: readonly string[] = ['float32', 'int64', 'int32', 'bool', 'uint8'] satisfies BatchInput['dtype'][];
-
 /**
- * Opens an ONNX file for training. Its first axis of every input is the batch. The file is read whole; nothing of it stays open.
- * Errors: `unsupported` for inputs without a batch axis or of other types and for graphs without anything to train; `malformed-file`.
+ * Opens an ONNX file for training. Its first axis of every input is the batch; other lengths that the graph only names are those of `arrays`. A matrix that the
+ * file holds twice, as it is or transposed, is one parameter. The file is read whole; nothing of it stays open.
+ * Errors: `unsupported` for inputs without a batch axis or of other types, for lengths that nothing tells, and for graphs without anything to train;
+ * `malformed-file`.
  */
-export async function openOnnxTrainable(path: string): Promise<OpenTrainable> {
-  const read = await readGraph(path, { operators, externalFrom: Infinity });
-  const found = findParameters(read);
+export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): Promise<OpenTrainable> {
+  const { graph: read, copies } = shareCopies(await readGraph(path, { operators, externalFrom: Infinity }));
+  const found = findParameters(read, gradientReach(read, operators));
   if (found.parameters.length === 0)
     throw new LoomweightError(
       'unsupported',
       `There is nothing to train in ${path}: no float32 weights stand where operators take them. Give the float model.`,
       { path },
     );
+  const notes = trainingNotes(read, found, path);
   const graph = weightsAsInputs(read, found.parameters, found.buffers);
-  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, read));
+  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, read, copies));
   const buffers = found.buffers.map((value): TrainableBuffer => ({
     name: value.name,
     shape: value.type.shape as readonly number[],
     initial: async () => floats(read.constants.get(value) as ConstantData),
   }));
-  const batchInputs = read.inputs.filter((value) => !read.constants.has(value));
-  for (const input of batchInputs) requireBatchInput(input, path);
-  const inputs = (batch: number): readonly BatchInput[] =>
-    batchInputs.map(({ name, type }) => ({
-      name,
-      dtype: type.dtype as BatchInput['dtype'],
-      shape: [batch, ...((type.shape as readonly (number | string)[]).slice(1) as readonly number[])],
-    }));
+  const given = read.inputs.filter((value) => !read.constants.has(value));
+  const inputs = await batchInputs(given, path, arrays);
   return graphTrainable({
     name: basename(path),
     kind: 'labels',
+    notes,
     parameters,
     buffers,
     inputs,
@@ -52,16 +52,16 @@ export async function openOnnxTrainable(path: string): Promise<OpenTrainable> {
   });
 }
 
-/** The graph with its parameters and buffers as inputs; matrices as [in, out], and Gemm without transB for them. */
+/** The graph with its parameters and buffers as inputs; matrices as [in, out], and products of them without transposition. */
 function weightsAsInputs(graph: Graph, parameters: readonly FoundParameter[], buffers: readonly Value[]): Graph {
   const held = new Map<Value, Value>();
   const inputs = [...graph.inputs];
   const constants = new Map(graph.constants);
-  for (const { value, use, storedTransposed } of parameters) {
+  for (const { value, matrixValues, storedTransposed } of parameters) {
     const shape = value.type.shape as readonly number[];
-    const turned = use === 'matrix' && !storedTransposed;
+    const turned = matrixValues.length > 0 && !storedTransposed;
     const input = turned ? { name: value.name, type: { ...value.type, shape: [...shape].reverse() } } : value;
-    if (turned) held.set(value, input);
+    for (const side of matrixValues) held.set(side, input);
     constants.delete(value);
     inputs.push(input);
   }
@@ -75,48 +75,40 @@ function weightsAsInputs(graph: Graph, parameters: readonly FoundParameter[], bu
     const { transB: _transB, ...attributes } = node.attributes;
     return { ...node, inputs: node.inputs.map((input, index) => (index === 1 ? weight : input)), attributes };
   });
-  return { ...graph, inputs, nodes, constants };
+  // A Transpose that stood between a matrix and its products has no input any more, and no use.
+  const known = new Set<Value>([
+    ...inputs,
+    ...constants.keys(),
+    ...nodes.flatMap(({ outputs }) => outputs.flatMap((output) => output ?? [])),
+  ]);
+  return { ...graph, inputs, nodes: nodes.filter((node) => node.inputs.every((input) => !input || known.has(input))), constants };
 }
 
-function trainableParameter({ value, role, use, storedTransposed, used }: FoundParameter, graph: Graph): TrainableParameter {
+function trainableParameter(
+  { value, role, matrixValues, storedTransposed, used }: FoundParameter,
+  graph: Graph,
+  copies: ReadonlyMap<string, SharedCopy>,
+): TrainableParameter {
   const stored = value.type.shape as readonly number[];
   const swapped = [...stored].reverse();
   const read = (): Float32Array => floats(graph.constants.get(value) as ConstantData);
-  if (use !== 'matrix')
-    return {
-      name: value.name,
-      role,
-      shape: stored,
-      heldShape: stored,
-      held: 'canonical',
-      storedTransposed: false,
-      tiedTo: [],
-      used,
-      initial: async () => read(),
-    };
-  return {
+  const tied = [...copies].filter(([, { original }]) => original === value.name);
+  const common = {
     name: value.name,
     role,
+    storedTransposed,
+    tiedTo: tied.map(([name]) => name),
+    transposedCopies: tied.filter(([, { transposed }]) => transposed).map(([name]) => name),
+    used,
+  };
+  if (matrixValues.length === 0) return { ...common, shape: stored, heldShape: stored, held: 'canonical', initial: async () => read() };
+  return {
+    ...common,
     shape: storedTransposed ? swapped : stored,
     heldShape: storedTransposed ? stored : swapped,
     held: 'transposed',
-    storedTransposed,
-    tiedTo: [],
-    used,
     initial: async () => (storedTransposed ? read() : transposeMatrix(read(), stored[0] as number, stored[1] as number)),
   };
-}
-
-function requireBatchInput({ name, type }: Value, path: string): void {
-  const { shape, dtype } = type;
-  const inner = shape?.slice(1) ?? ['?'];
-  if (shape !== undefined && shape.length > 0 && inner.every((length) => typeof length === 'number') && inputTypes.includes(dtype)) return;
-  throw new LoomweightError(
-    'unsupported',
-    `Training needs inputs of type ${inputTypes.join(', ')} with the batch as first axis and all other lengths fixed; ` +
-      `'${name}' of ${path} is ${dtype} [${shape?.join(', ') ?? 'unknown'}].`,
-    { input: name, dtype, shape },
-  );
 }
 
 function floats(data: ConstantData): Float32Array {

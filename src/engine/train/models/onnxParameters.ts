@@ -1,5 +1,5 @@
 import type { TensorRole } from '../../../protocol/model';
-import type { Graph, Value } from '../../graph/graph';
+import type { Graph, Node, Value } from '../../graph/graph';
 import { parametersOf, type GraphParameter, type ParameterUse } from '../../graph/passes/parameters';
 import { operators } from '../../ops/index';
 
@@ -7,11 +7,11 @@ import { operators } from '../../ops/index';
 export interface FoundParameter {
   readonly value: Value;
   readonly role: TensorRole;
-  /** `matrix`: only ever the right side of MatMul or Gemm, so that it can be held as [in, out]. */
-  readonly use: 'matrix' | 'other';
+  /** For a tensor that is only ever the right side of MatMul or Gemm, so that it can be held as [in, out]: these sides (itself, or a Transpose of it). */
+  readonly matrixValues: readonly Value[];
   /** True where the file holds [in, out]. */
   readonly storedTransposed: boolean;
-  /** False where no output depends on it. */
+  /** False where no output depends on it, or only through what has no gradient. */
   readonly used: boolean;
 }
 
@@ -20,6 +20,8 @@ export interface FoundParameters {
   readonly parameters: readonly FoundParameter[];
   /** Running means and variances of batch normalisation. */
   readonly buffers: readonly Value[];
+  /** Weights that stay as they are: of other types than float32, or taken by bodies of Loop and If. */
+  readonly left: readonly { readonly name: string; readonly why: 'type' | 'body' }[];
 }
 
 /** What weights do, by operator and input. */
@@ -45,28 +47,35 @@ const weightInputs: Readonly<Record<string, Readonly<Record<number, TensorRole>>
 const elementwise = new Set(['Add', 'Sub', 'Mul']);
 
 /**
- * The float32 parameters of an imported graph, with what they do and how they can be held. Constants of other types, and scalars, stay as they are.
- * Statistics of batch normalisation are buffers.
+ * The float32 parameters of an imported graph, with what they do and how they can be held. Constants of other types, scalars, and what bodies of Loop and If
+ * take stay as they are. Statistics of batch normalisation are buffers. `reached`: the values from which gradients come back.
  */
-export function findParameters(graph: Graph): FoundParameters {
+export function findParameters(graph: Graph, reached: ReadonlySet<Value>): FoundParameters {
   const { weights, statistics } = parametersOf(graph, operators);
   const values = new Map([...graph.constants.keys()].map((value) => [value.name, value]));
   const valueOf = ({ name }: GraphParameter): Value => values.get(name) as Value;
-  const trained = weights.filter(({ dtype, name }) => dtype === 'float32' && !graph.outputs.some((output) => output.name === name));
-  return {
-    parameters: trained.map((parameter): FoundParameter => {
-      const [first, ...others] = parameter.uses.map((use) => matrixUse(graph, use, parameter.shape));
-      const matrix = first !== undefined && others.every((use) => use === first);
-      return {
-        value: valueOf(parameter),
-        role: roleOf(parameter),
-        use: matrix ? 'matrix' : 'other',
-        storedTransposed: matrix && first === 'in-out',
-        used: parameter.used,
-      };
-    }),
-    buffers: statistics.filter(({ dtype }) => dtype === 'float32').map(valueOf),
-  };
+  const own = new Set(graph.nodes);
+  const trained: FoundParameter[] = [];
+  const left: { readonly name: string; readonly why: 'type' | 'body' }[] = [];
+  for (const parameter of weights) {
+    const value = valueOf(parameter);
+    if (graph.outputs.includes(value)) continue;
+    const captured = parameter.captured || parameter.uses.some(({ node }) => !own.has(node));
+    if (parameter.dtype !== 'float32' || captured) {
+      left.push({ name: parameter.name, why: captured ? 'body' : 'type' });
+      continue;
+    }
+    const [first, ...others] = parameter.uses.map((use) => matrixUse(graph, use, parameter.shape));
+    const matrix = first !== undefined && others.every((use) => use === first);
+    trained.push({
+      value,
+      role: roleOf(parameter),
+      matrixValues: matrix ? parameter.uses.map(({ node }) => node.inputs[1] as Value) : [],
+      storedTransposed: matrix && first === 'in-out',
+      used: reached.has(value),
+    });
+  }
+  return { parameters: trained, buffers: statistics.filter(({ dtype, captured }) => dtype === 'float32' && !captured).map(valueOf), left };
 }
 
 /** What a tensor does, by the first place that says it. */
@@ -81,9 +90,17 @@ function roleOf({ uses, shape }: GraphParameter): TensorRole {
 
 /** How a matrix stands in a product: `in-out` for x W, `out-in` for x W^T; undefined where it is something else. */
 function matrixUse(graph: Graph, { node, input, through }: ParameterUse, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
-  if (node.domain !== '' || input !== 1 || shape.length !== 2 || through.length > 0 || !graph.nodes.includes(node)) return undefined;
-  if (node.op === 'MatMul') return 'in-out';
-  if (node.op !== 'Gemm') return undefined;
-  const attribute = node.attributes['transB'];
-  return attribute?.kind === 'int' && attribute.value !== 0 ? 'out-in' : 'in-out';
+  const turns = through.filter(turnsMatrix).length;
+  const side = node.inputs[1];
+  if (node.domain !== '' || input !== 1 || shape.length !== 2 || turns < through.length || !side || graph.outputs.includes(side))
+    return undefined;
+  if (node.op !== 'MatMul' && node.op !== 'Gemm') return undefined;
+  const attribute = node.op === 'Gemm' ? node.attributes['transB'] : undefined;
+  const turned = attribute?.kind === 'int' && attribute.value !== 0;
+  return (turns % 2 === 1) === turned ? 'in-out' : 'out-in';
+}
+
+/** True for the Transpose of a matrix that is no mere copy. */
+function turnsMatrix({ op, attributes: { perm } }: Node): boolean {
+  return op === 'Transpose' && (perm === undefined || (perm.kind === 'ints' && perm.value[0] === 1));
 }

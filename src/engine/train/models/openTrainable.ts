@@ -1,5 +1,6 @@
 import { LoomweightError } from '../../../protocol/errors';
 import { openContainer } from '../../formats/openModel';
+import type { TrainingArrays } from './axisLengths';
 import type { OpenTrainable } from './graphTrainable';
 import { openDecoderTrainable } from './decoderModel';
 import { openOnnxTrainable } from './onnxModel';
@@ -11,6 +12,8 @@ export interface OpenTrainableOptions {
   readonly window?: number;
   /** `scratch`: seeded random weights of the same shapes instead of the model's own. */
   readonly start?: 'trained' | 'scratch';
+  /** Data that the model will be trained on: its arrays tell lengths that an ONNX file only names. */
+  readonly arrays?: TrainingArrays;
   /** For `scratch`. Default 0. */
   readonly seed?: number;
 }
@@ -30,7 +33,7 @@ export async function openTrainable(model: string, options: OpenTrainableOptions
 
 async function open(container: Awaited<ReturnType<typeof openContainer>>, options: OpenTrainableOptions): Promise<OpenTrainable> {
   if (container.format === 'onnx') {
-    const opened = await openOnnxTrainable(container.path);
+    const opened = await openOnnxTrainable(container.path, options.arrays);
     await container.close();
     return opened;
   }

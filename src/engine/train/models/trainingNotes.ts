@@ -1,0 +1,49 @@
+import { LoomweightError } from '../../../protocol/errors';
+import type { Graph } from '../../graph/graph';
+import { pruneGraph } from '../../graph/passes/prune';
+import { operators } from '../../ops/index';
+import type { FoundParameters } from './onnxParameters';
+
+/**
+ * What whoever trains an imported graph should know beforehand: tensors that stay as they are, and rounding inside the graph that no gradient passes.
+ * Errors: `unsupported` where no gradient reaches any parameter, so that nothing would be learned.
+ */
+export function trainingNotes(graph: Graph, { parameters, left }: FoundParameters, path: string): readonly string[] {
+  const needed = pruneGraph(graph);
+  const rounding = needed.nodes.filter((node) => operators.rounds(node));
+  const still = parameters.filter(({ used, value }) => !used && needed.constants.has(value)).map(({ value }) => value.name);
+  const where = `${rounding.length} places where the graph rounds values, '${rounding[0]?.name}' (${rounding[0]?.op}) first`;
+  if (parameters.every(({ used }) => !used))
+    throw new LoomweightError(
+      'unsupported',
+      rounding.length > 0
+        ? `No gradient reaches any weight of ${path}: all stand behind ${where}. Train the float model from before quantisation.`
+        : `No gradient reaches any weight of ${path}: no output changes with small changes of them.`,
+      { path, rounding: rounding.map(({ name }) => name) },
+    );
+  const note = (names: readonly string[], why: string): readonly string[] =>
+    names.length === 0 ? [] : [`${names.length} tensors ${why}: ${shown(names)}.`];
+  return [
+    ...(rounding.length === 0
+      ? []
+      : [
+          `No gradient passes ${where}: what lies before is trained along other paths only. Better train the float model from before quantisation.`,
+        ]),
+    ...note(still, 'get no gradient and stay as they are'),
+    ...note(
+      left.filter(({ why }) => why === 'type').map(({ name }) => name),
+      'are not float32 and stay as they are',
+    ),
+    ...note(
+      left.filter(({ why }) => why === 'body').map(({ name }) => name),
+      'are used inside of a Loop or If and stay as they are',
+    ),
+  ];
+}
+
+const shownNames = 3;
+
+function shown(names: readonly string[]): string {
+  const first = names.slice(0, shownNames).map((name) => `'${name}'`);
+  return [...first, ...(names.length > shownNames ? [`${names.length - shownNames} more`] : [])].join(', ');
+}
