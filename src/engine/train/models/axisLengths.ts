@@ -4,11 +4,9 @@ import { readDataSplit } from '../../evaluate/data/readDataSplit';
 import type { Value } from '../../graph/graph';
 import type { BatchInput } from '../contract';
 
-/** Data that a model will be trained on. */
-export interface TrainingArrays {
-  readonly data: string;
-  readonly columns?: ColumnMap;
-}
+/** Data that a model will be trained on: a path as jobs name it, or the shapes of arrays by input, samples first. */
+export type TrainingArrays =
+  { readonly data: string; readonly columns?: ColumnMap } | { readonly shapes: ReadonlyMap<string, readonly number[]> };
 
 const inputTypes: readonly string[] = ['float32', 'int64', 'int32', 'bool', 'uint8'] satisfies BatchInput['dtype'][];
 
@@ -56,7 +54,9 @@ function isOpen({ type }: Value): boolean {
   return type.shape === undefined || type.shape.slice(1).some((length) => typeof length !== 'number');
 }
 
-async function shapesOfData(values: readonly Value[], { data, columns }: TrainingArrays): Promise<ReadonlyMap<string, readonly number[]>> {
+async function shapesOfData(values: readonly Value[], arrays: TrainingArrays): Promise<ReadonlyMap<string, readonly number[]>> {
+  if ('shapes' in arrays) return arrays.shapes;
+  const { data, columns } = arrays;
   const inputs = values.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape ?? ['batch'] }));
   const split = await readDataSplit({ data, split: 'train', inputs, columns: columns ?? {} });
   return new Map([...split.inputs].map(([name, { shape }]) => [name, shape]));

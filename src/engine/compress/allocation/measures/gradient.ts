@@ -63,7 +63,10 @@ async function fisherDiagonal(context: MeasureContext): Promise<ReadonlyMap<stri
       { needed, limit: memoryLimit, shortfall: needed - memoryLimit },
     );
   const { batches, batch, window } = await gradientBatches(context);
-  const model = await openTrainable(spec.model, window === undefined ? {} : { window });
+  const model = await openTrainable(spec.model, {
+    ...(window === undefined ? {} : { window }),
+    arrays: { shapes: new Map(Object.entries(batches[0] ?? {}).map(([name, { shape }]) => [name, shape])) },
+  });
   try {
     return await sumSquares(context, model, batches, batch);
   } finally {
