@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Inspection } from '../../../src/cli/commands/inspect';
 import type { DevicesReport } from '../../../src/protocol/devices';
 import type { MethodDescription } from '../../../src/protocol/methods';
-import type { CompareReport, CompressReport, EvaluateReport, RecipeReport } from '../../../src/protocol/report';
+import type { CompareReport, CompressReport, EvaluateReport, LearnReport, RecipeReport } from '../../../src/protocol/report';
 import { CommandLine } from '../../support/commandLine';
 
 const samples = join(__dirname, '..', '..', '..', 'media', 'samples');
@@ -180,4 +180,23 @@ describe('what there is', () => {
     );
     expect(await cli.run(['help', 'run'])).toEqual(await cli.run(['run', '-h']));
   });
+});
+
+test('learn-bits trains, writes two formats, and tells people what it did', async () => {
+  const digits = join(samples, 'digits');
+  const words = ['learn-bits', join(digits, 'digits-mlp.onnx'), '--data', join(digits, 'data'), '--target-bits', '3.5', '--steps', '80'];
+  const report = await cli.json<LearnReport>([...words, '--out', join(folder, 'learned')]);
+  expect(report).toMatchObject({ kind: 'learn', method: 'diffq', formats: ['archive', 'onnx-packed'], verification: { passed: true } });
+  expect(report.sizes.true).toBeLessThan(report.sizes.float32 / 6);
+  const inspected = await cli.json<Inspection>(['inspect', join(folder, 'learned')]);
+  expect(inspected.parameters).toBe(26_122);
+  const { code, stdout, stderr } = await cli.run(
+    [...words, '--method', 'lsq', '--bits', '3', '--out', join(folder, 'lsq')].filter(
+      (word, index, all) => word !== '--target-bits' && all[index - 1] !== '--target-bits',
+    ),
+  );
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/fc1\.weight/);
+  expect(stdout).toMatch(/archive: .* times smaller than float32\), accuracy 0\.9/);
+  expect(stderr).toMatch(/^Forecast: /m);
 });

@@ -43,6 +43,8 @@ async function failure(words: readonly string[]): Promise<{ readonly code: numbe
   return { code: plain.code, error };
 }
 
+const digits = join(samples, 'digits', 'digits-mlp.onnx');
+const learn = ['learn-bits', digits, '--data', join(samples, 'digits', 'data'), '--out', 'out'];
 const compress = ['compress', model, '--method', 'rtn', '--format', 'hf', '--out', 'out'];
 
 describe('exit code 2: bad arguments', () => {
@@ -68,6 +70,16 @@ describe('exit code 2: bad arguments', () => {
       '--override: groupSize must be a whole number from 1 to 1048576, or row or tensor',
     ],
     [[...compress, '--tensors', 'nothing.*'], 'nothing.*'],
+    [['learn-bits', digits, '--out', 'out'], "'learn-bits' needs --data"],
+    [[...learn, '--target-bits', '3', '--penalty', '1'], '--target-bits and --penalty exclude each other.'],
+    [[...learn, '--target-bits', 'few'], "--target-bits must be a number of 0 or more, got 'few'."],
+    [
+      [...learn, '--method', 'qat', '--target-bits', '3'],
+      "Method 'qat' has fixed widths; --target-bits belongs to methods that learn them.",
+    ],
+    [[...learn, '--window', '8'], '--window belongs to training on text, but --data names no text file.'],
+    [[...learn, '--format', 'archive,onx'], "--format must name one or more of hf, onnx, onnx-fast, onnx-packed, archive, got 'onx'."],
+    [[...learn, '--max-bits', '99'], '--max-bits must be a number from 2 to 15'],
     [['inspect', model, '--tensor', 'nothing.*'], "No tensor of loom-base matches 'nothing.*'."],
     [['inspect', 'nowhere'], 'nowhere'],
     [['evaluate', model, '--text', 'nowhere.txt'], 'nowhere.txt'],
