@@ -16,14 +16,9 @@ import type { Graph, Value } from '../../src/engine/graph/graph';
 import { operators } from '../../src/engine/ops/index';
 import { createRuntime } from '../../src/engine/runtime/runtime';
 import type { RuntimeTensor } from '../../src/engine/runtime/types';
-import { addLoss } from '../../src/engine/train/loss';
-import { planMethod } from '../../src/engine/train/methods/planMethod';
 import { openTrainable } from '../../src/engine/train/models/openTrainable';
-import { longestDraw } from '../../src/engine/train/noisePool';
-import { parameterGroups } from '../../src/engine/train/optimizers/groups';
-import { initialState, layOutState, type StateValues } from '../../src/engine/train/state';
-import { buildStepGraph } from '../../src/engine/train/stepGraph';
-import { StepRunner } from '../../src/engine/train/stepRunner';
+import { chooseUpdates } from '../../src/engine/train/updates/chooseUpdates';
+import { stepRunnerFor } from '../support/stepRunnerFor';
 import { wholeTensorUpdates } from '../../src/engine/train/updates/wholeTensor';
 
 const { values: given } = parseArgs({
@@ -39,6 +34,8 @@ const { values: given } = parseArgs({
     widths: { type: 'string', default: '1024,4096,4096,1024' },
     model: { type: 'string', default: 'media/samples/loom-base' },
     window: { type: 'string', default: '256' },
+    parameters: { type: 'string', default: '{"clipRange":0,"settle":0}' },
+    whole: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
   },
 });
@@ -63,52 +60,27 @@ async function measure(): Promise<Readonly<Record<string, unknown>>> {
   const file = path.join(folder, 'net.onnx');
   if (net !== 'lm') writeFileSync(file, encodeModel(net === 'mlp' ? perceptron() : convolutionNet()));
   const model = await openTrainable(net === 'lm' ? given.model : file, net === 'lm' ? { window: Number(given.window) } : {});
-  const learned = given.method !== 'float';
-  const plan = await planMethod(
-    {
-      method: given.method,
-      parameters: learned ? { groupSize: Number(given.group) } : {},
-      steps: 1_000_000,
-      ...(learned ? { penalty: Number(given.penalty) } : {}),
-    },
+  const started = await stepRunnerFor({
     model,
-  );
-  const groups = parameterGroups({ optimizer: 'adam', rate: 1e-4, logitRate: 1e-3, schedule: 'constant', steps: 1_000_000 });
-  const layout = layOutState(model, plan.variables, groups);
-  const start = new Map<string, Float32Array>();
-  for (const { name, initial } of model.parameters) start.set(name, await initial());
-  let state: StateValues = await initialState(layout, model, plan.variables, start);
-  start.clear();
-  const batch = fixedBatch(model.inputs(batchSize)[0]?.shape ?? []);
-  const graph = buildStepGraph(
-    {
-      model,
-      plan,
-      state: layout,
-      groups,
-      updates: wholeTensorUpdates,
-      data: Object.entries(batch).map(([name, { dtype, shape }]) => ({ name, dtype: dtype as 'float32', shape })),
-      loss: (build, outputs, { label }) => addLoss(net === 'mlp' ? 'mse' : 'cross-entropy', build, outputs, label as Value),
-      steps: 1_000_000,
-      longestDraw,
-    },
-    'loop',
-  );
-  const feeds = {
-    data: { description: 'one batch', samples: batchSize, batch: () => batch },
-    batch: batchSize,
-    groups,
+    method: given.method,
+    parameters:
+      given.method === 'float' ? {} : { groupSize: Number(given.group), ...(JSON.parse(given.parameters) as Record<string, number>) },
+    batch: fixedBatch(model.inputs(batchSize)[0]?.shape ?? []),
+    loss: net === 'mlp' ? 'mse' : 'cross-entropy',
+    updates: given.whole ? wholeTensorUpdates : await chooseUpdates(runtime),
+    runtime,
     penalty: Number(given.penalty),
-    seed: 1,
-  };
-  const runner = await StepRunner.create(runtime, graph, feeds, given.profile ? { profile: path.join(folder, 'profile') } : {});
+    ...(given.profile ? { options: { profile: path.join(folder, 'profile') } } : {}),
+  });
+  const { runner } = started;
+  let { state } = started;
   const losses: number[] = [];
   const rates: number[] = [];
   let done = 0;
   const run = async (count: number): Promise<number> => {
-    const started = performance.now();
+    const began = performance.now();
     const result = await runner.run(state, done, count);
-    const seconds = (performance.now() - started) / 1000;
+    const seconds = (performance.now() - began) / 1000;
     state = result.state;
     losses.push(...(result.metrics['loss'] as Float32Array));
     done += count;
@@ -133,7 +105,6 @@ async function measure(): Promise<Readonly<Record<string, unknown>>> {
     peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     first_loss: losses[0],
     last_loss: losses.at(-1),
-    nodes: graph.graph.nodes.length,
   };
 }
 
@@ -233,7 +204,7 @@ function printProfile(): void {
   }
   console.log(`${[...byNode.values()].reduce((sum, time) => sum + time, 0).toFixed(1)} ms in ${byNode.size} nodes`);
   for (const table of [byOperator, byNode]) {
-    const rows = [...table].sort((a, b) => b[1] - a[1]).slice(0, 400);
+    const rows = [...table].sort((a, b) => b[1] - a[1]).slice(0, 60);
     console.log(`${rows.map(([name, milliseconds]) => `${milliseconds.toFixed(2).padStart(8)}  ${name}`).join('\n')}\n`);
   }
 }

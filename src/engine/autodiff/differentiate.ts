@@ -14,6 +14,30 @@ export interface CustomGradient {
   readonly inputs: readonly Value[];
   /** d(target)/d(input) for each input, given d(target)/d(output); undefined for inputs that get none. */
   gradient(build: GraphBuilder, outputGradient: Value): readonly (Value | undefined)[];
+  /** How the same is had block of rows by block of rows, where the region changes a matrix entry by entry. */
+  readonly rows?: RowwiseGradient;
+}
+
+/**
+ * A region from a matrix [K, N] to one of the same shape whose gradient G with respect to the output is never whole: it is made in blocks of rows. The
+ * gradient of the matrix itself is G, apart from corrections.
+ */
+export interface RowwiseGradient {
+  /** The matrix: one of the region's inputs. */
+  readonly input: Value;
+  /** Blocks hold a multiple of so many rows. */
+  readonly multiple: number;
+  /** What is cut into blocks beside G: tensors whose first axis runs along the rows (K, or K over a number). */
+  readonly beside: readonly Value[];
+  /** What is kept of one block of G [R, N]; stacked over all blocks, with the block as first axis, it comes to `gradient`. */
+  reduce(block: GraphBuilder, gradient: Value, beside: readonly Value[]): readonly Value[];
+  /** Gradients of the region's other inputs, in order. */
+  gradient(build: GraphBuilder, kept: readonly Value[]): readonly (Value | undefined)[];
+  /**
+   * Additions to the gradient of whole rows that depend on `dot` = sum G (output - matrix): row indexes [T] int64 (a row may stand more than once) and
+   * values [T, N].
+   */
+  corrections?(build: GraphBuilder, dot: Value): readonly { readonly rows: Value; readonly values: Value }[];
 }
 
 /** What a differentiation is given. */

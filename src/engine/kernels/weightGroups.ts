@@ -13,6 +13,8 @@ export interface WeightGroups {
   readonly count: number;
   /** Entries of each group, in canonical order. */
   entriesOf(group: number): number;
+  /** Rows of the held matrix that hold whole groups, where groups lie along its columns: blocks of so many rows can be worked on alone. */
+  readonly rows?: number;
   /** Shape in which a graph holds one number for each group. */
   readonly shape: readonly number[];
   /** Shape of `view`: what numbers per group are spread over. */
@@ -78,6 +80,7 @@ function rowsOfHeld(inputs: number, outputs: number, size: number, heldShape: re
   };
   const viewShape = [perOutput, size, outputs];
   return {
+    rows: size,
     shape: [perOutput, 1, outputs],
     viewShape,
     view: (build, held) => reshape(build, held, viewShape),

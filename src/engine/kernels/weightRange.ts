@@ -14,6 +14,8 @@ export interface WeightRange {
    * share it evenly. Absent where the ends count as constants.
    */
   addGradient?(build: GraphBuilder, gradient: Value, rangeGradient: Value): Value;
+  /** What `addGradient` would add, as whole rows: their indexes [T] int64 and values [T, columns]. For matrices only. */
+  gradientRows?(build: GraphBuilder, rangeGradient: Value): readonly { readonly rows: Value; readonly values: Value }[];
 }
 
 /** Smallest and largest entry of a tensor. Its extremes are found row by row, so that the gradient touches only rows that hold one. */
@@ -24,7 +26,7 @@ export function extremesOf(build: GraphBuilder, weights: Value): WeightRange {
   const asMatrix = (target: GraphBuilder, value: Value): Value =>
     shape.length === 2 ? value : target.op('Reshape', [value, target.int64(matrixShape)]);
   const matrix = asMatrix(build, weights);
-  const side = (name: 'ReduceMin' | 'ReduceMax'): { readonly perRow: Value; readonly whole: Value } => {
+  const side = (name: 'ReduceMin' | 'ReduceMax'): Extreme => {
     const perRow = build.op(name, [matrix, build.int64([1])], { keepdims: int(0) });
     return { perRow, whole: build.op(name, [perRow], { keepdims: int(0) }) };
   };
@@ -39,21 +41,41 @@ export function extremesOf(build: GraphBuilder, weights: Value): WeightRange {
       const withBoth = addAtExtreme(backward, withMaximum, matrix, lowest, backward.op('Neg', [rangeGradient]));
       return shape.length === 2 ? withBoth : backward.op('Reshape', [withBoth, backward.int64(shape)]);
     },
+    ...(shape.length === 2
+      ? {
+          gradientRows: (backward: GraphBuilder, rangeGradient: Value) =>
+            [
+              sharesAtExtreme(backward, matrix, highest, rangeGradient),
+              sharesAtExtreme(backward, matrix, lowest, backward.op('Neg', [rangeGradient])),
+            ].map(({ rows, values }) => ({ rows: backward.op('Squeeze', [rows, backward.int64([1])]), values })),
+        }
+      : {}),
   };
 }
 
-function addAtExtreme(
+function addAtExtreme(build: GraphBuilder, gradient: Value, matrix: Value, side: Extreme, amount: Value): Value {
+  const { rows, values } = sharesAtExtreme(build, matrix, side, amount);
+  return build.op('ScatterND', [gradient, rows, values], { reduction: 'add' });
+}
+
+/** The extreme of each row and of the whole tensor. */
+interface Extreme {
+  readonly perRow: Value;
+  readonly whole: Value;
+}
+
+/** `amount`, shared evenly by all entries at an extreme: the rows that hold one [T, 1] and what falls on their entries [T, columns]. */
+function sharesAtExtreme(
   build: GraphBuilder,
-  gradient: Value,
   matrix: Value,
-  { perRow, whole }: { readonly perRow: Value; readonly whole: Value },
+  { perRow, whole }: Extreme,
   amount: Value,
-): Value {
+): { readonly rows: Value; readonly values: Value } {
   const { div, mul, equal, cast } = formula(build, 'float32');
   const rows = build.op('Transpose', [build.op('NonZero', [equal(perRow, whole)])]);
   const hits = cast(equal(build.op('GatherND', [matrix, rows]), whole));
   const share = div(amount, build.op('ReduceSum', [hits], { keepdims: int(0) }));
-  return build.op('ScatterND', [gradient, rows, mul(hits, share)], { reduction: 'add' });
+  return { rows, values: mul(hits, share) };
 }
 
 /**

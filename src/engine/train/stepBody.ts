@@ -88,6 +88,7 @@ export function addStep(build: GraphBuilder, description: StepDescription, input
   const updates = description.updates.plan({
     build,
     nodes: build.nodesSoFar(),
+    target,
     tensors: trained,
     regions,
     clipped: description.clip !== undefined,

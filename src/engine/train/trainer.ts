@@ -13,7 +13,8 @@ import { hostState, initialState, layOutState } from './state';
 import { buildStepGraph } from './stepGraph';
 import { StepRunner } from './stepRunner';
 import { TrainingRun } from './trainingRun';
-import { wholeTensorUpdates } from './updates/wholeTensor';
+import { chooseUpdates } from './updates/chooseUpdates';
+import type { UpdatePlanner } from './updates/updatePlanner';
 import { Evaluator } from './evaluation';
 
 /** What a training is given. */
@@ -32,6 +33,8 @@ export interface TrainOptions {
   readonly mode?: ModeChoice['mode'];
   /** Most steps in one run, instead of as many as fill about a second. Changes no result. */
   readonly stepsPerRun?: number;
+  /** How updates are made, instead of what the runtime is best at. */
+  readonly updates?: UpdatePlanner;
 }
 
 /** Progress of a training as jobs report it. */
@@ -86,7 +89,7 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
       plan,
       state: layout,
       groups,
-      updates: wholeTensorUpdates,
+      updates: options.updates ?? (await chooseUpdates(runtime)),
       data: batchInputs(data, spec.batch),
       loss: (build, outputs, batch) => addLoss(data.loss, build, outputs, labelOf(batch)),
       steps: spec.steps,

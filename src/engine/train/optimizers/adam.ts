@@ -1,4 +1,5 @@
-import type { Optimizer } from './optimizer';
+import type { Value } from '../../graph/graph';
+import { multiplyThenAdd, type Optimizer } from './optimizer';
 
 /** Settings of Adam; defaults are PyTorch's. */
 export interface AdamSettings {
@@ -33,14 +34,18 @@ export function adam(id: 'adam' | 'adamw', settings: AdamSettings = {}): Optimiz
         ...(shrinks ? { shrink: 1 - rate * weightDecay } : {}),
       };
     },
-    update: (build, { value, gradient, slots: { moment1, moment2 }, scalars: { minusRate, epsilon: small, shrink } }) => {
+    update: (
+      build,
+      { value, gradient, slots: { moment1, moment2 }, scalars: { minusRate, epsilon: small, shrink } },
+      multiplyAdd = multiplyThenAdd,
+    ) => {
       const decays = id === 'adam' && weightDecay !== 0;
-      const g = decays ? build.op('Add', [gradient, build.op('Mul', [value, build.float32(weightDecay)])]) : gradient;
-      const m = build.op('Add', [build.op('Mul', [moment1, build.float32(beta1)]), g]);
-      const v = build.op('Add', [build.op('Mul', [moment2, build.float32(beta2)]), build.op('Mul', [g, g])]);
+      const g = decays ? multiplyAdd(build, gradient, value, weightDecay) : gradient;
+      const m = multiplyAdd(build, g, moment1 as Value, beta1);
+      const v = multiplyAdd(build, build.op('Mul', [g, g]), moment2 as Value, beta2);
       const direction = build.op('Div', [m, build.op('Add', [build.op('Sqrt', [v]), small])]);
       const kept = shrinks ? build.op('Mul', [value, shrink]) : value;
-      return { value: build.op('Add', [kept, build.op('Mul', [direction, minusRate])]), slots: { moment1: m, moment2: v } };
+      return { value: multiplyAdd(build, kept, direction, minusRate as Value), slots: { moment1: m, moment2: v } };
     },
   };
 }

@@ -20,6 +20,13 @@ export interface UpdateOutputs {
   readonly slots: Readonly<Record<string, Value>>;
 }
 
+/** addend + value * factor in as few passes over memory as the runtime can; the factor is a scalar. */
+export type MultiplyAdd = (build: GraphBuilder, addend: Value, value: Value, factor: Value | number) => Value;
+
+/** In standard operators: two passes. */
+export const multiplyThenAdd: MultiplyAdd = (build, addend, value, factor) =>
+  build.op('Add', [addend, build.op('Mul', [value, typeof factor === 'number' ? build.float32(factor) : factor])]);
+
 /**
  * An optimiser: how a tensor moves by its gradient. Constants are folded, so that a step makes few passes over memory; the results are those of
  * PyTorch's optimiser of the same name.
@@ -33,5 +40,5 @@ export interface Optimizer {
   /** Scalars of step `step` (0 first) at the learning rate `rate`. */
   scalars(step: number, rate: number): StepScalars;
   /** Adds the update to the graph. Works on whole tensors and on blocks of them alike. */
-  update(build: GraphBuilder, inputs: UpdateInputs): UpdateOutputs;
+  update(build: GraphBuilder, inputs: UpdateInputs, multiplyAdd?: MultiplyAdd): UpdateOutputs;
 }

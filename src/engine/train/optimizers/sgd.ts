@@ -1,4 +1,5 @@
-import type { Optimizer, UpdateOutputs } from './optimizer';
+import type { Value } from '../../graph/graph';
+import { multiplyThenAdd, type Optimizer, type UpdateOutputs } from './optimizer';
 
 /** Settings of stochastic gradient descent. */
 export interface SgdSettings {
@@ -20,13 +21,16 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdSett
     slots: momentum === 0 ? [] : ['momentum'],
     scalarNames: ['minusRate'],
     scalars: (_step, rate) => ({ minusRate: -rate }),
-    update: (build, { value, gradient, slots: { momentum: before }, scalars: { minusRate } }): UpdateOutputs => {
-      const g = weightDecay === 0 ? gradient : build.op('Add', [gradient, build.op('Mul', [value, build.float32(weightDecay)])]);
-      if (momentum === 0) return { value: build.op('Add', [value, build.op('Mul', [g, minusRate])]), slots: {} };
-      const factor = build.float32(momentum);
-      const u = build.op('Add', [build.op('Mul', [before, factor]), g]);
-      const direction = nesterov ? build.op('Add', [g, build.op('Mul', [u, factor])]) : u;
-      return { value: build.op('Add', [value, build.op('Mul', [direction, minusRate])]), slots: { momentum: u } };
+    update: (
+      build,
+      { value, gradient, slots: { momentum: before }, scalars: { minusRate } },
+      multiplyAdd = multiplyThenAdd,
+    ): UpdateOutputs => {
+      const g = weightDecay === 0 ? gradient : multiplyAdd(build, gradient, value, weightDecay);
+      if (momentum === 0) return { value: multiplyAdd(build, value, g, minusRate as Value), slots: {} };
+      const u = multiplyAdd(build, g, before as Value, momentum);
+      const direction = nesterov ? multiplyAdd(build, g, u, momentum) : u;
+      return { value: multiplyAdd(build, value, direction, minusRate as Value), slots: { momentum: u } };
     },
   };
 }

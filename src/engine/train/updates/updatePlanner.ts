@@ -28,6 +28,8 @@ export interface PlannedStep {
   readonly build: GraphBuilder;
   /** Nodes of the forward pass and the loss. */
   readonly nodes: readonly Node[];
+  /** What is differentiated. */
+  readonly target: Value;
   readonly tensors: readonly TrainedTensor[];
   /** Regions that the method and the losses declared. */
   readonly regions: readonly CustomGradient[];

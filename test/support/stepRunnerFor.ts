@@ -1,0 +1,75 @@
+import type { LearnSpec } from '../../src/protocol/jobs';
+import type { Runtime, RuntimeTensor, SessionOptions } from '../../src/engine/runtime/types';
+import { addLoss, type LossKind } from '../../src/engine/train/loss';
+import { planMethod } from '../../src/engine/train/methods/planMethod';
+import type { OpenTrainable } from '../../src/engine/train/models/graphTrainable';
+import { longestDraw } from '../../src/engine/train/noisePool';
+import { parameterGroups } from '../../src/engine/train/optimizers/groups';
+import { initialState, layOutState, type StateValues } from '../../src/engine/train/state';
+import { buildStepGraph } from '../../src/engine/train/stepGraph';
+import { StepRunner } from '../../src/engine/train/stepRunner';
+import type { UpdatePlanner } from '../../src/engine/train/updates/updatePlanner';
+
+/** A training of one fixed batch, without evaluations. */
+export interface FixedBatchTraining {
+  readonly model: OpenTrainable;
+  readonly method: string;
+  readonly parameters: Readonly<Record<string, number | string | boolean>>;
+  /** Inputs of the model and `label`. */
+  readonly batch: Readonly<Record<string, RuntimeTensor>>;
+  readonly loss: LossKind;
+  readonly updates: UpdatePlanner;
+  readonly runtime: Runtime;
+  readonly penalty?: number;
+  readonly rate?: number;
+  readonly logitRate?: number;
+  readonly optimizer?: LearnSpec['optimizer'];
+  readonly weightDecay?: number;
+  readonly momentum?: number;
+  readonly clip?: number;
+  readonly options?: Pick<SessionOptions, 'profile'>;
+}
+
+/** The product's own runner of training steps for it, and the state to start from. */
+export async function stepRunnerFor(training: FixedBatchTraining): Promise<{ readonly runner: StepRunner; readonly state: StateValues }> {
+  const { model, method, batch, updates, runtime, penalty = 0, clip, options } = training;
+  const steps = 1_000_000;
+  const plan = await planMethod(
+    { method, parameters: training.parameters, steps, ...(method === 'float' ? {} : { penalty }), minimumSize: 0 },
+    model,
+  );
+  const groups = parameterGroups({
+    optimizer: training.optimizer ?? 'adam',
+    rate: training.rate ?? 1e-4,
+    logitRate: training.logitRate ?? 1e-3,
+    schedule: 'constant',
+    steps,
+    ...(training.weightDecay === undefined ? {} : { weightDecay: training.weightDecay }),
+    ...(training.momentum === undefined ? {} : { momentum: training.momentum }),
+  });
+  const layout = layOutState(model, plan.variables, groups);
+  const start = new Map<string, Float32Array>();
+  for (const { name, initial } of model.parameters) start.set(name, await initial());
+  const graph = buildStepGraph(
+    {
+      model,
+      plan,
+      state: layout,
+      groups,
+      updates,
+      data: Object.entries(batch).map(([name, { dtype, shape }]) => ({ name, dtype: dtype as 'float32', shape })),
+      loss: (build, outputs, { label }) => {
+        if (label === undefined) throw new Error('The batch has no label.');
+        return addLoss(training.loss, build, outputs, label);
+      },
+      steps,
+      ...(clip === undefined ? {} : { clip }),
+      longestDraw,
+    },
+    'loop',
+  );
+  const samples = Object.values(batch)[0]?.shape[0] ?? 1;
+  const data = { description: 'one batch', samples, batch: () => batch };
+  const runner = await StepRunner.create(runtime, graph, { data, batch: samples, groups, penalty, seed: 1 }, options);
+  return { runner, state: await initialState(layout, model, plan.variables, start) };
+}
