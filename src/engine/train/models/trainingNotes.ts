@@ -12,7 +12,8 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
   const needed = pruneGraph(graph);
   const rounding = needed.nodes.filter((node) => operators.rounds(node));
   const still = parameters.filter(({ used, value }) => !used && needed.constants.has(value)).map(({ value }) => value.name);
-  const where = `${rounding.length} places where the graph rounds values, '${rounding[0]?.name}' (${rounding[0]?.op}) first`;
+  const first = `'${rounding[0]?.name}' (${rounding[0]?.op})`;
+  const where = rounding.length === 1 ? `${first}, which rounds values` : `${rounding.length} nodes that round values, ${first} first`;
   if (parameters.every(({ used }) => !used))
     throw new LoomweightError(
       'unsupported',
@@ -21,27 +22,26 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
         : `No gradient reaches any weight of ${path}: no output changes with small changes of them.`,
       { path, rounding: rounding.map(({ name }) => name) },
     );
-  const note = (names: readonly string[], why: string): readonly string[] =>
-    names.length === 0 ? [] : [`${names.length} tensors ${why}: ${shown(names)}.`];
+  const note = (names: readonly string[], what: string): readonly string[] => (names.length === 0 ? [] : [`${what}: ${shown(names)}.`]);
   return [
     ...(rounding.length === 0
       ? []
       : [
           `No gradient passes ${where}: what lies before is trained along other paths only. Better train the float model from before quantisation.`,
         ]),
-    ...note(still, 'get no gradient and stay as they are'),
+    ...note(still, 'Tensors that get no gradient and stay as they are'),
     ...note(
       left.filter(({ why }) => why === 'type').map(({ name }) => name),
-      'are not float32 and stay as they are',
+      'Tensors that are not float32 and stay as they are',
     ),
     ...note(
       left.filter(({ why }) => why === 'body').map(({ name }) => name),
-      'are used inside of a Loop or If and stay as they are',
+      'Tensors that a Loop or If uses inside, and that stay as they are',
     ),
   ];
 }
 
-const shownNames = 3;
+const shownNames = 5;
 
 function shown(names: readonly string[]): string {
   const first = names.slice(0, shownNames).map((name) => `'${name}'`);
