@@ -1,7 +1,7 @@
 import type { LearnSpec } from '../../src/protocol/jobs';
 import type { Runtime, RuntimeTensor, SessionOptions } from '../../src/engine/runtime/types';
 import { addLoss, type LossKind } from '../../src/engine/train/loss';
-import { planMethod } from '../../src/engine/train/methods/planMethod';
+import { planMethod } from '../../src/engine/train/planMethod';
 import type { OpenTrainable } from '../../src/engine/train/models/graphTrainable';
 import { longestDraw } from '../../src/engine/train/noisePool';
 import { parameterGroups } from '../../src/engine/train/optimizers/groups';

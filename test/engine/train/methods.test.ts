@@ -4,7 +4,7 @@ import { SeededRandom } from '../../../src/common/random';
 import type { LearnedTensor } from '../../../src/common/learnedTensor';
 import { bitsOfLogits, logitOf } from '../../../src/engine/kernels/bitWidths';
 import { describeWeightMethods, findWeightMethod, weightMethods } from '../../../src/engine/train/methods/index';
-import { planMethod } from '../../../src/engine/train/methods/planMethod';
+import { planMethod } from '../../../src/engine/train/planMethod';
 import { heldOrder, planFor, runMethod, stateOf, trainable, type SmallWeight } from '../../support/methodStep';
 
 const random = new SeededRandom(11);

@@ -8,7 +8,7 @@ import type { JobProgress, LearnSpec, OutputFormat } from '../../../protocol/job
 import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationCheck } from '../../../protocol/report';
 import { createOutputFolder } from '../../formats/files/outputFolder';
 import type { Runtime } from '../../runtime/types';
-import { planMethod } from '../../train/methods/planMethod';
+import { planMethod } from '../../train/planMethod';
 import type { OpenTrainable } from '../../train/models/graphTrainable';
 import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';

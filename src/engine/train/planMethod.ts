@@ -1,9 +1,9 @@
-import { resolveParams } from '../../../common/params';
-import { LoomweightError } from '../../../protocol/errors';
-import type { LearnSpec } from '../../../protocol/jobs';
-import { learnDefaults } from '../../../protocol/learnDefaults';
-import type { MethodPlan, TrainableModel } from '../contract';
-import { findWeightMethod } from './index';
+import { resolveParams } from '../../common/params';
+import { LoomweightError } from '../../protocol/errors';
+import type { LearnSpec } from '../../protocol/jobs';
+import { learnDefaults } from '../../protocol/learnDefaults';
+import type { MethodPlan, TrainableModel } from './contract';
+import { findWeightMethod } from './methods/index';
 
 type PlannedSpec = Pick<LearnSpec, 'method' | 'parameters' | 'steps' | 'targetBits' | 'penalty' | 'exclude' | 'minimumSize' | 'halfRest'>;
 
