@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { allocate } from '../../../src/common/allocation/allocate';
+import { allocate } from '../../support/allocate';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import { estimateCompress } from '../../../src/engine/compress/estimateCompress';
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';

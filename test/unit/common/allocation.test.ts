@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { allocate, paretoCurve } from '../../../src/common/allocation/allocate';
+import { allocate, paretoCurve } from '../../support/allocate';
 import { prepareAllocation } from '../../../src/common/allocation/prepareAllocation';
 import type { AllocationItem, AllocationPins } from '../../../src/common/allocation/types';
 import { SeededRandom } from '../../../src/common/random';

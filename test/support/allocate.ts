@@ -1,5 +1,5 @@
-import { prepareAllocation } from './prepareAllocation';
-import type { Allocation, AllocationItem, AllocationPins, ParetoPoint } from './types';
+import { prepareAllocation } from '../../src/common/allocation/prepareAllocation';
+import type { Allocation, AllocationItem, AllocationPins, ParetoPoint } from '../../src/common/allocation/types';
 
 /** Chooses an option for each item within `budgetBits` stored bits in all. For many budgets over the same items use prepareAllocation. */
 export function allocate(items: readonly AllocationItem[], budgetBits: number, pins?: AllocationPins): Allocation {
