@@ -169,6 +169,15 @@ describe('shareCopies', () => {
     expect((await runGraph(shared.graph, feeds))['logits']?.data).toEqual((await runGraph(graph, feeds))['logits']?.data);
   });
 
+  test('a copy that the graph gives keeps its name', () => {
+    const graph = twins(false, (at) => Math.sin(at));
+    const head = [...graph.constants.keys()].find(({ name }) => name === 'head') as Value;
+    const shared = shareCopies({ ...graph, outputs: [...graph.outputs, head] });
+    verifyGraph(shared.graph, operators);
+    expect(namesOf(shared.graph.outputs)).toEqual(['logits', 'head']);
+    expect(shared.graph.nodes[0]?.op).toBe('Identity');
+  });
+
   test('matrices that are equal because nothing was trained yet stay apart', () => {
     expect(shareCopies(twins(true, () => 0)).copies.size).toBe(0);
   });

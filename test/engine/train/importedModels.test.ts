@@ -10,7 +10,7 @@ import { openSource } from '../../../src/engine/compress/source';
 import { decodeToFloat32 } from '../../../src/engine/formats/decode';
 import { encodeModel } from '../../../src/engine/formats/onnx/encodeModel';
 import { openContainer } from '../../../src/engine/formats/openModel';
-import { GraphBuilder, int } from '../../../src/engine/graph/builder';
+import { GraphBuilder, int, ints } from '../../../src/engine/graph/builder';
 import type { Value } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
@@ -150,6 +150,55 @@ describe('a matrix that the file holds twice', () => {
     } finally {
       await source.container.close();
     }
+  });
+});
+
+describe('matrices of products', () => {
+  const matrix = normals(48);
+  const rows = [
+    { name: 'MatMul', stored: [6, 8], turned: false, transB: 0 },
+    { name: 'Gemm', stored: [6, 8], turned: false, transB: 0 },
+    { name: 'Gemm', stored: [8, 6], turned: false, transB: 1 },
+    { name: 'MatMul', stored: [8, 6], turned: true, transB: 0 },
+    { name: 'Gemm', stored: [6, 8], turned: true, transB: 1 },
+  ] as const;
+  test.each(rows)('$name of a stored $stored, Transpose between: $turned, transB: $transB', async ({ name, stored, turned, transB }) => {
+    const path = save(`product-${name}-${stored.join('-')}-${turned}-${transB}`, (build) => {
+      const x = build.input('x', { dtype: 'float32', shape: ['batch', 6] });
+      const value = weight(build, 'matrix', stored, matrix);
+      const side = turned ? build.op('Transpose', [value], { perm: ints([1, 0]) }) : value;
+      return build.op(name, [x, side], name === 'Gemm' ? { transB: int(transB) } : {});
+    });
+    const model = await openTrainable(path);
+    const [parameter] = model.parameters;
+    expect([parameter?.held, parameter?.shape, parameter?.heldShape]).toEqual(['transposed', [8, 6], [6, 8]]);
+    expect(parameter?.storedTransposed).toBe(stored[0] === 6);
+    const build = new GraphBuilder(operators, 'forward');
+    const x = build.input('x', { dtype: 'float32', shape: [3, 6] });
+    const held = weight(build, 'held', [6, 8], (await parameter?.initial()) as Float32Array);
+    build.output(model.forward(build, { x }, () => held, true).outputs['logits'] as Value, 'logits');
+    const feeds = { x: feedTensor('float32', [3, 6], [...normals(18)]) };
+    const graph = build.finish();
+    expect(graph.nodes.filter(({ op }) => op === 'Transpose')).toEqual([]);
+    expect((await runModel(encodeModel(graph), feeds))['logits']?.data).toEqual((await runModel(path, feeds))['logits']?.data);
+  });
+
+  test('weights inside of a body are named, and left as they are', async () => {
+    const path = save('looped', (build) => {
+      const x = build.input('x', { dtype: 'float32', shape: ['batch', 8] });
+      const inside = weight(build, 'inside', [8], normals(8));
+      const body = build.subgraph('body');
+      body.input('i', { dtype: 'int64', shape: [] });
+      const go = body.input('go', { dtype: 'bool', shape: [] });
+      const carried = body.input('carried', { dtype: 'float32', shape: ['batch', 8] });
+      body.output(body.op('Identity', [go]));
+      body.output(body.op('Mul', [carried, inside]));
+      const [looped] = build.node('Loop', [build.int64(3, []), undefined, x], { body: { kind: 'graph', value: body.finish() } });
+      return build.op('MatMul', [looped, weight(build, 'after', [8, 8], normals(64))]);
+    });
+    const model = await openTrainable(path);
+    expect(model.parameters.map(({ name }) => name)).toEqual(['after']);
+    expect(model.notes).toEqual(["Tensors that a Loop or If uses inside, and that stay as they are: 'inside'."]);
   });
 });
 
