@@ -9,7 +9,6 @@ import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationC
 import { createOutputFolder } from '../../formats/files/outputFolder';
 import type { Runtime } from '../../runtime/types';
 import { planMethod } from '../../train/planMethod';
-import type { OpenTrainable } from '../../train/models/graphTrainable';
 import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';
 import { train, type TrainingResult } from '../../train/trainer';
@@ -52,9 +51,10 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
       arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
     });
     try {
-      for (const note of model.notes) context.log(note);
       const data = await openTrainingData(spec, model);
       const plan = await planMethod(spec, model);
+      const notes = [...model.notes, ...data.choices.map((choice) => `${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`)];
+      for (const note of notes) context.log(note);
       context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
       const before = spec.start === 'scratch' ? undefined : await measureQuality(spec, spec.model, context);
       const training = await train({
@@ -78,11 +78,11 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
           spec,
           context,
           source,
-          model,
           plan,
           training,
           written,
           before,
+          notes,
           folder: output.path,
           started,
           peak,
@@ -166,18 +166,18 @@ interface ReportRequest {
   readonly spec: LearnSpec;
   readonly context: LearnContext;
   readonly source: CompressSource;
-  readonly model: Pick<OpenTrainable, 'notes'>;
   readonly plan: MethodPlan;
   readonly training: TrainingResult;
   readonly written: readonly WrittenFormat[];
   readonly before: QualityReport | undefined;
+  readonly notes: readonly string[];
   readonly folder: string;
   readonly started: number;
   readonly peak: PeakMeter;
 }
 
 async function reportOf(request: ReportRequest): Promise<LearnReport> {
-  const { spec, context, source, model, plan, training, written, before, folder, started, peak } = request;
+  const { spec, context, source, plan, training, written, before, folder, started, peak } = request;
   const first = written[0] as WrittenFormat;
   const outputs = (await listFiles(folder)).filter(({ path }) => !path.endsWith('report.json'));
   const files = await hashSource(source, context.signal);
@@ -236,8 +236,8 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
     outputs,
     primary: posix.join(first.subfolder, first.primary),
     notes: [
+      ...request.notes,
       ...context.runtime.notes(),
-      ...model.notes,
       ...written.flatMap(({ format, notes }) => notes.map((text) => `${format}: ${text}`)),
     ],
   };

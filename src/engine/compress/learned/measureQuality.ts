@@ -13,7 +13,7 @@ export interface MeasureContext {
 
 /**
  * Quality of a model, float or written, on data that training did not see: the validation text of a language model; the split `test`, else `val`,
- * of a data set. Undefined where there is none, or where the model is no file that can be run (an archive of an ONNX model).
+ * of a data set. Undefined where there is none.
  */
 export async function measureQuality(spec: LearnSpec, model: string, context: MeasureContext): Promise<QualityReport | undefined> {
   const shared = { kind: 'evaluate' as const, model, ...(spec.columns ? { columns: spec.columns } : {}) };
