@@ -7,8 +7,7 @@ import type { AllocationOption } from './types';
  */
 export function lowerHull(options: readonly AllocationOption[]): number[] {
   const at = (index: number): AllocationOption => options[index] as AllocationOption;
-  const order = options.map((_, index) => index);
-  order.sort((a, b) => at(a).storedBits - at(b).storedBits || at(a).loss - at(b).loss || a - b);
+  const order = inOrder(options);
   const hull: number[] = [];
   for (const candidate of order) {
     const { storedBits, loss } = at(candidate);
@@ -30,12 +29,23 @@ export function lowerHull(options: readonly AllocationOption[]): number[] {
 /** Options that no other beats in both bits and loss, in rising order of bits. */
 export function efficientOptions(options: readonly AllocationOption[]): number[] {
   const at = (index: number): AllocationOption => options[index] as AllocationOption;
-  const order = options.map((_, index) => index);
-  order.sort((a, b) => at(a).storedBits - at(b).storedBits || at(a).loss - at(b).loss || a - b);
+  const order = inOrder(options);
   const kept: number[] = [];
   for (const candidate of order) {
     const last = kept[kept.length - 1];
     if (last === undefined || at(candidate).loss < at(last).loss) kept.push(candidate);
   }
   return kept;
+}
+
+/** Indices in rising order of bits, of equal bits the least loss first. Options mostly come in that order, and sorting thousands of items would cost. */
+function inOrder(options: readonly AllocationOption[]): number[] {
+  const before = (a: AllocationOption, b: AllocationOption): number => a.storedBits - b.storedBits || a.loss - b.loss;
+  const order: number[] = [];
+  let sorted = true;
+  for (let index = 0; index < options.length; index += 1) {
+    order.push(index);
+    if (index > 0 && before(options[index - 1] as AllocationOption, options[index] as AllocationOption) > 0) sorted = false;
+  }
+  return sorted ? order : order.sort((a, b) => before(options[a] as AllocationOption, options[b] as AllocationOption) || a - b);
 }

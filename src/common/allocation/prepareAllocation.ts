@@ -1,3 +1,5 @@
+import { fallingOrder } from './fallingOrder';
+import { flatOptions, type FlatOptions } from './flatOptions';
 import { lowerHull } from './hull';
 import { refine } from './refine';
 import type { Allocation, AllocationItem, AllocationOption, AllocationPins, ParetoPoint } from './types';
@@ -21,7 +23,12 @@ interface Steps {
   readonly bits: Float64Array;
   /** Loss taken away, positive. */
   readonly gain: Float64Array;
+  /** Fewest bits of this step and all after it. */
+  readonly leastBits: Float64Array;
 }
+
+/** Items from which on choices are made once in advance, so that the first one that somebody waits for finds compiled code. */
+const manyItems = 1000;
 
 const noPins: AllocationPins = new Map();
 
@@ -41,15 +48,15 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
   const hulls = items.map(({ options }) => lowerHull(options));
   const steps = sortedSteps(items, hulls);
   const weights = items.reduce((sum, item) => sum + item.weights, 0);
-  const optionOf = (item: number, option: number): AllocationOption => (items[item] as AllocationItem).options[option] as AllocationOption;
+  const flat = flatOptions(items);
+  const smallest = Int32Array.from(hulls, (hull) => hull[0] as number);
+  const largest = Int32Array.from(hulls, (hull) => hull[hull.length - 1] as number);
+  const mostBits = totals(flat, [...largest]).storedBits;
 
   const start = (pins: AllocationPins): { chosen: number[]; bits: number; loss: number } => {
-    const chosen = hulls.map((hull, item) => pins.get(item) ?? (hull[0] as number));
-    let [bits, loss] = [0, 0];
-    chosen.forEach((option, item) => {
-      bits += optionOf(item, option).storedBits;
-      loss += optionOf(item, option).loss;
-    });
+    const chosen = Array.from(smallest);
+    for (const [item, option] of pins) chosen[item] = option;
+    const { storedBits: bits, loss } = totals(flat, chosen);
     return { chosen, bits, loss };
   };
 
@@ -57,7 +64,11 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
     checkPins(items, pins);
     const { chosen, bits: smallestBits } = start(pins);
     let bits = smallestBits;
-    let largestBits = smallestBits;
+    let largestBits = mostBits;
+    for (const [item, option] of pins) {
+      const place = flat.starts[item] as number;
+      largestBits += (flat.bits[place + option] as number) - (flat.bits[place + (largest[item] as number)] as number);
+    }
     // Items with a step that did not fit; their later steps wait for it.
     const closed = new Uint8Array(items.length);
     for (const item of pins.keys()) closed[item] = 2;
@@ -66,9 +77,9 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
     for (let step = 0; step < steps.item.length; step += 1) {
       const item = steps.item[step] as number;
       if (closed[item] === 2) continue;
-      const cost = steps.bits[step] as number;
-      largestBits += cost;
       if (closed[item] === 1) continue;
+      if (price !== undefined && bits + (steps.leastBits[step] as number) > budgetBits) break;
+      const cost = steps.bits[step] as number;
       if (bits + cost <= budgetBits) {
         bits += cost;
         chosen[item] = steps.option[step] as number;
@@ -78,8 +89,8 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
       }
     }
     const met = smallestBits <= budgetBits;
-    if (met && price !== undefined) refine(items, chosen, budgetBits, price, pins);
-    return { chosen, ...totals(items, chosen), met, smallestBits, largestBits };
+    if (met && price !== undefined) refine(items, flat, chosen, budgetBits, price, pins);
+    return { chosen, ...totals(flat, chosen), met, smallestBits, largestBits };
   };
 
   const curve = (points = 200, pins: AllocationPins = noPins): ParetoPoint[] => {
@@ -99,17 +110,18 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
     }));
   };
 
+  if (items.length >= manyItems) for (const share of [0.25, 0.5, 0.75]) at(share * mostBits);
   return { items, weights, at, curve };
 }
 
-function totals(items: readonly AllocationItem[], chosen: readonly number[]): { storedBits: number; loss: number } {
-  let [storedBits, loss] = [0, 0];
-  chosen.forEach((index, item) => {
-    const option = (items[item] as AllocationItem).options[index] as AllocationOption;
-    storedBits += option.storedBits;
-    loss += option.loss;
-  });
-  return { storedBits, loss };
+function totals({ starts, bits, loss }: FlatOptions, chosen: readonly number[]): { storedBits: number; loss: number } {
+  let [allBits, allLoss] = [0, 0];
+  for (let item = 0; item < chosen.length; item += 1) {
+    const place = (starts[item] as number) + (chosen[item] as number);
+    allBits += bits[place] as number;
+    allLoss += loss[place] as number;
+  }
+  return { storedBits: allBits, loss: allLoss };
 }
 
 function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly number[])[]): Steps {
@@ -136,7 +148,7 @@ function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly
     }
   });
   // Steps of an item stand in their order, so that ties keep it.
-  const order = new Uint32Array(count).map((_, index) => index).sort((a, b) => (slope[b] as number) - (slope[a] as number) || a - b);
+  const order = fallingOrder(slope);
   const sorted = {
     item: new Uint32Array(count),
     option: new Uint32Array(count),
@@ -149,7 +161,9 @@ function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly
     sorted.bits[to] = unsorted.bits[from] as number;
     sorted.gain[to] = unsorted.gain[from] as number;
   });
-  return sorted;
+  const leastBits = new Float64Array(count);
+  for (let step = count - 1, least = Infinity; step >= 0; step -= 1) leastBits[step] = least = Math.min(least, sorted.bits[step] as number);
+  return { ...sorted, leastBits };
 }
 
 /** At most `points` corners: the first, the last, and between them the corners that lie nearest below even distances in bits. */

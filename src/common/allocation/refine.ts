@@ -1,4 +1,5 @@
 import { efficientOptions } from './hull';
+import type { FlatOptions } from './flatOptions';
 import type { AllocationItem, AllocationOption, AllocationPins } from './types';
 
 /** Items whose choice is searched, and partial choices kept after each of them. Both bound the time of a move of the budget. */
@@ -13,12 +14,14 @@ interface Choice {
   readonly excess: number;
 }
 
-interface State {
-  readonly bits: number;
-  readonly loss: number;
-  readonly excess: number;
-  readonly choice: number;
-  readonly before: State | undefined;
+/** Partial choices in rising order of bits with falling loss, as columns; `choice` and `before` (place in the states before) tell how each was made. */
+interface States {
+  readonly count: number;
+  readonly bits: Float64Array;
+  readonly loss: Float64Array;
+  readonly excess: Float64Array;
+  readonly choice: Uint16Array;
+  readonly before: Uint16Array;
 }
 
 /**
@@ -27,52 +30,56 @@ interface State {
  * better. Only items with a second option below the gap are in doubt. They are searched one after the other, keeping partial choices that no other
  * beats in bits and loss: exact as long as neither limit (items, kept partial choices) is reached, else a beam search. The better result stays.
  */
-export function refine(items: readonly AllocationItem[], chosen: number[], budgetBits: number, price: number, pins: AllocationPins): void {
-  let [bound, known] = [-price * budgetBits, 0];
-  const leastOf = new Float64Array(items.length);
-  items.forEach(({ options }, item) => {
-    const current = options[chosen[item] as number] as AllocationOption;
-    known += current.loss;
-    const pinned = pins.has(item);
-    let least = pinned ? current.loss + price * current.storedBits : Infinity;
-    if (!pinned) for (const { loss, storedBits } of options) least = Math.min(least, loss + price * storedBits);
-    leastOf[item] = least;
-    bound += least;
-  });
+export function refine(
+  items: readonly AllocationItem[],
+  flat: FlatOptions,
+  chosen: number[],
+  budgetBits: number,
+  price: number,
+  pins: AllocationPins,
+): void {
+  const { leastOf, secondOf, bound, known } = priced(flat, chosen, budgetBits, price, pins);
   const gap = known - bound;
   if (!(gap > 0)) return;
-  const core = itemsInDoubt(items, chosen, leastOf, price, gap, pins);
+  const core = itemsInDoubt(items, flat, chosen, leastOf, secondOf, price, gap);
   if (core.length === 0) return;
 
   // What the items outside the core keep is fixed.
-  const inCore = new Set(core.map(({ item }) => item));
+  const { starts, bits: bitsOf, loss: lossOf } = flat;
+  const inCore = new Uint8Array(items.length);
+  for (const { item } of core) inCore[item] = 1;
   let [fixedBits, fixedLoss, fixedExcess] = [0, 0, 0];
-  items.forEach(({ options }, item) => {
-    if (inCore.has(item)) return;
-    const { storedBits, loss } = options[chosen[item] as number] as AllocationOption;
-    fixedBits += storedBits;
+  for (let item = 0; item < inCore.length; item += 1) {
+    if (inCore[item] === 1) continue;
+    const place = (starts[item] as number) + (chosen[item] as number);
+    const [bits, loss] = [bitsOf[place] as number, lossOf[place] as number];
+    fixedBits += bits;
     fixedLoss += loss;
-    fixedExcess += loss + price * storedBits - (leastOf[item] as number);
-  });
+    fixedExcess += loss + price * bits - (leastOf[item] as number);
+  }
   let smallestRest = core.reduce((sum, { choices }) => sum + Math.min(...choices.map(({ bits }) => bits)), 0);
-  let states: State[] = [{ bits: fixedBits, loss: fixedLoss, excess: fixedExcess, choice: 0, before: undefined }];
+  const stages: States[] = [];
+  let states = startStates(fixedBits, fixedLoss, fixedExcess);
   for (const { choices } of core) {
     smallestRest -= Math.min(...choices.map(({ bits }) => bits));
-    const next: State[] = [];
-    for (const before of states)
-      choices.forEach(({ bits, loss, excess }, choice) => {
-        const state = { bits: before.bits + bits, loss: before.loss + loss, excess: before.excess + excess, choice, before };
-        if (state.bits + smallestRest <= budgetBits && state.excess < gap) next.push(state);
-      });
-    states = strongest(next);
+    states = extended(states, choices, budgetBits - smallestRest, gap);
+    stages.push(states);
   }
-  let best: State | undefined;
-  for (const state of states) if (state.loss < (best?.loss ?? known)) best = state;
-  for (let index = core.length - 1; best?.before !== undefined; index -= 1) {
+  // Losses fall along the states: the last is the best.
+  let place = states.count - 1;
+  if (place < 0 || !((states.loss[place] as number) < known)) return;
+  for (let index = core.length - 1; index >= 0; index -= 1) {
     const { item, choices } = core[index] as CoreItem;
-    chosen[item] = (choices[best.choice] as Choice).option;
-    best = best.before;
+    const { choice, before } = stages[index] as States;
+    chosen[item] = (choices[choice[place] as number] as Choice).option;
+    place = before[place] as number;
   }
+}
+
+/** An item with the excess of its second best option. */
+interface Doubt {
+  readonly item: number;
+  readonly second: number;
 }
 
 interface CoreItem {
@@ -80,30 +87,61 @@ interface CoreItem {
   readonly choices: readonly Choice[];
 }
 
+/** Of each item the least of loss + price * bits and the second least (infinite where nothing else may be chosen); the bound and the loss so far. */
+function priced(
+  { starts, bits, loss }: FlatOptions,
+  chosen: readonly number[],
+  budgetBits: number,
+  price: number,
+  pins: AllocationPins,
+): { readonly leastOf: Float64Array; readonly secondOf: Float64Array; readonly bound: number; readonly known: number } {
+  const count = chosen.length;
+  const leastOf = new Float64Array(count);
+  const secondOf = new Float64Array(count);
+  let bound = -price * budgetBits;
+  let known = 0;
+  for (let item = 0; item < count; item += 1) {
+    const start = starts[item] as number;
+    const end = starts[item + 1] as number;
+    const current = start + (chosen[item] as number);
+    known += loss[current] as number;
+    let least = Infinity;
+    let second = Infinity;
+    if (pins.has(item)) least = (loss[current] as number) + price * (bits[current] as number);
+    else
+      for (let place = start; place < end; place += 1) {
+        const value = (loss[place] as number) + price * (bits[place] as number);
+        if (value < least) {
+          second = least;
+          least = value;
+        } else if (value < second) second = value;
+      }
+    leastOf[item] = least;
+    secondOf[item] = second;
+    bound += least;
+  }
+  return { leastOf, secondOf, bound, known };
+}
+
 /** Items that have more than one option with an excess below the gap, or whose option is not their best: the most doubtful first. */
 function itemsInDoubt(
   items: readonly AllocationItem[],
+  { starts, bits: bitsOf, loss: lossOf }: FlatOptions,
   chosen: readonly number[],
   leastOf: Float64Array,
+  secondOf: Float64Array,
   price: number,
   gap: number,
-  pins: AllocationPins,
 ): CoreItem[] {
-  const doubts: { readonly item: number; readonly second: number }[] = [];
-  items.forEach(({ options }, item) => {
-    if (options.length < 2 || pins.has(item)) return;
+  const doubts: Doubt[] = [];
+  for (let item = 0; item < chosen.length; item += 1) {
     const least = leastOf[item] as number;
-    let [first, second] = [Infinity, Infinity];
-    for (const { loss, storedBits } of options) {
-      const excess = loss + price * storedBits - least;
-      if (excess < first) [first, second] = [excess, first];
-      else if (excess < second) second = excess;
-    }
-    const { loss, storedBits } = options[chosen[item] as number] as AllocationOption;
-    if (second < gap || loss + price * storedBits > least) doubts.push({ item, second });
-  });
-  doubts.sort((a, b) => a.second - b.second || a.item - b.item);
-  return doubts.slice(0, coreItems).map(({ item }) => {
+    const second = (secondOf[item] as number) - least;
+    if (second === Infinity) continue;
+    const place = (starts[item] as number) + (chosen[item] as number);
+    if (second < gap || (lossOf[place] as number) + price * (bitsOf[place] as number) > least) doubts.push({ item, second });
+  }
+  return mostDoubtful(doubts).map(({ item }) => {
     const { options } = items[item] as AllocationItem;
     const least = leastOf[item] as number;
     const choices = efficientOptions(options)
@@ -116,15 +154,91 @@ function itemsInDoubt(
   });
 }
 
-/** Drops partial choices that another beats in bits and loss, and of too many the ones with the largest excess. */
-function strongest(states: State[]): State[] {
-  states.sort((a, b) => a.bits - b.bits || a.loss - b.loss);
-  const kept: State[] = [];
+/** The items with the least second excess, the most doubtful first. */
+function mostDoubtful(doubts: readonly Doubt[]): readonly Doubt[] {
+  const limit = doubts.length <= coreItems ? Infinity : (Float64Array.from(doubts, ({ second }) => second).sort()[coreItems - 1] as number);
+  return doubts
+    .filter(({ second }) => second <= limit)
+    .sort((a, b) => a.second - b.second || a.item - b.item)
+    .slice(0, coreItems);
+}
+
+function startStates(bits: number, loss: number, excess: number): States {
+  return {
+    count: 1,
+    bits: Float64Array.of(bits),
+    loss: Float64Array.of(loss),
+    excess: Float64Array.of(excess),
+    choice: new Uint16Array(1),
+    before: new Uint16Array(1),
+  };
+}
+
+/**
+ * Every state with every choice that leaves no more than `mostBits` and an excess below the gap, without those that another beats in bits and loss, and of
+ * too many without the ones with the largest excess. The states with one choice each are in order already, so the lists are merged.
+ */
+function extended(states: States, choices: readonly Choice[], mostBits: number, gap: number): States {
+  const most = states.count * choices.length;
+  const made = columns(most);
+  const heads = new Uint32Array(choices.length);
+  const bitsOf = Float64Array.from(choices, ({ bits }) => bits);
+  const lossOf = Float64Array.from(choices, ({ loss }) => loss);
+  const excessOf = Float64Array.from(choices, ({ excess }) => excess);
+  let count = 0;
   let least = Infinity;
-  for (const state of states)
-    if (state.loss < least) {
-      kept.push(state);
-      least = state.loss;
+  for (let step = 0; step < most; step += 1) {
+    let [best, bits, loss] = [-1, Infinity, Infinity];
+    for (let choice = 0; choice < heads.length; choice += 1) {
+      const head = heads[choice] as number;
+      if (head === states.count) continue;
+      const nextBits = (states.bits[head] as number) + (bitsOf[choice] as number);
+      if (nextBits > bits) continue;
+      const nextLoss = (states.loss[head] as number) + (lossOf[choice] as number);
+      if (nextBits < bits || nextLoss < loss) [best, bits, loss] = [choice, nextBits, nextLoss];
     }
-  return kept.length <= keptStates ? kept : kept.sort((a, b) => a.excess - b.excess || a.bits - b.bits).slice(0, keptStates);
+    // What follows has as many bits or more.
+    if (bits > mostBits) break;
+    const head = heads[best] as number;
+    heads[best] = head + 1;
+    const excess = (states.excess[head] as number) + (excessOf[best] as number);
+    if (!(loss < least) || !(excess < gap)) continue;
+    least = loss;
+    made.bits[count] = bits;
+    made.loss[count] = loss;
+    made.excess[count] = excess;
+    made.choice[count] = best;
+    made.before[count] = head;
+    count += 1;
+  }
+  return strongest({ ...made, count });
+}
+
+/** At most the kept number of states: those with the least excess, in their order. */
+function strongest(states: States): States {
+  const { count, bits, loss, excess, choice, before } = states;
+  if (count <= keptStates) return states;
+  const limit = excess.slice(0, count).sort()[keptStates - 1] as number;
+  const kept = columns(keptStates);
+  let next = 0;
+  for (let place = 0; place < count && next < keptStates; place += 1) {
+    if ((excess[place] as number) > limit) continue;
+    kept.bits[next] = bits[place] as number;
+    kept.loss[next] = loss[place] as number;
+    kept.excess[next] = excess[place] as number;
+    kept.choice[next] = choice[place] as number;
+    kept.before[next] = before[place] as number;
+    next += 1;
+  }
+  return { ...kept, count: next };
+}
+
+function columns(length: number): Omit<States, 'count'> {
+  return {
+    bits: new Float64Array(length),
+    loss: new Float64Array(length),
+    excess: new Float64Array(length),
+    choice: new Uint16Array(length),
+    before: new Uint16Array(length),
+  };
 }
