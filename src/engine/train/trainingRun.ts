@@ -37,6 +37,8 @@ interface Best {
 
 /** One training from its first (or resumed) step to its last: runs of steps, and between them refreshes, evaluations, checkpoints, progress. */
 export class TrainingRun {
+  /** Without the states that it began with: they would stay in memory to the end. */
+  private readonly parts: Omit<TrainingParts, 'state' | 'resumed'>;
   private step: number;
   private state: StateValues;
   private readonly curve: TrainingCurve;
@@ -50,12 +52,12 @@ export class TrainingRun {
 
   constructor(
     private readonly options: TrainOptions,
-    private readonly parts: TrainingParts,
+    { state, resumed, ...parts }: TrainingParts,
   ) {
     const { spec, plan } = options;
-    const { resumed } = parts;
+    this.parts = parts;
     this.step = resumed?.step ?? 0;
-    this.state = parts.state;
+    this.state = state;
     this.curve = new TrainingCurve(spec.steps, resumed?.curve);
     this.evaluations = [...(resumed?.evaluations ?? [])];
     this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
@@ -72,6 +74,8 @@ export class TrainingRun {
   }> {
     const { spec } = this.options;
     try {
+      // A cancel may come during an evaluation: the checkpoint then has the step without it.
+      if (this.isEvaluated(this.step) && !this.evaluations.some(({ step }) => step === this.step)) await this.evaluateAndSave();
       while (this.step < spec.steps) await this.advance();
     } catch (error) {
       if (LoomweightError.is(error, 'cancelled')) await this.save();
@@ -100,11 +104,17 @@ export class TrainingRun {
     this.step = before + count;
     if (plan.refresh && this.step % plan.refresh.every === 0) this.refresh(plan.refresh);
     this.report('Training');
-    const ended = this.step === this.options.spec.steps;
-    if (ended || this.step % this.evaluateEvery === 0) {
-      await this.evaluate();
-      await this.save();
-    } else if (performance.now() - this.lastCheckpoint > secondsBetweenCheckpoints * 1000) await this.save();
+    if (this.isEvaluated(this.step)) await this.evaluateAndSave();
+    else if (performance.now() - this.lastCheckpoint > secondsBetweenCheckpoints * 1000) await this.save();
+  }
+
+  private isEvaluated(step: number): boolean {
+    return step > 0 && (step === this.options.spec.steps || step % this.evaluateEvery === 0);
+  }
+
+  private async evaluateAndSave(): Promise<void> {
+    await this.evaluate();
+    await this.save();
   }
 
   /** Up to the next step at which something else happens, and no longer than the measured time allows. */

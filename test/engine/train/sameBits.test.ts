@@ -101,6 +101,24 @@ describe('an interrupted training goes on as if it had not stopped', () => {
     expect(resumed.result.state.parameter(name)).toEqual(straight.result.state.parameter(name));
   });
 
+  test.each([20, 40])('cancelled in the evaluation after step %i of 40', async (last) => {
+    const job = spec({ steps: 40, evaluateEvery: 20 });
+    const straight = await stateAfter(`whole-${last}`, job);
+    const abort = new AbortController();
+    const interrupted = stateAfter(`evaluating-${last}`, job, {
+      signal: abort.signal,
+      progress: ({ done, phase }) => {
+        if (done === last && phase === 'Evaluating') abort.abort();
+      },
+    });
+    await expect(interrupted).rejects.toMatchObject({ code: 'cancelled' });
+    const { result, state } = await stateAfter(`evaluating-${last}`, { ...job, resume: true });
+    expect(result.resumedFrom).toBe(last);
+    expect(result.evaluations).toEqual(straight.result.evaluations);
+    expect(result.bestStep).toBe(straight.result.bestStep);
+    expect(state).toEqual(straight.state);
+  });
+
   test('a checkpoint of other settings is refused by name', async () => {
     const job = spec({ steps: 20, evaluateEvery: 10 });
     await stateAfter('settings', job);
