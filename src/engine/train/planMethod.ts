@@ -26,7 +26,7 @@ export async function planMethod(spec: PlannedSpec, model: Pick<TrainableModel, 
     );
   const start = new Map<string, Float32Array>();
   for (const { name, initial } of model.parameters) start.set(name, await initial());
-  return method.plan(
+  const plan = method.plan(
     {
       parameters: model.parameters,
       initial: (name) => {
@@ -43,4 +43,7 @@ export async function planMethod(spec: PlannedSpec, model: Pick<TrainableModel, 
     },
     values,
   );
+  // Plans may hold on to what they were given; the weights are not kept in memory a second time for it.
+  start.clear();
+  return plan;
 }

@@ -52,26 +52,19 @@ export function layOutState(model: TrainableModel, variables: readonly MethodVar
   return [...trained, ...buffers, ...slots];
 }
 
-/** Values before the first step: the given start of the parameters, the variables' own, slots of 0. */
+/** Values before the first step: the model's own and the method's, slots of 0. */
 export async function initialState(
   layout: readonly StateTensor[],
   model: TrainableModel,
   variables: readonly MethodVariable[],
-  start: ReadonlyMap<string, Float32Array>,
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
-  for (const { name } of model.parameters) values.set(parameterKey(name), requiredStart(start, name).slice());
+  for (const { name, initial } of model.parameters) values.set(parameterKey(name), await initial());
   for (const { name, initial } of variables) values.set(variableKey(name), initial.slice());
   for (const { name, initial } of model.buffers) values.set(bufferKey(name), await initial());
   for (const { key, kind, shape } of layout)
     if (kind === 'slot') values.set(key, new Float32Array(shape.reduce((product, length) => product * length, 1)));
   return values;
-}
-
-function requiredStart(start: ReadonlyMap<string, Float32Array>, name: string): Float32Array {
-  const values = start.get(name);
-  if (values) return values;
-  throw new LoomweightError('internal', `The training has no start values for '${name}'.`, { parameter: name });
 }
 
 /** The state as methods see it. */

@@ -73,9 +73,7 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
   throwIfCancelled(options.signal);
   const groups = parameterGroups(spec);
   const layout = layOutState(model, plan.variables, groups);
-  const start = new Map<string, Float32Array>();
-  for (const { name, initial } of model.parameters) start.set(name, await initial());
-  const first = await initialState(layout, model, plan.variables, start);
+  const first = await initialState(layout, model, plan.variables);
   const checkpoints = options.checkpointFolder === undefined ? undefined : new CheckpointFolder(options.checkpointFolder, layout);
   const settings = resultSettings(spec, data, first);
   const resumed = spec.resume === true ? await checkpoints?.load(settings) : undefined;
