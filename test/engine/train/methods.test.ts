@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { dequantizeLearned, learnedBits } from '../../../src/common/dequantizeLearned';
 import { SeededRandom } from '../../../src/common/random';
 import type { LearnedTensor } from '../../../src/common/learnedTensor';
+import { decodeLearned, encodeLearned } from '../../../src/engine/formats/archive/learnedData';
 import { bitsOfLogits, logitOf } from '../../../src/engine/kernels/bitWidths';
 import { describeWeightMethods, findWeightMethod, weightMethods } from '../../../src/engine/train/methods/index';
 import { planMethod } from '../../../src/engine/train/planMethod';
@@ -15,6 +16,7 @@ const matrix = (name: string, outputs: number, inputs: number, more: Partial<Sma
   weights: normals(outputs * inputs),
   ...more,
 });
+const published = { parametrisation: 'bits', minimum: 2, maximum: 15 } as const;
 const only = (tensors: readonly LearnedTensor[]): LearnedTensor => tensors[0] as LearnedTensor;
 
 describe('the registry', () => {
@@ -44,8 +46,7 @@ describe('DiffQ', () => {
       const range = { parametrisation, minimum, maximum };
       expect(Math.abs((bitsOfLogits(Float32Array.of(logitOf(bits, range)), range)[0] as number) - bits)).toBeLessThan(1e-5);
     }
-    const published = { parametrisation, minimum: 2, maximum: 15 };
-    expect(logitOf(8, published)).toBeCloseTo(parametrisation === 'bits' ? -0.15415068 : -0.08894594, 7);
+    expect(logitOf(8, { ...published, parametrisation })).toBeCloseTo(parametrisation === 'bits' ? -0.15415068 : -0.08894594, 7);
   });
 
   test('size of the published example: 16,384 weights in groups of 8 at 8 bits', () => {
@@ -109,6 +110,17 @@ describe('DiffQ', () => {
       }),
     });
     for (const name of ['gradient/w', 'gradient/logits/w']) expect(results[name]?.every(Number.isFinite), name).toBe(true);
+  });
+
+  test('extra bits below 0 give widths below the smallest learned one, which the table still holds', () => {
+    const weights = [matrix('w', 8, 64)];
+    const plan = planFor('diffq', weights, { extraBits: -1, settle: 0 }, { penalty: 1 });
+    const logits = (plan.variables[0]?.initial as Float32Array).map((_, group) => (group % 2 === 0 ? -20 : logitOf(6, published)));
+    const tensor = only(plan.realize(stateOf(plan, weights, { 'logits/w': logits })));
+    expect([...new Set(tensor.bits)].sort()).toEqual([1, 5]);
+    const { fields, bytes } = encodeLearned(tensor);
+    const data = [0, bytes.length] as const;
+    expect(decodeLearned({ ...fields, data }, bytes, (_, message) => new Error(message))).toEqual(tensor);
   });
 
   test('excluded, small and tied tensors; a tensor that is not used keeps its widths', async () => {
@@ -240,6 +252,10 @@ describe('companions', () => {
     const half = plan.refresh?.apply(stateOf(plan, weights), 50 - (50 % every)) as Record<string, Float32Array>;
     const full = plan.refresh?.apply(stateOf(plan, weights), 100 + ((every - (100 % every)) % every)) as Record<string, Float32Array>;
     expect(half['threshold/w']![0]).toBeLessThan(full['threshold/w']![0] as number);
+    // What is kept as the result has the whole share pruned.
+    const settled = plan.refresh?.apply(stateOf(plan, weights), plan.settledFrom as number) as Record<string, Float32Array>;
+    expect(plan.settledFrom).toBeGreaterThanOrEqual(100);
+    expect(settled).toEqual(full);
     const tensor = only(plan.realize(stateOf(plan, weights, full)));
     const values = dequantizeLearned(tensor);
     expect(values.filter((value) => Math.abs(value) < 1e-7).length / values.length).toBeGreaterThanOrEqual(0.75);

@@ -20,7 +20,7 @@ const longestPause = 50;
  *
  * Phase 1, T steps: the smallest weights are set to 0, a share s(t) = sparsity (1 - (1 - t / T)^3) of each tensor, the others are rounded to a signed grid.
  * Gradients pass straight through both, so pruned weights go on learning and may come back.
- * Phase 2: the mask stands still. The teacher is the student's weights with the pruned ones added back. Both learn the task, and each the other's softened outputs;
+ * Phase 2: the thresholds stand still. The teacher is the student's weights with the pruned ones added back. Both learn the task, and each the other's softened outputs;
  * the student's gradient reaches kept weights only, the teacher's all of them.
  *
  * The paper's text gives the phases, not the formulas: grid, thresholds and weights of the losses are choices made here.
@@ -122,10 +122,12 @@ export const pqk: WeightMethod = {
         const mutual = both.reduce((sum: Value | undefined, { value }) => (sum ? add(sum, value) : value), undefined) as Value;
         return add(task(student), mul(add(task(teacher), mutual), active));
       },
+      // Earlier states have not been pruned to the whole share yet.
+      settledFrom: Math.min(context.steps, Math.ceil(teachingFrom / pruneEvery) * pruneEvery),
       refresh: {
         every: pruneEvery,
         apply: (state, at) =>
-          // One last look when teaching begins; from then on the masks stand still.
+          // One last look when teaching begins; from then on the thresholds stand still.
           at >= teachingFrom + pruneEvery
             ? {}
             : Object.fromEntries(

@@ -44,10 +44,7 @@ export class DiffqResult {
         groupSize: settings.groupSize,
         bits,
         ...this.rangeOf(tensor, state, bits),
-        bitsOfWidth: bitsOfWidth(
-          bits.reduce((most, width) => Math.max(most, width), 0),
-          settings.range.minimum,
-        ),
+        bitsOfWidth: tableBits(bits, settings.range.minimum),
       });
     });
   }
@@ -108,4 +105,14 @@ export class DiffqResult {
       restBits,
     );
   }
+}
+
+/** Bits of a table entry by the published formula, or more where extra bits below 0 have made widths below the smallest learned one. */
+function tableBits(widths: Uint8Array, minimumBits: number): number {
+  let [narrowest, widest]: [number, number] = [Infinity, 0];
+  for (const width of widths) {
+    narrowest = Math.min(narrowest, width);
+    widest = Math.max(widest, width);
+  }
+  return bitsOfWidth(widest, Math.min(minimumBits, narrowest));
 }

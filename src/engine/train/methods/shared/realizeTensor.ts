@@ -2,14 +2,13 @@ import type { LearnedTensor } from '../../../../common/learnedTensor';
 import { elementCount } from '../../../../protocol/dtypes';
 import { quantizeRun } from '../../../kernels/host/uniformQuantize';
 import type { TrainableParameter } from '../../contract';
+import { transposeMatrix } from '../../models/transposeMatrix';
+import { roundHalfToEven } from './fitWidths';
 
 /** Weights of a parameter from the order that the trainer holds them in to the canonical one. */
 export function canonicalWeights({ held, shape }: Pick<TrainableParameter, 'held' | 'shape'>, weights: Float32Array): Float32Array {
   if (held === 'canonical') return weights;
-  const [outputs = 1, inputs = 1] = shape;
-  const result = new Float32Array(weights.length);
-  for (let i = 0; i < inputs; i += 1) for (let o = 0; o < outputs; o += 1) result[o * inputs + i] = weights[i * outputs + o] as number;
-  return result;
+  return transposeMatrix(weights, shape[1] ?? 1, shape[0] ?? 1);
 }
 
 /** Groups, widths and ends of the grid that a tensor is rounded to. */
@@ -70,19 +69,13 @@ export function realizeSigned(
   const levels = Uint16Array.from(weights, (weight) => {
     const scaled = Math.fround(weight / step);
     const inside = scaled < low ? low : scaled > high ? high : scaled;
-    return halfToEven(inside) - low;
+    return roundHalfToEven(inside) - low;
   });
   return { ...headOf(parameter), groupSize: 0, bits: Uint8Array.of(bits), minimum, maximum, levels, bitsOfWidth: 0 };
 }
 
 function headOf({ name, shape, storedTransposed }: TrainableParameter): Pick<LearnedTensor, 'name' | 'shape' | 'transposed'> {
   return { name, shape, transposed: storedTransposed };
-}
-
-function halfToEven(value: number): number {
-  const down = Math.floor(value);
-  const rest = value - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
 }
 
 /** Entries of all parameters together. */
