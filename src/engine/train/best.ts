@@ -9,8 +9,9 @@ export interface BestRule {
 }
 
 /**
- * True where `candidate` is better than `best`. States whose widths have settled come before all others. With a target: at or under it before above it; among those under it the lower held-out loss; among those above it the
- * fewer bits. Without one: the lower held-out loss, size counted with its penalty. An equal one does not replace the earlier.
+ * True where `candidate` is better than `best`. States of the method's last phase come before all others. With a target: at or under it before above it;
+ * among those under it the lower held-out loss; among those above it the fewer bits. Without one: the lower held-out loss, size counted with its penalty. An
+ * equal one does not replace the earlier.
  */
 export function isBetter(candidate: RatedEvaluation, best: RatedEvaluation | undefined, { targetBits, penalty = 0 }: BestRule): boolean {
   if (best === undefined) return true;

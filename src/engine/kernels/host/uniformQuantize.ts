@@ -1,6 +1,6 @@
 import { LoomweightError } from '../../../protocol/errors';
 
-/** Smallest and largest entry; 0 for an empty tensor. Errors: `malformed` weights that are not finite. */
+/** Smallest and largest entry; 0 for an empty tensor. Errors: `invalid-argument` for weights that are not finite. */
 export function extremes(weights: Float32Array, name: string): { readonly minimum: number; readonly maximum: number } {
   let minimum = Infinity;
   let maximum = -Infinity;
