@@ -99,7 +99,7 @@ export const learnBits = defineCommand<LearnReport>({
 function specOf(given: Arguments, folder: string): LearnSpec {
   const method = findWeightMethod(given.text('method') ?? learnDefaults.method);
   const data = given.text('data') as string;
-  const [targetBits, penalty] = [positive(given, 'target-bits'), positive(given, 'penalty')];
+  const [targetBits, penalty] = [nonNegative(given, 'target-bits'), nonNegative(given, 'penalty')];
   if (targetBits !== undefined && penalty !== undefined)
     throw usageError('--target-bits and --penalty exclude each other. Give one of them.');
   if (!method.learnsWidths && (targetBits !== undefined || penalty !== undefined))
@@ -115,17 +115,17 @@ function specOf(given: Arguments, folder: string): LearnSpec {
     steps: given.integer('steps'),
     batch: given.integer('batch'),
     window: given.integer('window'),
-    rate: positive(given, 'rate'),
-    logitRate: positive(given, 'logit-rate'),
+    rate: nonNegative(given, 'rate'),
+    logitRate: nonNegative(given, 'logit-rate'),
     optimizer: given.text('optimizer'),
-    momentum: positive(given, 'momentum'),
-    weightDecay: positive(given, 'weight-decay'),
+    momentum: nonNegative(given, 'momentum'),
+    weightDecay: nonNegative(given, 'weight-decay'),
     schedule: given.text('schedule'),
     warmup: given.integer('warmup'),
-    clip: positive(given, 'clip'),
+    clip: nonNegative(given, 'clip'),
     loss: given.text('loss'),
     start: given.text('start'),
-    minimumSize: positive(given, 'min-size'),
+    minimumSize: nonNegative(given, 'min-size'),
     evaluateEvery: given.integer('evaluate-every'),
     validation: given.has('validation') ? resolve(folder, given.text('validation') as string) : undefined,
     formats: given.has('format') ? parseFormats(given.text('format') as string) : undefined,
@@ -155,7 +155,7 @@ function specOf(given: Arguments, folder: string): LearnSpec {
 }
 
 /** A number of 0 or more. */
-function positive(given: Arguments, name: string): number | undefined {
+function nonNegative(given: Arguments, name: string): number | undefined {
   const text = given.text(name);
   if (text === undefined) return undefined;
   const value = Number(text);

@@ -41,7 +41,7 @@ export function pseudoQuantizationNoise(
   const { weights, bits, range, groups, settled } = parts;
   const { sub, op } = formula(build, 'float32');
   const width = sub(range.maximum, range.minimum);
-  // Exp is a tenth of the work of Pow; widths here are never whole anyway.
+  // Exp is far less work than Pow; widths here are never whole anyway.
   const levels = op('Exp', op('Mul', bits, Math.LN2));
   const output = settled ? chooseBranch(build, settled.now) : noisy(build);
   /** From sum_group G e: the gradient of the widths, and the sums times d(noise)/d(R e), whose total is that of the range. */

@@ -98,7 +98,7 @@ function convolve(build: GraphBuilder, x: Value, w: Value, { groups, axes }: Con
 }
 
 /**
- * dx: at stride 1 a Conv of dy with the kernel turned round and its channels exchanged (1.5 x as fast as ConvTranspose), else a ConvTranspose that
+ * dx: at stride 1 a Conv of dy with the kernel turned round and its channels exchanged (faster than ConvTranspose), else a ConvTranspose that
  * gives the places behind the last window too.
  */
 function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes }: Convolution): Value {
@@ -132,7 +132,7 @@ function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes 
 
 /**
  * dw [M, C / groups, ...kernel]: for each place of the kernel one product of dy [M, batch * steps] with the values of x that it met
- * [C, batch * steps] transposed. A Conv with exchanged operands is 2.5 x as slow.
+ * [C, batch * steps] transposed. A Conv with exchanged operands measures slower.
  */
 function kernelGradient(build: GraphBuilder, x: Value, dy: Value, shape: readonly number[], { groups, axes }: Convolution): Value {
   const channelsFirst = [1, 0, ...axes.map((_, axis) => axis + 2)];

@@ -13,7 +13,7 @@ const mostRuns = 3;
 
 /**
  * Gather. Known indices in few runs (one place, a stretch, a reversal): slices and pads. Others: ScatterElements adds the gradient to zeros.
- * ScatterND is many times as fast there, but where indices repeat its threads lose terms now and then (seen with ONNX Runtime 1.31).
+ * ScatterND is faster there, but where indices repeat its threads lose terms now and then (seen with ONNX Runtime 1.31).
  */
 export const gatherGradient: GradientRule = (context) => {
   const { build, node } = context;

@@ -64,27 +64,15 @@ export function compressDocument(report: CompressReport): ReportPageView {
   ];
   if (latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [latency.summary] });
   if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
-  sections.push(
-    layerTable(report.layers),
-    {
-      kind: 'table',
-      heading: 'Files',
-      columns: [
-        { title: 'File', align: 'left' },
-        { title: 'Size', align: 'right' },
-      ],
-      rows: report.outputs.map((file) => [{ text: file.path }, numberCell(file.bytes, formatBytes)]),
-    },
-    {
-      kind: 'facts',
-      heading: 'How it was made',
-      rows: [
-        { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
-        { label: 'Method', value: `${report.method}, written as ${report.format}` },
-        ...runFacts(report),
-      ],
-    },
-  );
+  sections.push(layerTable(report.layers), filesTable(report.outputs), {
+    kind: 'facts',
+    heading: 'How it was made',
+    rows: [
+      { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
+      { label: 'Method', value: `${report.method}, written as ${report.format}` },
+      ...runFacts(report),
+    ],
+  });
   return {
     title: modelName(report.source.path),
     subtitle: `Compressed with ${report.method}, ${report.format}`,
@@ -145,6 +133,19 @@ export function layerTable(layers: readonly LayerReport[]): ReportSection {
       numberCell(layer.relativeError, (value) => formatNumber(value, 3)),
       numberCell(layer.bytesAfter, formatBytes),
     ]),
+  };
+}
+
+/** What was written. */
+export function filesTable(outputs: CompressReport['outputs']): ReportSection {
+  return {
+    kind: 'table',
+    heading: 'Files',
+    columns: [
+      { title: 'File', align: 'left' },
+      { title: 'Size', align: 'right' },
+    ],
+    rows: outputs.map(({ path, bytes }) => [{ text: path }, numberCell(bytes, formatBytes)]),
   };
 }
 

@@ -2,7 +2,7 @@ import { formatBytes, formatCount, formatNumber } from '../../common/units';
 import type { ReportCell, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
 import type { LearnReport, QualityReport } from '../../protocol/report';
 import { modelName } from '../jobs/jobText';
-import { layerTable, numberCell, runFacts, scopes, verificationChecks } from './compressReport';
+import { filesTable, layerTable, numberCell, runFacts, scopes, verificationChecks } from './compressReport';
 import { metricNames, metricText } from './metricText';
 
 /** Learned widths as a document: what it costs in quality first, then sizes, training, layers. */
@@ -58,15 +58,7 @@ export function learnDocument(report: LearnReport): ReportPageView {
       ]),
     },
     layerTable(report.layers),
-    {
-      kind: 'table',
-      heading: 'Files',
-      columns: [
-        { title: 'File', align: 'left' },
-        { title: 'Size', align: 'right' },
-      ],
-      rows: report.outputs.map((file) => [{ text: file.path }, numberCell(file.bytes, formatBytes)]),
-    },
+    filesTable(report.outputs),
     {
       kind: 'facts',
       heading: 'How it was made',

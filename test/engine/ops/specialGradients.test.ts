@@ -44,7 +44,7 @@ const gradientOf = async (
 const rows = (...values: number[][]): Fed => fed([values.length, values[0]?.length ?? 0], values.flat());
 const lastAxis = (build: GraphBuilder): readonly Value[] => [build.int64([-1])];
 
-/** What PyTorch 2.13 gives at ties, kinks and zeros. */
+/** What PyTorch 2.13 gives at ties, kinks and zeros (amax, amin, prod, norm, maximum, pow and their like). */
 describe('at ties, kinks and zeros', () => {
   test('equal extremes share the gradient', async () => {
     expect(await gradientOf('ReduceMax', rows([1, 3, 3, 0]), {}, lastAxis)).toEqual([0, 0.5, 0.5, 0]);
@@ -59,6 +59,7 @@ describe('at ties, kinks and zeros', () => {
 
   test('norms of zeros, activations at their kink, limits at their border', async () => {
     expect(await gradientOf('ReduceL2', rows([0, 0], [3, 4]), {}, lastAxis)).toEqual([0, 0, 0.6, 0.8].map(Math.fround));
+    // Of a row of zeros the result is 0 whatever the row; PyTorch divides by a small number there and gives a huge gradient.
     expect((await gradientOf('LpNormalization', rows([0, 0], [3, 4])))?.slice(0, 2)).toEqual([0, 0]);
     expect(await gradientOf('Abs', fed([3], [-2, 0, 2]))).toEqual([-1, 0, 1]);
     expect(await gradientOf('Relu', fed([3], [-2, 0, 2]))).toEqual([0, 0, 1]);

@@ -1,7 +1,5 @@
-import { learnedBits } from '../../../common/dequantizeLearned';
+import { dequantizeLearned, learnedBits, learnedGroupSize } from '../../../common/dequantizeLearned';
 import type { LearnedTensor } from '../../../common/learnedTensor';
-import { dequantizeLearned } from '../../../common/dequantizeLearned';
-import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { OutputFormat } from '../../../protocol/jobs';
 import type { BitHistogram, LatencyReport, LayerReport, Verification } from '../../../protocol/report';
@@ -160,7 +158,7 @@ function planOf(source: CompressSource, learned: ReadonlyMap<string, LearnedTens
 }
 
 function histogramOf(tensor: LearnedTensor): BitHistogram {
-  const size = Math.max(1, tensor.groupSize === 0 ? elementCount(tensor.shape) : tensor.groupSize);
+  const size = learnedGroupSize(tensor);
   const counts = new Map<number, number>();
   for (let group = 0; group < tensor.bits.length; group += 1) {
     const entries = Math.min((group + 1) * size, tensor.levels.length) - group * size;
