@@ -61,6 +61,8 @@ export interface CompressSpec extends SharedJobOptions {
   readonly sensitivity?: SensitivityMeasure;
   /** A `.txt` or `.jsonl` for sensitivity, or `random`; default the measure's own. */
   readonly calibration?: string;
+  /** With a text or data for calibration: other sizes of which the loss is measured too, from half to twice the budget. */
+  readonly measure?: number;
 }
 
 /** Train a model so that few bits suffice, and write it. */

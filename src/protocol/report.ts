@@ -38,6 +38,7 @@ export interface AllocationReport {
   readonly unit: string;
   readonly sensitivity: string;
   readonly predictedLoss: number;
+  /** Foretold, from the smallest size on, then what was measured. */
   readonly curve: readonly ParetoPoint[];
   /** Per item (tensor, channel or group, in the order of the layers): its options. Absent where there are more than 20,000 items: `items` then holds sums per tensor. */
   readonly items: readonly AllocationItem[];

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isPinnedWidth } from '../../common/allocation/types';
 import { suggestion } from '../../common/nearest';
 import { flagOf } from '../../common/params';
 import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
@@ -66,6 +67,12 @@ export const compress = defineCommand<CompressReport>({
       value: 'FILE',
       doc: "With --budget: a .txt or .jsonl text (objects with 'text'), for ONNX models a folder of data with a split train, on which sensitivity is measured; or random.",
     },
+    {
+      name: 'measure',
+      kind: 'text',
+      value: 'N',
+      doc: 'With --calibration: measure the loss of N more sizes, from half to twice the budget, one pass each; the Bit allocation panel draws them beside the foretold curve. That of the chosen widths is always measured.',
+    },
     ...methodParameters(describeMethods()),
     { name: 'tensors', kind: 'text', value: 'GLOB', doc: "Only tensors whose name matches, such as '*.mlp.*'." },
     {
@@ -73,7 +80,7 @@ export const compress = defineCommand<CompressReport>({
       kind: 'text',
       value: 'GLOB=KEY:VALUE,...',
       repeated: true,
-      doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts.",
+      doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts. With --budget bits:16 leaves tensors alone, and bits:0 prunes them with --unit channel or group.",
     },
     { name: 'embeddings', kind: 'switch', doc: 'Compress the input embedding too.' },
     { name: 'head', kind: 'switch', doc: 'Compress the output layer too.' },
@@ -92,7 +99,7 @@ export const compress = defineCommand<CompressReport>({
     const budget = budgetOf(given);
     const method = findQuantizer(methodOf(given, budget));
     const parameters = givenParameters(method, describeMethods(), given);
-    const overrides = given.texts('override').map((text) => parseOverride(text, method));
+    const overrides = given.texts('override').map((text) => parseOverride(text, method, budget !== undefined));
     const tensors = given.text('tensors');
     const asked = outputFormats.find((format) => format === given.text('format'));
     const format: OutputFormat =
@@ -127,7 +134,7 @@ export const compress = defineCommand<CompressReport>({
 function budgetOf(given: Arguments): number | undefined {
   const raw = given.text('budget');
   if (raw === undefined) {
-    const other = ['unit', 'sensitivity', 'calibration'].find((name) => given.has(name));
+    const other = ['unit', 'sensitivity', 'calibration', 'measure'].find((name) => given.has(name));
     if (other !== undefined) throw usageError(`--${other} belongs to --budget, which is not given.`, { flag: other });
     return undefined;
   }
@@ -152,10 +159,17 @@ function budgetOptions(given: Arguments, folder: string, budget: number | undefi
   const unit = allocationUnits.find((name) => name === given.text('unit'));
   const sensitivity = sensitivityMeasures.find((name) => name === given.text('sensitivity'));
   const calibration = given.text('calibration');
+  const rawMeasure = given.text('measure');
+  const measure = rawMeasure === undefined ? undefined : Number(rawMeasure);
+  if (measure !== undefined && (!Number.isInteger(measure) || measure < 0 || measure > 100))
+    throw usageError(`--measure must be a whole number from 0 to 100, got '${rawMeasure}'.`, { flag: 'measure', value: rawMeasure });
+  if (measure !== undefined && (calibration === undefined || calibration === 'random'))
+    throw usageError('--measure needs --calibration with a text or data to measure on.', { flag: 'measure' });
   return {
     budget,
     ...(unit === undefined ? {} : { unit }),
     ...(sensitivity === undefined ? {} : { sensitivity }),
+    ...(measure === undefined ? {} : { measure }),
     ...(calibration === undefined ? {} : { calibration: calibration === 'random' ? calibration : resolve(folder, calibration) }),
   };
 }
@@ -175,9 +189,9 @@ function chooseFormat(
 
 /**
  * Reads `GLOB=key:value,key:value`. Keys may be written as in recipes (`groupSize`) or as flags (`group-size`). The glob may
- * hold `=`: the last one counts. Errors: `invalid-argument`.
+ * hold `=`: the last one counts. Under a budget `bits` may also be 16 (left alone) or 0 (pruned). Errors: `invalid-argument`.
  */
-export function parseOverride(text: string, method: WithParameters): TensorOverride {
+export function parseOverride(text: string, method: WithParameters, underBudget = false): TensorOverride {
   const cut = text.lastIndexOf('=');
   const form = "as in '*.down_proj.weight=bits:8,groupSize:64'";
   if (cut <= 0 || cut === text.length - 1)
@@ -198,7 +212,8 @@ export function parseOverride(text: string, method: WithParameters): TensorOverr
       );
     if (spec.key in parameters)
       throw usageError(`--override gives ${spec.key} twice for '${text.slice(0, cut)}'. Give it once.`, { flag: 'override' });
-    parameters[spec.key] = checkedValue(spec, value, `--override: ${spec.key}`);
+    if (underBudget && spec.key === 'bits' && isPinnedWidth(Number(value))) parameters[spec.key] = Number(value);
+    else parameters[spec.key] = checkedValue(spec, value, `--override: ${spec.key}`);
   }
   return { glob: text.slice(0, cut), parameters };
 }

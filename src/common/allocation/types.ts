@@ -43,3 +43,11 @@ export interface Allocation {
   /** Bits stored when nothing more can be gained: a larger budget changes nothing. */
   readonly largestBits: number;
 }
+
+/** Widths outside of what methods round to that a tensor can be fixed at under a budget: pruned, and left alone. */
+export type PinnedWidth = 0 | 16;
+
+/** True for the widths that only a budget knows. */
+export function isPinnedWidth(bits: unknown): bits is PinnedWidth {
+  return bits === 0 || bits === 16;
+}

@@ -1,7 +1,8 @@
 import type { CompressSpec } from '../../protocol/jobs';
 import { estimateChoosing } from './allocation/estimateChoosing';
 import { findExporter } from './exporters';
-import { makePlan, prepareSource, type CompressPlan } from './plan';
+import { outputBytes } from './exporters/sizes';
+import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
 import { openSource, type CompressSource } from './source';
 import { fitsWhole, wholeModelBytes } from './verification/wholeModelMemory';
 
@@ -38,7 +39,11 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const source = prepareSource(opened, spec);
     const plan = makePlan(source, spec);
     if (spec.budget === undefined) exporter.check(source, plan);
-    const output = exporter.estimate(source, plan);
+    const written = exporter.estimate(source, plan);
+    const output =
+      spec.budget === undefined || exporter.dequantised
+        ? written
+        : { ...written, bytes: outputBytes(source, plan, underBudget(source, spec.budget)) };
     const choosing = spec.budget === undefined ? noChoosing : estimateChoosing(spec, source, plan);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
@@ -61,6 +66,11 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
   } finally {
     await opened.container.close();
   }
+}
+
+/** Bytes of a tensor as large as the budget allows; less where the source has less. */
+function underBudget(source: CompressSource, budget: number): (plan: TensorPlan) => number {
+  return ({ tensor: { name, shape } }) => Math.min(source.tensors.get(name)!.entry.bytes, Math.ceil((budget * shape[0] * shape[1]) / 8));
 }
 
 const noChoosing = { seconds: 0, hostMemoryBytes: 0, notes: [] };

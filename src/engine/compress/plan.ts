@@ -5,6 +5,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { TensorRole } from '../../protocol/model';
 import { findQuantizer } from './quantizers';
+import { isPinnedWidth, type PinnedWidth } from '../../common/allocation/types';
 import type { QuantizableTensor, Quantizer, SizeEstimate } from './quantizers/quantizer';
 import type { CompressSource } from './source';
 import { withWrittenTypes } from './writtenTypes';
@@ -19,6 +20,8 @@ export interface TensorPlan {
   /** Keys of parameters that were given, for all tensors or for this one: a budget leaves them as they are. */
   readonly given: ReadonlySet<string>;
   readonly estimate: SizeEstimate;
+  /** Under a budget: 16 leaves the tensor as it is, 0 prunes it. No method has these widths, so they are no parameter. */
+  readonly pinned?: PinnedWidth;
   /** Widths of the groups where a budget chose them by group or channel: [rows, groups]; `bits` is then the largest. */
   readonly groupBits?: Uint8Array;
   /** [columns]: weight of each column's squared error while rounding, where something is known of the layer's inputs. */
@@ -39,13 +42,18 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
   const quantizer = findQuantizer(spec.method);
   const general = resolved(quantizer, spec.parameters);
   const wanted = spec.tensors === undefined ? () => true : globMatcher(spec.tensors);
-  const overrides = (spec.overrides ?? []).map(({ glob, parameters }) => ({
-    glob,
-    matches: globMatcher(glob),
-    parameters: resolved(quantizer, { ...spec.parameters, ...parameters }, ` In the override '${glob}'.`),
-    given: new Set([...Object.keys(spec.parameters), ...Object.keys(parameters)]),
-    used: false,
-  }));
+  const overrides = (spec.overrides ?? []).map(({ glob, parameters }) => {
+    const { bits, ...rest } = parameters;
+    const pinned = spec.budget !== undefined && isPinnedWidth(bits) ? bits : undefined;
+    return {
+      glob,
+      matches: globMatcher(glob),
+      parameters: resolved(quantizer, { ...spec.parameters, ...(pinned === undefined ? parameters : rest) }, ` In the override '${glob}'.`),
+      given: new Set([...Object.keys(spec.parameters), ...Object.keys(parameters)]),
+      pinned,
+      used: false,
+    };
+  });
   const tied = source.decoder?.config.tiedEmbeddings === true;
   if (spec.embeddings && ![...source.tensors.values()].some(({ role }) => role === 'embedding'))
     throw new LoomweightError(
@@ -71,13 +79,24 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
     }
     let parameters = general;
     let given: ReadonlySet<string> = new Set(Object.keys(spec.parameters));
+    let pinned: PinnedWidth | undefined;
     for (const override of overrides)
       if (override.matches(name)) {
+        pinned = override.pinned;
         override.used = true;
         parameters = override.parameters;
         given = override.given;
       }
-    plan.set(name, { tensor, storedShape: entry.shape, quantizer, parameters, given, estimate: quantizer.estimate(tensor, parameters) });
+    const estimate = quantizer.estimate(tensor, parameters);
+    plan.set(name, {
+      tensor,
+      storedShape: entry.shape,
+      quantizer,
+      parameters,
+      given,
+      estimate,
+      ...(pinned === undefined ? {} : { pinned }),
+    });
   }
   const unused = overrides.find(({ used }) => !used);
   if (unused)

@@ -150,7 +150,7 @@ function readFields(node: RecipeNode | undefined, fields: readonly Field[], owne
   for (const field of fields) {
     const entry = entries.get(field.key);
     if (!entry) continue;
-    const value = readField(field, entry.value, { ...context, methodId });
+    const value = readField(field, entry.value, { ...context, methodId, underBudget: entries.has('budget') });
     if (value !== undefined) values[field.key] = value;
   }
   return values;
@@ -238,7 +238,8 @@ function checkTogether(kind: StepKind, entries: readonly RecipeEntry[], start: S
   if (kind.kind === 'compress' && !find('budget')) {
     if (!find('method')) report(start, 'The step needs method or budget: how to compress, or the bits per weight to reach.');
     for (const { key, keySpan } of entries)
-      if (['unit', 'sensitivity', 'calibration'].includes(key)) report(keySpan, `${key} belongs to budget, which the step does not have.`);
+      if (['unit', 'sensitivity', 'calibration', 'measure'].includes(key))
+        report(keySpan, `${key} belongs to budget, which the step does not have.`);
   }
   if (kind.kind === 'learn' && find('targetBits') && find('penalty'))
     report(find('penalty')?.keySpan ?? start, 'targetBits and penalty exclude each other. Give one of them.');

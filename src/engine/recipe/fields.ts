@@ -132,7 +132,7 @@ export const stepKinds: readonly StepKind[] = [
       tensors,
       {
         key: 'overrides',
-        doc: 'Other parameters for the tensors that a glob matches; the last match counts.',
+        doc: 'Other parameters for the tensors that a glob matches; the last match counts. With a budget bits may also be 16 (left alone) or, for channels and groups, 0.',
         type: { kind: 'overrides' },
       },
       number(
@@ -150,6 +150,7 @@ export const stepKinds: readonly StepKind[] = [
         doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured.',
         type: { kind: 'file' },
       },
+      wholeNumber('measure', 'With calibration: other sizes whose loss is measured too, from half to twice the budget. Default: 0.', 0),
       yesOrNo('embeddings', 'Compress the input embedding too.'),
       yesOrNo('head', 'Compress the output layer too.'),
       choice('format', 'Files to write. Default: onnx-fast where the runtime has kernels for all widths, else onnx-packed.', outputFormats),

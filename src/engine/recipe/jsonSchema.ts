@@ -72,12 +72,20 @@ function fieldSchema({ type }: Field, methods: readonly MethodDescription[]): Js
           type: 'object',
           additionalProperties: false,
           required: ['glob', 'parameters'],
-          properties: { glob: text, parameters: parametersSchema(methods) },
+          properties: { glob: text, parameters: withPinnedWidths(parametersSchema(methods)) },
         },
       };
     default:
       return text;
   }
+}
+
+/** Under a budget an override may also leave tensors alone (16 bits) or prune them (0). */
+function withPinnedWidths(schema: JsonSchema): JsonSchema {
+  const properties = schema['properties'] as Readonly<Record<string, JsonSchema>>;
+  const bits = properties['bits'];
+  if (!bits) return schema;
+  return { ...schema, properties: { ...properties, bits: { anyOf: [bits, { description: 'Under a budget.', enum: [0, 16] }] } } };
 }
 
 /** Parameters of any method: which of them a method takes is for the checks to say. */

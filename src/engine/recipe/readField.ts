@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isPinnedWidth } from '../../common/allocation/types';
 import { suggestion } from '../../common/nearest';
 import { describeAllowed, parseParam } from '../../common/params';
 import { parseBytes } from '../../common/units';
@@ -19,6 +20,8 @@ export interface FieldContext {
   readonly stepNames: ReadonlyMap<string, string>;
   /** Method of the step being read. */
   readonly methodId?: string | undefined;
+  /** True where the step has a budget: overrides may then fix widths that no method has. */
+  readonly underBudget?: boolean;
   readonly report: (span: Span, message: string) => void;
   /** Notes a path that must exist when the recipe starts. */
   readonly need: (path: string, written: string, span: Span) => void;
@@ -44,7 +47,7 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
     case 'method':
       return readMethod(node, context);
     case 'parameters':
-      return readParameters(node, context);
+      return readParameters(node, context, false);
     case 'overrides':
       return readOverrides(node, context);
     case 'columns':
@@ -99,7 +102,7 @@ function readMethod(node: RecipeNode, context: FieldContext): string | undefined
 }
 
 /** Parameters by key, checked against the step's method; unchecked where the method itself is wrong. */
-function readParameters(node: RecipeNode, context: FieldContext): Readonly<Record<string, unknown>> | undefined {
+function readParameters(node: RecipeNode, context: FieldContext, pins: boolean): Readonly<Record<string, unknown>> | undefined {
   if (node.type === 'scalar' && node.value === undefined) return {};
   if (node.type !== 'map') {
     context.report(node.span, `parameters must be a mapping, got ${shown(node)}.`);
@@ -116,7 +119,8 @@ function readParameters(node: RecipeNode, context: FieldContext): Readonly<Recor
       context.report(keySpan, `Method '${method.id}' has no parameter '${key.slice(0, 60)}'.${hint || ` Parameters: ${keys.join(', ')}.`}`);
       continue;
     }
-    const parsed = value.type === 'scalar' ? parseParam(spec, value.value) : undefined;
+    const raw = value.type === 'scalar' ? value.value : undefined;
+    const parsed = pins && key === 'bits' && isPinnedWidth(raw) ? raw : raw === undefined ? undefined : parseParam(spec, raw);
     if (parsed === undefined) context.report(value.span, `${key} must be ${describeAllowed(spec)}, got ${shown(value)}.`);
     else values[key] = parsed;
   }
@@ -177,7 +181,7 @@ function readOverrides(
       context.report(item.span, 'An override needs parameters: what is different for these tensors.');
       return [];
     }
-    const values = readParameters(parameters, context);
+    const values = readParameters(parameters, context, context.underBudget === true);
     return values ? [{ glob: glob.value, parameters: values }] : [];
   });
 }

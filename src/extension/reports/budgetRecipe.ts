@@ -41,6 +41,7 @@ export function budgetRecipe(spec: CompressSpec, file: string): string {
     ...field('sensitivity', spec.sensitivity),
     // Random inputs are the default, and no file.
     ...(spec.calibration === undefined || spec.calibration === 'random' ? [] : [`    calibration: ${path(spec.calibration)}`]),
+    ...field('measure', spec.measure),
     ...(Object.keys(spec.parameters).length === 0 ? [] : field('parameters', spec.parameters)),
     ...field('tensors', spec.tensors),
     ...(overrides.length === 0 ? [] : ['    overrides:', ...overrides]),

@@ -14,6 +14,7 @@ import type { CompressReport } from '../../../src/protocol/report';
 const tiny = fileURLToPath(new URL('../../fixtures/models/tiny-llama', import.meta.url));
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
 const digits = fileURLToPath(new URL('../../../media/samples/digits/digits-mlp.onnx', import.meta.url));
+const books = fileURLToPath(new URL('../../../media/samples/text/books.txt', import.meta.url));
 const digitsData = fileURLToPath(new URL('../../../media/samples/digits/data', import.meta.url));
 
 let folder: string;
@@ -35,7 +36,8 @@ function expectConsistent(report: CompressReport, budget: number): void {
   const { allocation, layers } = report;
   expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
   expect(report.verification.passed).toBe(true);
-  const { items, chosen, predictedLoss, curve } = allocation!;
+  const { items, chosen, predictedLoss } = allocation!;
+  const curve = allocation!.curve.filter(({ measured }) => !measured);
   const weights = items.reduce((sum, item) => sum + item.weights, 0);
   expect(items.length).toBe(layers.length);
   const again = allocate(items, budget * weights);
@@ -109,6 +111,47 @@ describe('a budget', () => {
       for (const { bits, parameters } of options) if (bits < 16) expect(parameters).toMatchObject({ groupSize: 32, clip: true });
   });
 
+  test('16 bits as an override leave a tensor alone, 0 prune where groups have widths of their own', async () => {
+    const name = 'model.layers.0.mlp.down_proj.weight';
+    const kept = await compress({ budget: 7, sensitivity: 'error', overrides: [{ glob: name, parameters: { bits: 16 } }] });
+    expectConsistent(kept, 7);
+    expect(kept.layers.find((layer) => layer.name === name)).toMatchObject({ bits: 16, relativeError: 0 });
+    const grouped = { unit: 'group', model: sample, tensors: '*.layers.0.self_attn.*', sensitivity: 'error' } as const;
+    const both = await compress({
+      ...grouped,
+      budget: 9,
+      out: join(folder, 'groups'),
+      overrides: [
+        { glob: '*.q_proj.weight', parameters: { bits: 16 } },
+        { glob: '*.k_proj.weight', parameters: { bits: 0 } },
+      ],
+    });
+    expect(both.layers.find((layer) => layer.name.includes('q_proj'))?.bits).toBe(16);
+    expect(both.layers.find((layer) => layer.name.includes('k_proj'))?.bits).toBe(0);
+    expect(both.bitsPerWeight).toBeLessThanOrEqual(9);
+    const pruned = compress({ budget: 7, sensitivity: 'error', overrides: [{ glob: name, parameters: { bits: 0 } }] });
+    await expect(pruned).rejects.toThrow(/cannot be pruned as a whole/);
+  });
+
+  test('measured points: the loss that rounding adds on text between the sample, more with fewer bits', async () => {
+    const report = await compress({
+      model: sample,
+      tensors: '*.mlp.*',
+      format: 'hf',
+      budget: 2.6,
+      sensitivity: 'error',
+      calibration: books,
+      measure: 2,
+    });
+    const measured = report.allocation!.curve.filter((point) => point.measured);
+    expect(measured).toHaveLength(3);
+    expect(measured[1]!.bitsPerWeight).toBeCloseTo(report.bitsPerWeight, 9);
+    expect(measured[0]!.loss).toBeGreaterThan(0.02);
+    expect(measured[0]!.loss).toBeGreaterThan(measured[1]!.loss);
+    expect(measured[1]!.loss).toBeGreaterThan(measured[2]!.loss);
+    expect(Math.abs(measured[2]!.loss)).toBeLessThan(0.02);
+  });
+
   test('a large budget leaves tensors alone, and counts them', async () => {
     const report = await compress({ budget: 12, sensitivity: 'error', format: 'hf' });
     expectConsistent(report, 12);
@@ -135,6 +178,10 @@ describe('a budget', () => {
     const report = await compress({ model: digits, budget: 3, calibration: digitsData });
     expect(report.allocation?.sensitivity).toBe('gradient');
     expectConsistent(report, 3);
+    const measured = report.allocation!.curve.filter((point) => point.measured);
+    expect(measured).toHaveLength(1);
+    expect(measured[0]!.bitsPerWeight).toBeCloseTo(report.bitsPerWeight, 9);
+    expect(report.notes.join(' ')).toMatch(/add -?[\d.]+ nats .* held-out samples/);
     const accuracy = async (model: string) =>
       (await evaluateModel({ kind: 'evaluate', model, data: digitsData }, { runtime: await runtime() })).value;
     expect(await accuracy(join(folder, 'out', 'onnx', 'model.onnx'))).toBeGreaterThan((await accuracy(digits)) - 0.03);
@@ -154,6 +201,16 @@ describe('a budget', () => {
     const measured = await estimateCompress(spec({ budget: 3, sensitivity: 'divergence' }));
     expect(measured.seconds).toBeGreaterThan(plain.seconds);
     expect(measured.notes.join(' ')).toContain("sensitivity 'divergence'");
+    const pointed = await estimateCompress(spec({ model: sample, budget: 3, calibration: books, measure: 20 }));
+    expect(pointed.seconds).toBeGreaterThan((await estimateCompress(spec({ model: sample, budget: 3, calibration: books }))).seconds);
+  });
+
+  test('the forecast of the disk follows the budget', async () => {
+    const forecast = async (budget: number) => (await estimateCompress(spec({ model: sample, budget }))).diskBytes;
+    const [few, many] = [await forecast(2), await forecast(6)];
+    const middle = await forecast(4);
+    expect(middle - few).toBeCloseTo(many - middle, -2);
+    expect(middle).toBeGreaterThan(few + 100_000);
   });
 
   test('a calibration text of lines must hold texts, and enough of them', async () => {

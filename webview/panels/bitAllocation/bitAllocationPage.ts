@@ -48,8 +48,7 @@ export class BitAllocationPage {
   });
   private readonly list = new LayerList({
     onPin: (layer, width) => this.pin(layer, width),
-    // What is left alone at 16 bits has no width that a job or a recipe could be told.
-    widthsOf: (layer) => this.model?.widthsOf(layer).filter((width) => width <= 8) ?? [],
+    widthsOf: (layer) => this.model?.widthsOf(layer) ?? [],
   });
   private readonly bits = new LayerChart({
     id: 'bits-chart',

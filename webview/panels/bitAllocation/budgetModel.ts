@@ -58,7 +58,7 @@ export class BudgetModel {
     this.weights = this.all.weights;
   }
 
-  /** Widths that any item of a tensor has, rising. */
+  /** Widths that any item of a tensor has, rising: those it can be fixed at, 16 for left alone. */
   widthsOf(tensor: string): readonly number[] {
     const widths = new Set<number>();
     for (const item of this.tensors.get(tensor) ?? []) for (const { bits } of this.item(item).options) widths.add(bits);

@@ -7,9 +7,10 @@ import type { TensorPlan } from '../plan';
 import { groupingOf } from '../quantizers/parameters';
 import { dequantize } from '../quantizeTensor';
 import type { ChosenWidths } from './chosenWidths';
+import { measuredPoints } from './measuredPoints';
 import type { Measure, MeasureContext, Sensitivity, Weighting } from './measure';
 import { bitsOfGroup, mixedEstimate, type MixedGrid } from './mixedBits';
-import { readMatrix } from './readMatrix';
+import { bitsAlone, readMatrix } from './readMatrix';
 
 /** Group size where none is given. */
 const defaultGroupSize = 64;
@@ -57,9 +58,19 @@ export async function chooseGroups(
   const sensitivity = await measure.measure(context);
   const tensors: CutTensor[] = [];
   const items: AllocationItem[] = [];
+  const leftAlone = new Set<string>();
+  let aloneBits = 0;
   try {
     for (const planned of plan.values()) {
       throwIfCancelled(context.signal);
+      if (planned.pinned === 16) {
+        const { name, shape } = planned.tensor;
+        const storedBits = bitsAlone(context.source, name);
+        items.push({ tensor: name, weights: shape[0] * shape[1], options: [{ bits: 16, storedBits, loss: 0 }] });
+        leftAlone.add(name);
+        aloneBits += storedBits;
+        continue;
+      }
       tensors.push(await cutTensor(context, planned, unit, sensitivity, items));
       context.progress(tensors.length, plan.size);
     }
@@ -67,22 +78,31 @@ export async function chooseGroups(
     await sensitivity.release();
   }
   const prepared = prepareAllocation(items);
-  const { chosen, loss, groupBits } = withinBudget(prepared, tensors, exporter, spec.budget as number);
-  return {
-    plan: new Map(
+  const planOf = (groupBits: readonly Uint8Array[]): ReadonlyMap<string, TensorPlan> =>
+    new Map(
       tensors.map(({ plan: planned, grid }, index) => {
         const widths = groupBits[index] as Uint8Array;
         const parameters = { ...planned.parameters, bits: Math.max(1, ...new Set(widths)) };
         return [planned.tensor.name, { ...planned, parameters, groupBits: widths, estimate: mixedEstimate(grid, widths) }] as const;
       }),
-    ),
-    leftAlone: new Set(),
+    );
+  const { chosen, loss, groupBits, stored } = withinBudget(prepared, tensors, exporter, spec.budget as number, aloneBits);
+  const chosenPlan = planOf(groupBits);
+  const measured = await measuredPoints(context, { plan: chosenPlan, bitsPerWeight: stored / prepared.weights }, (bitsPerWeight) => {
+    // Padding of the format is left out here: these sizes are not written.
+    const result = prepared.at(bitsPerWeight * prepared.weights);
+    const widths = tensors.map((tensor) => widthsOf(tensor, prepared.items, result.chosen));
+    return result.met ? { plan: planOf(widths), bitsPerWeight: result.storedBits / prepared.weights } : undefined;
+  });
+  return {
+    plan: chosenPlan,
+    leftAlone,
     allocation: {
       budget: spec.budget as number,
       unit,
       sensitivity: measure.id,
       predictedLoss: loss,
-      curve: prepared.curve(),
+      curve: [...prepared.curve(), ...measured],
       ...reported(items, chosen, tensors),
     },
   };
@@ -120,7 +140,7 @@ async function cutTensor(
   };
   const groupsOfUnit = unit === 'group' ? 1 : groupsPerRow;
   const units = (rows * groupsPerRow) / groupsOfUnit;
-  const widths = given.has('bits') ? [Number(plan.parameters['bits'])] : [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const widths = plan.pinned === 0 ? [0] : given.has('bits') ? [Number(plan.parameters['bits'])] : [0, 1, 2, 3, 4, 5, 6, 7, 8];
   const weights = await readMatrix(source, tensor);
   const losses: (readonly number[])[] = [];
   for (const bits of widths) {
@@ -167,7 +187,8 @@ function withinBudget(
   tensors: readonly CutTensor[],
   exporter: Exporter,
   budget: number,
-): { readonly chosen: readonly number[]; readonly loss: number; readonly groupBits: readonly Uint8Array[] } {
+  aloneBits: number,
+): { readonly chosen: readonly number[]; readonly loss: number; readonly groupBits: readonly Uint8Array[]; readonly stored: number } {
   const allowed = budget * prepared.weights;
   let target = allowed;
   let smallest = prepared.at(0).smallestBits;
@@ -178,8 +199,8 @@ function withinBudget(
     const stored = tensors.reduce((sum, { plan, grid }, index) => {
       const widths = groupBits[index] as Uint8Array;
       return sum + (exporter.mixedBits?.(plan, widths, mixedEstimate(grid, widths)) ?? Infinity);
-    }, 0);
-    if (stored <= allowed) return { chosen: result.chosen, loss: result.loss, groupBits };
+    }, aloneBits);
+    if (stored <= allowed) return { chosen: result.chosen, loss: result.loss, groupBits, stored };
     smallest = Math.max(smallest, result.smallestBits + stored - result.storedBits);
     target -= (stored - allowed) * 1.02 + 8;
   }
@@ -227,5 +248,7 @@ function reported(
       ],
     };
   });
-  return { items: sums, chosen: sums.map(() => 0) };
+  const alone = items.filter(({ tensor }) => !tensors.some(({ plan }) => plan.tensor.name === tensor));
+  const all = [...sums, ...alone];
+  return { items: all, chosen: all.map(() => 0) };
 }

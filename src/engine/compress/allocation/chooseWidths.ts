@@ -10,10 +10,11 @@ import type { CompressSource } from '../source';
 import { chooseGroups } from './chooseGroups';
 import type { MeasureContext, Sensitivity, Weighting } from './measure';
 import type { ChosenWidths } from './chosenWidths';
+import { measuredPoints } from './measuredPoints';
 import { findMeasure } from './measures';
 import { optionErrors } from './optionErrors';
 import { tensorOptions, type TensorOption } from './options';
-import { readMatrix } from './readMatrix';
+import { bitsAlone, readMatrix } from './readMatrix';
 
 /** Width that stands for a tensor left alone. */
 const aloneBits = 16;
@@ -38,8 +39,17 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
     throw new LoomweightError('unsupported', `--sensitivity ${measure.id} does not work here: ${applies}.`, { sensitivity: measure.id });
 
   if (spec.unit === 'channel' || spec.unit === 'group') return chooseGroups(context, measure, spec.unit);
-  const offered = new Map([...plan].map(([name, planned]) => [name, tensorOptions(planned, exporter)] as const));
-  checkBudget(plan, offered, budget);
+  const pruned = [...plan.values()].find(({ pinned }) => pinned === 0);
+  if (pruned)
+    throw new LoomweightError(
+      'invalid-argument',
+      `'${pruned.tensor.name}' cannot be pruned as a whole: 0 bits are for --unit channel and --unit group.`,
+      { tensor: pruned.tensor.name },
+    );
+  const offered = new Map(
+    [...plan].map(([name, planned]) => [name, planned.pinned === undefined ? tensorOptions(planned, exporter) : []] as const),
+  );
+  checkBudget(source, plan, offered, budget);
   const sensitivity = await measure.measure(context);
   try {
     const tensors: { readonly plan: TensorPlan; readonly options: readonly TensorOption[]; readonly weighting: Weighting }[] = [];
@@ -48,25 +58,30 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
       throwIfCancelled(context.signal);
       const options = offered.get(name) as readonly TensorOption[];
       const weighting = sensitivity.weightingOf(name);
-      const losses = await foretold(source, planned, options, weighting, sensitivity);
+      const losses = options.length === 0 ? [] : await foretold(source, planned, options, weighting, sensitivity);
       tensors.push({ plan: planned, options, weighting });
       items.push(itemOf(planned, source, options, losses));
       context.progress(items.length, plan.size);
     }
     const prepared = prepareAllocation(items);
-    const result = prepared.at(budget * prepared.weights);
-    const chosenPlan = new Map<string, TensorPlan>();
-    const leftAlone = new Set<string>();
-    result.chosen.forEach((index, place) => {
-      const { plan: planned, options, weighting } = tensors[place]!;
-      const option = items[place]!.options[index]!;
-      if (option.bits === aloneBits) {
-        leftAlone.add(planned.tensor.name);
-        return;
-      }
-      const { parameters } = options.find(({ parameters: each }) => optionName(each, planned) === optionKey(option))!;
-      chosenPlan.set(planned.tensor.name, withParameters(planned, parameters, weighting));
-    });
+    const planAt = (bitsPerWeight: number) => {
+      const result = prepared.at(bitsPerWeight * prepared.weights);
+      const chosenPlan = new Map<string, TensorPlan>();
+      const leftAlone = new Set<string>();
+      result.chosen.forEach((index, place) => {
+        const { plan: planned, options, weighting } = tensors[place]!;
+        const option = items[place]!.options[index]!;
+        if (option.bits === aloneBits) {
+          leftAlone.add(planned.tensor.name);
+          return;
+        }
+        const { parameters } = options.find(({ parameters: each }) => optionName(each, planned) === optionKey(option))!;
+        chosenPlan.set(planned.tensor.name, withParameters(planned, parameters, weighting));
+      });
+      return { result, plan: chosenPlan, leftAlone, bitsPerWeight: result.storedBits / prepared.weights };
+    };
+    const made = planAt(budget);
+    const { result, plan: chosenPlan, leftAlone } = made;
     if (chosenPlan.size === 0)
       throw new LoomweightError(
         'invalid-argument',
@@ -78,6 +93,10 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
         'Widths were chosen by the error of the weights alone; --calibration with a text or data that the model is for chooses better.',
       );
     if (!measure.inNats) context.note(`The foretold losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
+    const measured = await measuredPoints(context, made, (bitsPerWeight) => {
+      const choice = planAt(bitsPerWeight);
+      return choice.result.met ? choice : undefined;
+    });
     return {
       plan: chosenPlan,
       leftAlone,
@@ -86,7 +105,7 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
         unit: 'tensor',
         sensitivity: measure.id,
         predictedLoss: result.loss,
-        curve: prepared.curve(),
+        curve: [...prepared.curve(), ...measured],
         items,
         chosen: result.chosen,
       },
@@ -122,8 +141,8 @@ function itemOf(plan: TensorPlan, source: CompressSource, options: readonly Tens
     const { bits, ...rest } = chosenParameters(option.parameters, plan);
     return { bits: Number(bits), storedBits: option.storedBits, loss: losses[index] as number, parameters: rest };
   });
-  const alone = (source.tensors.get(plan.tensor.name)?.entry.bytes ?? 0) * 8;
-  if (!plan.given.has('bits')) all.push({ bits: aloneBits, storedBits: alone, loss: 0, parameters: {} });
+  const alone = bitsAlone(source, plan.tensor.name);
+  if (plan.pinned === aloneBits || !plan.given.has('bits')) all.push({ bits: aloneBits, storedBits: alone, loss: 0, parameters: {} });
   return {
     tensor: plan.tensor.name,
     weights: plan.tensor.shape[0] * plan.tensor.shape[1],
@@ -155,10 +174,16 @@ function withParameters(plan: TensorPlan, parameters: ParamValues, { columnWeigh
 }
 
 /** Before anything is read: the budget must hold the smallest options. */
-function checkBudget(plan: CompressPlan, offered: ReadonlyMap<string, readonly TensorOption[]>, budget: number): void {
+function checkBudget(
+  source: CompressSource,
+  plan: CompressPlan,
+  offered: ReadonlyMap<string, readonly TensorOption[]>,
+  budget: number,
+): void {
   let [bits, weights] = [0, 0];
   for (const [name, { tensor }] of plan) {
-    bits += Math.min(...offered.get(name)!.map(({ storedBits }) => storedBits));
+    const options = offered.get(name)!;
+    bits += options.length === 0 ? bitsAlone(source, name) : Math.min(...options.map(({ storedBits }) => storedBits));
     weights += tensor.shape[0] * tensor.shape[1];
   }
   if (bits <= budget * weights) return;

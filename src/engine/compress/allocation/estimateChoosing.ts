@@ -5,6 +5,7 @@ import type { CompressSource } from '../source';
 import { defaultMeasure } from './chooseWidths';
 import { findMeasure } from './measures';
 import { triedWeights } from './optionErrors';
+import { runEstimate } from './runs';
 
 /** Roundings of a weight a second with ranges by squared error, on the low side. */
 const roundingsPerSecond = 4e6;
@@ -25,7 +26,11 @@ export function estimateChoosing(
     );
     roundings += options * Math.min(triedWeights, tensor.shape[0] * tensor.shape[1]);
   }
-  const seconds = own.seconds + roundings / roundingsPerSecond;
+  // The float model, the chosen widths and every further size: each is rounded whole and run over twice the sample.
+  const passes = spec.calibration === undefined || spec.calibration === 'random' ? 0 : 2 + (spec.measure ?? 0);
+  const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
+  const measuring = passes === 0 ? 0 : (passes * weights) / roundingsPerSecond + runEstimate(source, 2 * passes).seconds;
+  const seconds = own.seconds + roundings / roundingsPerSecond + measuring;
   return {
     seconds,
     hostMemoryBytes: own.hostMemoryBytes,

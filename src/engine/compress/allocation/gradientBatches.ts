@@ -18,7 +18,7 @@ export interface GradientBatches {
 
 /** Samples of a data set, and in one batch. */
 const dataSamples = 256;
-const samplesPerBatch = 16;
+export const samplesPerBatch = 16;
 
 /** Token windows for decoders; samples of `--calibration DATA` (split `train`), or seeded random values, for ONNX models. */
 export async function gradientBatches(context: MeasureContext): Promise<GradientBatches> {
@@ -80,19 +80,40 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
   );
 }
 
+/** Batches of the split `train` of a data set, with labels, that lie between those of the sensitivity. */
+export async function heldOutBatches(
+  data: string,
+  inputs: readonly Input[],
+): Promise<readonly { readonly inputs: Readonly<Record<string, RuntimeTensor>>; readonly labels: readonly number[] }[]> {
+  const split = await readDataSplit({ data, split: 'train', inputs, columns: {} });
+  checkSplit(split, inputs);
+  const starts = batchStarts(split.samples);
+  return starts.flatMap((start, index) => {
+    const free = start + samplesPerBatch;
+    if (free + samplesPerBatch > (starts[index + 1] ?? split.samples)) return [];
+    const labels = Array.from(split.labels.data.subarray(free, free + samplesPerBatch) as ArrayLike<number | bigint>, Number);
+    return [{ inputs: batchOf(split, inputs, free), labels }];
+  });
+}
+
+/** First samples of the batches that sensitivity is measured on. */
+function batchStarts(samples: number): readonly number[] {
+  const count = Math.floor(Math.min(dataSamples, samples) / samplesPerBatch);
+  return Array.from({ length: count }, (_, batch) => Math.floor((batch * (samples - samplesPerBatch)) / Math.max(1, count - 1)));
+}
+
+function batchOf(split: DataSplit, inputs: readonly Input[], start: number): Record<string, RuntimeTensor> {
+  return Object.fromEntries(inputs.map(({ name, dtype }) => [name, sliceSamples(split.inputs.get(name)!, start, samplesPerBatch, dtype)]));
+}
+
 /** Stretches of samples, spread evenly over the split. */
 function splitBatches(split: DataSplit, inputs: readonly Input[]): Record<string, RuntimeTensor>[] {
-  const count = Math.floor(Math.min(dataSamples, split.samples) / samplesPerBatch);
-  if (count === 0)
+  const starts = batchStarts(split.samples);
+  if (starts.length === 0)
     throw new LoomweightError(
       'invalid-argument',
       `The calibration data in ${split.description} has ${split.samples} samples; at least ${samplesPerBatch} are needed.`,
       { samples: split.samples },
     );
-  return Array.from({ length: count }, (_, batch) => {
-    const start = Math.floor((batch * (split.samples - samplesPerBatch)) / Math.max(1, count - 1));
-    return Object.fromEntries(
-      inputs.map(({ name, dtype }) => [name, sliceSamples(split.inputs.get(name)!, start, samplesPerBatch, dtype)]),
-    );
-  });
+  return starts.map((start) => batchOf(split, inputs, start));
 }

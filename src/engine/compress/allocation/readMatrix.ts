@@ -9,3 +9,8 @@ export async function readMatrix(source: CompressSource, { name, shape: [rows, c
   const stored = decodeToFloat32(entry.dtype, await source.container.read(name));
   return transposed ? transposeInto(stored, rows, 0, columns, new Float32Array(stored.length)) : stored;
 }
+
+/** Bits of a tensor that is left as it is. */
+export function bitsAlone(source: CompressSource, name: string): number {
+  return (source.tensors.get(name)?.entry.bytes ?? 0) * 8;
+}

@@ -6,6 +6,7 @@ import type { DecoderConfig } from '../../architectures/architecture';
 import type { TensorContainer } from '../../formats/container';
 import { readText } from '../../formats/files/readText';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
+import type { TextWindows } from '../../text/windows';
 import type { TokenSample } from './decoderRuns';
 
 /** Tokens of a window and of the whole sample; less where the log probabilities would not stay below `probabilityBytes`. */
@@ -50,13 +51,41 @@ export async function tokenSample(
       `The calibration text ${calibration} has ${tokens.length} tokens, one window needs ${own}. Give a longer text.`,
       { path: calibration, tokens: tokens.length, needed: own },
     );
-  const windows = Math.min(most, available);
+  const places = samplePlaces(most, available);
+  const windows = places.length;
   const ids = new BigInt64Array(windows * length);
   for (let window = 0; window < windows; window += 1) {
-    const from = Math.floor((window * (available - 1)) / Math.max(1, windows - 1)) * own;
+    const from = (places[window] as number) * own;
     for (let place = 0; place < own; place += 1) ids[window * length + (length - own) + place] = BigInt(tokens[from + place] as number);
   }
   return started({ windows, length, ids }, config.bosTokenId);
+}
+
+/** Windows of a text that the sample takes: evenly over it. */
+function samplePlaces(most: number, available: number): readonly number[] {
+  const windows = Math.min(most, available);
+  return Array.from({ length: windows }, (_, window) => Math.floor((window * (available - 1)) / Math.max(1, windows - 1)));
+}
+
+/** Windows of the text that the sample does not take, at most twice as many, evenly over it; undefined where it takes all. */
+export async function heldOutWindows(
+  container: TensorContainer,
+  config: DecoderConfig,
+  calibration: string,
+): Promise<TextWindows | undefined> {
+  const { length, windows: most } = sampleLimits(config);
+  const tokens = await encodeFile(container, config, calibration);
+  const own = config.bosTokenId === undefined ? length : length - 1;
+  const available = Math.floor(tokens.length / own);
+  const taken = new Set(samplePlaces(most, available));
+  const rest = Array.from({ length: available }, (_, window) => window).filter((window) => !taken.has(window));
+  if (rest.length === 0) return undefined;
+  const places = samplePlaces(2 * most, rest.length).map((index) => rest[index] as number);
+  const targets = new Int32Array(places.length * own);
+  places.forEach((place, window) => {
+    for (let index = 0; index < own; index += 1) targets[window * own + index] = tokens[place * own + index] as number;
+  });
+  return { window: own, count: places.length, targets };
 }
 
 /** Every window begins with the start token, where the model has one. */
