@@ -43,7 +43,12 @@ export class StoredWeights implements WeightSource {
   }
 
   vector(build: GraphBuilder, name: string): Value {
-    return asFloat32(build, this.valuesOf(build, name, this.find(name))['']!);
+    const weight = this.find(name);
+    const values = this.valuesOf(build, name, weight);
+    if (weight.kind === 'plain') return asFloat32(build, values['']!);
+    // Forms know matrices: a vector is one of a single column.
+    if (weight.stored.matrix) return build.op('Reshape', [weight.stored.matrix(build, values), build.int64([-1])]);
+    throw new LoomweightError('internal', `The form chosen for the vector '${name}' is a kernel of products.`, { tensor: name });
   }
 
   private find(name: string): StoredWeight {

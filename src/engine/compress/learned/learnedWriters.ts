@@ -150,7 +150,10 @@ async function writeGraph(
 async function writeSnapped(job: LearnedJob): Promise<ExportResult> {
   const { source, learned, note } = job;
   const onnx = source.container.format === 'onnx';
-  const fits = (name: string) => !onnx || ['linear', 'convolution'].includes(source.tensors.get(name)?.role ?? '');
+  const fits = (name: string) =>
+    onnx
+      ? ['linear', 'convolution'].includes(source.tensors.get(name)?.role ?? '')
+      : (source.tensors.get(name)?.entry.shape.length ?? 0) === 2;
   const left = [...learned.keys()].filter((name) => !fits(name));
   if (left.length > 0) note(`No fast kernel has a place for ${left.join(', ')}: stored as float.`);
   const plan = new Map([...job.plan].filter(([name]) => fits(name)));

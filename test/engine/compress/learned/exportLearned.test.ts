@@ -40,7 +40,7 @@ interface Trained {
 }
 
 /** A model as training could leave it: random widths on the grid of its own weights, biases and norms moved a little. */
-async function trained(model: ModelName, widths: readonly number[], groupSize = 8, seed = 1): Promise<Trained> {
+async function trained(model: ModelName, widths: readonly number[], groupSize = 8, seed = 1, vectors = false): Promise<Trained> {
   const source = await openSource(models[model]);
   const random = new SeededRandom(seed);
   const learned = new Map<string, LearnedTensor>();
@@ -48,6 +48,10 @@ async function trained(model: ModelName, widths: readonly number[], groupSize = 
   for (const [name, { entry, role, transposed = false }] of source.tensors) {
     if (!/^float|^bfloat/.test(entry.dtype)) continue;
     const values = decodeToFloat32(entry.dtype, await source.container.read(name));
+    if (vectors && entry.shape.length === 1) {
+      learned.set(name, learnedFrom(random, values, { name, shape: entry.shape, groupSize, widths, transposed: false }));
+      continue;
+    }
     if (entry.shape.length < 2 || role === 'other') {
       rest.set(
         name,
@@ -226,6 +230,17 @@ describe('standard operators', () => {
     });
     await state.source.container.close();
   });
+});
+
+test.each(['onnx', 'onnx-fast', 'onnx-packed'] as const)('norms and biases of learned widths stand in %s', async (format) => {
+  const state = await trained('tiny-qwen2', [6], 8, 1, true);
+  const vectors = [...state.learned.values()].filter(({ shape }) => shape.length === 1).map(({ name }) => name);
+  expect(vectors.some((name) => name.endsWith('bias')) && vectors.some((name) => name.endsWith('norm.weight'))).toBe(true);
+  const notes: string[] = [];
+  const { verification } = await write(state, format, notes);
+  await state.source.container.close();
+  expect(verification).toMatchObject({ passed: true, scope: 'whole' });
+  expect(notes.some((text) => /stored as float/.test(text))).toBe(format === 'onnx-fast');
 });
 
 test('an archive is evaluated like the model that it stands for', async () => {
