@@ -43,6 +43,18 @@ describe('data that does not fit is refused before anything runs', () => {
     await expect(openTrainingData(digitsSpec({ data: folder, loss: 'binary' }), model)).rejects.toThrow(/single logit/);
   });
 
+  test.each([NaN, Infinity])('%s in the data: the sample is named', async (value) => {
+    const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
+    const input = new Float32Array(20 * 64);
+    input[7 * 64 + 3] = value;
+    writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [20, 64], floats(input)));
+    writeFileSync(join(folder, 'train-label.npy'), encodeNpy('float32', [20], floats(new Float32Array(20))));
+    await expect(openTrainingData(digitsSpec({ data: folder }), model)).rejects.toMatchObject({
+      code: 'invalid-argument',
+      details: { input: 'input', sample: 7 },
+    });
+  });
+
   test('without a split to judge by, a seeded tenth is held out and never trained on', async () => {
     const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const numbered = Float32Array.from({ length: 50 * 64 }, (_, index) => Math.floor(index / 64));

@@ -28,6 +28,7 @@ export async function openTrainingData(spec: LearnSpec, model: OpenTrainable): P
     readDataSplit({ data: spec.data, split, inputs: signatures, columns: spec.columns ?? {} });
   const train = await read('train');
   checkSplit(train, signatures);
+  checkFinite(train);
   const validationSplit = (await mayHaveSplit(spec, 'val')) ? await read('val') : undefined;
   const output = firstOutput(model);
   const loss = chooseLoss(spec.loss, output, { integers: hasWholeLabels(train), description: train.description });
@@ -37,6 +38,7 @@ export async function openTrainingData(spec: LearnSpec, model: OpenTrainable): P
   const seed = spec.seed ?? 0;
   if (validationSplit !== undefined && validationSplit.samples > 0) {
     checkSplit(validationSplit, signatures);
+    checkFinite(validationSplit);
     const validation = prepareSplit(validationSplit, inputs, loss, classes);
     return {
       kind: 'labels',
@@ -76,6 +78,25 @@ async function mayHaveSplit(spec: LearnSpec, split: string): Promise<boolean> {
   const status = await stat(spec.data).catch(() => undefined);
   if (!status?.isDirectory()) return spec.columns?.['split'] !== undefined;
   return (await readdir(spec.data)).includes(`${split}-label.npy`);
+}
+
+/** One value that is not finite makes every weight NaN at the step that meets it. float16 is looked at as it is stored: an exponent of ones. */
+function checkFinite({ description, samples, inputs, labels }: DataSplit): void {
+  for (const [name, { dtype, data }] of [...inputs, ['label', labels] as const]) {
+    if (!dtype.startsWith('float')) continue;
+    const half = dtype === 'float16';
+    const values = data as Float32Array;
+    for (let index = 0; index < values.length; index += 1) {
+      const value = values[index] as number;
+      if (half ? (value & 0x7c00) !== 0x7c00 : Number.isFinite(value)) continue;
+      const sample = Math.floor(index / Math.max(1, values.length / Math.max(1, samples)));
+      throw new LoomweightError(
+        'invalid-argument',
+        `Training needs finite numbers; '${name}' of sample ${sample} of ${description} holds NaN or infinity. Replace the value, or leave the sample out.`,
+        { input: name, sample },
+      );
+    }
+  }
 }
 
 function hasWholeLabels({ labels }: DataSplit): boolean {
