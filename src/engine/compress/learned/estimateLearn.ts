@@ -5,6 +5,7 @@ import { isTextData } from '../../../protocol/learnDefaults';
 import { findWeightMethod } from '../../train/methods/index';
 import { refuseInPlace } from '../refuseInPlace';
 import { openSource } from '../source';
+import { checkFormats } from './checkFormats';
 
 /** What a training will need, from headers alone. */
 export interface LearnEstimate {
@@ -36,6 +37,7 @@ export async function estimateLearn(
   await refuseInPlace(spec);
   const source = await openSource(spec.model);
   try {
+    checkFormats(spec, source);
     const parameters = [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
     const config = source.decoder?.config;
     const tokens = spec.batch * (isTextData(spec.data) ? (spec.window ?? 256) : 1);

@@ -18,6 +18,7 @@ import { isWeightFile, listFiles } from '../outputFiles';
 import { PeakMeter } from '../peakMeter';
 import { refuseInPlace } from '../refuseInPlace';
 import { hashSource, openSource, type CompressSource } from '../source';
+import { checkFormats } from './checkFormats';
 import { deflatedBits } from './deflatedBits';
 import { exportLearned, type ExportedLearned } from './exportLearned';
 import { trainedTensors } from './trainedTensors';
@@ -44,6 +45,7 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
   await refuseInPlace(spec);
   const source = await openSource(spec.model);
   try {
+    checkFormats(spec, source);
     const model = await openTrainable(spec.model, {
       ...(spec.window === undefined ? {} : { window: spec.window }),
       start: spec.start ?? 'trained',

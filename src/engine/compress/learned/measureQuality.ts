@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import type { LearnSpec } from '../../../protocol/jobs';
 import type { QualityReport } from '../../../protocol/report';
+import { readTable } from '../../evaluate/data/readTable';
 import { evaluateModel } from '../../evaluate/evaluateModel';
 import type { Runtime } from '../../runtime/types';
 
@@ -29,7 +30,7 @@ export async function measureQuality(spec: LearnSpec, model: string, context: Me
     return { metric, value, loss, samples: tokens };
   }
   if (await isTextFile(spec.data)) return undefined;
-  const split = await heldOutSplit(spec.data);
+  const split = await heldOutSplit(spec);
   if (split === undefined) return undefined;
   const { metric, value, loss, samples = 0 } = await evaluateModel({ ...shared, data: spec.data, split }, run);
   return { metric, value, loss, samples };
@@ -39,11 +40,16 @@ async function isTextFile(path: string): Promise<boolean> {
   return /\.(txt|md|text)$/i.test(path) && ((await stat(path).catch(() => undefined))?.isFile() ?? false);
 }
 
-/** The last part of a folder of arrays that training does not read; tables are asked for `test`. */
-async function heldOutSplit(data: string): Promise<string | undefined> {
+/** The last part of a data set that training does not read. Undefined also for a table whose rows name no part: training reads all of them. */
+async function heldOutSplit({ data, columns }: Pick<LearnSpec, 'data' | 'columns'>): Promise<string | undefined> {
   const status = await stat(data).catch(() => undefined);
   if (!status) return undefined;
-  if (!status.isDirectory()) return 'test';
-  const names = await readdir(data);
-  return ['test', 'val'].find((split) => names.includes(`${split}-label.npy`));
+  if (status.isDirectory()) {
+    const names = await readdir(data);
+    return ['test', 'val'].find((split) => names.includes(`${split}-label.npy`));
+  }
+  const column = columns?.['split'];
+  if (column === undefined) return undefined;
+  const { rows } = await readTable(data);
+  return ['test', 'val'].find((split) => rows.some((row) => String(row[column]) === split));
 }

@@ -50,7 +50,7 @@ function trainedBytes({ source, learned, rest, halfRest }: TrainedValues, name: 
 function checkedHalf(name: string, values: Float32Array): Uint8Array {
   const large = values.find((value) => Math.abs(value) >= 65520);
   if (large === undefined) return encodeFromFloat32('float16', values);
-  throw misfit(name, `it holds ${large} and float16 ends at 65504; keep the rest in float32 (--float32)`);
+  throw misfit(name, `it holds ${large} and float16 ends at 65504; keep the rest in float32 (--float32-rest)`);
 }
 
 function trainedView(trained: TrainedValues, keepTypes: boolean): CompressSource {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -149,12 +149,28 @@ test.each([
   ['an unknown method', { method: 'diffk' }, /no training method 'diffk'/],
   ['a parameter out of range', { parameters: { maxBits: 99 } }, /maxBits/],
   ['a folder that is not there', { data: '/nowhere' }, /no data at/],
+  ['one width for a tensor where groups learn theirs', { formats: ['archive', 'onnx'] }, /--group-size tensor/],
 ] as const)('%s is refused before anything runs, and nothing is written', async (_, more, message) => {
   await mkdir(join(folder, 'refusals'), { recursive: true });
   const spec = specOf('refusals/out', more as Partial<LearnSpec>);
   await expect(learn(spec)).rejects.toThrow(message);
   expect(await readdir(join(folder, 'refusals'))).toEqual([]);
 });
+
+test('a table without parts is not measured on rows that were trained on; with parts, on those that were not', async () => {
+  const table = join(folder, 'table.csv');
+  const line = (part: string, index: number) =>
+    [...Array.from({ length: 64 }, (_, pixel) => (pixel * 7 + index) % 16), index % 10, part].join(',');
+  const header = [...Array.from({ length: 64 }, (_, pixel) => `pixel_${pixel}`), 'digit', 'part'].join(',');
+  const parts = [...Array<string>(40).fill('train'), ...Array<string>(10).fill('val')];
+  await writeFile(table, [header, ...parts.map(line)].join('\n'));
+  const columns = { input: 'pixel_*', label: 'digit' };
+  const shared = { data: table, steps: 2, formats: ['archive'] as const };
+  const whole = await learn(specOf('table-whole', { ...shared, columns }));
+  expect(whole.quality).toEqual({ byFormat: {} });
+  const cut = await learn(specOf('table-parts', { ...shared, columns: { ...columns, split: 'part' } }));
+  expect(cut.quality.after?.samples).toBe(10);
+}, 60_000);
 
 test('the estimate grows with the model and says that its time is an allowance', async () => {
   const small = await estimateLearn(specOf('estimate'), {});
