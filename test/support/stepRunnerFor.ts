@@ -48,8 +48,6 @@ export async function stepRunnerFor(training: FixedBatchTraining): Promise<{ rea
     ...(training.momentum === undefined ? {} : { momentum: training.momentum }),
   });
   const layout = layOutState(model, plan.variables, groups);
-  const start = new Map<string, Float32Array>();
-  for (const { name, initial } of model.parameters) start.set(name, await initial());
   const graph = buildStepGraph(
     {
       model,
@@ -71,5 +69,5 @@ export async function stepRunnerFor(training: FixedBatchTraining): Promise<{ rea
   const samples = Object.values(batch)[0]?.shape[0] ?? 1;
   const data = { description: 'one batch', samples, batch: () => batch };
   const runner = await StepRunner.create(runtime, graph, { data, batch: samples, groups, penalty, seed: 1 }, options);
-  return { runner, state: await initialState(layout, model, plan.variables, start) };
+  return { runner, state: await initialState(layout, model, plan.variables) };
 }
