@@ -94,23 +94,6 @@ export function differentiate(
   return wanted.map((value) => gradients.take(value));
 }
 
-/**
- * Names what stands in the way of differentiating `target`: one error for the first node whose rule is missing, before anything is built.
- * Errors: `unsupported`.
- */
-export function requireDifferentiable(nodes: readonly Node[], target: Value, wanted: readonly Value[], rules: GradientTable): void {
-  const varying = valuesThatDepend(nodes, wanted, new Map());
-  const reached = new Set<Value>([target]);
-  for (const node of [...nodes].reverse()) {
-    if (!node.outputs.some((output) => output && reached.has(output) && varying.has(output))) continue;
-    if (!node.inputs.some((input) => input && varying.has(input))) continue;
-    const rule = rules.get(node.domain, node.op)?.gradient;
-    if (rule === 'none') continue;
-    ruleOf(node, rules);
-    for (const input of node.inputs) if (input) reached.add(input);
-  }
-}
-
 /** Every float value that changes with one of `wanted`. */
 function valuesThatDepend(nodes: readonly Node[], wanted: readonly Value[], customs: ReadonlyMap<Value, CustomGradient>): Set<Value> {
   const varying = new Set<Value>(wanted);

@@ -1,5 +1,4 @@
 import type { CustomGradient } from '../autodiff/differentiate';
-import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 
 /**
@@ -11,9 +10,3 @@ export const straightThrough = (output: Value, input: Value): CustomGradient => 
   inputs: [input],
   gradient: (_build, outputGradient) => [outputGradient],
 });
-
-/** A value equal to `value` through which no gradient passes; the region must be given to the differentiation. */
-export function withoutGradient(build: GraphBuilder, value: Value): { readonly value: Value; readonly region: CustomGradient } {
-  const copy = build.op('Identity', [value]);
-  return { value: copy, region: { output: copy, inputs: [value], gradient: () => [undefined] } };
-}
