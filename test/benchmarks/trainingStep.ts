@@ -18,6 +18,7 @@ import { createRuntime } from '../../src/engine/runtime/runtime';
 import type { RuntimeTensor } from '../../src/engine/runtime/types';
 import { openTrainable } from '../../src/engine/train/models/openTrainable';
 import { chooseUpdates } from '../../src/engine/train/updates/chooseUpdates';
+import { releaseArrays } from '../../src/engine/train/releaseArrays';
 import { stepRunnerFor } from '../support/stepRunnerFor';
 import { wholeTensorUpdates } from '../../src/engine/train/updates/wholeTensor';
 
@@ -81,6 +82,7 @@ async function measure(): Promise<Readonly<Record<string, unknown>>> {
     const began = performance.now();
     const result = await runner.run(state, done, count);
     const seconds = (performance.now() - began) / 1000;
+    releaseArrays(state.values(), result.state.values());
     state = result.state;
     losses.push(...(result.metrics['loss'] as Float32Array));
     done += count;

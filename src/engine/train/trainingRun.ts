@@ -4,6 +4,7 @@ import type { Checkpoint, CheckpointFolder } from './checkpoint';
 import { TrainingCurve } from './curve';
 import type { Evaluation, Evaluator } from './evaluation';
 import { hostState, variableKey, withoutSlots, type StateTensor, type StateValues } from './state';
+import { releaseArrays } from './releaseArrays';
 import type { StepRunner, StepsRun } from './stepRunner';
 import type { TrainOptions } from './trainer';
 
@@ -100,6 +101,7 @@ export class TrainingRun {
         before + index,
         Object.fromEntries(Object.entries(run.metrics).map(([name, values]) => [name, values[index] as number])),
       );
+    releaseArrays(this.state.values(), [...run.state.values(), ...(this.best?.state.values() ?? [])]);
     this.state = run.state;
     this.step = before + count;
     if (plan.refresh && this.step % plan.refresh.every === 0) this.refresh(plan.refresh);
