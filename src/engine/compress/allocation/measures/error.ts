@@ -1,15 +1,18 @@
 import type { Measure } from '../measure';
 import { weightedSquares } from '../optionErrors';
 
+/** Errors of queries and keys reach the loss through the softmax of their scores, which takes less of them over. */
+const queryKeyFactor = 0.5;
+
 /**
  * Error of the weights alone: no data and no run. The loss of an option is the squared error relative to the squares of the tensor's weights, times the square root of
- * the number of its columns. By the relative error alone small tensors get too much, by the error of every weight alike large ones: the root between them was chosen
- * by perplexity (docs/benchmarks.md).
+ * the number of its columns, half for queries and keys. By the relative error alone small tensors get too much, by the error of every weight alike large ones: both
+ * factors were chosen by perplexity (docs/benchmarks.md).
  */
 export const error: Measure = {
   id: 'error',
   label: 'Weight error',
-  summary: 'Relative squared error of the weights, wide layers counted more. Needs neither data nor a run of the model.',
+  summary: 'Relative squared error of the weights, wide layers counted more, queries and keys less. Needs neither data nor a run of the model.',
   inNats: false,
   estimate: () => ({ seconds: 0, hostMemoryBytes: 0 }),
   appliesTo: () => true,
@@ -17,7 +20,8 @@ export const error: Measure = {
     weightingOf: () => ({}),
     losses: async ({ plan, weights, errors }) => {
       const columns = plan.tensor.shape[1];
-      const factor = Math.sqrt(columns) / (weightedSquares(weights, columns, {}) || 1);
+      const role = plan.tensor.role === 'query' || plan.tensor.role === 'key' ? queryKeyFactor : 1;
+      const factor = (role * Math.sqrt(columns)) / (weightedSquares(weights, columns, {}) || 1);
       return errors.map((squares) => squares * factor);
     },
     release: async () => undefined,
