@@ -12,7 +12,8 @@ const queryKeyFactor = 0.5;
 export const error: Measure = {
   id: 'error',
   label: 'Weight error',
-  summary: 'Relative squared error of the weights, wide layers counted more, queries and keys less. Needs neither data nor a run of the model.',
+  summary:
+    'Relative squared error of the weights, wide layers counted more, queries and keys less. Needs neither data nor a run of the model.',
   inNats: false,
   estimate: () => ({ seconds: 0, hostMemoryBytes: 0 }),
   appliesTo: () => true,
