@@ -80,6 +80,7 @@ describe('a budget', () => {
     expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
     expect(report.bitsPerWeight).toBeGreaterThan(budget * 0.9);
     expect(report.verification.passed).toBe(true);
+    expect(report.notes.some((note) => note.endsWith('relative numbers, not nats.'))).toBe(sensitivity !== 'gradient');
     const { items, chosen } = report.allocation!;
     for (const layer of report.layers) {
       const own = items.flatMap((item, index) => (item.tensor === layer.name ? [{ item, option: item.options[chosen[index]!]! }] : []));

@@ -38,6 +38,11 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
   if (applies !== true)
     throw new LoomweightError('unsupported', `--sensitivity ${measure.id} does not work here: ${applies}.`, { sensitivity: measure.id });
 
+  if (measure.id === 'error' && spec.sensitivity === undefined)
+    context.note(
+      'Widths were chosen by the error of the weights alone; --calibration with a text or data that the model is for chooses better.',
+    );
+  if (!measure.inNats) context.note(`The foretold losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
   if (spec.unit === 'channel' || spec.unit === 'group') return chooseGroups(context, measure, spec.unit);
   const pruned = [...plan.values()].find(({ pinned }) => pinned === 0);
   if (pruned)
@@ -88,11 +93,6 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
         `A budget of ${budget} bits per weight leaves every tensor as it is: there is nothing to compress. Give a smaller --budget.`,
         { budget },
       );
-    if (measure.id === 'error' && spec.sensitivity === undefined)
-      context.note(
-        'Widths were chosen by the error of the weights alone; --calibration with a text or data that the model is for chooses better.',
-      );
-    if (!measure.inNats) context.note(`The foretold losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
     const measured = await measuredPoints(context, made, (bitsPerWeight) => {
       const choice = planAt(bitsPerWeight);
       return choice.result.met ? choice : undefined;
