@@ -59,7 +59,7 @@ export async function initialState(
   variables: readonly MethodVariable[],
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
-  for (const { name, initial } of model.parameters) values.set(parameterKey(name), await initial());
+  for (const { name, initial } of model.parameters) values.set(parameterKey(name), (await initial()).slice());
   for (const { name, initial } of variables) values.set(variableKey(name), initial.slice());
   for (const { name, initial } of model.buffers) values.set(bufferKey(name), await initial());
   for (const { key, kind, shape } of layout)
