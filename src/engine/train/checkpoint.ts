@@ -1,4 +1,4 @@
-import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LoomweightError } from '../../protocol/errors';
 import { createOutputFile } from '../formats/files/outputFolder';
@@ -29,6 +29,8 @@ interface Manifest extends Omit<Checkpoint, 'state' | 'best'> {
 }
 
 const manifestName = 'checkpoint.json';
+/** Names of tensor files. A checkpoint names no others: it may have come from elsewhere, and nothing outside of its folder is read. */
+const tensorFile = /^(state|best)-\d+\.safetensors$/;
 
 /**
  * Checkpoints of one training in a folder: tensors as safetensors, the rest as JSON. Every file is written under a temporary name, synced and renamed; the
@@ -95,9 +97,15 @@ export class CheckpointFolder {
     };
   }
 
-  /** Removes the folder. */
+  /** Removes the checkpoint, and its folder where nothing else lies in it: a folder of that name may have been there before. */
   async discard(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+    const present = await readdir(this.folder).catch(() => []);
+    if (present.length === 0) return;
+    await rm(join(this.folder, manifestName), { force: true });
+    await this.removeOthers([]);
+    await rmdir(this.folder).catch((error: unknown) => {
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as { code?: string }).code ?? '')) throw error;
+    });
   }
 
   private requireSame(saved: Readonly<Record<string, unknown>>, asked: Readonly<Record<string, unknown>>): void {
@@ -157,7 +165,7 @@ export class CheckpointFolder {
 
   private async removeOthers(kept: readonly string[]): Promise<void> {
     for (const name of await readdir(this.folder))
-      if (!kept.includes(name) && /^(state|best)-\d+\.safetensors$/.test(name)) await rm(join(this.folder, name), { force: true });
+      if (!kept.includes(name) && tensorFile.test(name)) await rm(join(this.folder, name), { force: true });
   }
 }
 
@@ -167,8 +175,11 @@ function parseManifest(text: string, file: string): Manifest {
     if (
       value.version === 1 &&
       Number.isSafeInteger(value.step) &&
-      typeof value.stateFile === 'string' &&
-      typeof value.settings === 'object'
+      tensorFile.test(value.stateFile) &&
+      (value.best === undefined || tensorFile.test(value.best.file)) &&
+      typeof value.settings === 'object' &&
+      value.settings !== null &&
+      Array.isArray(value.evaluations)
     )
       return value;
   } catch {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, unlinkSync, writeFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -136,7 +136,17 @@ describe('an interrupted training goes on as if it had not stopped', () => {
     const again = await stateAfter('finished', { ...job, resume: true });
     expect(again.result.resumedFrom).toBe(20);
     expect(again.result.evaluations).toEqual(first.result.evaluations);
+    const checkpoint = join(folder, 'finished');
+    const manifest = join(checkpoint, 'checkpoint.json');
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, text.replace(/"state-/, '"../finished/state-'));
+    await expect(stateAfter('finished', { ...job, resume: true })).rejects.toMatchObject({ code: 'malformed-file' });
+    writeFileSync(manifest, text);
+    writeFileSync(join(checkpoint, 'mine.txt'), 'not of the training');
     await again.result.discardCheckpoint();
+    expect(readdirSync(checkpoint)).toEqual(['mine.txt']);
+    unlinkSync(join(checkpoint, 'mine.txt'));
+    await stateAfter('finished', job).then(({ result }) => result.discardCheckpoint());
     expect(readdirSync(folder)).not.toContain('finished');
   });
 });
