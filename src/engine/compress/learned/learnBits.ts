@@ -57,6 +57,8 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
       const plan = await planMethod(spec, model);
       const notes = [...model.notes, ...data.choices.map((choice) => `${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`)];
       for (const note of notes) context.log(note);
+      // A folder that cannot be written is better known now than after the training.
+      await (await createOutputFolder(spec.out)).discard();
       context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
       const before = spec.start === 'scratch' ? undefined : await measureQuality(spec, spec.model, context);
       const training = await train({
@@ -73,6 +75,7 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
         log: context.log,
         ...(context.signal ? { signal: context.signal } : {}),
       });
+      if (spec.resume && training.resumedFrom === undefined) notes.push('There was no checkpoint to go on from: training started anew.');
       const output = await createOutputFolder(spec.out);
       try {
         const written = await writeAll({ spec, context, source, model, plan, training, folder: output.path });

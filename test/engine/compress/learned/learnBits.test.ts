@@ -157,6 +157,22 @@ test.each([
   expect(await readdir(join(folder, 'refusals'))).toEqual([]);
 });
 
+test('an output folder with something in it is refused before the training', async () => {
+  const out = join(folder, 'taken');
+  await mkdir(out);
+  await writeFile(join(out, 'notes.txt'), 'mine');
+  const steps: number[] = [];
+  await expect(learn(specOf('taken', { steps: 5 }), { progress: (step) => steps.push(step) })).rejects.toThrow(/exists and is not empty/);
+  expect(steps).toEqual([]);
+  expect(await readdir(out)).toEqual(['notes.txt']);
+  expect(existsSync(checkpointFolderOf({ out }))).toBe(false);
+});
+
+test('going on without a checkpoint is said in the report', async () => {
+  const report = await learn(specOf('anew', { steps: 2, formats: ['archive'], resume: true }));
+  expect(report.notes.join(' ')).toMatch(/no checkpoint to go on from/);
+});
+
 test('a table without parts is not measured on rows that were trained on; with parts, on those that were not', async () => {
   const table = join(folder, 'table.csv');
   const line = (part: string, index: number) =>
