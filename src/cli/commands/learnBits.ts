@@ -74,7 +74,11 @@ export const learnBits = defineCommand<LearnReport>({
     choice('start', ['trained', 'scratch'], "From the model's weights, or from seeded random ones. Default: trained."),
     { name: 'exclude', kind: 'text', value: 'GLOB', repeated: true, doc: 'Tensors that stay float. May be repeated.' },
     number('min-size', `MiB of float32 below which a tensor stays float. Default: ${learnDefaults.minimumSize}.`),
-    { name: 'float32-rest', kind: 'switch', doc: 'Store what stays float as float32 rather than float16.' },
+    {
+      name: 'float32-rest',
+      kind: 'switch',
+      doc: 'Keep what stays float at float32 rather than float16. The types of an ONNX model stay: only its numbers are rounded.',
+    },
     { name: 'evaluate-every', ...wholeNumber, doc: 'Steps between evaluations on held-out data. Default: a tenth of all.' },
     {
       name: 'format',

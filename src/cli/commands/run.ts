@@ -15,7 +15,7 @@ import { inspectText } from './inspect';
 /** `loomweight run RECIPE.loom.yaml`. */
 export const run = defineCommand<RecipeReport>({
   name: 'run',
-  summary: 'Run a recipe: steps of inspect, compress, evaluate and compare in one file.',
+  summary: 'Run a recipe: steps of inspect, compress, learn, evaluate and compare in one file.',
   details: [
     'A recipe is checked whole before its first step starts. Paths in it are relative to the file. Later steps may name the output of earlier ones. ' +
       'Flags given here win over the settings in the file.',

@@ -21,7 +21,7 @@ export function recipeJsonSchema(methods: readonly MethodDescription[]): JsonSch
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Loomweight recipe',
-    description: 'Steps that inspect, compress, evaluate and compare models. Paths are relative to the file.',
+    description: 'Steps that inspect, compress, learn, evaluate and compare models. Paths are relative to the file.',
     type: 'object',
     additionalProperties: false,
     required: topLevelKeys.filter(({ required }) => required).map(({ key }) => key),
