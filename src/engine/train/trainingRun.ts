@@ -10,6 +10,10 @@ import type { TrainOptions } from './trainer';
 
 /** A run of steps lasts about so long: long enough to be cheap, short enough for progress and cancel. */
 const secondsPerRun = 1;
+/** Copying the state out of a run takes so long for each byte (0.7 ms/MB, measured); a run may last so many times that, but not more than a few seconds. */
+const copySecondsPerByte = 0.7e-9;
+const copiesPerRun = 16;
+const longestRun = 4;
 /** A run has at most so many times the steps of the one before, as the first runs are slower than the rest. */
 const fastestGrowth = 4;
 /** A checkpoint is written at least so often. */
@@ -135,7 +139,9 @@ export class TrainingRun {
   private adapt(seconds: number, count: number): void {
     this.stepsRun += count;
     this.secondsRun += seconds;
-    const fitting = Math.floor((secondsPerRun * count) / Math.max(seconds, 1e-6));
+    const bytes = [...this.state.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const wanted = Math.min(longestRun, Math.max(secondsPerRun, copiesPerRun * copySecondsPerByte * bytes));
+    const fitting = Math.floor((wanted * count) / Math.max(seconds, 1e-6));
     this.stepsInRun = Math.max(1, Math.min(fitting, count * fastestGrowth));
   }
 
