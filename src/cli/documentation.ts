@@ -1,5 +1,6 @@
 import { describeAllowed, flagOf } from '../common/params';
 import { describeMethods } from '../engine/compress/quantizers';
+import { describeAllMethods } from '../engine/jobs/allMethods';
 import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
 import type { MethodDescription } from '../protocol/methods';
 import type { Command } from './command';
@@ -12,22 +13,22 @@ const mark = '<!-- Generated from the sources by "npm run docs"; do not edit. --
 
 /** Files that are derived from definitions in the code, by path from the project's root. */
 export function generatedFiles(): Readonly<Record<string, string>> {
-  const methods = describeMethods();
+  const methods = describeAllMethods();
   return {
     'docs/methods.md': methodsPage(methods),
     'docs/command-line.md': commandLinePage(commands),
-    'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(methods), undefined, 2)}\n`,
+    'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(describeMethods()), undefined, 2)}\n`,
   };
 }
 
-const families = { quantizer: 'Quantizers', pruner: 'Pruners', merge: 'Merging' } as const;
+const families = { quantizer: 'Quantizers', training: 'Training methods', pruner: 'Pruners', merge: 'Merging' } as const;
 
 function methodsPage(methods: readonly MethodDescription[]): string {
   const sections = (Object.keys(families) as (keyof typeof families)[])
     .map((family) => ({ title: families[family], list: methods.filter((method) => method.family === family) }))
     .filter(({ list }) => list.length > 0)
     .map(({ title, list }) => `\n## ${title}\n${list.map(methodSection).join('')}`);
-  return `${mark}\n# Methods\n\nWhat \`loomweight compress --method ID\`, the editor and recipes offer.\n${sections.join('')}`;
+  return `${mark}\n# Methods\n\nWhat \`loomweight compress --method ID\`, \`loomweight learn-bits --method ID\`, the editor and recipes offer.\n${sections.join('')}`;
 }
 
 function methodSection(method: MethodDescription): string {
