@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { isTextData } from '../../../protocol/learnDefaults';
@@ -60,7 +61,17 @@ export async function estimateLearn(
   }
 }
 
+/** Bytes of a file, of the arrays in a folder, or of all texts of a mixture. Missing files count 0: reading them gives the error. */
 async function sizeOf(data: string): Promise<number> {
-  const status = await stat(data).catch(() => undefined);
-  return status?.isFile() ? status.size : 0;
+  const sizes = await Promise.all(
+    (isTextData(data) ? data.split(',') : [data]).map(async (part) => {
+      const path = part.trim().replace(/(?<=\.\w+):[\d.]+$/, '');
+      const status = await stat(path).catch(() => undefined);
+      if (!status?.isDirectory()) return status?.size ?? 0;
+      const files = (await readdir(path)).filter((name) => name.endsWith('.npy'));
+      const each = await Promise.all(files.map(async (name) => (await stat(join(path, name))).size));
+      return each.reduce((sum, size) => sum + size, 0);
+    }),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -44,8 +44,8 @@ async function readArray(folder: string, split: string, name: string): Promise<S
     const present = (await readdir(folder)).filter((entry) => entry.endsWith('.npy'));
     throw new LoomweightError(
       'not-found',
-      `Evaluating on '${split}' needs ${path.basename(file)} in ${folder}; there is ${present.join(', ') || 'no .npy file'}. ` +
-        'Name another --split, or save that file with numpy.save.',
+      `The split '${split}' needs ${path.basename(file)} in ${folder}; there is ${present.join(', ') || 'no .npy file'}. ` +
+        'Name another split, or save that file with numpy.save.',
       { file, present },
     );
   });

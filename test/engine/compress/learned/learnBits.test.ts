@@ -13,6 +13,7 @@ import type { Runtime } from '../../../../src/engine/runtime/types';
 import type { LearnSpec } from '../../../../src/protocol/jobs';
 import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../../../src/protocol/report';
+import { encodeNpy } from '../../../support/encodeNpy';
 
 const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
 const fixture = (name: string) => fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
@@ -188,8 +189,34 @@ test('a table without parts is not measured on rows that were trained on; with p
   expect(cut.quality.after?.samples).toBe(10);
 }, 60_000);
 
-test('the estimate grows with the model and says that its time is an allowance', async () => {
+test('the estimate counts the data and says that its time is an allowance', async () => {
   const small = await estimateLearn(specOf('estimate'), {});
-  expect(small.hostMemoryBytes).toBeGreaterThan(180e6);
+  expect(small.hostMemoryBytes).toBeGreaterThan(180e6 + 2 * 460_000);
   expect(small.notes.join(' ')).toMatch(/allowance/);
+});
+
+test('PQK refuses a single output, which no class probabilities can teach', async () => {
+  const { targetBits: _targetBits, ...spec } = specOf('single', {
+    model: fixture('onnx/din-a.onnx'),
+    method: 'pqk',
+    data: join(folder, 'clicks'),
+    steps: 10,
+  });
+  await mkdir(spec.data);
+  const samples = 8;
+  const zeros = (dtype: 'int64' | 'uint8', shape: readonly number[]) =>
+    encodeNpy(dtype, shape, new Uint8Array(shape.reduce((product, length) => product * length, dtype === 'int64' ? 8 : 1)));
+  for (const split of ['train', 'val']) {
+    await writeFile(join(spec.data, `${split}-history.npy`), zeros('int64', [samples, 20]));
+    await writeFile(join(spec.data, `${split}-target.npy`), zeros('int64', [samples]));
+    await writeFile(
+      join(spec.data, `${split}-label.npy`),
+      encodeNpy(
+        'uint8',
+        [samples],
+        Uint8Array.from({ length: samples }, (_, index) => index % 2),
+      ),
+    );
+  }
+  await expect(learn(spec)).rejects.toThrow(/PQK .*at least 2/);
 });
