@@ -117,7 +117,8 @@ export const pqk: WeightMethod = {
         const { add, mul, where } = formula(step.build, 'float32');
         const active = where(teaching(step), 1, 0);
         const [taught, teaches] = [logitsOf(student), logitsOf(teacher)];
-        if (taught.type.shape?.at(-1) === 1)
+        const shape = taught.type.shape ?? [];
+        if (shape.length < 2 || shape.at(-1) === 1)
           throw new LoomweightError(
             'unsupported',
             'PQK teaches by the probabilities of classes and needs outputs for at least 2; the model has a single output. Use qat, lsq or diffq.',
