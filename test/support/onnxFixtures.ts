@@ -7,6 +7,13 @@ import type { DType } from '../../src/protocol/dtypes';
 /** Folder of the ONNX fixtures. */
 export const onnxFixtures = fileURLToPath(new URL('../fixtures/onnx', import.meta.url));
 
+/** The ONNX file of that name: a fixture, or the bundled sample. */
+export function onnxFile(name: string): string {
+  return name === 'digits-mlp'
+    ? fileURLToPath(new URL('../../media/samples/digits/digits-mlp.onnx', import.meta.url))
+    : join(onnxFixtures, `${name}.onnx`);
+}
+
 /** What numpy says is in a fixture: file to tensor to values. */
 export interface ExpectedTensors {
   readonly files: Readonly<

@@ -54,7 +54,15 @@ describe.each(pairs(models, formats))('%s as %s', (model, format) => {
 function expectComplete(report: CompressReport, out: string): void {
   expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
   expect(report).toMatchObject({ kind: 'compress', method: 'rtn', version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string });
-  expect(report.settings).toEqual({ bits: 4, groupSize: 32, symmetric: false, scales: 'float16', embeddings: false, head: false });
+  expect(report.settings).toEqual({
+    bits: 4,
+    groupSize: 32,
+    symmetric: false,
+    scales: 'float16',
+    clip: false,
+    embeddings: false,
+    head: false,
+  });
   expect(report.source.architecture).not.toBe('unknown');
   const inputs = report.source.files.map(({ path }) => path);
   expect(inputs).toEqual(expect.arrayContaining(['config.json', 'tokenizer.json']));

@@ -89,11 +89,11 @@ describe('data', () => {
 
   test('a CSV file with a column map gives the same as the arrays', async () => {
     const columns = Array.from({ length: 64 }, (_, index) => `p${String(index).padStart(2, '0')}`);
-    const container = await openContainer(fixture('digits/test-input.npy'));
+    const container = await openContainer(fixture('../../media/samples/digits/data/test-input.npy'));
     const bytes = await container.read('test-input');
     await container.close();
     const values = new Float32Array(bytes.slice().buffer);
-    const labels = await openContainer(fixture('digits/test-label.npy'));
+    const labels = await openContainer(fixture('../../media/samples/digits/data/test-label.npy'));
     const classes = await labels.read('test-label');
     await labels.close();
     const lines = Array.from(classes, (label, row) => [...values.subarray(row * 64, row * 64 + 64), label].join(','));

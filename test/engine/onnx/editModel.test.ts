@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-node';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
 import { roundHalfToEven } from '../../support/roundHalfToEven';
@@ -19,7 +19,7 @@ import { encodeModel } from '../../../src/engine/formats/onnx/encodeModel';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
 import { findGraphProblems } from '../../../src/engine/graph/verifier';
 import { operators } from '../../../src/engine/ops';
-import { onnxFixtures } from '../../support/onnxFixtures';
+import { onnxFile } from '../../support/onnxFixtures';
 import { feedTensor, runModel } from '../../support/runGraph';
 
 let folder: string;
@@ -45,7 +45,7 @@ const runnable: Readonly<Record<string, () => Record<string, ort.Tensor>>> = {
   storages: () => ({ x: floats(5, 4) }),
 };
 
-const path = (name: string) => join(onnxFixtures, `${name}.onnx`);
+const path = onnxFile;
 
 describe('models of others', () => {
   test.each(Object.entries(runnable))(
@@ -74,7 +74,7 @@ describe('models of others', () => {
     expect(await runModel(encodeModel(loaded), feeds())).toEqual(expected);
     // Large constants stay in the file that was read; the runtime finds them there.
     const lazy = await readGraph(path(name), { operators, externalFrom: 1024 });
-    const extra = { session: { model_external_initializers_file_folder_path: onnxFixtures } };
+    const extra = { session: { model_external_initializers_file_folder_path: dirname(path(name)) } };
     expect(await runModel(encodeModel(lazy), feeds(), { extra })).toEqual(expected);
     const target = join(folder, `${name}-written.onnx`);
     await writeOnnxModel(loaded, target, { externalData: 'always' });

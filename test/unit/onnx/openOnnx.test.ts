@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { elementCount } from '../../../src/protocol/dtypes';
 import { openOnnx } from '../../../src/engine/formats/onnx/openOnnx';
-import { expectedTensors, numbersOf, onnxFixtures } from '../../support/onnxFixtures';
+import { expectedTensors, numbersOf, onnxFile, onnxFixtures } from '../../support/onnxFixtures';
 
 let folder: string;
 beforeAll(async () => {
@@ -33,7 +33,7 @@ describe('tensors have the values that numpy wrote', () => {
 describe('what a file says about itself', () => {
   test('nothing is wrong with the fixtures', async () => {
     for (const file of ['storages', 'nested', 'external', 'old-ir3', 'digits-mlp', 'digits-a', 'din-a']) {
-      const container = await openOnnx(join(onnxFixtures, `${file}.onnx`));
+      const container = await openOnnx(onnxFile(file));
       expect(container.diagnostics, file).toEqual([]);
       await container.close();
     }
@@ -93,7 +93,7 @@ describe('what a file says about itself', () => {
       string,
       { shape: number[]; data_offsets: [number, number] }
     >;
-    const container = await openOnnx(join(onnxFixtures, `${name}.onnx`));
+    const container = await openOnnx(onnxFile(name));
     let compared = 0;
     for (const [tensor, { shape, data_offsets: range }] of Object.entries(header)) {
       if (tensor === '__metadata__') continue;
