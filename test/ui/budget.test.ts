@@ -99,6 +99,13 @@ describe('bits under a budget', () => {
 
   test('Save as Recipe writes budget and pins into a recipe without mistakes, and opens it', async () => {
     await (await workbench().webview('bitAllocation')).locator('[data-testid="budget-save"]').click();
+    // The dialog writes its own name into the box when it has read the folder, over whatever was typed.
+    const input = workbench().page.locator('.quick-input-widget input.input');
+    await until(
+      'the proposed name',
+      () => input.inputValue(),
+      (value) => value.endsWith('.loom.yaml'),
+    );
     await workbench().answer(file('small.loom.yaml'));
     await until(
       'a recipe',

@@ -44,6 +44,7 @@ describe('the package, installed as a user does', () => {
     expect(existsSync(join(session().scratch.workspace, 'loom-base-rtn-4bit-onnx-fast/report.json'))).toBe(true);
     await done.getByText('Show Bit Allocation').click();
     const page = await workbench().webview('bitAllocation');
+    await page.locator('#tab-charts').click();
     await expectDrawn(page.locator('canvas[data-testid="bits-chart"]'));
     await expectNoViolations(page);
   });

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { throwIfCancelled } from '../../protocol/errors';
 import type { FoundModel } from '../../protocol/engine';
+import { checkpointEnding } from '../../protocol/learnDefaults';
 import type { ModelFormat } from '../../protocol/model';
 import { readJsonObject } from '../formats/files/readText';
 
@@ -20,7 +21,7 @@ const fileFormats: Readonly<Record<string, ModelFormat>> = {
 /**
  * Models below a folder, by names and sizes alone: a directory with config.json and safetensors is one model, so is an output
  * directory of Loomweight; other model files count one by one. A .npy file is one array, usually data, and no model: it can be named on the
- * command line and opened there, but neither this list nor an editor takes it. Hidden folders, links to folders and package folders are left out.
+ * command line and opened there, but neither this list nor an editor takes it. Hidden folders, links to folders, package folders and the checkpoints of trainings are left out.
  */
 export async function findModels(folder: string, signal?: AbortSignal): Promise<readonly FoundModel[]> {
   const found: FoundModel[] = [];
@@ -48,7 +49,7 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
     found.push({ path: join(folder, name), name, format, bytes: await sizeOf(folder, [name, ...dataFilesOf(name, files)]) });
   }
   for (const entry of entries)
-    if (entry.isDirectory() && !entry.name.startsWith('.') && !skipped.has(entry.name))
+    if (entry.isDirectory() && !entry.name.startsWith('.') && !skipped.has(entry.name) && !entry.name.endsWith(checkpointEnding))
       await walk(join(folder, entry.name), depth + 1, found, signal);
 }
 

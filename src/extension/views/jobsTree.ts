@@ -11,18 +11,40 @@ const icons: Readonly<Record<JobState['status'], readonly [icon: string, colour:
   cancelled: ['circle-slash', undefined],
 };
 
+/** Time between two drawings of a running job's row. */
+const rowEveryMs = 500;
+
 /** Running jobs with their progress, then the history. Items are job ids: states change under them. */
 export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<string | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
   private readonly subscription;
+  private readonly waiting = new Map<string, NodeJS.Timeout>();
 
   constructor(private readonly history: JobHistory) {
-    this.subscription = history.onDidChange((job) => this.changed.fire(job?.id));
+    this.subscription = history.onDidChange((job) => this.refresh(job));
+  }
+
+  /**
+   * The editor waits with drawing until changes pause, so a job that reports ten times a second would never be drawn: its row changes twice a second
+   * at most. The end of a job is shown at once.
+   */
+  private refresh(job: JobState | undefined): void {
+    if (job?.status !== 'running') {
+      this.changed.fire(job?.id);
+      return;
+    }
+    if (this.waiting.has(job.id)) return;
+    const fire = (): void => {
+      this.waiting.delete(job.id);
+      this.changed.fire(job.id);
+    };
+    this.waiting.set(job.id, setTimeout(fire, rowEveryMs));
   }
 
   dispose(): void {
     this.subscription.dispose();
+    for (const timer of this.waiting.values()) clearTimeout(timer);
     this.changed.dispose();
   }
 

@@ -19,11 +19,12 @@ beforeAll(() => {
   put('other/a.gguf', 'x');
   put('other/val-label.npy', 'x');
   put('broken/report.json', 'no JSON');
+  put('result-2.checkpoint/state-20.safetensors', 'x');
   put('broken/b.onnx', 'xy');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('an output folder is one model under its own name; a report.json of somebody else hides nothing, arrays are no models', async () => {
+test('an output folder is one model under its own name; a report.json of somebody else hides nothing, arrays and checkpoints are no models', async () => {
   const found = await findModels(folder);
   expect(found.map(({ name, format, bytes }) => [name, format, bytes])).toEqual([
     ['b.onnx', 'onnx', 2],
