@@ -50,7 +50,10 @@ describe('the resident engine', () => {
   test('answers errors with their codes and goes on', async () => {
     expect((await failure(resident.call('inspect', { model: join(folder, 'none') }))).code).toBe('not-found');
     expect((await failure(resident.call('statistics', { model, tensor: 'no.such' }))).code).toBe('not-found');
-    expect(await resident.call('findModels', { folder: resolve('media/samples') })).toMatchObject([{ name: 'digits-mlp.onnx' }, { name: 'loom-base' }]);
+    expect(await resident.call('findModels', { folder: resolve('media/samples') })).toMatchObject([
+      { name: 'digits-mlp.onnx' },
+      { name: 'loom-base' },
+    ]);
   });
 
   test('describes devices, methods and recipes', async () => {
