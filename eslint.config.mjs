@@ -14,11 +14,15 @@ const engineOrder = [
   ['kernels'],
   ['runtime'],
   ['architectures'],
+  ['models'],
   ['text'],
+  ['blocks'],
   ['evaluate'],
   ['calibrate', 'train'],
+  ['outputs'],
   ['compress', 'merge'],
   ['recipe', 'jobs'],
+  ['services'],
 ];
 
 const outer = {
@@ -42,7 +46,12 @@ const engineZones = engineOrder.flatMap((row, level) =>
     const allowed = [folder, ...before];
     return engineOrder
       .flat()
-      .filter((other) => !allowed.includes(other) && !(level === engineOrder.length - 1 && row.includes(other)))
+      .filter(
+        (other) =>
+          !allowed.includes(other) &&
+          !(level >= engineOrder.length - 2 && row.includes(other)) &&
+          !(folder === 'outputs' && other === 'compress'),
+      )
       .map((other) => ({
         target: `./src/engine/${folder}`,
         from: `./src/engine/${other}`,

@@ -1,6 +1,6 @@
 import { describeAllowed, flagOf } from '../common/params';
 import { describeMethods } from '../engine/compress/quantizers';
-import { describeAllMethods } from '../engine/jobs/allMethods';
+import { describeAllMethods } from '../engine/services/allMethods';
 import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
 import type { MethodDescription } from '../protocol/methods';
 import type { Command } from './command';

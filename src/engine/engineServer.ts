@@ -5,7 +5,7 @@ import type { EngineApi } from '../protocol/engine';
 import { engineMethods } from '../protocol/engine';
 import { LoomweightError } from '../protocol/errors';
 import { protocolVersion } from '../protocol/version';
-import type { CallContext } from './jobs/callContext';
+import type { CallContext } from './services/callContext';
 
 /** An engine whose methods take the call's context beside the request. */
 export type ServedEngine = {

@@ -4,8 +4,8 @@
  * Usage: npm run bench rounding
  */
 import { SeededRandom } from '../../src/common/random';
-import { matMulNBits } from '../../src/engine/compress/forms/matMulNBits';
-import { packPlane, unpackPlane, type PlaneWidth } from '../../src/engine/compress/forms/packBits';
+import { matMulNBits } from '../../src/engine/outputs/storage/matMulNBits';
+import { packPlane, unpackPlane, type PlaneWidth } from '../../src/engine/kernels/host/packBits';
 import { dequantize } from '../../src/engine/compress/quantizeTensor';
 import { groupingOf } from '../../src/engine/compress/quantizers/parameters';
 import { roundGroups } from '../../src/engine/compress/quantizers/roundGroups';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { floatWeights } from '../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../src/engine/architectures/index';
-import { openContainer } from '../../src/engine/formats/openModel';
+import { openContainer } from '../../src/engine/models/openContainer';
 import type { Graph } from '../../src/engine/graph/graph';
 import { loadFloatWeights } from './loadFloatWeights';
 

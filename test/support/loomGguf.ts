@@ -4,7 +4,7 @@ import type { DType } from '../../src/protocol/dtypes';
 import { numberToFloat16 } from '../../src/common/halfFloat';
 import { roundHalfToEven } from './roundHalfToEven';
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/engine/formats/decode';
-import { openContainer } from '../../src/engine/formats/openModel';
+import { openContainer } from '../../src/engine/models/openContainer';
 import { writeGguf, type GgufField, type GgufTensor } from './ggufWriter';
 
 /** The bundled model's folder. */

@@ -1,4 +1,4 @@
-import type { LearnedTensor } from '../../src/common/learnedTensor';
+import type { LearnedTensor } from '../../src/engine/formats/archive/learnedTensor';
 import type { SeededRandom } from '../../src/common/random';
 
 /** What a random learned tensor looks like. */

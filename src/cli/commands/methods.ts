@@ -1,5 +1,5 @@
 import { describeAllowed, flagOf } from '../../common/params';
-import { describeAllMethods } from '../../engine/jobs/allMethods';
+import { describeAllMethods } from '../../engine/services/allMethods';
 import type { MethodDescription } from '../../protocol/methods';
 import { defineCommand } from '../command';
 import { formatPairs } from '../table';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { formatSeconds } from '../../common/units';
-import { describeAllMethods } from '../../engine/jobs/allMethods';
+import { describeAllMethods } from '../../engine/services/allMethods';
 import { planRecipe } from '../../engine/recipe/checkRecipe';
 import type { RecipeSpec } from '../../protocol/jobs';
 import type { RecipeReport, StepReport } from '../../protocol/report';

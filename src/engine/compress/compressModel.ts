@@ -7,21 +7,21 @@ import type { CompressReport, LatencyReport, LayerReport, Verification } from '.
 import { version } from '../../../package.json';
 import { createOutputFolder } from '../formats/files/outputFolder';
 import type { Runtime } from '../runtime/types';
-import { chooseWidths } from './allocation/chooseWidths';
-import type { ChosenWidths } from './allocation/chosenWidths';
-import { findExporter } from './exporters';
-import type { Exporter, ExportResult } from './exporters/exporter';
-import { failedVerification } from './failedVerification';
-import { isWeightFile, listFiles } from './outputFiles';
-import { PeakMeter } from './peakMeter';
+import { chooseWidths } from './budget/chooseWidths';
+import type { ChosenWidths } from './budget/chosenWidths';
+import { findExporter } from '../outputs/writers';
+import type { Exporter, ExportResult } from '../outputs/writers/exporter';
+import { failedVerification } from '../outputs/verification/failedVerification';
+import { isWeightFile, listFiles } from '../outputs/outputFiles';
+import { PeakMeter } from '../outputs/peakMeter';
 import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
 import { findQuantizer } from './quantizers';
 import { groupingOf } from './quantizers/parameters';
 import { dequantize, TensorQuantizer } from './quantizeTensor';
-import { refuseInPlace } from './refuseInPlace';
+import { refuseInPlace } from '../models/refuseInPlace';
 import type { QuantizedMatrix } from './quantizers/quantizer';
-import { hashSource, openSource, type CompressSource } from './source';
-import { verifyResult } from './verification/verifyResult';
+import { hashSource, openSource, type CompressSource } from '../models/modelSource';
+import { verifyResult } from '../outputs/verification/verifyResult';
 
 /** What a compression is given by whoever runs it. */
 export interface CompressContext {

@@ -1,10 +1,10 @@
 import type { CompressSpec } from '../../protocol/jobs';
-import { estimateChoosing } from './allocation/estimateChoosing';
-import { findExporter } from './exporters';
-import { outputBytes } from './exporters/sizes';
+import { estimateChoosing } from './budget/estimateChoosing';
+import { findExporter } from '../outputs/writers';
+import { outputBytes } from '../outputs/writers/sizes';
 import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
-import { openSource, type CompressSource } from './source';
-import { fitsWhole, wholeModelBytes } from './verification/wholeModelMemory';
+import { openSource, type CompressSource } from '../models/modelSource';
+import { fitsWhole, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
 
 /** What a compression will need, from headers alone. */
 export interface CompressEstimate {

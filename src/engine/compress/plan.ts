@@ -7,8 +7,8 @@ import type { TensorRole } from '../../protocol/model';
 import { findQuantizer } from './quantizers';
 import { isPinnedWidth, type PinnedWidth } from '../../common/allocation/types';
 import type { QuantizableTensor, Quantizer, SizeEstimate } from './quantizers/quantizer';
-import type { CompressSource } from './source';
-import { withWrittenTypes } from './writtenTypes';
+import type { CompressSource } from '../models/modelSource';
+import { withWrittenTypes } from '../models/writtenTypes';
 
 /** A tensor that will be compressed, and how. */
 export interface TensorPlan {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { decodeToFloat32 } from '../formats/decode';
-import { transposeInto } from './forms/transpose';
-import type { MatrixValues } from './forms/matrixForm';
+import { transposeInto } from '../kernels/host/transpose';
+import type { MatrixValues } from '../outputs/storage/matrixForm';
 import { planMixed } from './mixedWidths';
 import type { TensorPlan } from './plan';
 import type { QuantizedMatrix } from './quantizers/quantizer';
-import { ReusedBuffer } from './reusedBuffer';
-import type { CompressSource } from './source';
+import { ReusedBuffer } from '../kernels/host/reusedBuffer';
+import type { CompressSource } from '../models/modelSource';
 
 /**
  * Reads tensors and plans them, one after the other. Its buffers are used again for the next tensor, so a plan's codes end with the next call; while one

@@ -5,7 +5,7 @@ import type { CompareReport, TensorComparison } from '../../protocol/report';
 import { globMatcher } from '../../common/glob';
 import { decodeToFloat32, isDecodable } from '../formats/decode';
 import type { TensorContainer, TensorEntry } from '../formats/container';
-import { blockAlignedChunk } from './chunks';
+import { blockAlignedChunk } from '../formats/chunks';
 
 /** Elements read of each model at a time: 2 x 4 MiB as float32, whatever the tensor's size. */
 const chunkElements = 1 << 20;

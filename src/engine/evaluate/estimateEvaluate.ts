@@ -4,9 +4,9 @@ import { elementCount } from '../../protocol/dtypes';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
-import { openContainer } from '../formats/openModel';
+import { openContainer } from '../models/openContainer';
 import { readOnnxSettings } from './onnxLanguageModel';
-import { planOnnx } from './planOnnx';
+import { planOnnx } from './planOnnxFile';
 import { planScoring } from './scoringPlan';
 import { encodedTextBytes } from './textMemory';
 

@@ -2,7 +2,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import type { EvaluateReport } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
-import { openContainer } from '../formats/openModel';
+import { openContainer } from '../models/openContainer';
 import type { EvaluateContext } from './context';
 import { readDataSplit } from './data/readDataSplit';
 import { checkSplit } from './data/dataSplit';

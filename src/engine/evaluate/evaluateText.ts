@@ -7,10 +7,10 @@ import { readText } from '../formats/files/readText';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../text/tokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
 import type { EvaluateContext } from './context';
-import { checkWeights } from './decoderWeights';
+import { checkWeights } from '../models/decoderWeights';
 import { OnnxLanguageModel, readOnnxSettings } from './onnxLanguageModel';
 import { scoreDecoder } from './scoreDecoder';
-import { planOnnx } from './planOnnx';
+import { planOnnx } from './planOnnxFile';
 import { planScoring } from './scoringPlan';
 import { encodedTextBytes } from './textMemory';
 

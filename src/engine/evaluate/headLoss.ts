@@ -5,7 +5,7 @@ import { headLossGraph } from '../architectures/decoder/streamingGraphs';
 import type { TensorContainer } from '../formats/container';
 import { decodeToFloat32 } from '../formats/decode';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
-import { blockAlignedChunk } from './chunks';
+import { blockAlignedChunk } from '../formats/chunks';
 import type { ScoringPlan } from './scoringPlan';
 
 /** What the head is asked for: losses of `targets` [rows] given `hidden` [rows, hiddenSize]. */

@@ -8,7 +8,7 @@ import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { EvaluateContext, EvaluateProgress } from './context';
 import { LogitsLoss } from './logitsLoss';
-import type { OnnxSizes } from './onnxPlan';
+import type { OnnxSizes } from './onnxScoringPlan';
 
 /** What config.json and tokenizer files beside an ONNX language model say; they lie in its folder or the one above `onnx/`. */
 export interface OnnxSettings extends OnnxSizes {

@@ -8,9 +8,9 @@ import type { TensorContainer } from '../formats/container';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { EvaluateProgress } from './context';
-import { embedTokens } from './embedTokens';
+import { embedTokens } from '../blocks/embedTokens';
 import { HeadLoss } from './headLoss';
-import { readWeight } from './decoderWeights';
+import { readWeight } from '../models/decoderWeights';
 import type { ScoringPlan } from './scoringPlan';
 
 /** What a decoder is scored on. */

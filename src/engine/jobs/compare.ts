@@ -2,7 +2,7 @@ import type { CompareSpec } from '../../protocol/jobs';
 import type { CompareReport } from '../../protocol/report';
 import { compareContainers } from '../evaluate/compareModels';
 import type { TensorContainer } from '../formats/container';
-import { openContainer } from '../formats/openModel';
+import { openContainer } from '../models/openContainer';
 import { dequantizedView } from './dequantizedView';
 import type { JobKind } from './jobKind';
 import { peakResidentBytes } from './peakResidentBytes';

@@ -1,7 +1,7 @@
 import type { InspectSpec } from '../../protocol/jobs';
 import type { JobKind } from './jobKind';
-import { summarize } from './summarize';
-import { openContainer } from '../formats/openModel';
+import { summarize } from '../models/summarize';
+import { openContainer } from '../models/openContainer';
 
 /** Headers and names only. */
 const memoryBytes = 200e6;

@@ -1,8 +1,10 @@
 import type { EngineEvents } from '../../protocol/engine';
-import type { JobSpec, ReportOf } from '../../protocol/jobs';
+import type { JobProgress, JobSpec, ReportOf } from '../../protocol/jobs';
 import type { Runtime } from '../runtime/types';
 import type { JobEstimate } from './estimate';
-import type { ProgressStep } from './progressReporter';
+
+/** What a job says about itself; time and memory are added by whoever reports it. */
+export type ProgressStep = Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers'>;
 
 /** What a running job may use. */
 export interface JobContext {

@@ -1,5 +1,5 @@
 import type { ParamSpec, ParamValues } from '../../common/params';
-import type { LearnedTensor } from '../../common/learnedTensor';
+import type { LearnedTensor } from '../formats/archive/learnedTensor';
 import type { MethodSource } from '../../protocol/methods';
 import type { TensorRole } from '../../protocol/model';
 import type { CustomGradient } from '../autodiff/differentiate';

@@ -1,4 +1,4 @@
-import { dequantizeLearned, learnedBits } from '../../common/dequantizeLearned';
+import { dequantizeLearned, learnedBits } from '../formats/archive/dequantizeLearned';
 import { float16ToNumber, numberToFloat16 } from '../../common/halfFloat';
 import { throwIfCancelled } from '../../protocol/errors';
 import type { TrainingProgress } from '../../protocol/jobs';
@@ -10,7 +10,7 @@ import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import type { BatchInput, HostState, MethodPlan, TrainableModel } from './contract';
 import type { TrainingData } from './data/trainingData';
 import { addLoss } from './loss';
-import { transposeMatrix } from './models/transposeMatrix';
+import { transposeMatrix } from '../kernels/host/transposeMatrix';
 
 /** One evaluation: held-out loss and metric with the weights that would be written. */
 export type Evaluation = TrainingProgress['evaluations'][number];

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
 import { readTestJson } from '../../support/formatFiles';

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { DecoderConfig } from '../../../src/engine/architectures/architecture';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime, RuntimeTensor, Session } from '../../../src/engine/runtime/types';
 import { loadFloatWeights } from '../../support/loadFloatWeights';

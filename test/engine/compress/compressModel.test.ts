@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { compressModel, type CompressContext } from '../../../src/engine/compress/compressModel';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { loomBaseAsGguf } from '../../support/loomGguf';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { recognizeModel } from '../../../src/engine/architectures/index';
-import { checkWeights } from '../../../src/engine/evaluate/decoderWeights';
+import { checkWeights } from '../../../src/engine/models/decoderWeights';
 import { scoreDecoder } from '../../../src/engine/evaluate/scoreDecoder';
 import { planScoring, type ScoringPlan } from '../../../src/engine/evaluate/scoringPlan';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { cutWindows } from '../../../src/engine/text/windows';
 

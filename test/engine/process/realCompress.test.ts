@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { Journal } from '../../../src/engine/jobs/journal';
+import { Journal } from '../../../src/engine/services/journal';
 import { runJobInOwnProcess } from '../../../src/protocol/client/runJobInOwnProcess';
 import type { CompressSpec, JobProgress } from '../../../src/protocol/jobs';
 import { bundleForNode } from '../../support/bundle';

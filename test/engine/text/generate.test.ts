@@ -6,7 +6,7 @@ import { env, AutoModelForCausalLM, Tensor } from '@huggingface/transformers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { generateGreedy } from '../../support/generateGreedy';

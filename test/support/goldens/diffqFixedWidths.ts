@@ -1,5 +1,5 @@
-import { dequantizeLearned } from '../../../src/common/dequantizeLearned';
-import type { LearnedTensor } from '../../../src/common/learnedTensor';
+import { dequantizeLearned } from '../../../src/engine/formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../../src/engine/formats/archive/learnedTensor';
 import type { GraphBuilder } from '../../../src/engine/graph/builder';
 import type { Value } from '../../../src/engine/graph/graph';
 import { extremes, quantizeRun, valueOfLevel } from '../../../src/engine/kernels/host/uniformQuantize';

@@ -1,5 +1,5 @@
-import { dequantizeLearned } from '../../../src/common/dequantizeLearned';
-import type { LearnedTensor } from '../../../src/common/learnedTensor';
+import { dequantizeLearned } from '../../../src/engine/formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../../src/engine/formats/archive/learnedTensor';
 import { bitsOfLogits } from '../../../src/engine/kernels/bitWidths';
 import { canonicalOrder, heldOrder, planFor, runMethod, stateOf, type SmallWeight } from '../methodStep';
 import { float32Of, inputTensor, numberParam, type Golden, type GoldenCheck, type GoldenRunner } from './golden';

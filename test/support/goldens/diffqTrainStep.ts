@@ -1,5 +1,5 @@
-import { dequantizeLearned } from '../../../src/common/dequantizeLearned';
-import type { LearnedTensor } from '../../../src/common/learnedTensor';
+import { dequantizeLearned } from '../../../src/engine/formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../../src/engine/formats/archive/learnedTensor';
 import { canonicalOrder, heldOrder, planFor, stateOf, type SmallWeight } from '../methodStep';
 import { product, trainedLinear } from './diffqFixedWidths';
 import { float32Of, inputTensor, numberParam, type GoldenRunner } from './golden';

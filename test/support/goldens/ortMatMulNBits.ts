@@ -1,4 +1,4 @@
-import { matMulNBits } from '../../../src/engine/compress/forms/matMulNBits';
+import { matMulNBits } from '../../../src/engine/outputs/storage/matMulNBits';
 import type { QuantizedMatrix } from '../../../src/engine/compress/quantizers/quantizer';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import { operators } from '../../../src/engine/ops/index';

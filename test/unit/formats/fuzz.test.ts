@@ -6,7 +6,7 @@ import { LoomweightError } from '../../../src/protocol/errors';
 import { decodeToFloat32, isDecodable } from '../../../src/engine/formats/decode';
 import { encodeNpy } from '../../support/encodeNpy';
 import { ArchiveWriter } from '../../../src/engine/formats/archive/writer';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { randomLearned } from '../../support/randomLearned';
 import { readTestJson, temporaryFolder, writeInto } from '../../support/formatFiles';
 

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { refuseInPlace } from '../../../src/engine/compress/refuseInPlace';
+import { refuseInPlace } from '../../../src/engine/models/refuseInPlace';
 import { readText } from '../../../src/engine/formats/files/readText';
-import { summarizeModel } from '../../../src/engine/formats/modelSummary';
-import { openContainer } from '../../../src/engine/formats/openModel';
+import { summarizeModel } from '../../../src/engine/models/modelSummary';
+import { openContainer } from '../../../src/engine/models/openContainer';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import { failureOf, temporaryFolder } from '../../support/formatFiles';
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeAllMethods } from '../../../src/engine/jobs/allMethods';
+import { describeAllMethods } from '../../../src/engine/services/allMethods';
 import { completeLearnSpec } from '../../../src/protocol/learnDefaults';
 import { analyzeRecipe } from '../../../src/engine/recipe/analyzeRecipe';
 import { checkRecipe, planRecipe } from '../../../src/engine/recipe/checkRecipe';

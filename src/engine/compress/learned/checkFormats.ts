@@ -1,7 +1,7 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { findWeightMethod } from '../../train/methods/index';
-import type { CompressSource } from '../source';
+import type { CompressSource } from '../../models/modelSource';
 import { learnedWriters } from './learnedWriters';
 
 /**

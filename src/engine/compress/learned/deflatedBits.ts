@@ -1,5 +1,5 @@
 import { deflateRawSync } from 'node:zlib';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 
 /** Levels of one call: the compressor needs them in one buffer. */
 const chunk = 32 * 2 ** 20;

@@ -4,8 +4,8 @@ import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { isTextData } from '../../../protocol/learnDefaults';
 import { findWeightMethod } from '../../train/methods/index';
-import { refuseInPlace } from '../refuseInPlace';
-import { openSource } from '../source';
+import { refuseInPlace } from '../../models/refuseInPlace';
+import { openSource } from '../../models/modelSource';
 import { checkFormats } from './checkFormats';
 
 /** What a training will need, from headers alone. */

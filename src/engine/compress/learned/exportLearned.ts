@@ -1,15 +1,15 @@
-import { dequantizeLearned, learnedBits, learnedGroupSize } from '../../../common/dequantizeLearned';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import { dequantizeLearned, learnedBits, learnedGroupSize } from '../../formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { OutputFormat } from '../../../protocol/jobs';
 import type { BitHistogram, LatencyReport, LayerReport, Verification } from '../../../protocol/report';
 import { matrixOf } from '../../formats/archive/tensorKinds';
 import type { Runtime } from '../../runtime/types';
-import type { ExportResult } from '../exporters/exporter';
+import type { ExportResult } from '../../outputs/writers/exporter';
 import type { CompressPlan, TensorPlan } from '../plan';
 import { defineQuantizer } from '../quantizers/quantizer';
-import type { CompressSource } from '../source';
-import { verifyResult } from '../verification/verifyResult';
+import type { CompressSource } from '../../models/modelSource';
+import { verifyResult } from '../../outputs/verification/verifyResult';
 import { learnedWriters, type LearnedJob } from './learnedWriters';
 import { openTrained } from './trainedSource';
 

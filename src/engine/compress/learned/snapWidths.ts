@@ -1,5 +1,5 @@
-import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../../common/dequantizeLearned';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { matrixOf } from '../../formats/archive/tensorKinds';
 import { dequantize } from '../quantizeTensor';
 import { groupingOf } from '../quantizers/parameters';

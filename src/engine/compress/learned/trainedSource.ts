@@ -1,16 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dequantizeLearned } from '../../../common/dequantizeLearned';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import { dequantizeLearned } from '../../formats/archive/dequantizeLearned';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { byteLength, elementCount, type DType } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer, TensorEntry } from '../../formats/container';
 import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
 import { openOnnx } from '../../formats/onnx/openOnnx';
-import { transposeInto } from '../forms/transpose';
-import type { CompressSource, SourceTensor } from '../source';
+import { transposeInto } from '../../kernels/host/transpose';
+import type { CompressSource, SourceTensor } from '../../models/modelSource';
 
 /** What training has made of a model. */
 export interface TrainedValues {

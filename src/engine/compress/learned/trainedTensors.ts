@@ -1,6 +1,6 @@
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import type { HostState, TrainableModel, TrainableParameter } from '../../train/contract';
-import { transposeMatrix } from '../../train/models/transposeMatrix';
+import { transposeMatrix } from '../../kernels/host/transposeMatrix';
 
 /** What training has made of a model's tensors, under every name that is stored. */
 export interface TrainedTensors {

@@ -1,5 +1,5 @@
-import { learnedGroupSize, learnedValues, widestLearned } from '../../../common/dequantizeLearned';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import { learnedGroupSize, learnedValues, widestLearned } from './dequantizeLearned';
+import type { LearnedTensor } from './learnedTensor';
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { quoteName } from '../malformed';

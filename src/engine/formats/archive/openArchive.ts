@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import type { LearnedTensor } from './learnedTensor';
 import { byteLength } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { Diagnostic, ModelFormat } from '../../../protocol/model';

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import type { LearnedTensor } from '../../../common/learnedTensor';
+import type { LearnedTensor } from './learnedTensor';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { quoteName } from '../malformed';

@@ -16,7 +16,7 @@ import {
   type NodeProto,
   type TensorProto,
 } from './generated/onnx';
-import { OnnxWeights } from './onnxWeights';
+import { OnnxWeights } from './tensorReader';
 import { raiseOpset } from './raiseOpset';
 import { TensorFiller } from './tensorFiller';
 import { constantTensor } from './tensorMessages';

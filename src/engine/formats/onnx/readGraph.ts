@@ -12,7 +12,7 @@ import {
   type NodeProto,
   type TensorProto,
 } from './generated/onnx';
-import { OnnxWeights } from './onnxWeights';
+import { OnnxWeights } from './tensorReader';
 import { decodeTypeProto } from './typeProto';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';

@@ -5,7 +5,7 @@ import type { NewWeight } from './edits';
 import { encodeTensor } from './encodeModel';
 import type { ExternalDataWriter } from './externalDataWriter';
 import { TensorProto_DataLocation, TensorProtoSchema, type ModelProto, type TensorProto } from './generated/onnx';
-import type { OnnxWeights } from './onnxWeights';
+import type { OnnxWeights } from './tensorReader';
 import { copyData, joinPieces } from './tensorMessages';
 import { eachTensor } from './walk';
 

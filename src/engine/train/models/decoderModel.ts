@@ -6,7 +6,7 @@ import { embeddingName, finalNormName, headName } from '../../architectures/deco
 import { windowOfBlock } from '../../architectures/decoder/readDecoderConfig';
 import { rotaryAngles } from '../../architectures/decoder/rope';
 import { recognizeModel } from '../../architectures/index';
-import { checkWeights, readWeight } from '../../evaluate/decoderWeights';
+import { checkWeights, readWeight } from '../../models/decoderWeights';
 import type { TensorContainer } from '../../formats/container';
 import { GraphBuilder, int } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
@@ -15,7 +15,7 @@ import { operators } from '../../ops/index';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
 import type { TrainableParameter } from '../contract';
 import { graphTrainable, type OpenTrainable } from './graphTrainable';
-import { transposeMatrix } from './transposeMatrix';
+import { transposeMatrix } from '../../kernels/host/transposeMatrix';
 
 /** Windows longer than this are no default for training: activations of all positions lie in memory. */
 const largestDefaultWindow = 256;

@@ -13,7 +13,7 @@ import { batchInputs, type TrainingArrays } from './axisLengths';
 import { graphTrainable, type OpenTrainable } from './graphTrainable';
 import { findParameters, type FoundParameter } from './onnxParameters';
 import { trainingNotes } from './trainingNotes';
-import { transposeMatrix } from './transposeMatrix';
+import { transposeMatrix } from '../../kernels/host/transposeMatrix';
 
 /**
  * Opens an ONNX file for training. Its first axis of every input is the batch; other lengths that the graph only names are those of `arrays`. A matrix that the

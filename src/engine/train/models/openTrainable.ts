@@ -1,5 +1,5 @@
 import { LoomweightError } from '../../../protocol/errors';
-import { openContainer } from '../../formats/openModel';
+import { openContainer } from '../../models/openContainer';
 import type { TrainingArrays } from './axisLengths';
 import type { OpenTrainable } from './graphTrainable';
 import { openDecoderTrainable } from './decoderModel';

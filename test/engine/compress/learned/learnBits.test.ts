@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { estimateLearn } from '../../../../src/engine/compress/learned/estimateLearn';
 import { checkpointFolderOf, learnBits } from '../../../../src/engine/compress/learned/learnBits';
 import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
-import { openContainer } from '../../../../src/engine/formats/openModel';
+import { openContainer } from '../../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../../src/engine/runtime/runtime';
 import type { Runtime } from '../../../../src/engine/runtime/types';
 import type { LearnSpec } from '../../../../src/protocol/jobs';

@@ -1,4 +1,4 @@
-import type { LearnedTensor } from '../../../../common/learnedTensor';
+import type { LearnedTensor } from '../../../formats/archive/learnedTensor';
 import { bitsOfLogits } from '../../../kernels/bitWidths';
 import { extremes } from '../../../kernels/host/uniformQuantize';
 import type { HostState } from '../../contract';

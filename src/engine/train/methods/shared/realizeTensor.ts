@@ -1,8 +1,8 @@
-import type { LearnedTensor } from '../../../../common/learnedTensor';
+import type { LearnedTensor } from '../../../formats/archive/learnedTensor';
 import { elementCount } from '../../../../protocol/dtypes';
 import { quantizeRun } from '../../../kernels/host/uniformQuantize';
 import type { TrainableParameter } from '../../contract';
-import { transposeMatrix } from '../../models/transposeMatrix';
+import { transposeMatrix } from '../../../kernels/host/transposeMatrix';
 import { roundHalfToEven } from './fitWidths';
 
 /** Weights of a parameter from the order that the trainer holds them in to the canonical one. */

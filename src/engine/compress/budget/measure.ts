@@ -1,0 +1,60 @@
+import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
+import type { Runtime } from '../../runtime/types';
+import type { CompressPlan, TensorPlan } from '../plan';
+import type { CompressSource } from '../../models/modelSource';
+import type { TensorOption } from './options';
+
+/** How much each weight's squared error counts. Nothing given: all alike. */
+export interface Weighting {
+  /** [columns]: for every row. Also steers the rounding. */
+  readonly columnWeights?: Float32Array;
+  /** [rows * columns]: for each weight, in place of `columnWeights`. */
+  readonly elementWeights?: Float32Array;
+}
+
+/** What a measure may use. */
+export interface MeasureContext {
+  readonly spec: CompressSpec;
+  readonly source: CompressSource;
+  readonly plan: CompressPlan;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal | undefined;
+  readonly memoryLimit: number | undefined;
+  progress(done: number, total: number): void;
+  note(text: string): void;
+}
+
+/** A tensor with its options tried. */
+export interface TriedTensor {
+  readonly plan: TensorPlan;
+  /** [rows, columns] float32. */
+  readonly weights: Float32Array;
+  readonly weighting: Weighting;
+  readonly options: readonly TensorOption[];
+  /** Weighted squared error of each option. */
+  readonly errors: readonly number[];
+}
+
+/** What a measure found out about a model. */
+export interface Sensitivity {
+  weightingOf(name: string): Weighting;
+  /** Foretold loss of each option, in their order. */
+  losses(tried: TriedTensor): Promise<readonly number[]>;
+  release(): Promise<void>;
+}
+
+/** One way to foretell what fewer bits cost. To add one: a file like measures/activation.ts and a line in measures/index.ts. */
+export interface Measure {
+  readonly id: SensitivityMeasure;
+  readonly label: string;
+  readonly summary: string;
+  /** True where the foretold losses are nats a token or sample; else they are relative numbers. */
+  readonly inNats: boolean;
+  /** True where only whole tensors are measured; else losses are proportional to weighted errors, whatever part of a tensor they are of. */
+  readonly wholeTensors?: boolean;
+  /** Seconds beyond reading and rounding, and host memory, from headers alone. */
+  estimate(source: CompressSource, plan: CompressPlan): { readonly seconds: number; readonly hostMemoryBytes: number };
+  /** True, or why not as the end of a sentence. */
+  appliesTo(source: CompressSource): true | string;
+  measure(context: MeasureContext): Promise<Sensitivity>;
+}

@@ -1,0 +1,59 @@
+import { elementCount } from '../../../protocol/dtypes';
+import { LoomweightError } from '../../../protocol/errors';
+import { formatBytes } from '../../../common/units';
+import type { CompressSource } from '../../models/modelSource';
+import { DecoderRuns } from './decoderRuns';
+import type { MeasureContext } from './measure';
+import { sampleLimits, tokenSample } from './tokenSample';
+
+/** Multiplications a second in a pass, on the low side. */
+const productsPerSecond = 10e9;
+
+/** Measures that run the model need a decoder that can be built. */
+export function needsRuns(source: CompressSource): true | string {
+  if (source.decoder) return true;
+  return `it runs the model, and ${source.container.path} is no language model with a known configuration; take --sensitivity error`;
+}
+
+/** Time and memory of some passes over the sample. */
+export function runEstimate(source: CompressSource, passes: number): { readonly seconds: number; readonly hostMemoryBytes: number } {
+  if (!source.decoder) return { seconds: 0, hostMemoryBytes: 0 };
+  const { config, architecture } = source.decoder;
+  const { tokens, probabilityBytes } = sampleLimits(config);
+  const weights = architecture.expectedTensors(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const hidden = 4 * tokens * config.hiddenSize * (config.layers + 1);
+  return {
+    seconds: 1 + (passes * tokens * weights) / productsPerSecond,
+    hostMemoryBytes: 180e6 + 4 * weights + hidden + 4 * probabilityBytes,
+  };
+}
+
+/** The float model run once over the calibration sample. */
+export async function startRuns(
+  context: MeasureContext,
+): Promise<{ readonly runs: DecoderRuns; readonly moments: ReadonlyMap<string, Float32Array> }> {
+  const { source, spec, runtime, signal, memoryLimit } = context;
+  const { hostMemoryBytes } = runEstimate(source, 1);
+  if (memoryLimit !== undefined && hostMemoryBytes > memoryLimit)
+    throw new LoomweightError(
+      'insufficient-memory',
+      `Measuring sensitivity needs ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or take --sensitivity error, which runs nothing.`,
+      { needed: hostMemoryBytes, limit: memoryLimit, shortfall: hostMemoryBytes - memoryLimit },
+    );
+  const { config } = source.decoder!;
+  const sample = await tokenSample(source.container, config, spec.calibration, spec.seed ?? 0);
+  const random = spec.calibration === undefined || spec.calibration === 'random';
+  context.note(
+    random
+      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is for foretells better.`
+      : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
+  );
+  const runs = new DecoderRuns(source.container, config, sample, runtime, signal, true);
+  try {
+    const moments = await runs.inputMoments((block) => context.progress(block, config.layers));
+    return { runs, moments };
+  } catch (error) {
+    await runs.release();
+    throw error;
+  }
+}

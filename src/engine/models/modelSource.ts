@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { floatDTypes } from '../../protocol/dtypes';
+import { throwIfCancelled } from '../../protocol/errors';
+import type { TensorRole } from '../../protocol/model';
+import type { CompressReport } from '../../protocol/report';
+import type { DecoderArchitecture, DecoderConfig } from '../architectures/architecture';
+import { findArchitecture } from '../architectures';
+import { checkWeights } from './decoderWeights';
+import type { TensorContainer, TensorEntry } from '../formats/container';
+import { openContainer } from './openContainer';
+import { findOnnxWeights } from './compressibleWeights';
+
+/** A tensor with what it does in its model. */
+export interface SourceTensor {
+  readonly entry: TensorEntry;
+  readonly role: TensorRole;
+  /** True for [in, out] weights of ONNX MatMul and Gemm: planned as [out, in]. */
+  readonly transposed?: boolean;
+}
+
+/** A decoder that can be built from the source's config. */
+export interface SourceDecoder {
+  readonly architecture: DecoderArchitecture;
+  readonly config: DecoderConfig;
+}
+
+/** A model to be compressed: its tensors, their roles and, where its config is known, how its graph is built. */
+export interface CompressSource {
+  readonly container: TensorContainer;
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  /** Undefined for files without a graph and for ONNX models, which bring their own. */
+  readonly decoder: SourceDecoder | undefined;
+  readonly architecture: string;
+  /** The source as it was opened, where this one shows its values in other types. */
+  readonly original?: CompressSource;
+}
+
+/** Opens a model for compression. Reads headers only. The caller closes the container. */
+export async function openSource(model: string): Promise<CompressSource> {
+  const container = await openContainer(model, { asHuggingFace: true });
+  try {
+    const decoder = decoderOf(container);
+    const needed = decoder?.architecture.expectedTensors(decoder.config) ?? [];
+    checkWeights(container, needed);
+    const expected = new Map(needed.map((tensor) => [tensor.name, tensor.role] as const));
+    const tensors = new Map<string, SourceTensor>();
+    const uses = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
+    for (const [name, entry] of container.tensors) {
+      const known = uses?.get(name);
+      const role = uses ? (known?.role ?? 'other') : (expected.get(name) ?? guessRole(entry));
+      tensors.set(name, { entry, role, ...(known?.transposed ? { transposed: true } : {}) });
+    }
+    return { container, tensors, decoder, architecture: decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown' };
+  } catch (error) {
+    await container.close();
+    throw error;
+  }
+}
+
+function decoderOf(container: TensorContainer): SourceDecoder | undefined {
+  if (container.format === 'onnx' || container.config === undefined) return undefined;
+  const architecture = findArchitecture(container.config);
+  return architecture && { architecture, config: architecture.readConfig(container.config) };
+}
+
+/** Role by shape and name, where no architecture says it. */
+function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
+  if (!floatDTypes.includes(dtype)) return 'other';
+  if (shape.length < 2) return /norm/i.test(name) ? 'norm' : 'bias';
+  if (/embed/i.test(name)) return 'embedding';
+  if (/(^|\.)lm_head\./.test(name)) return 'head';
+  return shape.length === 2 ? 'linear' : shape.length === 4 ? 'convolution' : 'other';
+}
+
+/** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. */
+export async function hashSource(source: CompressSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
+  const { container, tensors } = source.original ?? source;
+  const weights = new Set([...(container.weightFiles ?? [])]);
+  for (const { entry } of tensors.values()) if (entry.location) weights.add(entry.location.file);
+  if (weights.size === 0) weights.add(container.path);
+  const files: { path: string; bytes: number; sha256: string }[] = [];
+  for (const path of [...(container.companions ?? []), ...weights]) {
+    throwIfCancelled(signal);
+    files.push({ path: basename(path), bytes: (await stat(path)).size, sha256: await hashFile(path, signal) });
+  }
+  return files;
+}
+
+async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 4 << 20 })) {
+    throwIfCancelled(signal);
+    hash.update(chunk as Buffer);
+  }
+  return hash.digest('hex');
+}

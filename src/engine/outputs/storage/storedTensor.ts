@@ -1,0 +1,64 @@
+import type { GraphBuilder } from '../../graph/builder';
+import type { Value } from '../../graph/graph';
+import { dequantize, digestOf } from '../../compress/quantizeTensor';
+import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
+import type { MatrixForm, Pieces } from './matrixForm';
+
+/** Stored pieces of a tensor as values of a graph, by the ending of their name. */
+export type StoredPieces = Readonly<Record<string, Value>>;
+
+/** What the pieces of a finished file hold. */
+export interface DecodedTensor {
+  /** Fingerprint of everything that was planned: the same as that of the tensor that was encoded. */
+  readonly digest: string;
+  /** Dequantised weights, float32 [rows * columns] in canonical order. */
+  weights(target?: Float32Array): Float32Array;
+}
+
+/** How one compressed tensor stands in an ONNX file. Knows its layout and holds no values. */
+export interface StoredTensor {
+  readonly rows: number;
+  readonly columns: number;
+  /** Lowest opset that knows the stored types. */
+  readonly opset: number;
+  /** The inverse of the encoding. `codes`: a buffer of rows * columns that may be used for the codes. */
+  decode(pieces: Pieces, codes?: Uint8Array): DecodedTensor;
+  /** y = x W^T: [..., columns] to [..., rows]. */
+  linear(build: GraphBuilder, stored: StoredPieces, x: Value): Value;
+  /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent where the form cannot give single rows. */
+  gather?(build: GraphBuilder, stored: StoredPieces, ids: Value): Value;
+  /** The float32 weight as [columns, rows]; absent where the form is a kernel of its own. */
+  dense?(build: GraphBuilder, stored: StoredPieces): Value;
+  /** The float32 weight as [rows, columns], for users of any kind. Taken before `dense`, except where `largerThanFolds` and the users are linear. */
+  matrix?(build: GraphBuilder, stored: StoredPieces): Value;
+  /** True where the whole weight is too large for the runtime to fold at load. */
+  readonly largerThanFolds?: boolean;
+}
+
+/** A tensor ready to be stored. */
+export interface EncodedTensor {
+  readonly stored: StoredTensor;
+  readonly pieces: Pieces;
+  readonly digest: string;
+}
+
+/** A quantised matrix in one of the forms. */
+export function storeMatrix(form: MatrixForm, matrix: QuantizedMatrix): EncodedTensor {
+  const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
+  return {
+    pieces: form.encode(matrix),
+    digest: digestOf(matrix),
+    stored: {
+      rows: matrix.rows,
+      columns: matrix.columns,
+      opset: form.opset(layout),
+      decode: (pieces, codes) => {
+        const values = form.decode(pieces, layout, codes);
+        return { digest: digestOf(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
+      },
+      linear: (build, stored, x) => form.linear(build, stored, layout, x),
+      ...(form.gather ? { gather: (build, stored, ids) => form.gather!(build, stored, layout, ids) } : {}),
+      ...(form.dense ? { dense: (build, stored) => form.dense!(build, stored, layout) } : {}),
+    },
+  };
+}

@@ -1,0 +1,212 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
+import { findArchitecture } from '../../architectures';
+import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
+import { floatWeights } from '../../architectures/decoder/floatWeights';
+import type { TensorContainer } from '../../formats/container';
+import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
+import { editModel } from '../../formats/onnx/editModel';
+import { openContainer } from '../../models/openContainer';
+import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
+import { compareLatency, latencyReport } from './latency';
+import { largestDifference, meanDivergence } from './measures';
+import { languageModelFeeds, sampleIds } from './sampleInputs';
+import type { VerificationContext } from './verificationContext';
+
+/** Limits of the design: absolute difference of logits, and nats where activations are rounded to int8. */
+export const logitTolerance = 1e-3;
+export const divergenceTolerance = 1e-2;
+
+type Feeds = Readonly<Record<string, RuntimeTensor>>;
+
+/**
+ * Runs the whole model on a fixed sample: the reference is our own graph with the planned weights; the finished file must give its logits at the
+ * runtime's optimisation levels `disabled` and `all` with exact kernels, and stay close in distribution with the runtime's default settings.
+ */
+export async function verifyLogits(
+  context: VerificationContext,
+  config: DecoderConfig,
+): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
+  const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
+  const { source, runtime } = context;
+  const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
+  context.progress('Checking the whole model', 0, 4);
+  const float = await runtime.createFromGraph(build(config, floatWeights(await sourceWeights(context))));
+  try {
+    return await compareWith(float, context, config, ids);
+  } finally {
+    await float.release();
+  }
+}
+
+/** `float`: the session of the source's own weights, kept open until both have been timed in turns. */
+async function compareWith(
+  float: Session,
+  context: VerificationContext,
+  config: DecoderConfig,
+  ids: readonly number[],
+): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
+  const { source, result, runtime, folder } = context;
+  const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
+  const feeds = languageModelFeeds(config, ids);
+  const floatLogits = await logitsOf(float, feeds);
+  const one = languageModelFeeds(config, ids.slice(0, 1));
+  throwIfCancelled(context.signal);
+
+  context.progress('Checking the whole model', 1, 4);
+  const directory = !result.primary.endsWith('.onnx');
+  const reference = await runtime.createFromGraph(
+    build(config, floatWeights(await plannedWeights(context, result.roundedToSource === true))),
+  );
+  const planned = await logitsOf(reference, feeds);
+  await reference.release();
+  if (context.plan.size > 0 && context.sourceIsFloat !== false) {
+    const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
+    context.note(
+      `Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`,
+    );
+  }
+  if (directory) return { checks: [await checkDirectory(context, planned, feeds)], latency: undefined };
+
+  const path = join(folder, result.primary);
+  const checks: VerificationCheck[] = [];
+  const compare = async (name: string, file: string, options: SessionOptions, note?: string) => {
+    throwIfCancelled(context.signal);
+    context.progress('Checking the whole model', checks.length + 2, 5);
+    const session = await runtime.createFromFile(file, options);
+    try {
+      const measured = largestDifference(planned, await logitsOf(session, feeds));
+      checks.push({
+        name,
+        passed: measured <= logitTolerance,
+        measured,
+        limit: logitTolerance,
+        unit: 'absolute',
+        ...(note ? { note } : {}),
+      });
+    } finally {
+      await session.release();
+    }
+  };
+  await withExactFile(path, async (exact, changed) => {
+    const note = changed ? 'With activations in float32; the file asks for int8 activations.' : undefined;
+    await compare('logits-disabled', exact, { optimization: 'disabled' }, note);
+    await compare('logits-exact', exact, { optimization: 'all', exactMatMulNBits: true }, note);
+  });
+  const session = await runtime.createFromFile(path, { optimization: 'all', exactMatMulNBits: false });
+  try {
+    const logits = await logitsOf(session, feeds);
+    if (result.integerActivations) {
+      const measured = meanDivergence(planned, logits, config.vocabularySize);
+      checks.push({
+        name: 'divergence-default',
+        passed: measured <= divergenceTolerance,
+        measured,
+        limit: divergenceTolerance,
+        unit: 'nats',
+        note: "With the runtime's default settings, which round activations to int8.",
+      });
+    } else {
+      const measured = largestDifference(planned, logits);
+      checks.push({ name: 'logits-default', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' });
+    }
+    return { checks, latency: latencyReport(await compareLatency(float, session, one), 1, 'One token') };
+  } finally {
+    await session.release();
+  }
+}
+
+/** Runs an action on the file with float32 activations: the file itself, or a temporary copy where its operators ask for int8. */
+export async function withExactFile(path: string, action: (file: string, changed: boolean) => Promise<void>): Promise<void> {
+  const editor = await editModel(path);
+  try {
+    const levels = editor.graph.node
+      .filter(({ opType }) => opType === 'MatMulNBits')
+      .flatMap(({ attribute }) => attribute.filter(({ name }) => name === 'accuracy_level'));
+    if (!levels.some(({ i }) => i === 4n)) return await action(path, false);
+    for (const level of levels) level.i = 1n;
+    const folder = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
+    try {
+      const copy = join(folder, 'exact.onnx');
+      await editor.write(copy);
+      await action(copy, true);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  } finally {
+    await editor.close();
+  }
+}
+
+async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
+  return (await session.run(feeds, ['logits']))['logits']!.data as Float32Array;
+}
+
+/** The written directory opened like any other model, its config and its tensors, and run: its logits against those of the plan. */
+async function checkDirectory(
+  { folder, result, runtime, signal }: VerificationContext,
+  planned: Float32Array,
+  feeds: Feeds,
+): Promise<VerificationCheck> {
+  throwIfCancelled(signal);
+  const written = await openContainer(join(folder, result.primary));
+  try {
+    const architecture = findArchitecture(written.config ?? {});
+    if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} names no architecture that is known.`);
+    const config = architecture.readConfig(written.config ?? {});
+    const weights = await readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(written, name));
+    const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
+    try {
+      const measured = largestDifference(planned, await logitsOf(session, feeds));
+      return { name: 'logits-exact', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' };
+    } finally {
+      await session.release();
+    }
+  } finally {
+    await written.close();
+  }
+}
+
+/** Weights of the source as float32. */
+function sourceWeights({ source, signal }: VerificationContext): Promise<Map<string, Float32Array>> {
+  const { architecture, config } = source.decoder!;
+  return readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(source.container, name));
+}
+
+/**
+ * The weights as planned. The compressed ones come from the finished file, which holds exactly what was planned (its bytes were checked); weights rounded to the
+ * types of the source are judged against the plan made once more and rounded so.
+ */
+function plannedWeights(context: VerificationContext, rounded: boolean): Promise<Map<string, Float32Array>> {
+  const { source, plan, result, signal } = context;
+  const { architecture, config } = source.decoder!;
+  return readWeights(architecture.expectedTensors(config), signal, async (name) => {
+    if (!plan.has(name)) return floatsOf(source.container, name);
+    if (!rounded) return result.readWeights(name);
+    const { dtype } = source.container.tensors.get(name)!;
+    return decodeToFloat32(dtype, encodeFromFloat32(dtype, await context.planAgain(name)));
+  });
+}
+
+async function floatsOf(container: TensorContainer, name: string): Promise<Float32Array> {
+  const entry = container.tensors.get(name);
+  if (!entry)
+    throw new LoomweightError('malformed-file', `${container.path} lacks the tensor '${name}' that its config asks for.`, { tensor: name });
+  return decodeToFloat32(entry.dtype, await container.read(name));
+}
+
+async function readWeights(
+  tensors: readonly ExpectedTensor[],
+  signal: AbortSignal | undefined,
+  read: (name: string) => Promise<Float32Array>,
+): Promise<Map<string, Float32Array>> {
+  const weights = new Map<string, Float32Array>();
+  for (const { name } of tensors) {
+    throwIfCancelled(signal);
+    weights.set(name, await read(name));
+  }
+  return weights;
+}

@@ -1,0 +1,260 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { throwIfCancelled } from '../../../protocol/errors';
+import { editModel, type OnnxEditor } from '../../formats/onnx/editModel';
+import type { NodeProto } from '../../formats/onnx/generated/onnx';
+import { openOnnx } from '../../formats/onnx/openOnnx';
+import { GraphBuilder, int, ints } from '../../graph/builder';
+import { elementTypeOf } from '../../graph/elementTypes';
+import type { Graph, Value } from '../../graph/graph';
+import { operators } from '../../ops/index';
+import type { Pieces, TensorBytes } from '../storage/matrixForm';
+import type { EncodedTensor, StoredPieces, StoredTensor } from '../storage/storedTensor';
+import { floatAttribute, intAttribute } from '../../models/compressibleWeights';
+import type { TensorPlan } from '../../compress/plan';
+import { digestOfBytes } from '../../compress/quantizeTensor';
+import type { ExportJob, ExportResult } from './exporter';
+import { inlineLimit } from './pieceStore';
+
+/** How an ONNX model is rewritten. */
+export interface OnnxCopyOutput {
+  readonly file: string;
+  /** Plans and encodes one tensor. `linear`: every user is a product that a kernel of the form y = x W^T can take the place of. */
+  encode(name: string, linear: boolean): Promise<EncodedTensor>;
+  readonly expectedBytes: number;
+}
+
+interface Expectation {
+  readonly stored: StoredTensor;
+  /** Name in the file by the ending of the piece. */
+  readonly names: Readonly<Record<string, string>>;
+  readonly digest: string;
+}
+
+/**
+ * Rewrites an ONNX model: compressed weights are replaced by their stored pieces and the nodes that make use of them, everything else is written
+ * as it was, unknown fields included.
+ */
+export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Promise<ExportResult> {
+  const { source, folder, signal } = job;
+  await mkdir(join(folder, 'onnx'), { recursive: true });
+  const path = join(folder, 'onnx', output.file);
+  const editor = await editModel(source.container.path);
+  const expectations = new Map<string, Expectation>();
+  try {
+    for (const [name, plan] of job.plan) {
+      throwIfCancelled(signal);
+      const linear = usesAreLinear(editor, name);
+      const { stored, pieces, digest } = await output.encode(name, linear);
+      editor.raiseOpset(stored.opset);
+      const names = addPieces(editor, name, pieces);
+      const rewrite = { editor, plan, stored, pieces, names, transposed: source.tensors.get(name)?.transposed === true };
+      if (stored.matrix && !(stored.largerThanFolds && linear)) rewriteWeight(rewrite, stored.matrix);
+      else for (const use of editor.weights().get(name)?.uses ?? []) rewriteUse(rewrite, use.node);
+      expectations.set(name, { stored, names, digest });
+      job.stored(
+        name,
+        Object.values(pieces).reduce((sum, piece) => sum + piece.bytes.byteLength, 0),
+      );
+    }
+    editor.removeUnusedWeights();
+    await editor.write(path, { externalData: output.expectedBytes <= inlineLimit ? 'never' : 'always' });
+  } finally {
+    await editor.close();
+  }
+  const decode = async (name: string) => {
+    const { stored: tensor, names } = expectations.get(name)!;
+    const written = await openOnnx(path);
+    try {
+      const read: Record<string, TensorBytes> = {};
+      for (const [piece, stored] of Object.entries(names)) {
+        const entry = written.tensors.get(stored);
+        if (entry) read[piece] = { dtype: entry.dtype, shape: entry.shape, bytes: await written.read(stored) };
+      }
+      return tensor.decode(read);
+    } finally {
+      await written.close();
+    }
+  };
+  return {
+    primary: `onnx/${output.file}`,
+    integerActivations: false,
+    readWeights: async (name, target) => (await decode(name)).weights(target),
+    verifyBytes: async (abort) => {
+      const mismatches: string[] = [];
+      for (const [name, { digest }] of expectations) {
+        throwIfCancelled(abort);
+        const digestRead = await decode(name).then(
+          (decoded) => decoded.digest,
+          () => undefined,
+        );
+        if (digestRead !== digest) mismatches.push(name);
+      }
+      const untouched = await compareUntouched(job, path, new Set(expectations.keys()));
+      return { tensors: expectations.size + untouched.tensors, mismatches: [...mismatches, ...untouched.mismatches] };
+    },
+  };
+}
+
+/** Compares every weight that was not compressed with the source. Weights that nothing used are dropped and not compared. */
+async function compareUntouched(
+  { source, signal }: ExportJob,
+  path: string,
+  compressed: ReadonlySet<string>,
+): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
+  const written = await openOnnx(path);
+  const mismatches: string[] = [];
+  let tensors = 0;
+  try {
+    for (const [name, { entry }] of source.tensors) {
+      throwIfCancelled(signal);
+      if (compressed.has(name) || !written.tensors.has(name) || entry.dtype === 'string') continue;
+      tensors += 1;
+      if (digestOfBytes(await written.read(name)) !== digestOfBytes(await source.container.read(name))) mismatches.push(name);
+    }
+    return { tensors, mismatches };
+  } finally {
+    await written.close();
+  }
+}
+
+/** Stores pieces as initialisers; gives their names. */
+function addPieces(editor: OnnxEditor, weight: string, pieces: Pieces): Readonly<Record<string, string>> {
+  const names: Record<string, string> = {};
+  for (const [piece, { dtype, shape, bytes }] of Object.entries(pieces)) {
+    // addInitializer claims the name itself; a taken one gets a suffix.
+    let name = `${weight}.${piece}`;
+    for (let suffix = 1; editor.weights().has(name); suffix += 1) name = `${weight}.${piece}_${suffix}`;
+    editor.addInitializer(name, { dtype, shape, bytes });
+    names[piece] = name;
+  }
+  return names;
+}
+
+/** True where a kernel of the form y = x W^T can take the place of every user. */
+function usesAreLinear(editor: OnnxEditor, name: string): boolean {
+  const weight = editor.weights().get(name);
+  return weight?.dtype === 'float32' && weight.uses.every(({ node }) => node.opType === 'MatMul' || isPlainGemm(node));
+}
+
+function isPlainGemm(node: NodeProto): boolean {
+  return (
+    node.opType === 'Gemm' &&
+    intAttribute(node, 'transA', 0) === 0 &&
+    floatAttribute(node, 'alpha', 1) === 1 &&
+    floatAttribute(node, 'beta', 1) === 1
+  );
+}
+
+/** One weight being rewritten. */
+interface Rewrite {
+  readonly editor: OnnxEditor;
+  readonly plan: TensorPlan;
+  readonly stored: StoredTensor;
+  readonly pieces: Pieces;
+  /** Name in the file by the ending of the piece. */
+  readonly names: Readonly<Record<string, string>>;
+  readonly transposed: boolean;
+}
+
+/** The pieces as constants of a small graph. */
+function pieceValues(build: GraphBuilder, { pieces, names }: Rewrite): StoredPieces {
+  return Object.fromEntries(
+    Object.entries(pieces).map(([piece, { dtype, shape, bytes }]) => [
+      piece,
+      build.constant({ kind: 'inline', dtype, shape, bytes }, names[piece] as string),
+    ]),
+  );
+}
+
+/** Rebuilds the weight once, in the shape that the file had, in front of all nodes; its users take that value. */
+function rewriteWeight(rewrite: Rewrite, matrix: NonNullable<StoredTensor['matrix']>): void {
+  const { editor, plan, stored, names, transposed } = rewrite;
+  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  const values = pieceValues(build, rewrite);
+  let weight = transposed && stored.dense ? stored.dense(build, values) : matrix(build, values);
+  weight = inStoredType(editor, plan, build, build.op('Reshape', [weight, build.int64(plan.storedShape)]));
+  build.output(weight);
+  const uses = editor.weights().get(plan.tensor.name)?.uses ?? [];
+  const first = editor.graph.node[0];
+  if (uses.length === 0 || first === undefined) return;
+  const name = editor.uniqueName(`${plan.tensor.name}_weights`);
+  splice(editor, first, build.finish(), new Map(), names, name);
+  for (const { node, input } of uses) editor.replaceInput(node, input, name);
+}
+
+/** A float32 weight in the type that its users expect. */
+function inStoredType(editor: OnnxEditor, plan: TensorPlan, build: GraphBuilder, weight: Value): Value {
+  const dtype = editor.weights().get(plan.tensor.name)?.dtype ?? 'float32';
+  return dtype === 'float32' ? weight : build.op('Cast', [weight], { to: int(elementTypeOf(dtype) as number) });
+}
+
+/** Puts the form's nodes in front of a user, or in its place. */
+function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
+  const { editor, plan, stored, names } = rewrite;
+  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  const values = pieceValues(build, rewrite);
+  if (!stored.dense || stored.largerThanFolds) {
+    const x = build.input('x', { dtype: 'float32', shape: ['rows', stored.columns] });
+    let y = stored.linear(build, values, x);
+    const bias = node.opType === 'Gemm' ? node.input[2] : undefined;
+    const outer = new Map([['x', node.input[0] as string]]);
+    if (bias) {
+      const biasInput = build.input('bias', { dtype: 'float32', shape: [stored.rows] });
+      outer.set('bias', bias);
+      y = build.op('Add', [y, biasInput]);
+    }
+    build.output(y);
+    splice(editor, node, build.finish(), outer, names, node.output[0] as string);
+    editor.graph.node.splice(editor.graph.node.indexOf(node), 1);
+    return;
+  }
+  let weight = stored.dense(build, values);
+  if (node.opType === 'Conv') {
+    weight = build.op('Reshape', [build.op('Transpose', [weight], { perm: ints([1, 0]) }), build.int64(plan.storedShape)]);
+  }
+  // A weight [columns, rows] in front of the product is what the runtime can fuse: the Gemm takes it untransposed.
+  if (node.opType === 'Gemm') node.attribute = node.attribute.filter(({ name }) => name !== 'transB');
+  weight = inStoredType(editor, plan, build, weight);
+  build.output(weight);
+  const name = editor.uniqueName(`${plan.tensor.name}_weights`);
+  splice(editor, node, build.finish(), new Map(), names, name);
+  editor.replaceInput(node, 1, name);
+}
+
+/** Inserts a small graph's nodes before a node, under names that the model does not have; its single output gets `outputName`. */
+function splice(
+  editor: OnnxEditor,
+  before: NodeProto,
+  graph: Graph,
+  outer: ReadonlyMap<string, string>,
+  stored: Readonly<Record<string, string>>,
+  outputName: string,
+): void {
+  const known = new Map(outer);
+  for (const name of Object.values(stored)) known.set(name, name);
+  for (const [value, data] of graph.constants) {
+    if (known.has(value.name) || data.kind !== 'inline') continue;
+    let name = `${graph.name}.${value.name}`;
+    for (let suffix = 1; editor.weights().has(name); suffix += 1) name = `${graph.name}.${value.name}_${suffix}`;
+    editor.addInitializer(name, data);
+    known.set(value.name, name);
+  }
+  known.set((graph.outputs[0] as Value).name, outputName);
+  const nameOf = (value: Value | undefined): string => {
+    if (value === undefined) return '';
+    const name = known.get(value.name) ?? editor.uniqueName(`${graph.name}/${value.name}`);
+    known.set(value.name, name);
+    return name;
+  };
+  editor.insertBefore(
+    before,
+    graph.nodes.map(({ op, domain, inputs, outputs, attributes }) => ({
+      op,
+      domain,
+      inputs: inputs.map(nameOf),
+      outputs: outputs.map(nameOf),
+      attributes,
+    })),
+  );
+}
