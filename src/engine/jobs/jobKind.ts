@@ -1,10 +1,8 @@
 import type { EngineEvents } from '../../protocol/engine';
-import type { JobProgress, JobSpec, ReportOf } from '../../protocol/jobs';
+import type { JobSpec, ReportOf } from '../../protocol/jobs';
 import type { Runtime } from '../runtime/types';
+import type { ProgressStep } from '../runtime/workContext';
 import type { JobEstimate } from './estimate';
-
-/** What a job says about itself; time and memory are added by whoever reports it. */
-export type ProgressStep = Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers'>;
 
 /** What a running job may use. */
 export interface JobContext {

@@ -4,6 +4,7 @@ import type { ExpectedTensor } from '../architectures/architecture';
 import type { TensorContainer } from '../formats/container';
 import { decodeToFloat32 } from '../formats/decode';
 import type { RuntimeTensor } from '../runtime/types';
+import type { WeightReader } from './weightReader';
 import { blockAlignedChunk } from '../formats/chunks';
 
 /** Elements read at a time while a weight is widened, so that both forms of a big matrix never lie in memory whole. */
@@ -35,4 +36,16 @@ export async function readWeight(container: TensorContainer, name: string, targe
     decodeToFloat32(entry.dtype, bytes, data.subarray(start, start + part));
   }
   return { dtype: 'float32', shape: entry.shape, data };
+}
+
+/** The weights of a container, widened exactly. */
+export function containerWeights(container: TensorContainer): WeightReader {
+  return {
+    shapeOf: (name) => {
+      const entry = container.tensors.get(name);
+      if (entry) return entry.shape;
+      throw new LoomweightError('malformed-file', `${container.path} has no tensor '${name}'.`, { tensor: name });
+    },
+    read: async (name, target) => (await readWeight(container, name, target)).data as Float32Array,
+  };
 }

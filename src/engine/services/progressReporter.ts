@@ -1,5 +1,5 @@
 import type { JobProgress } from '../../protocol/jobs';
-import type { ProgressStep } from '../jobs/jobKind';
+import type { ProgressStep } from '../runtime/workContext';
 
 /** At most ten snapshots a second. */
 const intervalMs = 100;
