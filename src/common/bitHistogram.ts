@@ -1,6 +1,6 @@
 import { formatNumber } from './units';
 
-/** Widths with the share of weights that has each: `3: 25 %, 4: 75 %`. Widths without weights are left out. */
+/** Widths with their share of the weights: `3: 25 %, 4: 75 %`. Widths without weights are omitted. */
 export function histogramText(histogram: { readonly bits: readonly number[]; readonly weights: readonly number[] }): string {
   const total = histogram.weights.reduce((sum, weights) => sum + weights, 0);
   return histogram.bits

@@ -3,7 +3,7 @@ export interface Disposable {
   dispose(): void;
 }
 
-/** Owns disposables and releases them in reverse order. Adding to a disposed store disposes at once. */
+/** Owns disposables and releases them in reverse order. Adding to a disposed store disposes immediately. */
 export class DisposableStore implements Disposable {
   private items: Disposable[] = [];
   private disposed = false;

@@ -1,6 +1,6 @@
 /**
  * Tests tensor names against a glob: `*` is any run of characters (dots included), `?` one character, `{a,b}` either.
- * Everything else is literal, square brackets too. Several globs may be separated by commas outside braces.
+ * Everything else is literal, including square brackets. Several globs may be separated by commas outside braces.
  * Matching takes linear time in the name for each glob, whatever the glob: `*` needs no backtracking beyond the last one.
  */
 export function globMatcher(glob: string): (name: string) => boolean {
@@ -8,7 +8,7 @@ export function globMatcher(glob: string): (name: string) => boolean {
   return (name) => alternatives.some((pattern) => matches(pattern, name));
 }
 
-/** At most so many alternatives come out of nested braces; the rest of a hostile glob is ignored. */
+/** Maximum number of alternatives from nested braces; the rest of a hostile glob is ignored. */
 const alternativeLimit = 256;
 
 function splitOutsideBraces(text: string): string[] {

@@ -1,7 +1,7 @@
 /**
  * Conversions between 16-bit floating point and numbers.
  * float16: IEEE 754 binary16 (1 sign, 5 exponent, 10 fraction bits). bfloat16: the upper half of binary32.
- * Narrowing rounds half to even, as the processor and PyTorch do; overflow gives infinity; NaN stays NaN.
+ * Narrowing rounds half to even, as CPUs and PyTorch do; overflow gives infinity; NaN stays NaN.
  */
 
 const scratchFloat = new Float32Array(1);
@@ -17,7 +17,7 @@ export function float16ToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The float16 bit pattern nearest to a number (which is taken as float32 first). */
+/** The float16 bit pattern nearest to a number (which is rounded to float32 first). */
 export function numberToFloat16(value: number): number {
   scratchFloat[0] = value;
   const x = scratchBits[0] as number;
@@ -34,7 +34,7 @@ export function numberToFloat16(value: number): number {
   }
   const half = (magnitude - 0x38000000) >>> 13;
   const rest = magnitude & 0x1fff;
-  // A carry out of the fraction runs into the exponent, and from 65520 on into infinity, as it should.
+  // A carry out of the fraction correctly propagates into the exponent, and from 65520 on gives infinity.
   return sign | (rest > 0x1000 || (rest === 0x1000 && half & 1) ? half + 1 : half);
 }
 
@@ -44,7 +44,7 @@ export function bfloat16ToNumber(bits: number): number {
   return scratchFloat[0] as number;
 }
 
-/** The bfloat16 bit pattern nearest to a number (which is taken as float32 first). */
+/** The bfloat16 bit pattern nearest to a number (which is rounded to float32 first). */
 export function numberToBfloat16(value: number): number {
   scratchFloat[0] = value;
   const x = scratchBits[0] as number;
@@ -52,7 +52,7 @@ export function numberToBfloat16(value: number): number {
   return ((x + 0x7fff + ((x >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
-/** The float32 value of every one of the 65,536 codes of a 16-bit format; widening is then one look-up a value. */
+/** The float32 values of all 65,536 codes of a 16-bit format, so that widening is one table lookup per value. */
 export function decodingTable(format: 'float16' | 'bfloat16'): Float32Array {
   const decode = format === 'float16' ? float16ToNumber : bfloat16ToNumber;
   return Float32Array.from({ length: 65536 }, (_, bits) => decode(bits));

@@ -1,10 +1,10 @@
 /**
- * The candidate that was most likely meant by a mistyped word, or undefined where none is near.
- * Near: at most a third of the word's length in insertions, deletions, substitutions and swaps of neighbours (at least 1 for
- * words of two letters and more), or a candidate that starts with the word. Case does not count.
+ * The candidate most likely meant by a mistyped word, or undefined if none is close.
+ * Close: an edit distance (insertions, deletions, substitutions, swaps of adjacent letters) of at most a third of the word's
+ * length (at least 1 for words of two or more letters), or a candidate that starts with the word. Case is ignored.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  // Long input cannot be a slip of a short name; the limit also bounds the work on hostile input.
+  // Long input cannot be a typo of a short name; the limit also bounds the work on hostile input.
   if (word.length === 0 || word.length > 100) return undefined;
   const wanted = word.toLowerCase();
   const allowed = Math.max(word.length > 1 ? 1 : 0, Math.floor(word.length / 3));
@@ -20,7 +20,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best ?? (word.length > 2 ? candidates.find((candidate) => candidate.toLowerCase().startsWith(wanted)) : undefined);
 }
 
-/** Edits (insert, delete, substitute, swap two neighbours) that turn one word into the other. */
+/** Edit distance: inserts, deletes, substitutions and swaps of adjacent letters that turn one word into the other. */
 function editDistance(first: string, second: string): number {
   const width = second.length + 1;
   let beforeLast: number[] = [];
@@ -44,7 +44,7 @@ function editDistance(first: string, second: string): number {
   return last[width - 1] as number;
 }
 
-/** ` Did you mean 'bits'?` where a candidate is near, else nothing. Starts with a space, to be put behind a sentence. */
+/** ` Did you mean 'bits'?` if a candidate is close, otherwise the empty string. Starts with a space, so that it can follow a sentence. */
 export function suggestion(word: string, candidates: readonly string[]): string {
   const candidate = nearest(word, candidates);
   return candidate === undefined ? '' : ` Did you mean '${candidate}'?`;

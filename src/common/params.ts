@@ -1,20 +1,20 @@
 /**
- * Parameter specifications. One list describes a method's parameters for every surface:
+ * Parameter specifications. One list describes a method's parameters everywhere:
  * command line flags, panel forms, validation, recipe schema and completions, docs/methods.md.
  */
 
-/** What a parameter may hold once parsed. */
+/** The value of a parsed parameter. */
 export type ParamValue = number | string | boolean;
 
 interface ParamBase {
   /** camelCase name in recipes and reports; the flag is its kebab-case form. */
   readonly key: string;
   readonly label: string;
-  /** One plain sentence. */
+  /** One sentence in plain language. */
   readonly doc: string;
 }
 
-/** A whole or real number within limits, both ends included. */
+/** An integer or real number within inclusive limits. */
 export interface NumberParam extends ParamBase {
   readonly kind: 'integer' | 'number';
   readonly default: number;
@@ -29,14 +29,14 @@ export interface BooleanParam extends ParamBase {
   readonly default: boolean;
 }
 
-/** One of several words. */
+/** One of several keywords. */
 export interface ChoiceParam extends ParamBase {
   readonly kind: 'choice';
   readonly default: string;
   readonly choices: readonly string[];
 }
 
-/** A whole number or one of several words, as in `--group-size 32|row|tensor`. */
+/** An integer or one of several keywords, as in `--group-size 32|row|tensor`. */
 export interface IntegerOrWordParam extends ParamBase {
   readonly kind: 'integer-or-word';
   readonly default: number | string;
@@ -51,7 +51,7 @@ export type ParamSpec = NumberParam | BooleanParam | ChoiceParam | IntegerOrWord
 /** Values by key, complete after `resolveParams`. */
 export type ParamValues = Readonly<Record<string, ParamValue>>;
 
-/** Says what a parameter allows: `a whole number from 1 to 8`. */
+/** Describes the allowed values: `a whole number from 1 to 8`. */
 export function describeAllowed(spec: ParamSpec): string {
   switch (spec.kind) {
     case 'integer':
@@ -67,7 +67,7 @@ export function describeAllowed(spec: ParamSpec): string {
   }
 }
 
-/** Reads text or a raw value for one parameter. Undefined where it is not allowed. */
+/** Parses text or a raw value of one parameter. Undefined if the value is not allowed. */
 export function parseParam(spec: ParamSpec, raw: unknown): ParamValue | undefined {
   const asNumber = typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : NaN;
   const inRange = (limits: { min: number; max: number }) => asNumber >= limits.min && asNumber <= limits.max;
@@ -87,8 +87,8 @@ export function parseParam(spec: ParamSpec, raw: unknown): ParamValue | undefine
 }
 
 /**
- * Fills defaults in and checks every given value. Problems are sentences that name the parameter, the range and what was
- * given; an unknown key is a problem too. Nothing is thrown: the caller decides what a problem means.
+ * Fills in defaults and checks every given value. Problems are sentences that name the parameter, the allowed range and the
+ * given value; an unknown key is also a problem. Nothing is thrown: the caller decides what to do about problems.
  */
 export function resolveParams(
   specs: readonly ParamSpec[],
@@ -104,7 +104,7 @@ export function resolveParams(
   }
   for (const key of Object.keys(given)) {
     if (given[key] !== undefined && !specs.some((spec) => spec.key === key))
-      problems.push(`${key} is not a parameter here; there are: ${specs.map((spec) => spec.key).join(', ') || 'none'}.`);
+      problems.push(`Unknown parameter ${key}; the parameters are: ${specs.map((spec) => spec.key).join(', ') || 'none'}.`);
   }
   return { values, problems };
 }

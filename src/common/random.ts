@@ -23,12 +23,12 @@ export class SeededRandom {
     return this.nextUint32() / 2 ** 32;
   }
 
-  /** Uniform whole number in [0, limit). */
+  /** Uniform integer in [0, limit). */
   nextBelow(limit: number): number {
     return Math.floor(this.next() * limit);
   }
 
-  /** Standard normal, by Box and Muller. */
+  /** Standard normal, by the Box-Muller transform. */
   nextNormal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.next()));
     return radius * Math.cos(2 * Math.PI * this.next());

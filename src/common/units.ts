@@ -1,6 +1,6 @@
 const BINARY_STEPS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
-/** A size for people: `7905752` becomes `7.54 MiB`. Whole bytes below 1 KiB. */
+/** Formats a size: `7905752` becomes `7.54 MiB`. Whole bytes below 1 KiB. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let step = 0;
@@ -28,7 +28,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   tib: 1024 ** 4,
 };
 
-/** Reads a size such as `3GB` (10^9), `512MiB` (2^20) or `1000000` in bytes. Undefined where it is none. */
+/** Parses a size such as `3GB` (10^9), `512MiB` (2^20) or `1000000` into bytes. Undefined if the text is not a size. */
 export function parseBytes(text: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text);
   if (!match) return undefined;
@@ -38,7 +38,7 @@ export function parseBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined;
 }
 
-/** A duration for people: `83.2` seconds becomes `1 min 23 s`. */
+/** Formats a duration: `83.2` seconds becomes `1 min 23 s`. */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -50,12 +50,12 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** A count with thousands separators: `3950848` becomes `3,950,848`. */
+/** Formats a count with thousands separators: `3950848` becomes `3,950,848`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** A number with so many significant digits as people read: small and large ones in exponent form. */
+/** Formats a number with a readable number of significant digits; very small and large ones in exponent form. */
 export function formatNumber(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return String(value);
   if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e7)) return value.toExponential(digits - 1);

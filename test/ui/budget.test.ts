@@ -141,7 +141,7 @@ describe('bits under a budget', () => {
     await done(page);
     await page.locator('[data-testid="compare"]').click();
     await workbench().pick(/rtn 3\.5 bits/);
-    await page.locator('[data-testid="compared"]').filter({ hasText: 'Beside it' }).waitFor();
+    await page.locator('[data-testid="compared"]').filter({ hasText: 'Compared with' }).waitFor();
     const differences = await page.locator('[data-cell="difference"]').allInnerTexts();
     expect(differences.length).toBe(report(first).layers.length);
     expect(differences.some((text) => /^[+−]/.test(text))).toBe(true);

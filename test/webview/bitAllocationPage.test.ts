@@ -29,7 +29,7 @@ test('fills while the job runs and keeps the job for a restored panel', async ()
   host.send('changed', view({ layers: [layer(0), layer(1)], bytesBefore: 4000, bytesAfter: 1250, bitsPerWeight: 5, fraction: 0.5 }));
   expect(rows(host)).toHaveLength(2);
   expect(host.find('bits-chart').getAttribute('aria-label')).toBe(
-    'Bits per weight code of 2 layers, from 4 to 8. The same numbers are in the list of layers.',
+    'Bits per weight code of 2 layers, from 4 to 8. The list of layers has the same numbers.',
   );
   expect(host.state).toEqual({ version: 2, state: { tab: 'layers', job: 'job-1' } });
 });

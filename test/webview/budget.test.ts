@@ -68,7 +68,7 @@ describe('the budget slider', () => {
     expect(host.find('budget-size').textContent).not.toBe(size);
     expect(host.all('.width-bar').map((bar) => bar.style.width)).not.toEqual(bars);
     expect(host.find('budget-slider').getAttribute('aria-valuetext')).toMatch(/^2\.5 bits per weight, .*B, predicted loss/);
-    expect(host.find('pareto-chart').getAttribute('aria-label')).toContain('the budget stands at 2.4');
+    expect(host.find('pareto-chart').getAttribute('aria-label')).toContain('the budget is 2.4');
     expect(host.find('size-budget').textContent).toMatch(/KiB/);
     expect(host.find('layer-hint').textContent).toContain('not compressed yet');
     host.find('budget-reset').click();
@@ -138,7 +138,7 @@ describe('pins', () => {
   test('by mouse: chosen in the row, lifted above the list', async () => {
     const host = await open(budgetView(8, 1));
     const select = host.all('[data-testid=layer-table] select')[1] as HTMLSelectElement;
-    expect([...select.options].map(({ text }) => text)).toEqual(['free', '2 bits', '3 bits', '4 bits', '6 bits', '8 bits']);
+    expect([...select.options].map(({ text }) => text)).toEqual(['none', '2 bits', '3 bits', '4 bits', '6 bits', '8 bits']);
     select.value = '2';
     select.dispatchEvent(new host.window.Event('change'));
     expect(bitsOf(host, 1)).toBe('2');
@@ -158,7 +158,7 @@ describe('pins', () => {
   test('pins that need more than the budget are said, not hidden', async () => {
     const host = await open(budgetView(2, 1));
     for (const step of ['ArrowDown', '8', 'ArrowDown', '8']) key(host, step);
-    expect(host.find('budget-message').textContent).toContain('The pins need 8.03 bits per weight');
+    expect(host.find('budget-message').textContent).toContain('The pins need at least 8.03 bits per weight');
     expect((host.find('budget-slider') as HTMLInputElement).min).toBe('8.04');
   });
 
@@ -205,10 +205,10 @@ describe('another result beside this one', () => {
     host.find('compare').click();
     await host.settle();
     expect(host.requests.at(-1)).toMatchObject({ method: 'compare', value: {} });
-    expect(host.find('compared').textContent).toContain('Beside it: small, rtn, 5 bits per weight.');
+    expect(host.find('compared').textContent).toContain('Compared with small, rtn, 5 bits per weight.');
     const differences = host.all('[data-cell=difference]').map((cell) => cell.textContent);
     expect(differences).toHaveLength(3);
-    expect(differences[2]).toBe('only there');
+    expect(differences[2]).toBe('other result only');
     expect(host.all('.width-bar.other')).toHaveLength(3);
     expect(host.state).toMatchObject({ state: { other: 'job:other' } });
     host.find('stop-comparing').click();

@@ -1,6 +1,6 @@
 import type { ThemeColours } from '../host/theme';
 
-/** How the labels of an axis are written. */
+/** Colour and font of axis labels. */
 export function axisText(theme: ThemeColours): {
   readonly color: string;
   readonly font: { readonly family: string; readonly size: number };

@@ -12,38 +12,38 @@ export interface CurvePoint {
   readonly y: number;
 }
 
-/** One line or one set of marks. */
+/** One line or one set of markers. */
 export interface CurveSeries {
   readonly label: string;
   readonly points: readonly CurvePoint[];
   readonly colour: (theme: ThemeColours) => string;
-  /** `line`: a line; `marks`: single points; `here`: one large point with a line to the axis below. */
+  /** `line`: a line; `marks`: separate points; `here`: one large point with a drop line to the horizontal axis. */
   readonly style: 'line' | 'marks' | 'here';
 }
 
-/** The text alternative: the same numbers in words and as a table. */
+/** The text alternative: the same numbers as a sentence and as a table. */
 export interface CurveText {
-  /** Said in place of the picture. */
+  /** Read out in place of the picture. */
   readonly summary: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
 }
 
-/** What a chart of curves is about. */
+/** Labels, axes and number formats of a chart. */
 export interface CurveOptions {
   readonly id: string;
   readonly label: string;
   readonly x: string;
   readonly y: string;
-  /** Powers of ten at even distances. Points at or below zero have no place there: they stand in the table only. */
+  /** Logarithmic vertical axis. Points at or below zero cannot be drawn on it and appear in the table only. */
   readonly logarithmic?: boolean;
-  /** Ends of the horizontal axis from those of the points. Default: the points' own. */
+  /** Computes the ends of the horizontal axis from the range of the points. Default: that range. */
   readonly range?: (low: number, high: number) => readonly [low: number, high: number];
   readonly formatX?: (value: number) => string;
   readonly formatY?: (value: number) => string;
 }
 
-/** Curves over a number, with a table as the text alternative. Made once and updated. */
+/** A line chart with a table as its text alternative. Created once, then updated. */
 export class CurveChart {
   readonly root: HTMLElement;
   private readonly canvas: HTMLCanvasElement;
@@ -58,7 +58,7 @@ export class CurveChart {
   constructor(private readonly options: CurveOptions) {
     this.canvas = element('canvas', { role: 'img', 'data-testid': options.id, 'aria-label': options.label });
     this.alternative = element('details', { class: 'alternative', 'data-testid': `${options.id}-table` }, [
-      element('summary', { text: 'As a table' }),
+      element('summary', { text: 'Show as table' }),
       this.table,
     ]);
     this.alternative.addEventListener('toggle', () => this.fillTable());
@@ -70,20 +70,20 @@ export class CurveChart {
     ]);
   }
 
-  /** Shows curves with their text alternative. */
+  /** Shows the given curves and their text alternative. */
   show(series: readonly CurveSeries[], text: CurveText): void {
     this.series = series;
     this.text = text;
     this.canvas.setAttribute('aria-label', `${this.options.label}. ${text.summary}`);
     const lost = this.options.logarithmic === true ? series.flatMap(({ points }) => points.filter(({ y }) => y <= 0)).length : 0;
     this.left.textContent =
-      lost === 0 ? '' : `${lost} ${lost === 1 ? 'point' : 'points'} at or below zero ${lost === 1 ? 'is' : 'are'} in the table only.`;
+      lost === 0 ? '' : `${lost} ${lost === 1 ? 'point' : 'points'} at or below zero ${lost === 1 ? 'is' : 'are'} shown in the table only.`;
     this.left.hidden = lost === 0;
     this.fillTable();
     this.draw();
   }
 
-  /** Draws with the colours of the theme in force. A chart that is not in sight is drawn when it is. */
+  /** Redraws with the colours of the current theme. A chart that is not visible is drawn once it is. */
   draw(): void {
     const theme = readTheme();
     this.drawLegend(theme);
@@ -112,7 +112,7 @@ export class CurveChart {
       label,
       data: this.options.logarithmic === true ? points.filter(({ y }) => y > 0) : [...points],
       parsing: false,
-      // Marks at the ends of the axes stay whole.
+      // Markers at the ends of the axes are not cut off.
       clip: 10,
       showLine: style === 'line',
       borderColor: own,
@@ -122,7 +122,7 @@ export class CurveChart {
       pointHoverRadius: 5,
       pointBorderWidth: 2,
       pointStyle: style === 'marks' ? 'rectRot' : 'circle',
-      // Marks lie over lines, and where the user is lies over all.
+      // Markers are drawn over lines, and the current point over everything.
       order: style === 'line' ? 2 : style === 'marks' ? 1 : 0,
     };
   }
@@ -210,12 +210,12 @@ export class CurveChart {
   }
 }
 
-/** A number beside an axis: short, powers of ten as such. */
+/** A tick label: short, with powers of ten in exponent form. */
 function tickText(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(0).replace('e-', 'e−') : formatNumber(value, 3);
 }
 
-/** A dashed line from the large point down to the axis. */
+/** Draws a dashed line from the large point down to the axis. */
 const dropLine: Plugin<'line'> = {
   id: 'dropLine',
   beforeDatasetsDraw: (chart) => {

@@ -7,18 +7,18 @@ import { heatmapColours, levelValue, paintLevels } from './colours';
 import type { Region } from './viewRegion';
 import { clampRegion, panRegion, wholeElements, wholeRegion, zoomRegion } from './viewRegion';
 
-/** Fetches a rectangle of the tensor, reduced to at most the given number of cells. */
+/** Fetches a rectangle of the tensor, downsampled to at most the given number of cells. */
 export type FetchPicture = (region: Region | undefined, width: number, height: number) => Promise<TensorPicture>;
 
-/** Most cells asked for on one axis: a picture then is at most 1 MB on its way to the page. */
+/** Maximum number of cells per axis, so that a picture sent to the page is at most 1 MB. */
 const largestPicture = 1024;
-/** Rows and columns of the table that stands for the picture. */
+/** Rows and columns of the table that is the text alternative of the picture. */
 const alternativeSize = 8;
 
 /**
- * A heatmap of a tensor's values that zooms and pans. While the user moves, the picture at hand is drawn scaled; when the
- * hand rests, the rectangle in sight is fetched at full resolution.
- * Mouse: drag moves; the wheel zooms once the picture has the focus. Keys: arrows move, + and - zoom, 0 shows all.
+ * A heatmap of a tensor's values that zooms and pans. While the user moves, the current picture is drawn scaled; once the
+ * movement stops, the visible rectangle is fetched at full resolution.
+ * Mouse: drag to pan; scroll to zoom once the picture has focus. Keys: arrows pan, + and - zoom, 0 shows everything.
  */
 export class Heatmap {
   readonly root: HTMLElement;
@@ -50,7 +50,7 @@ export class Heatmap {
       this.canvas,
       this.legend,
       element('details', { class: 'alternative' }, [
-        element('summary', { text: 'Values as a table' }),
+        element('summary', { text: 'Show values as table' }),
         element('div', { class: 'scroll' }, [this.alternative]),
       ]),
     ]);
@@ -59,7 +59,7 @@ export class Heatmap {
     if (typeof ResizeObserver !== 'undefined') new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
-  /** Shows another tensor; resolves when its picture is drawn. Without a source the picture is cleared. */
+  /** Shows another tensor; resolves once its picture is drawn. Without a source the picture is cleared. */
   async show(fetchPicture: FetchPicture | undefined): Promise<void> {
     this.fetchPicture = fetchPicture;
     this.picture = undefined;
@@ -69,7 +69,7 @@ export class Heatmap {
     if (fetchPicture) await this.load();
   }
 
-  /** Draws again, after a change of theme or size. */
+  /** Redraws after a change of theme or size. */
   draw(): void {
     this.paintCells();
     this.drawView();
@@ -121,7 +121,7 @@ export class Heatmap {
     canvas.height = Math.round(canvas.clientHeight * scale);
     if (!picture || !cells || !region) return;
     context.imageSmoothingEnabled = false;
-    // Where the region in sight lies inside the picture at hand, in its cells; parts outside stay blank until fetched.
+    // Position of the visible region within the current picture, in its cells; parts outside stay blank until fetched.
     const perColumn = picture.width / picture.region.columns;
     const perRow = picture.height / picture.region.rows;
     const left = (region.column - picture.region.column) * perColumn;
@@ -142,7 +142,7 @@ export class Heatmap {
           `columns ${formatCount(region.column)}–${formatCount(region.column + region.columns - 1)}`;
     this.canvas.setAttribute(
       'aria-label',
-      `Heatmap of the values, ${where}, from ${ends}. Arrow keys move, plus and minus zoom, 0 shows all.`,
+      `Heatmap of the values, ${where}, from ${ends}. Arrow keys pan, plus and minus zoom, 0 shows everything.`,
     );
     this.readout.textContent = where;
     this.legend.replaceChildren(
@@ -175,7 +175,7 @@ export class Heatmap {
       body.push(row);
     }
     this.alternative.replaceChildren(
-      element('caption', { text: 'A sample of the cells in sight; each cell is the value of largest magnitude in its area.' }),
+      element('caption', { text: 'A sample of the visible cells. Each cell shows the value of largest magnitude in its area.' }),
       element('thead', {}, [head]),
       element('tbody', {}, body),
     );
@@ -220,7 +220,7 @@ export class Heatmap {
     canvas.addEventListener(
       'wheel',
       (event) => {
-        // Without the focus the wheel scrolls the page, as the user expects.
+        // Without focus the wheel scrolls the page, as users expect.
         if (document.activeElement !== canvas && !event.ctrlKey) return;
         event.preventDefault();
         const about = { x: event.offsetX / canvas.clientWidth, y: event.offsetY / canvas.clientHeight };

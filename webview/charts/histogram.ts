@@ -4,7 +4,7 @@ import { element } from '../components/dom';
 import { readTheme } from '../host/theme';
 
 /**
- * A histogram on a canvas with its table as the text alternative. Bars grow by the square root of the count, so that
+ * A histogram on a canvas with a table as its text alternative. Bar heights follow the square root of the count, so that
  * the tails of a bell curve stay visible; the caption says so.
  */
 export class HistogramChart {
@@ -22,7 +22,7 @@ export class HistogramChart {
       this.canvas,
       this.axis,
       element('details', { class: 'alternative' }, [
-        element('summary', { text: 'Bins as a table' }),
+        element('summary', { text: 'Show bins as table' }),
         element('div', { class: 'scroll' }, [
           element('table', { class: 'plain' }, [
             element('thead', {}, [
@@ -36,7 +36,7 @@ export class HistogramChart {
     if (typeof ResizeObserver !== 'undefined') new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
-  /** Shows a histogram, or nothing while it is being counted. */
+  /** Shows a histogram, or an empty one while values are being read. */
   show(histogram: Histogram | undefined): void {
     this.histogram = histogram;
     const counts = histogram?.counts ?? [];
@@ -60,7 +60,7 @@ export class HistogramChart {
     this.draw();
   }
 
-  /** Draws again, after a change of theme or size. */
+  /** Redraws after a change of theme or size. */
   draw(): void {
     const { canvas, histogram } = this;
     const width = canvas.clientWidth;
@@ -94,7 +94,7 @@ export class HistogramChart {
   }
 }
 
-/** The ends with the middle between them; a single label where all values are alike. */
+/** Labels for both ends and the middle; a single label if all values are equal. */
 function axisLabels(histogram: Histogram | undefined, centre: HTMLElement): HTMLElement[] {
   if (!histogram) return [];
   const { minimum, maximum } = histogram;

@@ -1,22 +1,22 @@
 import type { AllocatedLayer } from '../../src/protocol/panels/bitAllocation';
 import type { BitHistogram } from '../../src/protocol/report';
 
-/** Most bars of a chart: more cannot be told apart, and each costs time at every move of a budget. */
+/** Maximum number of bars: more cannot be told apart, and each costs time whenever the budget moves. */
 export const mostBars = 400;
 
-/** Neighbouring layers that share one bar. */
+/** Adjacent layers that share one bar. */
 export interface LayerBin {
   /** Index of the first layer. */
   readonly first: number;
   readonly layers: readonly AllocatedLayer[];
 }
 
-/** The widths inside a layer: its histogram, or all weights at the layer's own width. */
+/** The widths within a layer: its histogram, or all weights at the layer's single width. */
 export function widthsOf(layer: Pick<AllocatedLayer, 'bits' | 'weights' | 'histogram'>): BitHistogram {
   return layer.histogram ?? { bits: [layer.bits], weights: [layer.weights] };
 }
 
-/** Layers in their order, neighbours joined where there are too many for a bar each. */
+/** Groups layers into bars in order, joining neighbours if there are too many for one bar each. */
 export function layerBins(layers: readonly AllocatedLayer[]): readonly LayerBin[] {
   const size = Math.max(1, Math.ceil(layers.length / mostBars));
   const bins: LayerBin[] = [];
@@ -24,14 +24,14 @@ export function layerBins(layers: readonly AllocatedLayer[]): readonly LayerBin[
   return bins;
 }
 
-/** Mean of a measure over the layers of a bar, by weights. */
+/** Mean of a measure over the layers of a bar, weighted by their number of weights. */
 export function binMean(bin: LayerBin, value: (layer: AllocatedLayer) => number): number {
   const weights = bin.layers.reduce((sum, layer) => sum + layer.weights, 0);
   if (weights === 0) return 0;
   return bin.layers.reduce((sum, layer) => sum + value(layer) * layer.weights, 0) / weights;
 }
 
-/** All widths that occur in layers, rising. */
+/** All widths that occur in the layers, in ascending order. */
 export function occurringWidths(layers: readonly Pick<AllocatedLayer, 'bits' | 'weights' | 'histogram'>[]): readonly number[] {
   const widths = new Set<number>();
   for (const layer of layers) {
@@ -43,7 +43,7 @@ export function occurringWidths(layers: readonly Pick<AllocatedLayer, 'bits' | '
   return [...widths].sort((a, b) => a - b);
 }
 
-/** Part of a bar's height that each width takes: its share of the weights times the mean width, so that the parts add up to the mean. */
+/** Height of each width's segment of a bar: its share of the weights times the mean width, so that segments add up to the mean. */
 export function binParts(bin: LayerBin, widths: readonly number[]): readonly number[] {
   const counts = new Map<number, number>();
   let [total, weighted] = [0, 0];

@@ -16,22 +16,22 @@ export interface LayerMeasure {
   readonly id: string;
   readonly label: string;
   readonly value: (layer: AllocatedLayer) => number;
-  /** One colour, or bars cut into the widths inside. */
+  /** Bars in one colour, or split into the widths within each layer. */
   readonly colour: ((theme: ThemeColours) => string) | 'widths';
   readonly ticks?: number;
   /** The user clicked the bar of this layer. */
   readonly onPick?: (layer: string) => void;
 }
 
-/** Where bars become too narrow to tell apart in sight; the tooltip still names each. */
+/** Number of bars beyond which they are too narrow to tell apart; the tooltip still names each. */
 const labelledLayers = 40;
 
-/** Room for the labels of the vertical axis, in pixels. */
+/** Width reserved for the labels of the vertical axis, in pixels. */
 const labelRoom = 48;
 
 type Mixed = Chart<'bar' | 'line', (number | null)[], string>;
 
-/** Bars over layers. Made once and updated, so that a chart that fills while a job runs does not flicker. */
+/** A bar chart over layers. Created once and updated, so that it does not flicker while a job fills it. */
 export class LayerChart {
   readonly root: HTMLElement;
   private readonly canvas: HTMLCanvasElement;
@@ -44,7 +44,7 @@ export class LayerChart {
     this.root = element('div', { class: 'chart' }, [this.canvas]);
   }
 
-  /** Shows layers in their order; those of another result, by name, as marks over the bars. */
+  /** Shows layers in order, and those of another result (matched by name) as markers over the bars. */
   show(layers: readonly AllocatedLayer[], other?: ReadonlyMap<string, AllocatedLayer>): void {
     this.bins = layerBins(layers);
     this.other = other;
@@ -59,12 +59,12 @@ export class LayerChart {
       'aria-label',
       layers.length === 0
         ? `${measure.label}: no layers yet`
-        : `${measure.label} of ${layers.length} layers, from ${formatNumber(low)} to ${formatNumber(high)}. The same numbers are in the list of layers.`,
+        : `${measure.label} of ${layers.length} layers, from ${formatNumber(low)} to ${formatNumber(high)}. The list of layers has the same numbers.`,
     );
     this.draw();
   }
 
-  /** Draws with the colours of the theme in force. A chart that is not in sight is drawn when it is. */
+  /** Redraws with the colours of the current theme. A chart that is not visible is drawn once it is. */
   draw(): void {
     if (!this.canvas.isConnected || this.root.clientWidth === 0 || !this.canvas.getContext('2d')) return;
     const theme = readTheme();
@@ -122,7 +122,7 @@ export class LayerChart {
           },
         ]
       : [];
-    // Marks come first: what is first lies on top.
+    // Markers come first: the first dataset is drawn on top.
     return { labels: bins.map(({ layers }) => binName(layers)), datasets: [...marks, ...bars] };
   }
 
@@ -170,7 +170,7 @@ export class LayerChart {
         },
         y: {
           stacked: true,
-          // The same room for labels in every chart, so that bars of one layer stand above each other.
+          // Reserve the same width for labels in every chart, so that the bars of a layer line up.
           afterFit: (scale) => {
             scale.width = labelRoom;
           },

@@ -11,12 +11,12 @@ import {
   Tooltip,
 } from 'chart.js';
 
-/** Registers the few pieces of the chart library that bars over layers need. */
+/** Registers the parts of the chart library that bar charts need. */
 export function registerBars(): void {
   Chart.register(BarController, BarElement, LineController, LineElement, PointElement, CategoryScale, LinearScale, Tooltip);
 }
 
-/** Registers the few pieces of the chart library that curves need. */
+/** Registers the parts of the chart library that line charts need. */
 export function registerCurves(): void {
   Chart.register(LineController, LineElement, PointElement, LinearScale, LogarithmicScale, Tooltip);
 }

@@ -1,4 +1,4 @@
-/** A rectangle of a matrix in elements; the edges may be fractions while the user drags. */
+/** A rectangle of a matrix in elements; edges may be fractional while the user drags. */
 export interface Region {
   readonly row: number;
   readonly column: number;
@@ -6,7 +6,7 @@ export interface Region {
   readonly columns: number;
 }
 
-/** Fewest elements in sight on each axis. */
+/** Minimum number of visible elements per axis. */
 const smallest = 4;
 
 /** The whole matrix. */
@@ -14,7 +14,7 @@ export function wholeRegion(rows: number, columns: number): Region {
   return { row: 0, column: 0, rows, columns };
 }
 
-/** Keeps a region inside a matrix and at least a few elements large. */
+/** Clamps a region to the matrix and to the minimum number of visible elements. */
 export function clampRegion(region: Region, rows: number, columns: number): Region {
   const height = Math.min(rows, Math.max(Math.min(smallest, rows), region.rows));
   const width = Math.min(columns, Math.max(Math.min(smallest, columns), region.columns));
@@ -38,7 +38,7 @@ export function zoomRegion(region: Region, factor: number, about: { readonly x: 
   };
 }
 
-/** The region moved by fractions of its own size. */
+/** The region shifted by fractions of its own size. */
 export function panRegion(region: Region, byX: number, byY: number): Region {
   return { ...region, row: region.row + region.rows * byY, column: region.column + region.columns * byX };
 }

@@ -3,8 +3,8 @@ import type { ThemeColours } from '../host/theme';
 type Channels = readonly [red: number, green: number, blue: number];
 
 /**
- * The colour of a width: few bits are yellow, middle ones green, many blue, along the theme's own chart colours; what is pruned has the
- * colour of lines, what stays at 16 bits the purple one. Yellow and blue keep apart for people with the common forms of colour blindness.
+ * The colour of a width: few bits are yellow, medium widths green, many bits blue, using the theme's chart colours. Pruned weights take the
+ * line colour, and weights left at 16 bits take purple. Yellow and blue stay distinguishable under the common forms of colour blindness.
  */
 export function widthColour(bits: number, theme: ThemeColours): string {
   if (bits <= 0) return theme.line;
@@ -13,7 +13,7 @@ export function widthColour(bits: number, theme: ThemeColours): string {
   return place < 0.5 ? mixed(theme.second, theme.third, place * 2) : mixed(theme.third, theme.accent, place * 2 - 1);
 }
 
-/** Black or white, whichever reads better on a colour. */
+/** Black or white, whichever is more legible on a colour. */
 export function inkOn(colour: string): string {
   const [red, green, blue] = channels(colour);
   return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? '#000000' : '#ffffff';
@@ -25,7 +25,7 @@ function mixed(from: string, to: string, ratio: number): string {
   return `rgb(${channel(0)}, ${channel(1)}, ${channel(2)})`;
 }
 
-/** Red, green and blue of a colour as themes write them: `#rgb`, `#rrggbb`, `#rrggbbaa`, `rgb()` and `rgba()`. Grey for anything else. */
+/** Parses a theme colour into red, green and blue: `#rgb`, `#rrggbb`, `#rrggbbaa`, `rgb()` and `rgba()`. Anything else gives grey. */
 export function channels(colour: string): Channels {
   const hex = /^#([0-9a-f]{3,8})$/i.exec(colour)?.[1];
   if (hex !== undefined) {

@@ -1,6 +1,6 @@
 import { applyAttributes } from './dom';
 
-/** A button of the UI toolkit. It is inert until the toolkit is registered, which tests rely on. `quiet` is for secondary actions. */
+/** A button of the UI toolkit. It does nothing until the toolkit is registered, which tests rely on. `quiet` is for secondary actions. */
 export function button(options: {
   readonly label: string;
   readonly id: string;
@@ -20,7 +20,7 @@ export function button(options: {
   return made;
 }
 
-/** A line of text to type in; `onInput` gets what is in it. */
+/** A single-line text field; `onInput` receives its content. */
 export function textField(options: {
   readonly id: string;
   readonly label: string;
@@ -33,14 +33,14 @@ export function textField(options: {
   return made;
 }
 
-/** One sheet of a set of tabs. */
+/** One tab and its content. */
 export interface Tab {
   readonly id: string;
   readonly label: string;
   readonly content: HTMLElement;
 }
 
-/** Tabs over sheets. `onChange` gets the id of the tab that the user chose. */
+/** A set of tabs. `onChange` receives the id of the tab that the user chose. */
 export function tabs(options: {
   readonly label: string;
   readonly sheets: readonly Tab[];

@@ -1,8 +1,8 @@
 type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /**
- * Makes an element. `text` is always text, never markup: names and metadata come from files of strangers.
- * An attribute that is false or undefined is left out, true is set empty.
+ * Creates an element. `text` is always text, never markup: names and metadata come from untrusted files.
+ * An attribute that is false or undefined is omitted; true is set to the empty string.
  */
 export function element<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
@@ -15,7 +15,7 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Sets attributes as `element` does. */
+/** Sets attributes in the same way as `element`. */
 export function applyAttributes(target: HTMLElement, attributes: Attributes): void {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === 'text') target.textContent = String(value ?? '');
@@ -24,7 +24,7 @@ export function applyAttributes(target: HTMLElement, attributes: Attributes): vo
   }
 }
 
-/** Lists of label and value. */
+/** A list of labels and values. */
 export function factList(rows: readonly { readonly label: string; readonly value: string; readonly id?: string }[]): HTMLElement {
   return element(
     'dl',
@@ -33,7 +33,7 @@ export function factList(rows: readonly { readonly label: string; readonly value
   );
 }
 
-/** Waits until calls stop for a while, then runs the last one. */
+/** Debounces a function: waits until calls pause, then runs the last one. */
 export function debounce(milliseconds: number, run: () => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   return () => {

@@ -7,7 +7,7 @@ import {
   vsCodeTextField,
 } from '@vscode/webview-ui-toolkit';
 
-/** Registers the toolkit's elements that the pages use. Only the pages' entry files call it: the toolkit wants a real browser. */
+/** Registers the toolkit elements that the pages use. Only the pages' entry files call it, because the toolkit requires a real browser. */
 export function registerToolkit(): void {
   provideVSCodeDesignSystem().register(vsCodeButton(), vsCodePanelTab(), vsCodePanelView(), vsCodePanels(), vsCodeTextField());
 }

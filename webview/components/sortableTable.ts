@@ -6,7 +6,7 @@ export interface SortableColumn {
   readonly align: 'left' | 'right';
 }
 
-/** A cell: what is read, and the number it is ordered by where the text would mislead. */
+/** A cell: its text, and a number to sort by if the text would sort wrongly. */
 export interface SortableCell {
   readonly text: string;
   readonly order?: number;
@@ -14,7 +14,7 @@ export interface SortableCell {
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-/** Orders rows by one column; ties keep their places. Cells with `order` go by it, others by text with numbers in it. */
+/** Sorts rows by one column; ties keep their order. Cells with `order` are sorted by it, others by their text with numbers compared as numbers. */
 export function sortRows(
   rows: readonly (readonly SortableCell[])[],
   column: number,
@@ -28,7 +28,7 @@ export function sortRows(
   return [...rows].sort((a, b) => (descending ? compare(b[column], a[column]) : compare(a[column], b[column])));
 }
 
-/** A table for some hundred rows whose headers sort it. */
+/** A table for up to a few hundred rows, sorted by clicking its headers. */
 export function sortableTable(
   columns: readonly SortableColumn[],
   rows: readonly (readonly SortableCell[])[],

@@ -1,13 +1,13 @@
 import { elementCount } from '../../src/protocol/dtypes';
 import type { TensorSummary } from '../../src/protocol/model';
 
-/** How the tensor table is ordered; `file` is the order of the file. */
+/** Sort order of the tensor table; `file` is the order in the file. */
 export interface TensorOrder {
   readonly column: 'file' | 'name' | 'shape' | 'dtype' | 'bytes';
   readonly descending: boolean;
 }
 
-/** A shape for people: `256 × 688`, `scalar`. */
+/** A shape as displayed: `256 × 688`, `scalar`. */
 export function shapeText(shape: readonly number[]): string {
   return shape.length === 0 ? 'scalar' : shape.join(' × ');
 }
@@ -15,8 +15,8 @@ export function shapeText(shape: readonly number[]): string {
 const collator = new Intl.Collator('en', { numeric: true });
 
 /**
- * Tensors whose name, type or shape holds every word of the filter (upper and lower case alike; `*` stands for anything
- * within a word), in the chosen order. Ties keep the order of the file.
+ * Tensors whose name, type or shape contains every word of the filter (case-insensitive; `*` matches anything within a
+ * word), in the chosen order. Ties keep the order of the file.
  */
 export function filterAndSort(tensors: readonly TensorSummary[], filter: string, order: TensorOrder): readonly TensorSummary[] {
   const words = filter
@@ -63,7 +63,7 @@ function comparison({ column }: TensorOrder): ((a: TensorSummary, b: TensorSumma
   }
 }
 
-/** What a click on a column's header changes the order to: up, down, back to the order of the file. */
+/** The order after a click on a column header: ascending, descending, then back to the order of the file. */
 export function nextOrder(order: TensorOrder, column: TensorOrder['column']): TensorOrder {
   if (order.column !== column) return { column, descending: false };
   return order.descending ? { column: 'file', descending: false } : { column, descending: true };

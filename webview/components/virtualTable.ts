@@ -4,29 +4,29 @@ import { element } from './dom';
 export interface VirtualColumn<Row> {
   readonly id: string;
   readonly title: string;
-  /** The title in full, where the column has room for a short one only. */
+  /** The full title, if the column only has room for a short one. */
   readonly longTitle?: string;
   readonly align: 'left' | 'right';
   /** CSS grid track, for example `minmax(12rem, 1fr)`. */
   readonly track: string;
   readonly text: (row: Row) => string;
-  /** Drawn in place of the text, which still names the cell to a screen reader. Controls in it carry `data-control`, so that they keep the focus. */
+  /** Rendered in place of the text, which still labels the cell for screen readers. Controls in it carry `data-control`, so that they keep focus. */
   readonly cell?: (row: Row) => Node;
-  /** Text that does not fit loses its start rather than its end: names of tensors differ at their ends. */
+  /** Truncates text at its start rather than its end: tensor names differ at their ends. */
   readonly keepEnd?: boolean;
-  /** Below this width of the table in pixels the column is left out. */
+  /** The column is hidden if the table is narrower than this, in pixels. */
   readonly hideBelow?: number;
 }
 
-/** Height of a row in pixels where the table does not say; all rows are alike, so that a position is a multiplication. */
+/** Default row height in pixels. All rows have the same height, so that a position is a multiplication. */
 const usualRowHeight = 24;
-/** Rows drawn above and below what is visible. */
+/** Extra rows rendered above and below the visible ones. */
 const margin = 8;
 
 /**
- * A table that holds only the rows in sight, so that 100,000 of them cost no more than forty.
- * Keyboard: arrows, page up and down, home, end; Enter chooses. Clicking a header asks for another order.
- * To a screen reader it is a grid with the full number of rows.
+ * A table that renders only the visible rows, so that 100,000 of them cost no more than forty.
+ * Keyboard: arrows, page up and down, home, end; Enter chooses. Clicking a header requests another order.
+ * Screen readers see a grid with the full number of rows.
  */
 export class VirtualTable<Row> {
   readonly root: HTMLElement;
@@ -48,7 +48,7 @@ export class VirtualTable<Row> {
       readonly keyOf: (row: Row) => string;
       readonly onSelect: (row: Row) => void;
       readonly onSort: (column: string) => void;
-      /** Hears keys that the table does not use, with the current row. True where it used the key. */
+      /** Receives keys that the table does not handle, with the current row. Returns true if it handled the key. */
       readonly onKey?: (row: Row, key: string) => boolean;
       readonly rowHeight?: number;
     },
@@ -71,13 +71,13 @@ export class VirtualTable<Row> {
     this.layOut();
   }
 
-  /** Shows other columns of the same rows. */
+  /** Changes the columns, keeping the rows. */
   setColumns(columns: readonly VirtualColumn<Row>[]): void {
     this.columns = columns;
     this.layOut();
   }
 
-  /** Replaces the rows; keeps the selected row selected where it is still there. */
+  /** Replaces the rows; the selected row stays selected if it still exists. */
   setRows(rows: readonly Row[], selectedKey: string | undefined): void {
     this.rows = rows;
     this.current = selectedKey === undefined ? -1 : rows.findIndex((row) => this.options.keyOf(row) === selectedKey);
@@ -86,7 +86,7 @@ export class VirtualTable<Row> {
     this.draw(true);
   }
 
-  /** Shows which column orders the rows. */
+  /** Marks the column by which the rows are sorted. */
   setSort(column: string, direction: 'ascending' | 'descending' | 'none'): void {
     for (const cell of this.head.children) {
       const own = (cell as HTMLElement).dataset['column'] === column;
@@ -94,7 +94,7 @@ export class VirtualTable<Row> {
     }
   }
 
-  /** Selects a row and brings it into sight. False where no row has that key. */
+  /** Selects a row and scrolls it into view. False if no row has that key. */
   select(key: string): boolean {
     const index = this.rows.findIndex((row) => this.options.keyOf(row) === key);
     if (index < 0) return false;
@@ -141,7 +141,7 @@ export class VirtualTable<Row> {
     if (focused) this.controlOf(focused.key, focused.control)?.focus({ preventScroll: true });
   }
 
-  /** The control with the focus: rows are made anew at every draw, and a control must not lose the focus for that. */
+  /** The focused control: every draw recreates the rows, and a control must not lose focus because of that. */
   private focusedControl(): { readonly key: string; readonly control: string } | undefined {
     const active = document.activeElement;
     if (!active || !this.canvas.contains(active)) return undefined;
@@ -176,7 +176,7 @@ export class VirtualTable<Row> {
           ]);
         if (column.keepEnd !== true)
           return element('div', { role: 'gridcell', class: `cell ${column.align}`, text, title: text, 'data-cell': column.id });
-        // The box runs from right to left so that its overflow is on the left; the isolated text inside runs as usual.
+        // The box is right-to-left so that it overflows on the left; the isolated text inside stays left-to-right.
         return element('div', { role: 'gridcell', class: `cell ${column.align} keep-end`, title: text, 'data-cell': column.id }, [
           element('bdi', { dir: 'ltr', text }),
         ]);
@@ -192,7 +192,7 @@ export class VirtualTable<Row> {
   }
 
   private onKey(event: KeyboardEvent): void {
-    // Keys in a control of a cell are the control's.
+    // A control inside a cell handles its own keys.
     if (event.target !== this.viewport || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor((this.viewport.clientHeight || 480) / this.rowHeight) - 1);
     const steps: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };

@@ -4,10 +4,10 @@ import { inkOn, widthColour } from '../charts/widthColours';
 import type { ThemeColours } from '../host/theme';
 import { element } from './dom';
 
-/** Segments below this part of the whole scale are too narrow for their number. */
+/** Segments narrower than this fraction of the scale have no room for their number. */
 const labelled = 0.05;
 
-/** One bar: as long as the mean width, cut into the widths inside by their share of the weights. `scale` is the width that fills it. */
+/** A bar as long as the mean width, split into segments by the share of weights at each width. `scale` is the width that fills it. */
 export function widthBar(histogram: BitHistogram, scale: number, theme: ThemeColours, kind = 'own'): HTMLElement {
   const total = histogram.weights.reduce((sum, weights) => sum + weights, 0);
   const bar = element('span', { class: `width-bar ${kind}`, role: 'img', 'aria-label': `bits: ${histogramText(histogram)}` });
@@ -27,16 +27,16 @@ export function widthBar(histogram: BitHistogram, scale: number, theme: ThemeCol
   return bar;
 }
 
-/** A width in words. */
+/** A width as text. */
 export function widthWords(bits: number): string {
   return bits === 0 ? 'pruned' : bits === 1 ? '1 bit' : `${bits} bits`;
 }
 
-/** The widths that occur, each with its colour. */
+/** The legend: each width that occurs, with its colour. */
 export function widthLegend(widths: readonly number[], theme: ThemeColours): HTMLElement {
   return element(
     'ul',
-    { class: 'width-legend', 'aria-label': 'Colours of widths' },
+    { class: 'width-legend', 'aria-label': 'Colour of each width' },
     widths.map((bits) => {
       const swatch = element('span', { class: 'swatch', 'aria-hidden': 'true' });
       swatch.style.background = widthColour(bits, theme);

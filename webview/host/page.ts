@@ -3,29 +3,29 @@ import { fromErrorData } from '../../src/protocol/errors';
 import type { HostToPage, PageToHost, RequestResult, RequestValue } from '../../src/protocol/panels/page';
 import { watchViolations } from './violations';
 
-/** Given to every page by the editor; may be called once. */
+/** Provided to every page by the editor; may be called only once. */
 declare function acquireVsCodeApi(): {
   postMessage(message: unknown): void;
   getState(): unknown;
   setState(state: unknown): void;
 };
 
-/** The page's end of the channel to the extension host. */
+/** The page's side of the channel to the extension host. */
 export interface Page<Requests, Events, State> {
-  /** Asks the host; rejects with its LoomweightError. */
+  /** Sends a request to the host; rejects with its LoomweightError. */
   request<Method extends keyof Requests & string>(
     method: Method,
     value?: RequestValue<Requests, Method>,
   ): Promise<RequestResult<Requests, Method>>;
-  /** Hears an event; each is a whole snapshot. */
+  /** Listens for an event; each carries a complete snapshot. */
   on<Name extends keyof Events & string>(name: Name, listener: (value: Events[Name]) => void): void;
-  /** What the page kept for itself before it was hidden or reloaded; undefined the first time or after an update. */
+  /** The state that the page saved before it was hidden or reloaded; undefined the first time or after an update. */
   loadState(): State | undefined;
   saveState(state: State): void;
 }
 
 /**
- * Connects a page to its host. `stateVersion` guards the kept state: a page of another version starts afresh.
+ * Connects a page to its host. `stateVersion` guards the saved state: a page of another version starts without it.
  * Call once per page.
  */
 export function connectPage<Requests, Events, State>(stateVersion: number): Page<Requests, Events, State> {
@@ -70,7 +70,7 @@ export function connectPage<Requests, Events, State>(stateVersion: number): Page
   };
 }
 
-/** Marks that a snapshot has been drawn, for tests and for measuring. */
+/** Marks that a snapshot has been drawn, for tests and measurements. */
 export function markRendered(): void {
   const root = document.documentElement;
   root.dataset['rendered'] = String(Number(root.dataset['rendered'] ?? '0') + 1);

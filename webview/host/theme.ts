@@ -1,12 +1,12 @@
 import type { Disposable } from '../../src/common/disposables';
 
-/** The value of a theme variable such as `--vscode-foreground`; the fallback where the theme leaves it out. */
+/** The value of a theme variable such as `--vscode-foreground`, or the fallback if the theme does not define it. */
 export function themeColour(variable: string, fallback: string): string {
   const value = getComputedStyle(document.body).getPropertyValue(variable).trim();
   return value === '' ? fallback : value;
 }
 
-/** What pictures need from the theme. */
+/** Theme colours that canvases need. */
 export interface ThemeColours {
   readonly foreground: string;
   readonly muted: string;
@@ -21,7 +21,7 @@ export interface ThemeColours {
   readonly highContrast: boolean;
 }
 
-/** Reads the theme afresh: pictures do not follow it by themselves. */
+/** Reads the current theme: canvases do not follow it by themselves. */
 export function readTheme(): ThemeColours {
   const classes = document.body.classList;
   const highContrast = classes.contains('vscode-high-contrast') || classes.contains('vscode-high-contrast-light');
@@ -44,7 +44,7 @@ export function readTheme(): ThemeColours {
   };
 }
 
-/** Calls back when the user changes the theme. */
+/** Calls `listener` when the user changes the theme. */
 export function onThemeChange(listener: () => void): Disposable {
   const observer = new MutationObserver(listener);
   observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-vscode-theme-id'] });

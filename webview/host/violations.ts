@@ -1,5 +1,5 @@
 /**
- * Counts violations of the content security policy in <html data-csp-violations>, those before this script ran included.
+ * Counts violations of the content security policy in <html data-csp-violations>, including those before this script ran.
  * A healthy page stays at 0.
  */
 export function watchViolations(report: (detail: string) => void): void {

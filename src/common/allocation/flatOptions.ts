@@ -1,13 +1,13 @@
 import type { AllocationItem } from './types';
 
-/** The options of all items in columns: those of item i stand from starts[i] to before starts[i + 1]. Walks over many items are fast this way. */
+/** The options of all items in columns: item i has those from starts[i] up to, but excluding, starts[i + 1]. Columns make passes over many items fast. */
 export interface FlatOptions {
   readonly starts: Uint32Array;
   readonly bits: Float64Array;
   readonly loss: Float64Array;
 }
 
-/** Stored bits and losses of the items' options in columns. */
+/** Converts the items' options to columns of stored bits and losses. */
 export function flatOptions(items: readonly AllocationItem[]): FlatOptions {
   const starts = new Uint32Array(items.length + 1);
   for (let item = 0; item < items.length; item += 1)

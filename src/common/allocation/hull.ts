@@ -1,9 +1,9 @@
 import type { AllocationOption } from './types';
 
 /**
- * The lower convex hull of an item's options over stored bits: indices in rising order of bits with falling loss, each step gaining less for a bit
- * than the one before. Begins with the fewest bits and ends with the least loss. Of options with equal bits the one with the least loss stays, of
- * equal ones the first.
+ * The lower convex hull of an item's options over stored bits: indices in ascending order of bits and descending order of loss, each step gaining
+ * less per bit than the one before. Starts at the fewest bits and ends at the least loss. Of options with equal bits, the one with the least loss is
+ * kept; of equal options, the first.
  */
 export function lowerHull(options: readonly AllocationOption[]): number[] {
   const at = (index: number): AllocationOption => options[index] as AllocationOption;
@@ -16,7 +16,7 @@ export function lowerHull(options: readonly AllocationOption[]): number[] {
     while (hull.length > 1) {
       const middle = at(hull[hull.length - 1] as number);
       const before = at(hull[hull.length - 2] as number);
-      // The middle stays where the step to it gains more for a bit than the step past it.
+      // Keep the middle option if the step to it gains more per bit than the step beyond it.
       if ((before.loss - middle.loss) * (storedBits - middle.storedBits) > (middle.loss - loss) * (middle.storedBits - before.storedBits))
         break;
       hull.pop();
@@ -26,7 +26,7 @@ export function lowerHull(options: readonly AllocationOption[]): number[] {
   return hull;
 }
 
-/** Options that no other beats in both bits and loss, in rising order of bits. */
+/** Options that no other option beats in both bits and loss, in ascending order of bits. */
 export function efficientOptions(options: readonly AllocationOption[]): number[] {
   const at = (index: number): AllocationOption => options[index] as AllocationOption;
   const order = inOrder(options);
@@ -38,7 +38,7 @@ export function efficientOptions(options: readonly AllocationOption[]): number[]
   return kept;
 }
 
-/** Indices in rising order of bits, of equal bits the least loss first. Options mostly come in that order, and sorting thousands of items would cost. */
+/** Indices in ascending order of bits; of equal bits, the least loss first. Options usually come in that order already, which avoids sorting thousands of items. */
 function inOrder(options: readonly AllocationOption[]): number[] {
   const before = (a: AllocationOption, b: AllocationOption): number => a.storedBits - b.storedBits || a.loss - b.loss;
   const order: number[] = [];

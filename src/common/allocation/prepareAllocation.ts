@@ -4,44 +4,44 @@ import { lowerHull } from './hull';
 import { refine } from './refine';
 import type { Allocation, AllocationItem, AllocationOption, AllocationPins, ParetoPoint } from './types';
 
-/** Items made ready for many budgets: a move of the budget then costs a walk over the sorted steps. */
+/** Items prepared for many budgets: changing the budget then costs one pass over the sorted steps. */
 export interface PreparedAllocation {
   readonly items: readonly AllocationItem[];
-  /** Weights of all items. */
+  /** Number of weights of all items. */
   readonly weights: number;
-  /** The choice with the least loss that was found within the budget (bits in all). */
+  /** The choice with the least loss found within the budget (total bits). */
   at(budgetBits: number, pins?: AllocationPins): Allocation;
-  /** Corners of the best trade between size and loss, from the smallest size to the least loss, at most `points` (default 200), evenly over size. */
+  /** Corners of the best trade-off between size and loss, from the smallest size to the least loss: at most `points` (default 200), evenly spaced in size. */
   curve(points?: number, pins?: AllocationPins): ParetoPoint[];
 }
 
-/** Upgrades of all items along their hulls, best gain for a bit first. */
+/** Upgrade steps of all items along their hulls, best gain per bit first. */
 interface Steps {
   readonly item: Uint32Array;
   /** Option that the step leads to. */
   readonly option: Uint32Array;
   readonly bits: Float64Array;
-  /** Loss taken away, positive. */
+  /** Reduction of the loss, positive. */
   readonly gain: Float64Array;
   /** Fewest bits of this step and all after it. */
   readonly leastBits: Float64Array;
 }
 
-/** Items from which on choices are made once in advance, so that the first one that somebody waits for finds compiled code. */
+/** From this number of items on, one choice is made in advance, so that the first one a user waits for runs compiled code. */
 const manyItems = 1000;
 
 const noPins: AllocationPins = new Map();
 
 /**
- * Chooses one option for each item so that the stored bits stay within a budget and the sum of the losses is small: the multiple-choice knapsack
+ * Chooses one option per item so that the stored bits stay within a budget and the sum of the losses is small: the multiple-choice knapsack
  * problem.
  *
- * Each item's options are cut to their lower convex hull; the steps along the hulls, sorted by loss gained for a bit, give every corner of the
- * Lagrangian relaxation (Shoham and Gersho 1988). Within a budget the longest prefix of steps that fits is taken; what is left over is filled with
- * later steps that still fit and then by an exact search over the items whose choice is in doubt (refine.ts).
+ * Each item's options are reduced to their lower convex hull; the steps along the hulls, sorted by loss gained per bit, give every corner of the
+ * Lagrangian relaxation (Shoham and Gersho 1988). Within a budget, the longest prefix of steps that fits is taken; the remaining bits are spent on
+ * later steps that still fit, and then by an exact search over the items whose choice is uncertain (refine.ts).
  *
- * Ties go to the item that comes first. The result depends on nothing but the arguments. Throws RangeError for an item without options, numbers that
- * are not finite, negative bits, and pins to what does not exist.
+ * Ties go to the first item. The result depends only on the arguments. Throws RangeError for an item without options, numbers that are not finite,
+ * negative bits, and pins to items or options that do not exist.
  */
 export function prepareAllocation(items: readonly AllocationItem[]): PreparedAllocation {
   checkItems(items);
@@ -69,10 +69,10 @@ export function prepareAllocation(items: readonly AllocationItem[]): PreparedAll
       const place = flat.starts[item] as number;
       largestBits += (flat.bits[place + option] as number) - (flat.bits[place + (largest[item] as number)] as number);
     }
-    // Items with a step that did not fit; their later steps wait for it.
+    // Items with a step that did not fit: their later steps depend on it.
     const closed = new Uint8Array(items.length);
     for (const item of pins.keys()) closed[item] = 2;
-    // Loss gained for a bit by the first step that did not fit: the price of a bit.
+    // Loss gained per bit by the first step that did not fit: the price of a bit.
     let price: number | undefined;
     for (let step = 0; step < steps.item.length; step += 1) {
       const item = steps.item[step] as number;
@@ -147,7 +147,7 @@ function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly
       next += 1;
     }
   });
-  // Steps of an item stand in their order, so that ties keep it.
+  // Steps of an item are inserted in order, so that ties keep it.
   const order = fallingOrder(slope);
   const sorted = {
     item: new Uint32Array(count),
@@ -166,7 +166,7 @@ function sortedSteps(items: readonly AllocationItem[], hulls: readonly (readonly
   return { ...sorted, leastBits };
 }
 
-/** At most `points` corners: the first, the last, and between them the corners that lie nearest below even distances in bits. */
+/** At most `points` corners: the first, the last, and between them the corners nearest below evenly spaced numbers of bits. */
 function thinned<Corner extends { readonly bits: number }>(corners: readonly Corner[], points: number): Corner[] {
   if (corners.length <= points) return [...corners];
   const [first, last] = [corners[0] as Corner, corners[corners.length - 1] as Corner];
@@ -185,11 +185,11 @@ function thinned<Corner extends { readonly bits: number }>(corners: readonly Cor
 
 function checkItems(items: readonly AllocationItem[]): void {
   for (const { tensor, options } of items) {
-    if (options.length === 0) throw new RangeError(`An item of '${tensor}' has no options to choose from.`);
+    if (options.length === 0) throw new RangeError(`An item of '${tensor}' has no options. Every item needs at least one.`);
     for (const { bits, storedBits, loss } of options)
       if (!Number.isFinite(storedBits) || storedBits < 0 || !Number.isFinite(loss))
         throw new RangeError(
-          `An item of '${tensor}' has an option of ${bits} bits with ${storedBits} stored bits and a loss of ${loss}; both must be finite, bits 0 or more.`,
+          `An item of '${tensor}' has an option of ${bits} bits with ${storedBits} stored bits and a loss of ${loss}; both must be finite, and bits must be at least 0.`,
         );
   }
 }

@@ -2,7 +2,7 @@ import { efficientOptions } from './hull';
 import type { FlatOptions } from './flatOptions';
 import type { AllocationItem, AllocationOption, AllocationPins } from './types';
 
-/** Items whose choice is searched, and partial choices kept after each of them. Both bound the time of a move of the budget. */
+/** Maximum number of items searched, and of partial choices kept after each. Both bound the time to respond to a new budget. */
 const coreItems = 32;
 const keptStates = 128;
 
@@ -10,11 +10,11 @@ interface Choice {
   readonly option: number;
   readonly bits: number;
   readonly loss: number;
-  /** What the choice costs over the item's best one when a bit has its price: loss + price * bits, less the least of the item. */
+  /** Cost of the choice above the item's best one at the price of a bit: loss + price * bits, minus the item's minimum. */
   readonly excess: number;
 }
 
-/** Partial choices in rising order of bits with falling loss, as columns; `choice` and `before` (place in the states before) tell how each was made. */
+/** Partial choices in ascending order of bits and descending order of loss, as columns; `choice` and `before` (index in the previous states) record how each was made. */
 interface States {
   readonly count: number;
   readonly bits: Float64Array;
@@ -25,10 +25,10 @@ interface States {
 }
 
 /**
- * Improves a choice that meets the budget, in place. At a price of a bit each item has a best option; the sum of these bounds from below the loss of
- * every choice within the budget, and a choice whose excesses add up to more than the gap between that bound and the best known loss cannot be
- * better. Only items with a second option below the gap are in doubt. They are searched one after the other, keeping partial choices that no other
- * beats in bits and loss: exact as long as neither limit (items, kept partial choices) is reached, else a beam search. The better result stays.
+ * Improves a choice that meets the budget, in place. At a given price of a bit, each item has a best option; their sum is a lower bound of the loss
+ * of every choice within the budget, and a choice whose excesses add up to more than the gap between that bound and the best known loss cannot be
+ * better. Only items with a second option below the gap are uncertain. They are searched in turn, keeping partial choices that no other beats in bits
+ * and loss: exact as long as neither limit (items, kept partial choices) is reached, otherwise a beam search. The better result is kept.
  */
 export function refine(
   items: readonly AllocationItem[],
@@ -44,7 +44,7 @@ export function refine(
   const core = itemsInDoubt(items, flat, chosen, leastOf, secondOf, price, gap);
   if (core.length === 0) return;
 
-  // What the items outside the core keep is fixed.
+  // Items outside the core keep their choice.
   const { starts, bits: bitsOf, loss: lossOf } = flat;
   const inCore = new Uint8Array(items.length);
   for (const { item } of core) inCore[item] = 1;
@@ -65,7 +65,7 @@ export function refine(
     states = extended(states, choices, budgetBits - smallestRest, gap);
     stages.push(states);
   }
-  // Losses fall along the states: the last is the best.
+  // Losses decrease along the states: the last one is the best.
   let place = states.count - 1;
   if (place < 0 || !((states.loss[place] as number) < known)) return;
   for (let index = core.length - 1; index >= 0; index -= 1) {
@@ -76,7 +76,7 @@ export function refine(
   }
 }
 
-/** An item with the excess of its second best option. */
+/** An item with the excess of its second-best option. */
 interface Doubt {
   readonly item: number;
   readonly second: number;
@@ -87,7 +87,7 @@ interface CoreItem {
   readonly choices: readonly Choice[];
 }
 
-/** Of each item the least of loss + price * bits and the second least (infinite where nothing else may be chosen); the bound and the loss so far. */
+/** For each item, the least and second-least loss + price * bits (infinite if there is no other option); also the bound and the current loss. */
 function priced(
   { starts, bits, loss }: FlatOptions,
   chosen: readonly number[],
@@ -123,7 +123,7 @@ function priced(
   return { leastOf, secondOf, bound, known };
 }
 
-/** Items that have more than one option with an excess below the gap, or whose option is not their best: the most doubtful first. */
+/** Items that have more than one option with an excess below the gap, or whose option is not their best: the most uncertain first. */
 function itemsInDoubt(
   items: readonly AllocationItem[],
   { starts, bits: bitsOf, loss: lossOf }: FlatOptions,
@@ -154,7 +154,7 @@ function itemsInDoubt(
   });
 }
 
-/** The items with the least second excess, the most doubtful first. */
+/** The items with the least second excess, the most uncertain first. */
 function mostDoubtful(doubts: readonly Doubt[]): readonly Doubt[] {
   const limit = doubts.length <= coreItems ? Infinity : (Float64Array.from(doubts, ({ second }) => second).sort()[coreItems - 1] as number);
   return doubts
@@ -175,8 +175,8 @@ function startStates(bits: number, loss: number, excess: number): States {
 }
 
 /**
- * Every state with every choice that leaves no more than `mostBits` and an excess below the gap, without those that another beats in bits and loss, and of
- * too many without the ones with the largest excess. The states with one choice each are in order already, so the lists are merged.
+ * Extends every state by every choice that keeps the bits within `mostBits` and the excess below the gap. States that another beats in bits and loss are
+ * dropped, and of too many states those with the largest excess. The states for any one choice are in order already, so the lists are merged.
  */
 function extended(states: States, choices: readonly Choice[], mostBits: number, gap: number): States {
   const most = states.count * choices.length;
@@ -197,7 +197,7 @@ function extended(states: States, choices: readonly Choice[], mostBits: number, 
       const nextLoss = (states.loss[head] as number) + (lossOf[choice] as number);
       if (nextBits < bits || nextLoss < loss) [best, bits, loss] = [choice, nextBits, nextLoss];
     }
-    // What follows has as many bits or more.
+    // All following states have at least as many bits.
     if (bits > mostBits) break;
     const head = heads[best] as number;
     heads[best] = head + 1;
@@ -214,7 +214,7 @@ function extended(states: States, choices: readonly Choice[], mostBits: number, 
   return strongest({ ...made, count });
 }
 
-/** At most the kept number of states: those with the least excess, in their order. */
+/** At most the maximum number of states: those with the least excess, in order. */
 function strongest(states: States): States {
   const { count, bits, loss, excess, choice, before } = states;
   if (count <= keptStates) return states;

@@ -31,7 +31,7 @@ test.each([
   [{ groupSize: 'column' }, 'groupSize must be a whole number from 1 to 65536, or row or tensor, got "column".'],
   [{ symmetric: 'yes' }, 'symmetric must be true or false, got "yes".'],
   [{ scale: 'float8' }, 'scale must be one of float16, float32, got "float8".'],
-  [{ bit: 4 }, 'bit is not a parameter here; there are: bits, groupSize, symmetric, scale.'],
+  [{ bit: 4 }, 'Unknown parameter bit; the parameters are: bits, groupSize, symmetric, scale.'],
 ])('%j is refused', (given, problem) => {
   expect(resolveParams(specs, given).problems).toEqual([problem]);
 });

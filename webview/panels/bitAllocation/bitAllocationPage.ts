@@ -21,17 +21,17 @@ import { LayerList } from './layerList';
 import { layerRows } from './layerRows';
 import { drawFigures, drawSizes } from './resultFigures';
 
-/** What the page keeps for itself; `job` lets the host find the job again after a reload of the window. */
+/** The page's saved state; `job` lets the host find the job again after the window reloads. */
 export interface BitAllocationState {
   readonly tab: string;
   readonly job?: string;
   readonly budget?: number;
   readonly pins?: readonly (readonly [tensor: string, width: number])[];
-  /** Key of the result that stands beside this one. */
+  /** Key of the result that this one is compared with. */
   readonly other?: string;
 }
 
-/** How sizes, bits and errors spread over the layers of a compressed model, and what another budget would give. */
+/** Sizes, bits and errors over the layers of a compressed model, and what another budget would give. */
 export class BitAllocationPage {
   private readonly head = element('header', { class: 'page-head' });
   private readonly progress = element('div');
@@ -78,7 +78,7 @@ export class BitAllocationPage {
       element('section', { class: 'chart-block' }, [element('h2', { text: 'Bits per layer' }), this.bits.root]),
       element('section', { class: 'chart-block' }, [
         element('h2', { text: 'Error per layer' }),
-        element('p', { class: 'hint', text: 'Norm of the change of the weights, divided by the norm of the weights.' }),
+        element('p', { class: 'hint', text: 'Norm of the change in the weights divided by the norm of the weights.' }),
         this.errors.root,
       ]),
     ]);
@@ -100,7 +100,7 @@ export class BitAllocationPage {
             active: this.state.tab,
             onChange: (tab) => {
               this.keep({ tab });
-              // A chart in a hidden sheet has no size: it is drawn when its sheet shows.
+              // A chart in a hidden tab has no size: it is drawn when its tab is shown.
               this.draw();
             },
           }),
@@ -112,7 +112,7 @@ export class BitAllocationPage {
     onThemeChange(() => this.draw());
   }
 
-  /** Asks for the first snapshot and draws it; then for the result that stood beside it. */
+  /** Requests the first snapshot and draws it; then the result that it was compared with. */
   async start(): Promise<void> {
     this.show(await this.page.request('ready'));
     if (this.state.other !== undefined) await this.compare(this.state.other);
@@ -133,7 +133,7 @@ export class BitAllocationPage {
       ...(view.notes.length === 0
         ? []
         : [
-            element('h2', { text: 'What to know' }),
+            element('h2', { text: 'Notes' }),
             element(
               'ul',
               {},
@@ -144,7 +144,7 @@ export class BitAllocationPage {
     this.update();
   }
 
-  /** Works the budget out and draws everything that hangs on it. */
+  /** Evaluates the budget and draws everything that depends on it. */
   private update(): void {
     const { view, model } = this;
     if (!view) return;
@@ -152,7 +152,7 @@ export class BitAllocationPage {
     const changed = this.state.budget !== undefined || (this.state.pins ?? []).length > 0;
     const pins = new Map(this.state.pins);
     const budget = this.state.budget ?? view.allocation?.budget ?? 0;
-    // What was made is shown as it was made, not as this page would choose it.
+    // An unchanged result is shown as compressed, not as this page would choose it.
     this.outcome = changed ? model?.at(budget) : model && made && { ...model.at(budget), ...made, met: true };
     this.budget.root.hidden = !model;
     if (model && made && this.outcome && view.allocation) {
@@ -177,8 +177,8 @@ export class BitAllocationPage {
 
   private listHint(trial: BudgetOutcome | undefined): string {
     if (!this.model) return '';
-    const what = trial ? `With a budget of ${formatNumber(trial.bitsPerWeight, 3)} bits per weight, not compressed yet.` : 'As compressed.';
-    return `${what} Pin a width in the last column, or press 0 to 8 on a layer; Delete lifts the pin.`;
+    const what = trial ? `Preview at ${formatNumber(trial.bitsPerWeight, 3)} bits per weight, not compressed yet.` : 'As compressed.';
+    return `${what} Pin a width in the last column, or press 0 to 8 on a layer; press Delete to remove the pin.`;
   }
 
   private drawCharts(layers: readonly AllocatedLayer[]): void {
@@ -194,7 +194,7 @@ export class BitAllocationPage {
     const loss = other.predictedLoss === undefined ? '' : `, predicted loss ${formatNumber(other.predictedLoss, 3)}`;
     this.compared.replaceChildren(
       element('span', {
-        text: `Beside it: ${other.title}, ${formatNumber(other.bitsPerWeight, 3)} bits per weight${loss}. ${differing === 0 ? 'No layer differs in bits.' : `${differing} ${differing === 1 ? 'layer differs' : 'layers differ'} in bits.`}`,
+        text: `Compared with ${other.title}, ${formatNumber(other.bitsPerWeight, 3)} bits per weight${loss}. ${differing === 0 ? 'No layer differs in bits.' : `${differing} ${differing === 1 ? 'layer differs' : 'layers differ'} in bits.`}`,
       }),
       button({ id: 'stop-comparing', label: 'Stop Comparing', quiet: true, onClick: () => this.stopComparing() }),
     );
@@ -260,7 +260,7 @@ export class BitAllocationPage {
 
   private async compare(key: string | undefined): Promise<void> {
     const found = await this.page.request('compare', key === undefined ? {} : { key }).catch(() => undefined);
-    // Where the user turned away, what was there stays; a kept result that is gone is let go.
+    // If the user cancelled, the current comparison stays; a saved result that no longer exists is dropped.
     if (found) this.other = found;
     else if (key === undefined) return;
     this.keepOther(found?.key);
@@ -279,7 +279,7 @@ export class BitAllocationPage {
     this.keep(key === undefined ? {} : { other: key });
   }
 
-  /** Asks the host to do something. Where it fails, the host tells the user. */
+  /** Asks the host to act. If that fails, the host informs the user. */
   private ask<Method extends keyof BitAllocationRequests>(method: Method, value?: RequestValue<BitAllocationRequests, Method>): void {
     this.page.request(method, value).catch(() => undefined);
   }
@@ -293,7 +293,7 @@ export class BitAllocationPage {
 
   private keep(change: Partial<BitAllocationState>): void {
     this.state = { ...this.state, ...change };
-    // A slider moves many times a second, a job is known once: what finds the job again is kept at once.
+    // A slider moves many times a second, while the job is set once: save what finds the job again immediately.
     if ('budget' in change) this.saveLater();
     else this.page.saveState(this.state);
   }

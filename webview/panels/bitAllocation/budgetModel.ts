@@ -3,26 +3,26 @@ import type { PreparedAllocation } from '../../../src/common/allocation/prepareA
 import { prepareAllocation } from '../../../src/common/allocation/prepareAllocation';
 import type { AllocationItem, AllocationReport, BitHistogram, ParetoPoint } from '../../../src/protocol/report';
 
-/** Widths by tensor that the user has fixed. */
+/** Widths that the user has pinned, by tensor. */
 export type WidthPins = ReadonlyMap<string, number>;
 
-/** What one tensor gets. */
+/** The outcome for one tensor. */
 export interface TensorWidths {
   readonly name: string;
   readonly weights: number;
-  /** Mean over weights. */
+  /** Mean over the weights. */
   readonly bits: number;
   readonly histogram: BitHistogram;
   readonly storedBits: number;
   readonly loss: number;
 }
 
-/** What a budget gives. Bits per weight count all weights of all items, side information in. */
+/** The outcome of a budget. Bits per weight cover all weights of all items, including side information. */
 export interface BudgetOutcome {
   readonly bitsPerWeight: number;
   readonly storedBits: number;
   readonly loss: number;
-  /** False where the pins alone need more than the budget. */
+  /** False if the pins alone need more than the budget. */
   readonly met: boolean;
   /** The smallest budget that can be met, and the one above which nothing changes. */
   readonly smallest: number;
@@ -31,17 +31,17 @@ export interface BudgetOutcome {
 }
 
 /**
- * The choices behind a result, ready to be made again for another budget and other pins. A pin holds for all items of its tensor; an item
- * without that width gets the nearest one that it has.
+ * The options behind a result, ready to be chosen again for another budget and other pins. A pin applies to all items of its tensor; an
+ * item without that width gets the nearest one that it has.
  */
 export class BudgetModel {
-  /** Tensors in the order of the items, each with the places of its items. */
+  /** Tensors in the order of the items, each with the indices of its items. */
   readonly tensors: ReadonlyMap<string, readonly number[]>;
   readonly weights: number;
   private readonly items: readonly AllocationItem[];
   private readonly all: PreparedAllocation;
   private pinned: WidthPins = new Map();
-  /** Items cut to the pinned widths, and where their options stand in the whole list; absent where pins alone say it. */
+  /** Items restricted to the pinned widths, and the indices of their options in the full list; absent if pins alone express it. */
   private cut: { readonly prepared: PreparedAllocation; readonly places: ReadonlyMap<number, readonly number[]> } | undefined;
   private pins: AllocationPins = new Map();
 
@@ -58,14 +58,14 @@ export class BudgetModel {
     this.weights = this.all.weights;
   }
 
-  /** Widths that any item of a tensor has, rising: those it can be fixed at, 16 for left alone. */
+  /** Widths that any item of a tensor has, ascending: those it can be pinned at; 16 leaves it unquantised. */
   widthsOf(tensor: string): readonly number[] {
     const widths = new Set<number>();
     for (const item of this.tensors.get(tensor) ?? []) for (const { bits } of this.item(item).options) widths.add(bits);
     return [...widths].sort((a, b) => a - b);
   }
 
-  /** Fixes widths. Tensors that are not there are left out. */
+  /** Pins widths. Unknown tensors are ignored. */
   setPins(pins: WidthPins): void {
     this.pinned = new Map([...pins].filter(([tensor]) => this.tensors.has(tensor)));
     const allowed = new Map<number, readonly number[]>();
@@ -77,7 +77,7 @@ export class BudgetModel {
       this.cut = undefined;
       return;
     }
-    // Several options of one width (group sizes) are still a choice: the items are cut to them and made ready anew.
+    // Several options of one width (group sizes) still leave a choice: restrict the items to them and prepare again.
     const items = this.items.map((item, place) => {
       const options = allowed.get(place);
       return options ? { ...item, options: options.map((option) => item.options[option] as AllocationItem['options'][number]) } : item;
@@ -85,10 +85,10 @@ export class BudgetModel {
     this.cut = { prepared: prepareAllocation(items), places: allowed };
   }
 
-  /** What a budget in bits per weight gives under the pins. */
+  /** The outcome of a budget in bits per weight under the pins. */
   at(budget: number): BudgetOutcome {
     const { prepared, places } = this.cut ?? { prepared: this.all, places: undefined };
-    // A hair more than asked: a budget that equals a size to the last digit shown must allow it.
+    // Slightly more than requested: a budget that equals a size to the last digit shown must allow it.
     const result = prepared.at(budget * this.weights * (1 + 1e-9), this.pins);
     const chosen = places ? result.chosen.map((option, item) => places.get(item)?.[option] ?? option) : result.chosen;
     return {
@@ -99,12 +99,12 @@ export class BudgetModel {
     };
   }
 
-  /** What was made, as the report has it. */
+  /** The result as the report has it. */
   asMade(): Pick<BudgetOutcome, 'bitsPerWeight' | 'storedBits' | 'loss' | 'tensors'> {
     return this.outcome(this.report.chosen);
   }
 
-  /** The best trade between size and loss under the pins, and the points that were measured. */
+  /** The best trade-off between size and loss under the pins, and the measured points. */
   curve(): { readonly predicted: readonly ParetoPoint[]; readonly measured: readonly ParetoPoint[] } {
     return {
       predicted: (this.cut?.prepared ?? this.all).curve(200, this.pins),
@@ -142,7 +142,7 @@ export class BudgetModel {
   }
 }
 
-/** Options of the width, or of the nearest one that the item has; of two equally near ones the larger. */
+/** Options of the width, or of the nearest one that the item has; the larger of two equally near ones. */
 function optionsOfWidth({ options }: AllocationItem, width: number): readonly number[] {
   let nearest = Infinity;
   let found = width;

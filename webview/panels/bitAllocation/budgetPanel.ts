@@ -5,35 +5,35 @@ import { button } from '../../components/controls';
 import { element } from '../../components/dom';
 import type { BudgetModel, BudgetOutcome, WidthPins } from './budgetModel';
 
-/** What the budget panel tells the page. */
+/** Events of the budget panel. */
 export interface BudgetPanelEvents {
   readonly onBudget: (budget: number) => void;
   readonly onUnpin: (tensor: string) => void;
-  /** Back to the result as it was made, without pins. */
+  /** Return to the result as compressed, without pins. */
   readonly onReset: () => void;
   readonly onSave: () => void;
   readonly onCompress: () => void;
 }
 
-/** What the budget panel shows. */
+/** Data shown by the budget panel. */
 export interface BudgetPanelView {
   readonly model: BudgetModel;
   readonly outcome: BudgetOutcome;
   readonly made: Pick<BudgetOutcome, 'bitsPerWeight' | 'storedBits' | 'loss'>;
   readonly budget: number;
   readonly pins: WidthPins;
-  /** How the loss was foretold. */
+  /** How the loss was predicted. */
   readonly sensitivity: string;
-  /** True where the user has moved the budget or pinned something. */
+  /** True if the user has moved the budget or pinned something. */
   readonly changed: boolean;
 }
 
-/** Bits per weight that the slider reaches where there is more to have. */
+/** Upper end of the slider in bits per weight, if larger budgets are possible. */
 const usualReach = 9;
-/** Pins shown by name; the rest is counted. */
+/** Maximum number of pins shown by name; the rest are counted. */
 const shownPins = 12;
 
-/** The budget slider with size and foretold loss, the curve behind it, pins, and what to do with the choice. */
+/** The budget slider with size and predicted loss, the trade-off curve, the pins, and the actions. */
 export class BudgetPanel {
   readonly root = element('section', { class: 'budget', 'aria-label': 'Budget', 'data-testid': 'budget' });
   private readonly slider = element('input', {
@@ -69,7 +69,13 @@ export class BudgetPanel {
       const value = Number(this.number.value);
       if (this.number.value.trim() !== '' && Number.isFinite(value)) events.onBudget(value);
     });
-    this.reset = button({ id: 'budget-reset', label: 'Reset', quiet: true, title: 'Back to the result as it is', onClick: events.onReset });
+    this.reset = button({
+      id: 'budget-reset',
+      label: 'Reset',
+      quiet: true,
+      title: 'Return to the result as compressed',
+      onClick: events.onReset,
+    });
     this.root.append(
       element('h2', { text: 'Budget' }),
       element('div', { class: 'budget-grid' }, [
@@ -92,7 +98,7 @@ export class BudgetPanel {
     );
   }
 
-  /** Shows a budget and what it gives. */
+  /** Shows a budget and its outcome. */
   show(view: BudgetPanelView): void {
     const { outcome, budget } = view;
     const rounded = (value: number) => Math.ceil(value * 100 - 1e-6) / 100;
@@ -112,12 +118,12 @@ export class BudgetPanel {
     this.drawCurve(view);
   }
 
-  /** Draws the curve again, after a change of theme or size. */
+  /** Redraws the curve after a change of theme or size. */
   draw(): void {
     this.curve.draw();
   }
 
-  /** Largest budget in reach of the slider: leaving tensors alone at 16 bits would take half of its way, and nobody wants to go there by hand. */
+  /** Largest budget on the slider: leaving tensors at 16 bits would take half of its length, and nobody sets that by hand. */
   private reach({ outcome, budget }: BudgetPanelView): number {
     return Math.max(outcome.smallest, Math.min(outcome.largest, Math.max(usualReach, budget)));
   }
@@ -148,8 +154,8 @@ export class BudgetPanel {
       ),
     );
     this.message.textContent = outcome.met
-      ? `Loss added by rounding, foretold from ${sensitivityWords[sensitivity] ?? sensitivity}.${changed ? ' Changes are against the result.' : ''}`
-      : `The pins need ${formatNumber(outcome.smallest, 3)} bits per weight at least. Raise the budget or lift a pin.`;
+      ? `Loss added by rounding, predicted from ${sensitivityWords[sensitivity] ?? sensitivity}.${changed ? ' Differences are relative to the result.' : ''}`
+      : `The pins need at least ${formatNumber(outcome.smallest, 3)} bits per weight. Raise the budget or remove a pin.`;
   }
 
   private drawPins(pins: WidthPins): void {
@@ -160,8 +166,8 @@ export class BudgetPanel {
         const lift = element('button', {
           type: 'button',
           class: 'pin',
-          title: `Lift the pin of ${tensor}`,
-          'aria-label': `Lift the pin of ${tensor} at ${width} bits`,
+          title: `Remove the pin of ${tensor}`,
+          'aria-label': `Remove the pin of ${tensor} at ${width} bits`,
           'data-testid': 'pin',
         });
         lift.append(element('span', { text: `${shortName(tensor)}: ${width}` }), element('span', { 'aria-hidden': 'true', text: ' ×' }));
@@ -174,7 +180,7 @@ export class BudgetPanel {
 
   private drawCurve(view: BudgetPanelView): void {
     const { model, outcome, made, pins, changed } = view;
-    // The curve hangs on the pins alone; a move of the budget only moves the point on it.
+    // The curve depends on the pins alone; moving the budget only moves the point on it.
     const key = JSON.stringify([...pins]);
     if (this.curveOf !== key) {
       this.curveOf = key;
@@ -191,7 +197,7 @@ export class BudgetPanel {
     this.curve.show(
       [
         {
-          label: 'Best trade',
+          label: 'Best trade-off',
           points: predicted.filter(({ bitsPerWeight }) => bitsPerWeight <= reach * 1.02).map(point),
           colour: (theme) => theme.accent,
           style: 'line',
@@ -206,7 +212,7 @@ export class BudgetPanel {
         summary:
           `From ${formatNumber(predicted[0]?.bitsPerWeight ?? 0, 3)} bits per weight with a loss of ${formatNumber(predicted[0]?.loss ?? 0, 3)} ` +
           `to ${formatNumber(predicted.at(-1)?.bitsPerWeight ?? 0, 3)} with ${formatNumber(predicted.at(-1)?.loss ?? 0, 3)}; ` +
-          `the budget stands at ${formatNumber(outcome.bitsPerWeight, 3)} with ${formatNumber(outcome.loss, 3)}.`,
+          `the budget is ${formatNumber(outcome.bitsPerWeight, 3)} with ${formatNumber(outcome.loss, 3)}.`,
         columns: ['Bits per weight', 'Loss', 'Kind'],
         rows: [
           numbers(outcome, 'this budget'),
@@ -219,16 +225,16 @@ export class BudgetPanel {
   }
 }
 
-/** What a foretold loss comes from. */
+/** What a predicted loss is computed from. */
 const sensitivityWords: Readonly<Record<string, string>> = {
   error: 'the error of the weights',
   activation: "the error of the layers' outputs",
-  gradient: 'the slope of the loss',
-  divergence: 'the measured change of the predictions',
+  gradient: 'the gradient of the loss',
+  divergence: 'the measured divergence of the outputs',
 };
 
-/** A difference with its sign; nothing where there is none. */
+/** A difference with its sign. */
 function signed(difference: number, text: (value: number) => string): string {
-  if (difference === 0) return 'as it is';
+  if (difference === 0) return 'unchanged';
   return `${difference < 0 ? '−' : '+'}${text(Math.abs(difference))}`;
 }

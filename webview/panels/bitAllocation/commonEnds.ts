@@ -1,6 +1,6 @@
 /**
- * How many characters all names share at their start and at their end, cut at dots: `model.layers.0.q.weight` and `model.layers.1.k.weight`
- * share `model.layers.` and `.weight`. Nothing where fewer than two names, or a name that would be left empty.
+ * The number of characters that all names share at their start and end, cut at dots: `model.layers.0.q.weight` and
+ * `model.layers.1.k.weight` share `model.layers.` and `.weight`. Zero for fewer than two names, or if a name would be left empty.
  */
 export function commonEnds(names: readonly string[]): { readonly start: number; readonly end: number } {
   const [first = '', ...rest] = names;

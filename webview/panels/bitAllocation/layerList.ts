@@ -11,17 +11,17 @@ import { commonEnds } from './commonEnds';
 import type { LayerRow } from './layerRows';
 import { difference } from './layerRows';
 
-/** What the list of layers may do. */
+/** Actions of the list of layers. */
 export interface LayerListOptions {
-  /** Fixes the width of a layer, or frees it. Absent where nothing can be pinned. */
+  /** Pins the width of a layer, or removes the pin. Absent if nothing can be pinned. */
   readonly onPin: (layer: string, width: number | undefined) => void;
-  /** Widths that a layer can have; empty where nothing can be pinned. */
+  /** Widths that a layer can have; empty if nothing can be pinned. */
   readonly widthsOf: (layer: string) => readonly number[];
 }
 
 type Order = { readonly column: string; readonly descending: boolean } | undefined;
 
-/** Every layer with its bar, its numbers and its pin; only the rows in sight are drawn. */
+/** Every layer with its bar, its numbers and its pin; only the visible rows are rendered. */
 export class LayerList {
   readonly root: HTMLElement;
   private readonly legend = element('div');
@@ -31,7 +31,7 @@ export class LayerList {
   private widths: readonly number[] = [];
   private scale = 8;
   private common = { start: 0, end: 0 };
-  /** Read once for all rows: asking for it costs more than drawing them. */
+  /** Read once for all rows: reading it costs more than drawing them. */
   private theme: ThemeColours = readTheme();
   private order: Order;
   private selected: string | undefined;
@@ -54,7 +54,7 @@ export class LayerList {
     ]);
   }
 
-  /** Shows layers. `budget`: a budget can be moved, so that there are losses and pins; `compared`: there is another result. */
+  /** Shows layers. `budget`: a budget can be moved, so there are losses and pins; `compared`: there is another result. */
   show(rows: readonly LayerRow[], shown: { readonly budget: boolean; readonly compared: boolean; readonly hint: string }): void {
     this.rows = rows;
     const widths = occurringWidths(rows.flatMap(({ layer, other }) => (other ? [layer, other] : [layer])));
@@ -66,17 +66,17 @@ export class LayerList {
       this.table.setColumns(this.columns(shown.budget, shown.compared));
     }
     this.hint.textContent = shown.hint;
-    // Learned means are no whole widths: a legend of hundreds says nothing.
+    // Learned means are not whole widths: a legend with hundreds of entries would be useless.
     this.widths = widths.filter((width) => Number.isInteger(width));
     this.fill();
   }
 
-  /** Brings a layer into sight. */
+  /** Scrolls a layer into view. */
   select(layer: string): void {
     this.table.select(layer);
   }
 
-  /** Draws the bars with the colours of the theme in force. */
+  /** Redraws the bars with the colours of the current theme. */
   draw(): void {
     this.fill();
   }
@@ -90,7 +90,7 @@ export class LayerList {
   private sortBy(column: string): void {
     if (this.order?.column !== column) this.order = { column, descending: column !== 'name' };
     else if (this.order.descending === (column !== 'name')) this.order = { column, descending: !this.order.descending };
-    // The third click brings the order of the model back.
+    // The third click restores the order of the model.
     else this.order = undefined;
     this.table.setSort(column, this.order === undefined ? 'none' : this.order.descending ? 'descending' : 'ascending');
     this.fill();
@@ -171,7 +171,7 @@ export class LayerList {
     ];
   }
 
-  /** A name without what all names have in common at both ends. */
+  /** A name without the parts that all names share at both ends. */
   private shortened(name: string): string {
     return name.slice(this.common.start, name.length - this.common.end);
   }
@@ -197,7 +197,7 @@ export class LayerList {
       made.selected = value === (row.pin === undefined ? '' : String(row.pin));
       return made;
     };
-    select.append(option('', 'free'), ...widths.map((width) => option(String(width), widthWords(width))));
+    select.append(option('', 'none'), ...widths.map((width) => option(String(width), widthWords(width))));
     select.addEventListener('change', () => this.options.onPin(row.name, select.value === '' ? undefined : Number(select.value)));
     return select;
   }
@@ -210,7 +210,7 @@ function barText({ layer, other, foreign }: LayerRow): string {
 
 function differenceText(row: LayerRow): string {
   const bits = difference(row);
-  if (bits === undefined) return row.foreign ? 'only there' : 'only here';
+  if (bits === undefined) return row.foreign ? 'other result only' : 'this result only';
   const text = formatNumber(Math.abs(bits), 2);
   return Number(text) === 0 ? 'equal' : `${bits < 0 ? '−' : '+'}${text}`;
 }

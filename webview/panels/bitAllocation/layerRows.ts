@@ -1,22 +1,22 @@
 import type { AllocatedLayer, ComparedResult } from '../../../src/protocol/panels/bitAllocation';
 import type { BudgetOutcome } from './budgetModel';
 
-/** One layer in the list: as made, as the budget gives it, and as in another result. */
+/** One layer in the list: as compressed, under the budget, and in another result. */
 export interface LayerRow {
   readonly name: string;
   readonly layer: AllocatedLayer;
-  /** Foretold loss of the layer under the budget. */
+  /** Predicted loss of the layer under the budget. */
   readonly loss?: number;
-  /** Bytes stored under the budget; those of the result where there is none. */
+  /** Bytes stored under the budget, or in the result if there is no budget. */
   readonly bytes: number;
-  /** Width that the user has fixed. */
+  /** Width that the user has pinned. */
   readonly pin?: number;
   readonly other?: AllocatedLayer;
-  /** True where only the other result has the layer. */
+  /** True if only the other result has the layer. */
   readonly foreign: boolean;
 }
 
-/** Joins a result, a budget and another result by the layers' names. Layers keep the order of the result; foreign ones follow. */
+/** Joins a result, a budget and another result by layer name. Layers keep the order of the result; those only in the other result follow. */
 export function layerRows(options: {
   readonly layers: readonly AllocatedLayer[];
   readonly outcome?: Pick<BudgetOutcome, 'tensors'>;
@@ -41,7 +41,7 @@ export function layerRows(options: {
       foreign: false,
     };
   });
-  // Tensors that the budget knows and the result does not list: what is left alone or pruned whole.
+  // Tensors that the budget covers and the result does not list: left unquantised or pruned entirely.
   for (const [name, widths] of outcome?.tensors ?? []) {
     if (own.has(name)) continue;
     own.add(name);
@@ -64,7 +64,7 @@ export function layerRows(options: {
   return rows;
 }
 
-/** Bits of the other result less the own; undefined where one of them is missing. */
+/** Bits of the other result minus those of this one; undefined if either is missing. */
 export function difference({ layer, other, foreign }: LayerRow): number | undefined {
   return other === undefined || foreign ? undefined : other.bits - layer.bits;
 }

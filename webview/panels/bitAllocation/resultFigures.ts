@@ -2,7 +2,7 @@ import { formatBytes, formatCount, formatNumber } from '../../../src/common/unit
 import type { BitAllocationView, ComparedResult } from '../../../src/protocol/panels/bitAllocation';
 import { element } from '../../components/dom';
 
-/** The few numbers of a result that matter. */
+/** The headline figures of a result. */
 export function drawFigures(target: HTMLElement, view: BitAllocationView): void {
   const worst = view.layers.reduce((largest, layer) => Math.max(largest, layer.relativeError), 0);
   const ratio = view.bytesAfter > 0 && view.bytesBefore > 0 ? view.bytesBefore / view.bytesAfter : undefined;
@@ -13,16 +13,16 @@ export function drawFigures(target: HTMLElement, view: BitAllocationView): void 
     ]);
   target.replaceChildren(
     figure('bits-per-weight', 'Bits per weight', view.bitsPerWeight > 0 ? formatNumber(view.bitsPerWeight, 3) : '–'),
-    figure('ratio', 'Smaller by', ratio === undefined ? '–' : `${formatNumber(ratio, 3)} ×`),
+    figure('ratio', 'Compression ratio', ratio === undefined ? '–' : `${formatNumber(ratio, 3)} ×`),
     figure('layer-count', 'Layers', formatCount(view.layers.length)),
     figure('largest-error', 'Largest error', view.layers.length === 0 ? '–' : formatNumber(worst, 3)),
   );
 }
 
 /**
- * Sizes as bars: before, after, what a moved budget would make of it, and another result. `moved`: bytes of the compressed weights under the
- * budget, and of the same weights as they are. The rest of the files keeps its size; where files do not follow the widths at all (rounded weights in
- * their old type) there is no such bar.
+ * Sizes as bars: before, after, under a moved budget, and another result. `moved`: bytes of the compressed weights under the budget, and of the
+ * same weights in the result. The rest of the files keeps its size. If file sizes do not depend on the widths (rounded weights in their original
+ * type), there is no bar for the budget.
  */
 export function drawSizes(
   target: HTMLElement,

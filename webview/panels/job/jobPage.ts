@@ -7,7 +7,7 @@ import { markRendered } from '../../host/page';
 import { onThemeChange } from '../../host/theme';
 import { TrainingCurves } from './trainingCurves';
 
-/** What the page keeps for itself; `job` lets the host find the job again after a reload of the window. */
+/** The page's saved state; `job` lets the host find the job again after the window reloads. */
 export interface JobPageState {
   readonly job?: string;
 }
@@ -15,7 +15,7 @@ export interface JobPageState {
 const words = { running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled' } as const;
 const badges = { running: 'badge', done: 'badge passed', failed: 'badge failed', cancelled: 'badge' } as const;
 
-/** One job: how far it is, its curves where it trains, and what it has said. */
+/** One job: its progress, its curves if it trains, and its log. */
 export class JobPage {
   private readonly head = element('header', { class: 'page-head' });
   private readonly progress = element('div', { 'data-testid': 'progress' });
@@ -36,7 +36,7 @@ export class JobPage {
     onThemeChange(() => this.curves.draw());
   }
 
-  /** Asks for the first snapshot and draws it. */
+  /** Requests the first snapshot and draws it. */
   async start(): Promise<void> {
     this.show(await this.page.request('ready'));
   }
@@ -66,7 +66,7 @@ export class JobPage {
       ]),
       element('p', { class: 'subtitle', text: view.subtitle }),
     );
-    // Buttons stay the same elements while nothing changes: a snapshot ten times a second must not take the focus away.
+    // Reuse the button elements while nothing changes: snapshots arrive ten times a second and must not steal focus.
     const actions = JSON.stringify(view.actions);
     if (actions !== this.actions) {
       this.actions = actions;
@@ -117,13 +117,13 @@ export class JobPage {
               'speed',
               'Steps/s',
               formatNumber(training.stepsPerSecond, 3),
-              training.mode === 'loop' ? 'whole steps in the runtime' : 'one run for each step',
+              training.mode === 'loop' ? 'steps looped in the runtime' : 'one run per step',
             ),
           ]
         : []),
       ...(newest ? [figure('bits', 'Bits per weight', formatNumber(newest.bitsPerWeight, 3), `at step ${formatCount(newest.step)}`)] : []),
-      ...(elapsedSeconds === undefined ? [] : [figure('elapsed', 'Time', formatSeconds(elapsedSeconds))]),
-      ...(remainingSeconds === undefined ? [] : [figure('remaining', 'Left', formatSeconds(remainingSeconds))]),
+      ...(elapsedSeconds === undefined ? [] : [figure('elapsed', 'Elapsed', formatSeconds(elapsedSeconds))]),
+      ...(remainingSeconds === undefined ? [] : [figure('remaining', 'Time left', formatSeconds(remainingSeconds))]),
       ...(rssBytes === undefined || rssBytes === 0 ? [] : [figure('memory', 'Memory', formatBytes(rssBytes))]),
     );
   }

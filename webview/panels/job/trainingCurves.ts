@@ -3,16 +3,16 @@ import type { TrainingProgress } from '../../../src/protocol/jobs';
 import { CurveChart } from '../../charts/curveChart';
 import { element } from '../../components/dom';
 
-/** Numbers of a method that have a curve of their own, in words. Others are shown under their own name. */
+/** Labels of the method metrics that have their own curve. Others are shown under their own name. */
 const metricWords: Readonly<Record<string, string>> = { bits: 'Bits per weight', size: 'Size, MiB', penalty: 'Penalty' };
 
-/** How people call a measure of held-out data. */
+/** Display names of measures on held-out data. */
 const measureWords: Readonly<Record<string, string>> = { perplexity: 'Perplexity', accuracy: 'Accuracy', auc: 'AUC', loss: 'Loss' };
 
-/** Steps begin at 0. */
+/** The step axis starts at 0. */
 const fromZero = (_low: number, high: number): readonly [number, number] => [0, high];
 
-/** Loss, bits and size over the steps of a training, and the evaluations with truly rounded weights. */
+/** Loss, bits and size over the steps of a training run, and the evaluations with quantised weights. */
 export class TrainingCurves {
   readonly root = element('div', { class: 'curves', 'data-testid': 'curves' });
   private readonly loss = new CurveChart({
@@ -46,14 +46,14 @@ export class TrainingCurves {
     const section = (title: HTMLElement, hint: string, chart: CurveChart) =>
       element('section', { class: 'chart-block' }, [title, element('p', { class: 'hint', text: hint }), chart.root]);
     this.sections = {
-      loss: section(element('h2', { text: 'Loss' }), 'Of the training steps, and of held-out data with truly rounded weights.', this.loss),
-      bits: section(element('h2', { text: 'Bits' }), 'Stored bits per weight, side information counted.', this.bits),
-      measure: section(this.measureTitle, 'With truly rounded weights.', this.measure),
+      loss: section(element('h2', { text: 'Loss' }), 'Loss of the training steps, and on held-out data with quantised weights.', this.loss),
+      bits: section(element('h2', { text: 'Bits' }), 'Stored bits per weight, including side information.', this.bits),
+      measure: section(this.measureTitle, 'With quantised weights.', this.measure),
     };
     this.root.append(...Object.values(this.sections));
   }
 
-  /** Shows a training so far; nothing for jobs that do not train. */
+  /** Shows a training run so far; nothing for jobs that do not train. */
   show(training: TrainingProgress | undefined): void {
     this.root.hidden = !training;
     if (!training) return;
@@ -76,7 +76,7 @@ export class TrainingCurves {
         ...bestMark(training, ({ value }) => value),
       ],
       {
-        summary: `${evaluations.length} evaluations, the newest ${formatNumber(evaluations.at(-1)?.value ?? 0, 4)} after ${curve.at(-1)?.step ?? 0} steps.`,
+        summary: `${evaluations.length} evaluations, the latest ${formatNumber(evaluations.at(-1)?.value ?? 0, 4)} after ${curve.at(-1)?.step ?? 0} steps.`,
         columns: ['Step', name, 'Loss', 'Bits per weight'],
         rows: evaluations.map(({ step, value, loss, bitsPerWeight }) => [
           formatCount(step),
@@ -88,7 +88,7 @@ export class TrainingCurves {
     );
   }
 
-  /** Draws the curves again, after a change of theme or size. */
+  /** Redraws the curves after a change of theme or size. */
   draw(): void {
     for (const chart of [this.loss, this.bits, this.measure]) chart.draw();
   }
@@ -104,7 +104,7 @@ export class TrainingCurves {
           style: 'line',
         },
         {
-          label: 'Held-out, rounded',
+          label: 'Held-out, quantised',
           points: evaluations.map(({ step, loss }) => ({ x: step, y: loss })),
           colour: (theme) => theme.second,
           style: 'marks',
@@ -114,7 +114,7 @@ export class TrainingCurves {
       {
         summary:
           curve.length === 0
-            ? 'No step yet.'
+            ? 'No steps yet.'
             : `From ${formatNumber(curve[0]?.loss ?? 0, 4)} at step ${curve[0]?.step ?? 0} to ${formatNumber(curve.at(-1)?.loss ?? 0, 4)} at step ${curve.at(-1)?.step ?? 0}.`,
         columns: ['Step', 'Loss', 'Kind'],
         rows: [
@@ -150,7 +150,7 @@ export class TrainingCurves {
       {
         summary:
           points.length === 0
-            ? 'No value yet.'
+            ? 'No values yet.'
             : `From ${formatNumber(points[0]?.y ?? 0, 3)} to ${formatNumber(points.at(-1)?.y ?? 0, 3)}.`,
         columns: ['Step', ...names.map((name) => metricWords[name] ?? name)],
         rows: curve.map(({ step, metrics }) => [formatCount(step), ...names.map((name) => formatNumber(metrics[name] ?? NaN, 4))]),
@@ -161,7 +161,7 @@ export class TrainingCurves {
 
 type Evaluation = TrainingProgress['evaluations'][number];
 
-/** The best step so far, which is what will be written. */
+/** The best step so far, which is the one that will be written. */
 function bestMark({ bestStep, evaluations }: TrainingProgress, value: (evaluation: Evaluation) => number) {
   const best = evaluations.find(({ step }) => step === bestStep);
   return best

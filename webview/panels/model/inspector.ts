@@ -8,7 +8,7 @@ import { element, factList } from '../../components/dom';
 import { shapeText } from '../../components/tensorOrder';
 import { button } from '../../components/controls';
 
-/** What the inspector asks of its page. */
+/** Requests that the inspector makes of its page. */
 export interface InspectorHost {
   statistics(tensor: string): Promise<TensorStatistics>;
   picture(tensor: string, region: Region | undefined, width: number, height: number): Promise<TensorPicture>;
@@ -27,21 +27,21 @@ export class Inspector {
     this.showNothing();
   }
 
-  /** Before a tensor is selected. */
+  /** The placeholder before a tensor is selected. */
   showNothing(): void {
     this.generation += 1;
     this.root.replaceChildren(
-      element('p', { class: 'muted placeholder', text: 'Select a tensor to see its statistics, its histogram and its values.' }),
+      element('p', { class: 'muted placeholder', text: 'Select a tensor to see its statistics, histogram and values.' }),
     );
   }
 
-  /** Draws again after a change of theme. */
+  /** Redraws after a change of theme. */
   redraw(): void {
     this.histogram.draw();
     this.heatmap.draw();
   }
 
-  /** Shows a tensor. Resolves when its statistics and its picture are there, or the reason why not. */
+  /** Shows a tensor. Resolves once its statistics and picture, or the reason for their absence, are shown. */
   async show(tensor: TensorSummary, valuesRefused: string | undefined): Promise<void> {
     const generation = (this.generation += 1);
     const values = element('div', { class: 'values' });
@@ -62,11 +62,11 @@ export class Inspector {
     values.append(
       numbers,
       element('h3', { text: 'Distribution' }),
-      element('p', { class: 'hint', text: 'Bar height grows with the square root of the count.' }),
+      element('p', { class: 'hint', text: 'Bar height is proportional to the square root of the count.' }),
       this.histogram.root,
       element('h3', { text: 'Values' }),
       this.heatmap.root,
-      element('p', { class: 'hint', text: 'Drag to move. Click, then scroll to zoom. Keys: arrows, + − 0.' }),
+      element('p', { class: 'hint', text: 'Drag to pan. Click, then scroll to zoom. Keys: arrows, + − 0.' }),
     );
     const picture = this.heatmap.show((region, width, height) => this.host.picture(tensor.name, region, width, height));
     try {
@@ -113,12 +113,12 @@ function statisticsList(statistics: TensorStatistics): HTMLElement {
     statistics.count === 0 || count === 0
       ? formatCount(count)
       : `${formatCount(count)} (${formatNumber((100 * count) / statistics.count, 3)} %)`;
-  // Read row by row, two pairs in each.
+  // Laid out row by row, two pairs in each.
   const list = factList([
     { label: 'Minimum', value: formatNumber(statistics.minimum), id: 'minimum' },
     { label: 'Mean', value: formatNumber(statistics.mean), id: 'mean' },
     { label: 'Maximum', value: formatNumber(statistics.maximum), id: 'maximum' },
-    { label: 'Deviation', value: formatNumber(statistics.standardDeviation), id: 'standardDeviation' },
+    { label: 'Std. deviation', value: formatNumber(statistics.standardDeviation), id: 'standardDeviation' },
     { label: 'Zeros', value: share(statistics.zeros), id: 'zeros' },
     { label: 'Not finite', value: share(statistics.notFinite), id: 'notFinite' },
   ]);

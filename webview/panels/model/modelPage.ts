@@ -13,17 +13,17 @@ import { onThemeChange } from '../../host/theme';
 import { Inspector } from './inspector';
 import { diagnosticsSheet, failureSheet, graphSheet, metadataSheet } from './sheets';
 
-/** What the page keeps for itself while hidden. */
+/** The page's saved state while hidden. */
 export interface ModelPageState {
   readonly filter: string;
   readonly order: TensorOrder;
   readonly selected?: string;
   readonly tab: string;
-  /** Path of the model: the editor finds it again after a restart. */
+  /** Path of the model, so that the editor can restore it after a restart. */
   readonly path?: string;
 }
 
-/** The page of one model: head, tensor table with inspector, metadata, graph and diagnostics. */
+/** The page of one model: header, tensor table with inspector, metadata, graph and diagnostics. */
 export class ModelPage {
   private readonly root = element('main', { class: 'model-page' });
   private readonly inspector: Inspector;
@@ -72,7 +72,7 @@ export class ModelPage {
     onThemeChange(() => this.inspector.redraw());
   }
 
-  /** Asks for the first view and draws it. */
+  /** Requests the first view and draws it. */
   async start(): Promise<void> {
     const { view, select } = await this.page.request('ready');
     if (select !== undefined) this.keep({ selected: select, tab: 'tensors' });
@@ -93,7 +93,7 @@ export class ModelPage {
     if (stale) await this.fetchRest(view);
   }
 
-  /** Fetches the rows after the first ones, piece by piece, so that the first are there at once. */
+  /** Fetches the remaining rows in chunks, so that the first rows appear immediately. */
   private async fetchRest(view: ModelPageView): Promise<void> {
     const all = [...view.tensors];
     while (all.length < view.tensorCount) {
@@ -164,7 +164,7 @@ export class ModelPage {
     this.table.setRows(rows, selected);
     this.table.setSort(order.column, order.descending ? 'descending' : 'ascending');
     const total = this.view?.tensorCount ?? 0;
-    const loading = this.tensors.length < total ? ', reading more…' : '';
+    const loading = this.tensors.length < total ? ', loading more…' : '';
     this.count.textContent =
       rows.length === this.tensors.length && loading === ''
         ? `${formatCount(total)} ${total === 1 ? 'tensor' : 'tensors'}`
@@ -174,7 +174,7 @@ export class ModelPage {
   private reveal(tensor: string): void {
     this.keep({ selected: tensor });
     if (this.table.select(tensor)) return;
-    // The filter hides it: what was asked for by name wins.
+    // The filter hides the tensor: a request by name takes precedence.
     this.filterField.value = '';
     this.update({ filter: '' });
     this.table.select(tensor);

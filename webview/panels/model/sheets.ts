@@ -3,7 +3,7 @@ import type { Diagnostic, GraphSummary } from '../../../src/protocol/model';
 import type { ModelPageView } from '../../../src/protocol/panels/modelPage';
 import { element, factList } from '../../components/dom';
 
-/** Longest value shown in one line of metadata; chat templates run to pages. */
+/** Maximum length of a metadata value; chat templates can be pages long. */
 const longestValue = 600;
 
 /** Configuration and metadata, as written in the files. */
@@ -14,15 +14,15 @@ export function metadataSheet(view: ModelPageView): HTMLElement {
   }));
   return element('section', { class: 'sheet', 'data-testid': 'metadata' }, [
     factList([{ label: 'Path', value: view.path }, ...rows]),
-    ...(rows.length === 0 ? [element('p', { class: 'muted', text: 'The file carries no metadata.' })] : []),
+    ...(rows.length === 0 ? [element('p', { class: 'muted', text: 'The file has no metadata.' })] : []),
   ]);
 }
 
-/** What reading the file found odd, worst first. */
+/** Diagnostics from reading the file, most severe first. */
 export function diagnosticsSheet(diagnostics: readonly Diagnostic[]): HTMLElement {
   if (diagnostics.length === 0) {
     return element('section', { class: 'sheet', 'data-testid': 'diagnostics' }, [
-      element('p', { class: 'muted', text: 'Nothing odd was found in this file.' }),
+      element('p', { class: 'muted', text: 'No problems found in this file.' }),
     ]);
   }
   const rank = { error: 0, warning: 1, info: 2 } as const;
@@ -49,7 +49,7 @@ export function diagnosticsSheet(diagnostics: readonly Diagnostic[]): HTMLElemen
   ]);
 }
 
-/** A file that cannot be read at all: where it lies and at which byte the reading stopped. The notice above says why. */
+/** A file that cannot be read: its path and the byte at which reading stopped. The notice above gives the reason. */
 export function failureSheet(view: ModelPageView): HTMLElement {
   const offset = view.diagnostics.find((diagnostic) => diagnostic.offset !== undefined)?.offset;
   const code = view.diagnostics[0]?.code;
@@ -57,7 +57,7 @@ export function failureSheet(view: ModelPageView): HTMLElement {
     factList([
       { label: 'Path', value: view.path },
       ...(code === undefined ? [] : [{ label: 'Problem', value: code }]),
-      ...(offset === undefined ? [] : [{ label: 'At byte', value: formatCount(offset) }]),
+      ...(offset === undefined ? [] : [{ label: 'Byte offset', value: formatCount(offset) }]),
     ]),
   ]);
 }

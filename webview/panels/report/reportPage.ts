@@ -5,7 +5,7 @@ import { button } from '../../components/controls';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 
-/** Draws a readable document: title, verdict, the few numbers that matter, then the details. */
+/** Draws a report: title, verdict, headline figures, then the details. */
 export class ReportPage {
   private readonly root = element('main', { class: 'report' });
 
@@ -14,7 +14,7 @@ export class ReportPage {
     page.on('changed', (view) => this.show(view));
   }
 
-  /** Asks for the document and draws it. */
+  /** Requests the document and draws it. */
   async start(): Promise<void> {
     try {
       this.show(await this.page.request('ready'));
@@ -85,7 +85,7 @@ function contentOf(section: ReportSection): readonly HTMLElement[] {
       return [element('div', { class: 'wide' }, [sortableTable(section.columns, section.rows, 'report-table')])];
     case 'checks': {
       const marks = { passed: '✓', failed: '✗', neutral: '–' } as const;
-      const words = { passed: 'passed', failed: 'not passed', neutral: 'for information' } as const;
+      const words = { passed: 'passed', failed: 'failed', neutral: 'for information' } as const;
       const items = section.items.map(({ state, title, text, advice }) =>
         element('li', { class: state }, [
           element('span', { class: 'mark', text: marks[state], role: 'img', 'aria-label': words[state] }),
