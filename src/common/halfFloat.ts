@@ -3,6 +3,7 @@
  * float16: IEEE 754 binary16 (1 sign, 5 exponent, 10 fraction bits). bfloat16: the upper half of binary32.
  * Narrowing rounds half to even, as CPUs and PyTorch do; overflow gives infinity; NaN stays NaN.
  */
+import { halfEvenShift } from './rounding';
 
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
@@ -28,9 +29,7 @@ export function numberToFloat16(value: number): number {
   if (magnitude < 0x38800000) {
     // Below 2^-14: subnormal. In units of 2^-24 the value is small enough to be rounded exactly in float64.
     const units = Math.abs(scratchFloat[0] as number) * 2 ** 24;
-    const floor = Math.floor(units);
-    const rest = units - floor;
-    return sign | (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor);
+    return sign | (units + halfEvenShift - halfEvenShift);
   }
   const half = (magnitude - 0x38000000) >>> 13;
   const rest = magnitude & 0x1fff;

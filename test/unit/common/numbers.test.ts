@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { roundHalfToEven } from '../../../src/common/rounding';
 import { bfloat16ToNumber, decodingTable, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../../src/common/halfFloat';
 import { SeededRandom } from '../../../src/common/random';
-import { roundHalfToEven } from '../../support/roundHalfToEven';
+import { roundHalfToEven as plainRoundHalfToEven } from '../../support/roundHalfToEven';
 import { formatBytes, formatNumber, formatSeconds, parseBytes } from '../../../src/common/units';
 
 describe('roundHalfToEven', () => {
@@ -15,10 +17,22 @@ describe('roundHalfToEven', () => {
     [0.49999999999999994, 0],
     [3.7, 4],
     [-3.2, -3],
+    [2 ** 51 + 0.5, 2 ** 51],
+    [2 ** 51 + 1.5, 2 ** 51 + 2],
+    [-(2 ** 51) - 1.5, -(2 ** 51) - 2],
     [2 ** 52 + 1, 2 ** 52 + 1],
     [Infinity, Infinity],
   ])('%d becomes %d', (value, expected) => expect(roundHalfToEven(value)).toBe(expected));
   test('NaN stays NaN', () => expect(roundHalfToEven(NaN)).toBeNaN());
+  test('any number is rounded as by the definition, ties of every magnitude included', () => {
+    const halves = fc.maxSafeInteger().map((integer) => integer / 2);
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), halves), (value) => {
+        expect(roundHalfToEven(value) + 0).toBe(plainRoundHalfToEven(value) + 0);
+      }),
+      { numRuns: 2000 },
+    );
+  });
 });
 
 describe('float16', () => {

@@ -1,5 +1,4 @@
-/** Adding and taking away 1.5 * 2^52 rounds a float64 of small magnitude to the nearest whole number, ties to even. */
-const roundingShift = 6755399441055744;
+import { halfEvenShift } from '../../../common/rounding';
 
 /** Steps tried for a group, as shares of the step that reaches from its least to its largest weight. Fewer levels gain from a narrower range. */
 const sharesByBits: readonly (readonly number[])[] = [
@@ -75,7 +74,7 @@ function squaredError(stretch: Stretch, scale: number, zero: number, limit: numb
   let column = start % columns;
   for (let index = start; index < end; index += 1) {
     const weight = weights[index] as number;
-    let level = Math.fround(weight / scale) + roundingShift - roundingShift;
+    let level = Math.fround(weight / scale) + halfEvenShift - halfEvenShift;
     level = level < bottom ? bottom : level > top ? top : level;
     const error = level * scale - weight;
     sum += importance === undefined ? error * error : error * error * (importance[column] as number);
@@ -93,7 +92,7 @@ function fittedScale(stretch: Stretch, scale: number, zero: number): number {
   let column = start % columns;
   for (let index = start; index < end; index += 1) {
     const weight = weights[index] as number;
-    let level = Math.fround(weight / scale) + roundingShift - roundingShift;
+    let level = Math.fround(weight / scale) + halfEvenShift - halfEvenShift;
     level = level < bottom ? bottom : level > top ? top : level;
     const counted = importance === undefined ? level : level * (importance[column] as number);
     product += counted * weight;

@@ -1,4 +1,5 @@
 import { numberToFloat16 } from '../../../common/halfFloat';
+import { halfEvenShift } from '../../../common/rounding';
 import { tableOf } from '../../formats/decode';
 import { LoomweightError } from '../../../protocol/errors';
 import { leastErrorRange } from './leastError';
@@ -17,9 +18,6 @@ export interface RoundingOptions extends Grouping {
   /** A buffer of rows * columns for the codes. */
   readonly codes?: Uint8Array;
 }
-
-/** Adding and taking away 1.5 * 2^52 rounds a float64 of small magnitude to the nearest whole number, ties to even. */
-const roundingShift = 6755399441055744;
 
 /**
  * Rounds every weight to the nearest of the 2^bits levels of its group.
@@ -60,7 +58,7 @@ export function roundGroups(name: string, weights: Float32Array, rows: number, c
       low = -high;
     }
     const scale = low === high ? 1 : storedScale(name, (high - low) / steps, stored);
-    const zero = symmetric ? middle : Math.fround(-low / scale) + roundingShift - roundingShift;
+    const zero = symmetric ? middle : Math.fround(-low / scale) + halfEvenShift - halfEvenShift;
     scales[group] = scale;
     zeroPoints[group] = zero;
     if (options.clip !== true || low === high) return;
@@ -101,7 +99,7 @@ function roundStretch(
   top: number,
 ): void {
   for (let index = start; index < end; index += 1) {
-    const level = Math.fround((weights[index] as number) / scale) + roundingShift - roundingShift + zero;
+    const level = Math.fround((weights[index] as number) / scale) + halfEvenShift - halfEvenShift + zero;
     codes[index] = level < 0 ? 0 : level > top ? top : level;
   }
 }

@@ -1,3 +1,4 @@
+import { halfEvenShift } from '../../../common/rounding';
 import { LoomweightError } from '../../../protocol/errors';
 
 /** Smallest and largest entry; 0 for an empty tensor. Errors: `invalid-argument` for weights that are not finite. */
@@ -18,9 +19,6 @@ export function extremes(weights: Float32Array, name: string): { readonly minimu
   return weights.length === 0 ? { minimum: 0, maximum: 0 } : { minimum, maximum };
 }
 
-/** Adding and taking this away rounds a number between 0 and 2^51 to the nearest whole one, half to even. */
-const rounder = 2 ** 52;
-
 /**
  * Levels of entries from `begin` to `end`: round((w - minimum) / (maximum - minimum) (floor(2^bits) - 1)), half to even, in float64, so that no
  * rounding error moves an entry over the middle between two levels. Entries outside the ends take the ends; a constant tensor has level 0.
@@ -40,7 +38,7 @@ export function quantizeRun(
   }
   const top = Math.floor(2 ** bits) - 1;
   for (let index = begin; index < end; index += 1) {
-    const level = (((weights[index] as number) - minimum) / range) * top + rounder - rounder;
+    const level = (((weights[index] as number) - minimum) / range) * top + halfEvenShift - halfEvenShift;
     levels[index] = level < 0 ? 0 : level > top ? top : level;
   }
 }

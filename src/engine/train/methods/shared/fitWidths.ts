@@ -1,3 +1,4 @@
+import { roundHalfToEven } from '../../../../common/rounding';
 import { LoomweightError } from '../../../../protocol/errors';
 import { rangeBits, tableHeaderBits } from '../../../kernels/compressedSize';
 
@@ -86,11 +87,4 @@ function tooSmall(budget: number, smallest: number, tensors: readonly UnroundedW
     `The target of ${(budget / entries).toFixed(3)} bits per weight cannot be met: with every group at its narrowest the tensors take ${(smallest / entries).toFixed(3)}. Raise targetBits or lower minBits.`,
     { targetBits: budget / entries, smallestBits: smallest / entries },
   );
-}
-
-/** To the nearest whole number, halves to the even one. */
-export function roundHalfToEven(value: number): number {
-  const down = Math.floor(value);
-  const rest = value - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
 }

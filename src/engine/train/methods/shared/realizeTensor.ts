@@ -1,9 +1,9 @@
+import { roundHalfToEven } from '../../../../common/rounding';
 import type { LearnedTensor } from '../../../formats/archive/learnedTensor';
 import { elementCount } from '../../../../protocol/dtypes';
 import { quantizeRun } from '../../../kernels/host/uniformQuantize';
 import type { TrainableParameter } from '../../contract';
 import { transposeMatrix } from '../../../kernels/host/transposeMatrix';
-import { roundHalfToEven } from './fitWidths';
 
 /** Weights of a parameter from the order that the trainer holds them in to the canonical one. */
 export function canonicalWeights({ held, shape }: Pick<TrainableParameter, 'held' | 'shape'>, weights: Float32Array): Float32Array {
