@@ -27,7 +27,9 @@ export function decodeToFloat32(dtype: DType, bytes: Uint8Array, target?: Float3
   if (!isDecodable(dtype))
     throw new LoomweightError('unsupported', `Values of type ${dtype} cannot be read as numbers. ${adviceFor(dtype)}`, { dtype });
   if (bytes.length % blockBytes !== 0)
-    throw new LoomweightError('invalid-argument', `Values of type ${dtype} come in ${blockBytes} bytes, got ${bytes.length}.`, { dtype });
+    throw new LoomweightError('invalid-argument', `Values of type ${dtype} need a multiple of ${blockBytes} bytes, got ${bytes.length}.`, {
+      dtype,
+    });
   const count = elementsIn(dtype, bytes.length);
   // A tensor whose size does not fill its last byte (int4 of odd length) gives `target` the true number of elements.
   const out = target ?? new Float32Array(count);
@@ -56,7 +58,7 @@ export function encodeFromFloat32(dtype: DType, values: Float32Array): Uint8Arra
       return new Uint8Array(codes.buffer);
     }
     default:
-      throw new LoomweightError('unsupported', `Values can be written as float16, bfloat16, float32 or float64, not as ${dtype}.`, {
+      throw new LoomweightError('unsupported', `Values can be written as float16, bfloat16, float32 or float64, but not as ${dtype}.`, {
         dtype,
       });
   }
@@ -138,5 +140,5 @@ const decoders: Readonly<Partial<Record<DType, Decoder>>> = {
 
 function adviceFor(dtype: DType): string {
   if (/^q\d_k$|^gguf_other$|^q8_1$/.test(dtype)) return 'Use a GGUF file in F16, BF16, F32, Q8_0, Q5_0, Q5_1, Q4_0 or Q4_1.';
-  return 'It can be listed and copied, not computed with.';
+  return 'Tensors of this type can be listed and copied, but not computed with.';
 }

@@ -1,8 +1,7 @@
-import { LoomweightError } from '../../protocol/errors';
 import type { Diagnostic, ModelFormat } from '../../protocol/model';
 import type { TensorContainer, TensorEntry } from './container';
 import { OpenFiles } from './files/openFiles';
-import { quoteName } from './malformed';
+import { rangeOutsideTensor, tensorNotFound } from './malformed';
 
 /** What a reader found in a model's headers. */
 export interface ContainerContents {
@@ -64,13 +63,9 @@ export function locateRange(
   range?: { readonly offset: number; readonly length: number },
 ): { readonly file: string; readonly offset: number; readonly length: number } {
   const location = tensors.get(name)?.location;
-  if (!location) throw new LoomweightError('not-found', `${model} has no tensor ${quoteName(name)}.`, { model, tensor: name });
+  if (!location) throw tensorNotFound(model, name);
   const { offset, length } = range ?? { offset: 0, length: location.length };
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > location.length)
-    throw new LoomweightError(
-      'invalid-argument',
-      `Tensor ${quoteName(name)} has ${location.length} bytes, a range of ${length} from ${offset} was asked for.`,
-      { tensor: name, offset, length },
-    );
+    throw rangeOutsideTensor(name, location.length, { offset, length });
   return { file: location.file, offset: location.offset + offset, length };
 }

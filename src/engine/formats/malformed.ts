@@ -13,6 +13,35 @@ export function unsupportedContent(file: string, diagnostic: string, message: st
   return new LoomweightError('unsupported', message, { file, diagnostic });
 }
 
+/** The error for a file shorter than the fixed part of its format. `kind` names the format with its article. */
+export function fileTooShort(file: string, kind: string, least: number, size: number): LoomweightError {
+  const diagnostic = size === 0 ? 'empty-file' : 'truncated';
+  return malformedFile(file, 0, diagnostic, `${kind} has at least ${least} bytes, but this one has ${size}`);
+}
+
+/** The error for a file that does not start with the magic number of its format. */
+export function wrongMagic(file: string, kind: string, magic: string): LoomweightError {
+  return malformedFile(file, 0, 'bad-magic', `${kind} starts with ${magic}, but this one does not`);
+}
+
+/** The error for a tensor that the model does not have. */
+export function tensorNotFound(model: string, tensor: string): LoomweightError {
+  return new LoomweightError('not-found', `${model} has no tensor ${quoteName(tensor)}.`, { model, tensor });
+}
+
+/** The error for a byte range that exceeds a tensor of `size` bytes. */
+export function rangeOutsideTensor(
+  tensor: string,
+  size: number,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): LoomweightError {
+  return new LoomweightError(
+    'invalid-argument',
+    `Tensor ${quoteName(tensor)} has ${size} bytes, but ${length} bytes at offset ${offset} were requested.`,
+    { tensor, offset, length },
+  );
+}
+
 /** The product of sizes, or undefined where it is not a safe integer (so that byte counts cannot overflow). */
 export function safeProduct(sizes: readonly number[]): number | undefined {
   // A zero anywhere makes the product zero, however large the other sizes are.

@@ -77,7 +77,7 @@ export function decodeGrouped(fields: GroupedFields, bytes: Uint8Array, fail: (p
   const total = groupCount(grid);
   const tableBits = fields.groups ? tableBitsOf(fields.groups.map(([width]) => width)) : 0;
   const tableBytes = fields.groups ? planeBytes(total, tableBits) : 0;
-  if (bytes.length < tableBytes) throw fail(0, `the table of widths needs ${tableBytes} bytes, it has ${bytes.length}`);
+  if (bytes.length < tableBytes) throw fail(0, `its table of widths needs ${tableBytes} bytes, but its data has ${bytes.length}`);
   const widths = new Uint8Array(total);
   if (fields.groups) {
     const smallest = fields.groups[0]?.[0] ?? 0;
@@ -86,7 +86,7 @@ export function decodeGrouped(fields: GroupedFields, bytes: Uint8Array, fail: (p
     checkCounts(widths, fields.groups, (message) => fail(0, message));
   } else widths.fill(bits);
   const layout = layoutOf(grid, widths, { bits, granularity, symmetric, scaleDType, ...(fields.groups ? { groupBits: widths } : {}) });
-  if (layout.length !== bytes.length) throw fail(tableBytes, `its widths need ${layout.length} bytes, it has ${bytes.length}`);
+  if (layout.length !== bytes.length) throw fail(tableBytes, `its widths need ${layout.length} bytes, but its data has ${bytes.length}`);
   const classes = [...layout.entries.keys()].filter((width) => (layout.groups[width] as number) > 0);
   const codes = new Uint8Array(grid.rows * grid.columns);
   const buffer = new Uint8Array(Math.max(total, ...layout.entries));

@@ -1,6 +1,6 @@
 import { elementCount, byteLength, dtypes, type DType } from '../../../protocol/dtypes';
 import type { LoomweightError } from '../../../protocol/errors';
-import { malformedFile, quoteName, safeProduct, unsupportedContent } from '../malformed';
+import { malformedFile, quoteName, safeProduct, unsupportedContent, wrongMagic } from '../malformed';
 import type { ArchiveFields, DataRange } from './tensorKinds';
 import { matrixOf } from './tensorKinds';
 
@@ -36,25 +36,29 @@ export function encodePrologue(tableOffset: number, tableLength: number): Uint8A
 /** Where the table lies. Errors: `malformed-file`, `unsupported` for another version. */
 export function decodePrologue(bytes: Uint8Array, file: string, fileSize: number): DataRange {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (data.toString('latin1', 0, 8) !== archiveMagic)
-    throw malformedFile(file, 0, 'bad-magic', 'An archive begins with LOOMQ and three zeros, this file does not');
+  if (data.toString('latin1', 0, 8) !== archiveMagic) throw wrongMagic(file, 'An archive', 'LOOMQ and three zero bytes');
   const version = data.readUInt32LE(8);
   if (version !== archiveVersion)
     throw unsupportedContent(
       file,
       'unknown-version',
-      `${file} is an archive of version ${version}; version ${archiveVersion} can be read. Take the Loomweight that wrote it, or write it again.`,
+      `${file} is an archive of version ${version}, but this Loomweight reads version ${archiveVersion}. Read it with the Loomweight that wrote it, or write it again.`,
     );
   const offset = data.readBigUInt64LE(16);
   const length = data.readBigUInt64LE(24);
   if (length > longestTable)
-    throw malformedFile(file, 24, 'table-too-long', `The table of tensors has at most ${longestTable} bytes, this one claims ${length}`);
+    throw malformedFile(
+      file,
+      24,
+      'table-too-long',
+      `The table of tensors has at most ${longestTable} bytes, but this one declares ${length}`,
+    );
   if (offset < BigInt(prologueBytes) || offset + length !== BigInt(fileSize))
     throw malformedFile(
       file,
       16,
       'truncated',
-      `The table of tensors must end with the file at byte ${fileSize}, it is said to take ${length} bytes from ${offset}`,
+      `The table of tensors must end at the end of the file, byte ${fileSize}, but the header places it at ${offset} with ${length} bytes`,
     );
   return [Number(offset), Number(length)];
 }
@@ -64,7 +68,7 @@ export function checkTable(value: Readonly<Record<string, unknown>>, file: strin
   const { metadata, tensors } = value;
   const fail = (message: string) => malformedFile(file, end, 'invalid-table', message);
   if (!isRecord(metadata) || !Object.values(metadata).every((text) => typeof text === 'string'))
-    throw fail("The archive's metadata must be an object of texts");
+    throw fail("The archive's metadata must be an object of strings");
   if (!Array.isArray(tensors)) throw fail("The archive's table needs a list of tensors");
   const names = new Set<string>();
   const checked = tensors.map((item: unknown) => {
@@ -82,7 +86,7 @@ export function checkTable(value: Readonly<Record<string, unknown>>, file: strin
         file,
         data[0],
         'overlapping-offsets',
-        `The data of tensor ${quoteName(name)} begins inside that of ${quoteName(before)}`,
+        `The data of tensor ${quoteName(name)} overlaps that of ${quoteName(before)}`,
       );
     last = data[0] + data[1];
     before = name;
@@ -95,38 +99,38 @@ function checkFields(item: unknown, file: string, end: number): ArchiveFields {
   const name = fields['name'];
   const fail = (message: string): LoomweightError =>
     malformedFile(file, end, 'invalid-table', typeof name === 'string' ? `Tensor ${quoteName(name)}: ${message}` : message);
-  if (typeof name !== 'string') throw fail('A tensor in the table of an archive needs a name');
+  if (typeof name !== 'string') throw fail('Every tensor in the table of an archive needs a name');
   const { shape, data, kind } = fields;
   const count = isCounts(shape) ? safeProduct(shape) : undefined;
   if (!isCounts(shape) || count === undefined || shape.length > 64)
-    throw fail('its shape must be a list of whole numbers with a product below 2^53');
-  if (!isCounts(data) || data.length !== 2) throw fail('its data must be an offset and a length');
+    throw fail('its shape must be a list of whole numbers whose product is below 2^53');
+  if (!isCounts(data) || data.length !== 2) throw fail('its data must be given as an offset and a length');
   const [offset, length] = data as [number, number];
   if (offset < prologueBytes || offset + length > end)
     throw malformedFile(
       file,
       offset,
       'offset-outside',
-      `Tensor ${quoteName(name)}: its data takes ${length} bytes from ${offset}, the data of this archive lies from ${prologueBytes} to ${end}`,
+      `Tensor ${quoteName(name)}: its data takes ${length} bytes at offset ${offset}, outside the archive's data from ${prologueBytes} to ${end}`,
     );
-  if (count > entriesPerByte * (length + 1)) throw fail(`${length} bytes of data cannot stand for ${count} values`);
+  if (count > entriesPerByte * (length + 1)) throw fail(`${length} bytes of data cannot encode ${count} values`);
   if (kind === 'plain') {
     const dtype = fields['dtype'];
     if (typeof dtype !== 'string' || !Object.hasOwn(dtypes, dtype) || dtypes[dtype as DType].blockBytes === 0)
-      throw fail(`its type must be one with bytes of fixed length, got ${String(dtype)}`);
+      throw fail(`its type must have values of a fixed number of bytes, got ${String(dtype)}`);
     const needed = byteLength(dtype as DType, shape);
-    if (needed !== length) throw fail(`${dtype} [${shape.join(', ')}] needs ${needed} bytes, the table says ${length}`);
+    if (needed !== length) throw fail(`${dtype} [${shape.join(', ')}] needs ${needed} bytes, but the table gives ${length}`);
     return { name, kind, shape, dtype: dtype as DType, data: [offset, length] };
   }
   const { transposed, groupSize, groups } = fields;
   if (typeof transposed !== 'boolean' || (transposed && shape.length !== 2))
-    throw fail('transposed must be true or false, and true for matrices only');
+    throw fail('transposed must be true or false, and only matrices can be transposed');
   if (!isCount(groupSize)) throw fail('its group size must be a whole number');
   const shared = { name, shape, transposed, groupSize, data: [offset, length] as const };
   if (kind === 'learned') {
     const size = groupSize === 0 ? Math.max(1, count) : groupSize;
     if (!isClasses(groups, Math.ceil(count / size), 15))
-      throw fail(`its counts of groups must name ascending widths from 0 to 15 and ${Math.ceil(count / size)} groups in all`);
+      throw fail(`its group counts must list ascending widths from 0 to 15 and a total of ${Math.ceil(count / size)} groups`);
     return { ...shared, kind, groups };
   }
   if (kind !== 'grouped') throw fail(`its kind must be learned, grouped or plain, got ${String(kind)}`);
@@ -136,10 +140,10 @@ function checkFields(item: unknown, file: string, end: number): ArchiveFields {
   const sound =
     groupSize >= 1 && (granularity === 'group' || granularity === 'row' || granularity === 'tensor') && typeof symmetric === 'boolean';
   if (!soundBits || !sound || (scales !== 'float16' && scales !== 'float32'))
-    throw fail('it needs bits from 1 to 8, a group size, a granularity, whether it is symmetric, and the type of its scales');
+    throw fail('it needs bits from 1 to 8, a group size, a granularity, a symmetric flag, and the type of its scales');
   const total = rows * Math.ceil(columns / groupSize);
   if (groups !== undefined && (!isClasses(groups, total, bits) || granularity === 'tensor'))
-    throw fail(`its counts of groups must name ascending widths up to ${bits} and ${total} groups in all`);
+    throw fail(`its group counts must list ascending widths up to ${bits} and a total of ${total} groups`);
   return { ...shared, kind, bits, granularity, symmetric, scales, ...(groups === undefined ? {} : { groups }) };
 }
 

@@ -104,14 +104,15 @@ function readParts(fields: LearnedFields, bytes: Uint8Array, fail: (place: numbe
   const groupSize = learnedGroupSize({ groupSize: fields.groupSize, levels: { length: count } });
   const grid: GroupGrid = { rows: 1, columns: count, groupSize };
   const groups = Math.ceil(count / groupSize);
-  if (bytes.length < fixedBytes) throw fail(0, `at least ${fixedBytes} bytes are needed, it has ${bytes.length}`);
+  if (bytes.length < fixedBytes) throw fail(0, `it needs at least ${fixedBytes} bytes of data, but has ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [minimum, maximum, bitsOfWidth] = [view.getFloat32(0, true), view.getFloat32(4, true), view.getUint8(8)];
   if (!Number.isFinite(minimum) || !Number.isFinite(maximum) || minimum > maximum)
-    throw fail(0, `minimum and maximum must be numbers in order, got ${minimum} and ${maximum}`);
-  if (bitsOfWidth > 4) throw fail(8, `an entry of the table of widths has 0 to 4 bits, got ${bitsOfWidth}`);
+    throw fail(0, `its minimum and maximum must be finite and ascending, got ${minimum} and ${maximum}`);
+  if (bitsOfWidth > 4) throw fail(8, `entries of its table of widths have 0 to 4 bits, got ${bitsOfWidth}`);
   const levelsAt = fixedBytes + planeBytes(groups, bitsOfWidth);
-  if (bytes.length < levelsAt) throw fail(fixedBytes, `the table of widths needs ${levelsAt - fixedBytes} bytes, the data ends before`);
+  if (bytes.length < levelsAt)
+    throw fail(fixedBytes, `its table of widths needs ${levelsAt - fixedBytes} bytes, but the data ends before that`);
   const bits = new Uint8Array(groups);
   unpackPlanes(bytes, fixedBytes, groups, bitsOfWidth, bits);
   const smallest = fields.groups[0]?.[0] ?? 0;
@@ -119,7 +120,7 @@ function readParts(fields: LearnedFields, bytes: Uint8Array, fail: (place: numbe
   checkCounts(bits, fields.groups, (message) => fail(fixedBytes, message));
   const entries = entriesByWidth(grid, bits);
   const needed = entries.reduce((sum, each, width) => sum + planeBytes(each, width), levelsAt);
-  if (needed !== bytes.length) throw fail(levelsAt, `its widths need ${needed} bytes, it has ${bytes.length}`);
+  if (needed !== bytes.length) throw fail(levelsAt, `its widths need ${needed} bytes, but its data has ${bytes.length}`);
   return { minimum, maximum, bitsOfWidth, bits, grid, levelsAt, entries };
 }
 
@@ -130,14 +131,15 @@ export function checkCounts(
   fail: (message: string) => Error,
 ): void {
   const wide = bits.find((width) => width > widestLearned);
-  if (wide !== undefined) throw fail(`widths go up to ${widestLearned} bits, the table holds ${wide}`);
+  if (wide !== undefined) throw fail(`widths go up to ${widestLearned} bits, but the table has ${wide}`);
   const counts = groupsByWidth(bits);
   for (const [width, groups] of counted) {
-    if (counts[width] !== groups) throw fail(`the header counts ${groups} groups of ${width} bits, the table holds ${counts[width] ?? 0}`);
+    if (counts[width] !== groups)
+      throw fail(`the header counts ${groups} groups of ${width} bits, but the table has ${counts[width] ?? 0}`);
     counts[width] = 0;
   }
   const other = counts.findIndex((groups) => groups > 0);
-  if (other >= 0) throw fail(`the table holds groups of ${other} bits, the header counts none`);
+  if (other >= 0) throw fail(`the table has groups of ${other} bits, but the header counts none`);
 }
 
 function checkLearned(tensor: LearnedTensor): void {
@@ -151,7 +153,7 @@ function checkLearned(tensor: LearnedTensor): void {
     throw reject(`${levels.length} entries in groups of ${size} need ${Math.ceil(levels.length / size)} widths, got ${bits.length}`);
   if (tensor.transposed && shape.length !== 2) throw reject('only matrices can be stored transposed');
   if (!Number.isFinite(minimum) || !Number.isFinite(maximum) || minimum > maximum)
-    throw reject(`its minimum ${minimum} and maximum ${maximum} must be finite and in order`);
+    throw reject(`its minimum ${minimum} and maximum ${maximum} must be finite and ascending`);
   let smallest = 255;
   let largest = 0;
   for (const width of bits) {

@@ -7,7 +7,7 @@ import type { TensorContainer, TensorEntry } from '../container';
 import { OpenFiles } from '../files/openFiles';
 import { RandomAccessFile } from '../files/randomAccessFile';
 import { decodeUtf8, parseJsonObject } from '../files/readText';
-import { malformedFile, quoteName } from '../malformed';
+import { malformedFile, quoteName, fileTooShort, rangeOutsideTensor, tensorNotFound } from '../malformed';
 import { decodeGrouped, groupedValues } from './groupedData';
 import { checkTable, decodePrologue, packedBitsPerWeight, prologueBytes, type ArchiveTable } from './header';
 import { decodeLearned, decodeLearnedValues } from './learnedData';
@@ -34,13 +34,7 @@ export async function openArchive(file: string, surroundings: ArchiveSurrounding
 async function readArchiveTable(absolute: string): Promise<ArchiveTable> {
   const file = await RandomAccessFile.open(absolute);
   try {
-    if (file.size < prologueBytes)
-      throw malformedFile(
-        absolute,
-        0,
-        file.size === 0 ? 'empty-file' : 'truncated',
-        `An archive has at least ${prologueBytes} bytes, this one has ${file.size}`,
-      );
+    if (file.size < prologueBytes) throw fileTooShort(absolute, 'An archive', prologueBytes, file.size);
     const [offset, length] = decodePrologue(await file.read(0, prologueBytes), absolute, file.size);
     const text = decodeUtf8(await file.read(offset, length), absolute, offset);
     return checkTable(parseJsonObject(text, absolute), absolute, offset);
@@ -92,15 +86,7 @@ export class ArchiveContainer implements TensorContainer {
     const { bytes: size } = this.tensors.get(name) as TensorEntry;
     const { offset, length } = range ?? { offset: 0, length: size };
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > size)
-      throw new LoomweightError(
-        'invalid-argument',
-        `Tensor ${quoteName(name)} has ${size} bytes, a range of ${length} from ${offset} was asked for.`,
-        {
-          tensor: name,
-          offset,
-          length,
-        },
-      );
+      throw rangeOutsideTensor(name, size, { offset, length });
     if (length === 0) return new Uint8Array(0);
     if (fields.kind === 'plain') return this.files.read(this.file, fields.data[0] + offset, length);
     if (this.last?.name !== name) {
@@ -147,13 +133,17 @@ export class ArchiveContainer implements TensorContainer {
   private fieldsOf(name: string): ArchiveFields {
     const fields = this.fields.get(name);
     if (fields) return fields;
-    throw new LoomweightError('not-found', `${this.path} has no tensor ${quoteName(name)}.`, { model: this.path, tensor: name });
+    throw tensorNotFound(this.path, name);
   }
 
   private otherKind({ name, kind }: ArchiveFields, asked: string): LoomweightError {
-    return new LoomweightError('invalid-argument', `Tensor ${quoteName(name)} of ${this.path} is stored as ${kind}, not as ${asked}.`, {
-      tensor: name,
-    });
+    return new LoomweightError(
+      'invalid-argument',
+      `Tensor ${quoteName(name)} of ${this.path} is stored as ${kind}, but was requested as ${asked}.`,
+      {
+        tensor: name,
+      },
+    );
   }
 
   private failureIn({ name, data }: ArchiveFields): (place: number, message: string) => Error {

@@ -35,7 +35,12 @@ export async function writeFilledGraph(archive: ArchiveContainer, graph: string,
     for (const [name, { dtype, shape, bytes }] of archive.tensors) {
       const input = editor.graph.input.some((value) => value.name === name);
       if (!input)
-        throw malformedFile(graph, 0, 'missing-input', `The graph needs an input ${quoteName(name)} for the tensor that the archive holds`);
+        throw malformedFile(
+          graph,
+          0,
+          'missing-input',
+          `The graph has no input ${quoteName(name)} for the tensor of that name in the archive`,
+        );
       editor.fillInput(name, { dtype, shape, pieces: () => piecesOf(archive, name, bytes) });
       total += bytes;
     }
@@ -65,7 +70,7 @@ export async function openUnpacked(file: string, graph: string): Promise<TensorC
     await remove();
     throw error instanceof LoomweightError || !isDiskFull(error)
       ? error
-      : new LoomweightError('insufficient-disk', `There is no room in ${tmpdir()} to unpack ${file}.`, { path: file }, { cause: error });
+      : new LoomweightError('insufficient-disk', `Not enough space in ${tmpdir()} to unpack ${file}.`, { path: file }, { cause: error });
   } finally {
     await archive.close();
   }

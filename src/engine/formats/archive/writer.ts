@@ -95,7 +95,7 @@ export class ArchiveWriter {
 
   private list(fields: ArchiveFields): void {
     if (this.names.has(fields.name))
-      throw new LoomweightError('invalid-argument', `Tensor ${quoteName(fields.name)} is given twice for the same archive.`, {
+      throw new LoomweightError('invalid-argument', `Tensor ${quoteName(fields.name)} was added to the archive twice.`, {
         tensor: fields.name,
       });
     this.names.add(fields.name);

@@ -36,7 +36,7 @@ export class OpenFiles {
   }
 
   private async using<T>(path: string, action: (file: RandomAccessFile) => Promise<T>): Promise<T> {
-    if (this.closed) throw new Error(`${path} is read after its model was closed`);
+    if (this.closed) throw new Error(`${path} was read after its model was closed`);
     const opening = this.files.get(path) ?? RandomAccessFile.open(path);
     // Deleting first moves the entry to the end: the map's order is the order of use.
     this.files.delete(path);

@@ -78,7 +78,7 @@ async function refuseExisting(final: string): Promise<void> {
     const { code } = error as { code?: string };
     if (code === 'ENOENT') return [];
     if (code === 'ENOTDIR')
-      throw new LoomweightError('invalid-argument', `An output folder is needed, ${final} is a file. Choose another name.`, {
+      throw new LoomweightError('invalid-argument', `The output ${final} is a file, but must be a folder. Choose another name.`, {
         path: final,
       });
     throw error;
@@ -86,7 +86,7 @@ async function refuseExisting(final: string): Promise<void> {
   if (entries.length > 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The output folder ${final} exists and is not empty. Choose another, or remove it first.`,
+      `The output folder ${final} already exists and is not empty. Choose another, or delete it first.`,
       { path: final },
     );
 }

@@ -39,7 +39,7 @@ export class RandomAccessFile {
         this.path,
         this.size,
         'truncated',
-        `The file ends after ${this.size} bytes, ${length} bytes are needed from ${offset}`,
+        `The file ends after ${this.size} bytes, but ${length} bytes at offset ${offset} are needed`,
       );
     const buffer = Buffer.allocUnsafeSlow(length);
     await this.readInto(buffer, offset);
@@ -56,7 +56,7 @@ export class RandomAccessFile {
           this.path,
           offset + done,
           'truncated',
-          `The file ended ${target.length - done} bytes too early while it was read`,
+          `The file ended ${target.length - done} bytes early while it was being read`,
         );
       done += bytesRead;
     }
@@ -76,8 +76,7 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
     throw openError(error, path);
   });
   try {
-    if (!(await handle.stat()).isFile())
-      throw new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path });
+    if (!(await handle.stat()).isFile()) throw notRegularFile(path);
     return handle;
   } catch (error) {
     await handle.close();
@@ -89,7 +88,15 @@ function openError(error: unknown, path: string): unknown {
   const { code } = error as { code?: string };
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new LoomweightError('not-found', `No such file: ${path}. Check the path.`, { path, system: code }, { cause: error });
-  if (code === 'ENXIO' || code === 'EISDIR')
-    return new LoomweightError('invalid-argument', `A file is needed, ${path} is none. Name a model file.`, { path }, { cause: error });
+  if (code === 'ENXIO' || code === 'EISDIR') return notRegularFile(path, error);
   return error;
+}
+
+function notRegularFile(path: string, cause?: unknown): LoomweightError {
+  return new LoomweightError(
+    'invalid-argument',
+    `${path} is not a regular file. Name a model file.`,
+    { path },
+    cause === undefined ? undefined : { cause },
+  );
 }

@@ -10,7 +10,7 @@ export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string 
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw malformedFile(file, offset + firstInvalidByte(bytes), 'invalid-utf8', 'Text must be UTF-8, found a wrong byte');
+    throw malformedFile(file, offset + firstInvalidByte(bytes), 'invalid-utf8', 'Text must be UTF-8, found an invalid byte');
   }
 }
 
@@ -19,12 +19,12 @@ const largestString = 500e6;
 
 /** Reads a text whole; wrong bytes become replacement characters. Errors: `not-found`, `unsupported`, `invalid-argument` (a pipe, a device). */
 export async function readText(path: string): Promise<string> {
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await readWhole(path, largestString, 'Split it, or take a part'));
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await readWhole(path, largestString, 'Split it, or use a part of it'));
 }
 
 /** Reads a JSON object. Errors: `not-found`, `malformed-file` with the position. A byte-order mark is skipped. */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const bytes = await readWhole(path, largestText, 'A JSON file beside a model is smaller');
+  const bytes = await readWhole(path, largestText, 'JSON files of models are smaller than that');
   return parseJsonObject(decodeUtf8(bytes, path).replace(/^\uFEFF/, ''), path);
 }
 
@@ -32,7 +32,7 @@ async function readWhole(path: string, largest: number, advice: string): Promise
   const file = await RandomAccessFile.open(path);
   try {
     if (file.size > largest)
-      throw new LoomweightError('unsupported', `${path} has ${file.size} bytes, at most ${largest} can be read as text. ${advice}.`, {
+      throw new LoomweightError('unsupported', `${path} has ${file.size} bytes, but at most ${largest} can be read as text. ${advice}.`, {
         path,
       });
     return await file.read(0, file.size);
@@ -56,7 +56,7 @@ export function parseJsonObject(text: string, path: string): Record<string, unkn
     );
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw malformedFile(path, 0, 'invalid-json', 'A JSON object is needed here');
+    throw malformedFile(path, 0, 'invalid-json', 'The file must contain a JSON object');
   return value as Record<string, unknown>;
 }
 

@@ -34,7 +34,7 @@ export class ByteReader {
   /** Fetches a window that begins at the position and holds at least `length` bytes. */
   async fill(length: number): Promise<void> {
     if (this.has(length)) return;
-    if (length > this.remaining) throw this.fail('truncated', `The file ends after ${this.file.size} bytes, ${length} more are needed`);
+    if (length > this.remaining) throw this.fail('truncated', `The file ends after ${this.file.size} bytes, but ${length} more are needed`);
     this.windowStart = this.position;
     this.window = await this.file.read(this.position, Math.min(this.remaining, Math.max(length, windowBytes)));
     this.view = new DataView(this.window.buffer, this.window.byteOffset, this.window.length);
@@ -68,7 +68,7 @@ export class ByteReader {
     if (length > limit || length > this.remaining)
       throw this.fail(
         'length-too-large',
-        `${what} claims ${length} bytes; ${Math.min(limit, this.remaining)} are possible here`,
+        `${what} declares ${length} bytes, but at most ${Math.min(limit, this.remaining)} are possible here`,
         this.position - 8,
       );
     if (!this.has(length)) await this.fill(length);

@@ -1,9 +1,8 @@
 import { byteLength, dtypes } from '../../../protocol/dtypes';
-import { LoomweightError } from '../../../protocol/errors';
 import type { Diagnostic } from '../../../protocol/model';
 import type { TensorContainer, TensorEntry } from '../container';
 import { decodeToFloat32, isDecodable } from '../decode';
-import { quoteName, unsupportedContent } from '../malformed';
+import { quoteName, unsupportedContent, rangeOutsideTensor, tensorNotFound } from '../malformed';
 import { convertibleFamily, llamaConfig } from './llamaConfig';
 import { huggingFaceName } from './llamaNames';
 import { llamaTokenizer } from './llamaTokenizer';
@@ -27,7 +26,7 @@ export async function viewAsHuggingFace(source: GgufContainer): Promise<TensorCo
     throw unsupportedContent(
       source.path,
       'unsupported-architecture',
-      `${source.path} has the architecture ${quoteName(source.metadata['general.architecture'] ?? 'none')}; llama and qwen2 can be converted.`,
+      `${source.path} has the architecture ${quoteName(source.metadata['general.architecture'] ?? 'none')}; only llama and qwen2 can be converted.`,
     );
   const ropeFactors = source.tensors.has('rope_freqs.weight')
     ? decodeToFloat32('float32', await source.read('rope_freqs.weight'))
@@ -41,7 +40,7 @@ export async function viewAsHuggingFace(source: GgufContainer): Promise<TensorCo
       throw unsupportedContent(
         source.path,
         'unsupported-architecture',
-        `${source.path} has the tensor ${quoteName(entry.name)}, which a ${family} model in Hugging Face form has not.`,
+        `${source.path} has the tensor ${quoteName(entry.name)}, for which a ${family} model in Hugging Face format has no place.`,
       );
     if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0)); // throws, saying what to use instead
     tensors.set(name, viewTensor(entry, name, family === 'llama' ? permutedHeads(name, config) : undefined));
@@ -104,14 +103,9 @@ async function readViewed(
   name: string,
   range: { readonly offset: number; readonly length: number } | undefined,
 ): Promise<Uint8Array> {
-  if (!tensor) throw new LoomweightError('not-found', `${source.path} has no tensor ${quoteName(name)}.`, { tensor: name });
+  if (!tensor) throw tensorNotFound(source.path, name);
   const { offset, length } = range ?? { offset: 0, length: tensor.bytes };
-  if (!(offset >= 0 && length >= 0 && offset + length <= tensor.bytes))
-    throw new LoomweightError(
-      'invalid-argument',
-      `Tensor ${quoteName(name)} has ${tensor.bytes} bytes, ${length} from ${offset} were asked for.`,
-      { tensor: name },
-    );
+  if (!(offset >= 0 && length >= 0 && offset + length <= tensor.bytes)) throw rangeOutsideTensor(name, tensor.bytes, { offset, length });
   if (tensor.location) return source.read(tensor.source.name, { offset, length });
   if (length === 0) return new Uint8Array(0);
   // Whole rows are decoded, whole heads where rows are interleaved; then the range is cut out.
@@ -122,7 +116,7 @@ async function readViewed(
     throw unsupportedContent(
       source.path,
       'unsupported-architecture',
-      `Tensor ${quoteName(name)} has ${rows} rows, which ${tensor.heads} heads cannot share evenly.`,
+      `Tensor ${quoteName(name)} has ${rows} rows, which is not a multiple of its ${tensor.heads} heads.`,
     );
   const first = Math.floor(offset / (rowBytes * unit)) * unit;
   const last = Math.ceil((offset + length) / (rowBytes * unit)) * unit;

@@ -32,11 +32,11 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
   const read = (key: string): number | undefined => {
     const value = values.get(`${family}.${key}`);
     if (value === undefined || typeof value === 'number') return value;
-    throw refuse(`${file}: ${family}.${key} must be one number to convert the model; here it differs by layer or is no number.`);
+    throw refuse(`${file}: ${family}.${key} must be a single number to convert the model, but it varies by layer or is not a number.`);
   };
   const need = (key: string): number => {
     const value = read(key);
-    if (value === undefined) throw refuse(`${file} has no ${family}.${key}, which config.json needs. Convert the model to GGUF anew.`);
+    if (value === undefined) throw refuse(`${file} has no ${family}.${key}, which config.json requires. Convert the model to GGUF again.`);
     return value;
   };
   if ((read('expert_count') ?? 0) > 0) throw refuse(`${file} is a mixture of experts, which cannot be converted. Use a dense model.`);
@@ -45,7 +45,8 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
   const theta = read('rope.freq_base') ?? 10_000;
   const headSize = read('attention.key_length') ?? read('rope.dimension_count') ?? hidden / heads;
   const rotated = read('rope.dimension_count') ?? headSize;
-  if (rotated !== headSize) throw refuse(`${file} rotates ${rotated} of ${headSize} values of a head; only whole heads can be converted.`);
+  if (rotated !== headSize)
+    throw refuse(`${file} rotates ${rotated} of ${headSize} values per head; only models that rotate whole heads can be converted.`);
   const has = (suffix: string) => [...tensors.keys()].some((name) => name.endsWith(suffix));
   const id = (key: string) => values.get(`tokenizer.ggml.${key}_token_id`);
   return {
@@ -104,6 +105,6 @@ function llama3Scaling(factors: Float32Array, theta: number, headSize: number, f
   throw unsupportedContent(
     file,
     'unsupported-architecture',
-    `${file} has frequency factors (rope_freqs) that are not those of Llama 3, so that config.json cannot express them.`,
+    `${file} has frequency factors (rope_freqs) other than those of Llama 3, which config.json cannot express.`,
   );
 }

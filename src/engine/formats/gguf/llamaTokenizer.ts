@@ -56,11 +56,11 @@ function rebuilt(values: ReadonlyMap<string, GgufValue>): Json {
   const model = values.get('tokenizer.ggml.model');
   if (model !== 'gpt2' && model !== 'llama') {
     const found = model === undefined ? 'no tokenizer' : `a tokenizer of kind ${JSON.stringify(describeValue(model))}`;
-    return { problem: `The file has ${found}; "gpt2" (byte-level BPE) and "llama" (SentencePiece) can be converted.` };
+    return { problem: `The file has ${found}; only "gpt2" (byte-level BPE) and "llama" (SentencePiece) can be converted.` };
   }
   const tokens = texts(values.get('tokenizer.ggml.tokens'));
   if (!tokens || new Set(tokens).size !== tokens.length)
-    return { problem: 'The list of tokens is missing, holds something that is no text, or names a token twice.' };
+    return { problem: 'The list of tokens is missing, contains something other than strings, or repeats a token.' };
   return model === 'llama' ? sentencePieceTokenizer(values, tokens) : byteLevelTokenizer(values, tokens);
 }
 
@@ -69,12 +69,14 @@ function byteLevelTokenizer(values: ReadonlyMap<string, GgufValue>, tokens: read
   const splitting = typeof pre === 'string' && Object.hasOwn(splittings, pre) ? splittings[pre] : undefined;
   if (splitting === undefined) {
     const known = Object.keys(splittings).join(', ');
-    return { problem: `The tokenizer splits text as ${JSON.stringify(describeValue(pre ?? 'not stated'))}; known are ${known}.` };
+    return {
+      problem: `The tokenizer splits text by the unknown rule ${JSON.stringify(describeValue(pre ?? 'not stated'))}; known rules are ${known}.`,
+    };
   }
   const merges = texts(values.get('tokenizer.ggml.merges'));
-  if (!merges) return { problem: 'The list of merges is missing or holds something that is no text.' };
+  if (!merges) return { problem: 'The list of merges is missing or contains something other than strings.' };
   const pairs = merges.map((merge) => merge.split(' '));
-  if (pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not two tokens.' };
+  if (pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not a pair of tokens.' };
   return bytePairTokenizer(values, splitting, tokens, pairs);
 }
 

@@ -35,7 +35,7 @@ async function readArray(reader: ByteReader, key: string, depth: number): Promis
   if (count > longestArray || count * smallest > reader.remaining)
     throw reader.fail(
       'length-too-large',
-      `Metadata ${quoteName(key)} claims ${count} values, more than the file can hold`,
+      `Metadata ${quoteName(key)} declares ${count} values, more than the file can hold`,
       reader.position - 8,
     );
   const values: GgufValue[] = [];

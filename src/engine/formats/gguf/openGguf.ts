@@ -5,7 +5,7 @@ import type { Diagnostic } from '../../../protocol/model';
 import type { TensorContainer, TensorEntry } from '../container';
 import { FileContainer } from '../fileContainer';
 import { RandomAccessFile } from '../files/randomAccessFile';
-import { malformedFile, quoteName, safeProduct, unsupportedContent } from '../malformed';
+import { malformedFile, quoteName, safeProduct, unsupportedContent, fileTooShort, wrongMagic } from '../malformed';
 import { ByteReader } from './byteReader';
 import { describeValue, readValue, type GgufValue } from './metadata';
 
@@ -71,10 +71,9 @@ export async function openGguf(model: string): Promise<GgufContainer> {
 
 async function readPrelude(reader: ByteReader): Promise<{ readonly tensors: number; readonly metadata: number }> {
   const { file } = reader;
-  if (file.size < 24)
-    throw reader.fail(file.size === 0 ? 'empty-file' : 'truncated', `A GGUF file has at least 24 bytes, this one has ${file.size}`, 0);
+  if (file.size < 24) throw fileTooShort(file.path, 'A GGUF file', 24, file.size);
   const magic = await reader.uint32();
-  if (magic !== 0x46554747) throw reader.fail('bad-magic', 'A GGUF file begins with the letters GGUF, this one does not', 0);
+  if (magic !== 0x46554747) throw wrongMagic(file.path, 'A GGUF file', 'the letters GGUF');
   const version = await reader.uint32();
   // A big-endian file has its small version number in the highest byte.
   if (version >= 2 ** 16)
@@ -83,14 +82,14 @@ async function readPrelude(reader: ByteReader): Promise<{ readonly tensors: numb
     throw unsupportedContent(
       file.path,
       'unknown-version',
-      `${file.path} is GGUF version ${version}; 2 and 3 can be read. Convert the model anew.`,
+      `${file.path} is GGUF version ${version}, but only versions 2 and 3 can be read. Convert the model again.`,
     );
   const tensors = await reader.size('The number of tensors');
   const metadata = await reader.size('The number of metadata entries');
   if (tensors * smallestInfo > reader.remaining || metadata * smallestPair > reader.remaining)
     throw reader.fail(
       'length-too-large',
-      `The file claims ${tensors} tensors and ${metadata} metadata entries, more than its ${file.size} bytes can hold`,
+      `The file declares ${tensors} tensors and ${metadata} metadata entries, more than its ${file.size} bytes can hold`,
       8,
     );
   return { tensors, metadata };
@@ -101,7 +100,7 @@ async function readMetadata(reader: ByteReader, count: number): Promise<Map<stri
   for (let i = 0; i < count; i += 1) {
     const start = reader.position;
     const key = await reader.text('A metadata key', longestName);
-    if (values.has(key)) throw reader.fail('duplicate-name', `Metadata ${quoteName(key)} stands twice`, start);
+    if (values.has(key)) throw reader.fail('duplicate-name', `Metadata ${quoteName(key)} appears twice`, start);
     values.set(key, await readValue(reader, await reader.uint32(), key));
   }
   return values;
@@ -122,13 +121,13 @@ async function readInfos(reader: ByteReader, count: number): Promise<readonly Te
   for (let i = 0; i < count; i += 1) {
     const at = reader.position;
     const name = await reader.text('A tensor name', longestName);
-    if (names.has(name)) throw reader.fail('duplicate-name', `Tensor ${quoteName(name)} stands twice`, at);
+    if (names.has(name)) throw reader.fail('duplicate-name', `Tensor ${quoteName(name)} appears twice`, at);
     names.add(name);
     const axes = await reader.uint32();
     if (axes > mostAxes)
-      throw reader.fail('too-many-axes', `Tensor ${quoteName(name)} claims ${axes} axes, at most ${mostAxes} are possible`, at);
+      throw reader.fail('too-many-axes', `Tensor ${quoteName(name)} declares ${axes} axes, but at most ${mostAxes} are possible`, at);
     const shape: number[] = [];
-    for (let axis = 0; axis < axes; axis += 1) shape.unshift(await reader.size(`A size of tensor ${quoteName(name)}`));
+    for (let axis = 0; axis < axes; axis += 1) shape.unshift(await reader.size(`A dimension of tensor ${quoteName(name)}`));
     const type = await reader.uint32();
     infos.push({ name, shape, type, offset: await reader.size(`The offset of tensor ${quoteName(name)}`), at });
   }
@@ -161,28 +160,28 @@ function placeTensors(
         file,
         at,
         'size-mismatch',
-        `Tensor ${quoteName(name)} of type ${dtype} and shape [${shape.join(', ')}] has no whole number of blocks a row`,
+        `Tensor ${quoteName(name)} of type ${dtype} and shape [${shape.join(', ')}] does not have a whole number of blocks per row`,
       );
     if (offset % alignment !== 0)
       throw malformedFile(
         file,
         at,
         'misaligned-offset',
-        `Tensor ${quoteName(name)} begins at ${offset}, which is no multiple of ${alignment}`,
+        `Tensor ${quoteName(name)} starts at ${offset}, which is not a multiple of ${alignment}`,
       );
     if (offset < end && bytes > 0)
       throw malformedFile(
         file,
         at,
         'overlapping-offsets',
-        `Tensor ${quoteName(name)} begins at ${offset}, inside ${quoteName(before)} that ends at ${end}`,
+        `Tensor ${quoteName(name)} starts at ${offset}, inside ${quoteName(before)}, which ends at ${end}`,
       );
     if (bytes < 0 || dataStart + offset + bytes > size)
       throw malformedFile(
         file,
         at,
         'truncated',
-        `Tensor ${quoteName(name)} ends at byte ${dataStart + offset + bytes}, the file has only ${size}`,
+        `Tensor ${quoteName(name)} ends at byte ${dataStart + offset + bytes}, but the file has only ${size}`,
       );
     if (bytes > 0) {
       end = offset + bytes;
@@ -204,7 +203,7 @@ function bytesOf(dtype: DType, shape: readonly number[]): number | undefined {
 }
 
 function unknownType(file: string, { name, type, at }: TensorInfo): Diagnostic {
-  const message = `Tensor ${quoteName(name)} has the GGUF type ${type}, whose values cannot be read; it is listed only.`;
+  const message = `Tensor ${quoteName(name)} has the GGUF type ${type}, whose values cannot be read; it is only listed.`;
   return { severity: 'warning', code: 'unknown-dtype', message, file, offset: at, subject: name };
 }
 

@@ -20,7 +20,7 @@ export function sentencePieceTokenizer(
   tokens: readonly string[],
 ): Json | { readonly problem: string } {
   if (values.has('tokenizer.ggml.precompiled_charsmap'))
-    return { problem: 'The tokenizer has a table of character replacements of its own (precompiled_charsmap), which cannot be converted.' };
+    return { problem: 'The tokenizer has its own table of character replacements (precompiled_charsmap), which cannot be converted.' };
   const types = typesOf(values, tokens.length);
   const merges = mergesOf(values, tokens, types);
   if ('problem' in merges) return merges;
@@ -68,12 +68,12 @@ function mergesOf(values: ReadonlyMap<string, GgufValue>, tokens: readonly strin
   const listed = values.get('tokenizer.ggml.merges');
   if (listed !== undefined) {
     const pairs = (texts(listed) ?? []).map((merge) => merge.split(' '));
-    if (pairs.length === 0 || pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not two tokens.' };
+    if (pairs.length === 0 || pairs.some((pair) => pair.length !== 2)) return { problem: 'A merge in the file is not a pair of tokens.' };
     return { pairs: pairs as unknown as readonly (readonly [string, string])[] };
   }
   const scores = values.get('tokenizer.ggml.scores');
   if (!Array.isArray(scores) || scores.length !== tokens.length || !scores.every((score) => typeof score === 'number'))
-    return { problem: 'The file has no score for every token, without which the order of merges is not known.' };
+    return { problem: 'The file does not have a score for every token, so the order of merges is unknown.' };
   return mergesByScore(tokens, types, scores as readonly number[]);
 }
 
@@ -105,7 +105,7 @@ function mergesByScore(tokens: readonly string[], types: readonly number[], scor
   }
   // Scores that say nothing would give an arbitrary order.
   if (joined.length > 1 && new Set(joined).size < joined.length / 2)
-    return { problem: 'Most tokens have the same score, so that the order of merges is not known.' };
+    return { problem: 'Most tokens have the same score, so the order of merges is unknown.' };
   merges.sort((a, b) => b.score - a.score || b.lengths[0] - a.lengths[0] || b.lengths[1] - a.lengths[1]);
   return { pairs: merges.map(({ pair }) => pair) };
 }

@@ -10,7 +10,7 @@ import { malformedFile, quoteName } from '../malformed';
  */
 export async function containedPath(folder: string, name: string, index: string, limited: boolean): Promise<string> {
   const escape = () =>
-    malformedFile(index, 0, 'path-escape', `A file named by the index must lie in the model's folder, ${quoteName(name)} does not`);
+    malformedFile(index, 0, 'path-escape', `Files named by the index must be in the model's folder, but ${quoteName(name)} is not`);
   // Both separators on every system: an index written on Windows may be opened on Linux and the other way round.
   const parts = name.split(/[\\/]/);
   if (

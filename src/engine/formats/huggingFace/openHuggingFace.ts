@@ -33,7 +33,7 @@ export async function openHuggingFace(directory: string, { limited = false } = {
   if (!names.includes('config.json'))
     throw new LoomweightError(
       'unsupported',
-      `A Hugging Face directory needs config.json, ${folder} has none. Add it, or name the weights file itself.`,
+      `A Hugging Face folder needs config.json, but ${folder} has none. Add it, or name the weights file itself.`,
       {
         path: folder,
         diagnostic: 'missing-config',
@@ -45,7 +45,7 @@ export async function openHuggingFace(directory: string, { limited = false } = {
   for (const name of names.filter((candidate) => companionPattern.test(candidate))) {
     const companion = await containedPath(folder, name, path.join(folder, name), limited);
     // They are copied later: reading a pipe would wait for ever.
-    if (!(await stat(companion)).isFile()) throw malformedFile(companion, 0, 'not-a-file', 'A file is needed here, this is none');
+    if (!(await stat(companion)).isFile()) throw malformedFile(companion, 0, 'not-a-file', 'Not a regular file');
     companions.push(companion);
   }
   const format = 'hugging-face' as const;
@@ -70,11 +70,11 @@ async function readWeights(folder: string, names: readonly string[], limited: bo
     others.length > 1
       ? `${others.length} .safetensors files and no ${indexName}`
       : pickles.length > 0
-        ? `only ${pickles[0]}, a format that can run code when it is read`
+        ? `only ${pickles[0]}, in a format that can run code when read`
         : 'no weights';
   throw new LoomweightError(
     'unsupported',
-    `A Hugging Face directory needs model.safetensors or ${indexName}; ${folder} has ${found}. Convert the weights to safetensors, or name one file.`,
+    `A Hugging Face folder needs model.safetensors or ${indexName}, but ${folder} has ${found}. Convert the weights to safetensors, or name one file.`,
     {
       path: folder,
       diagnostic: 'missing-weights',

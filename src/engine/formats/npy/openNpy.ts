@@ -9,7 +9,7 @@ import type { TensorContainer, TensorEntry } from '../container';
 import { FileContainer } from '../fileContainer';
 import { RandomAccessFile } from '../files/randomAccessFile';
 import { decodeUtf8 } from '../files/readText';
-import { malformedFile, quoteName, safeProduct, unsupportedContent } from '../malformed';
+import { malformedFile, quoteName, safeProduct, unsupportedContent, fileTooShort, wrongMagic } from '../malformed';
 
 const dtypeOfDescription: Readonly<Record<string, DType>> = {
   b1: 'bool',
@@ -71,25 +71,18 @@ export async function readNpy(file: string): Promise<NpyArray> {
 async function readNpyHeader(absolute: string): Promise<TensorEntry> {
   const file = await RandomAccessFile.open(absolute);
   try {
-    if (file.size < 10)
-      throw malformedFile(
-        absolute,
-        0,
-        file.size === 0 ? 'empty-file' : 'truncated',
-        `A .npy file has at least 10 bytes, this one has ${file.size}`,
-      );
+    if (file.size < 10) throw fileTooShort(absolute, 'A .npy file', 10, file.size);
     const prefix = await file.read(0, Math.min(12, file.size));
-    if (Buffer.from(prefix.subarray(0, 6)).toString('latin1') !== '\x93NUMPY')
-      throw malformedFile(absolute, 0, 'bad-magic', 'A .npy file begins with \\x93NUMPY, this one does not');
+    if (Buffer.from(prefix.subarray(0, 6)).toString('latin1') !== '\x93NUMPY') throw wrongMagic(absolute, 'A .npy file', '\\x93NUMPY');
     const version = prefix[6] as number;
     if (version < 1 || version > 3)
       throw unsupportedContent(
         absolute,
         'unknown-version',
-        `${absolute} is .npy version ${version}; 1 to 3 can be read. Save it again with numpy.save.`,
+        `${absolute} is .npy version ${version}, but only versions 1 to 3 can be read. Save it again with numpy.save.`,
       );
     const start = version === 1 ? 10 : 12;
-    if (prefix.length < start) throw malformedFile(absolute, 8, 'truncated', 'The file ends inside its length field');
+    if (prefix.length < start) throw malformedFile(absolute, 8, 'truncated', 'The file ends within its length field');
     const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.length);
     const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
     if (length > largestHeader)
@@ -97,7 +90,7 @@ async function readNpyHeader(absolute: string): Promise<TensorEntry> {
         absolute,
         8,
         'header-too-long',
-        `A .npy header has at most ${largestHeader} bytes here, this one claims ${length}`,
+        `Loomweight reads .npy headers of at most ${largestHeader} bytes, but this one declares ${length}`,
       );
     const bytes = await file.read(start, length);
     const text = version === 3 ? decodeUtf8(bytes, absolute, start) : Buffer.from(bytes).toString('latin1');
@@ -117,13 +110,13 @@ interface NpyHeader {
 function parseNpyHeader(text: string, file: string, offset: number): NpyHeader {
   const fail = (message: string) => malformedFile(file, offset, 'invalid-header', message);
   const trimmed = text.trim();
-  if (!trimmed.startsWith('{') || !trimmed.endsWith('}')) throw fail('A .npy header is a Python dictionary, this one is not');
+  if (!trimmed.startsWith('{') || !trimmed.endsWith('}')) throw fail('A .npy header must be a Python dictionary, but this one is not');
   const description = /(['"])descr\1\s*:\s*(?:(['"])([^'"]*)\2|(\[))/.exec(trimmed);
   const order = /(['"])fortran_order\1\s*:\s*(True|False)/.exec(trimmed);
   const shape = /(['"])shape\1\s*:\s*\(([^()]*)\)/.exec(trimmed);
   if (!description || !order || !shape) throw fail("A .npy header needs 'descr', 'fortran_order' and 'shape'");
   if (description[4] !== undefined)
-    throw unsupportedContent(file, 'unsupported-dtype', `${file} holds structures. Save each field as an array of its own.`);
+    throw unsupportedContent(file, 'unsupported-dtype', `${file} is a structured array. Save each field as a separate array.`);
   const inner = (shape[2] ?? '').trim();
   const parts = inner === '' ? [] : inner.replace(/,$/, '').split(',');
   const sizes = parts.map((part) => (/^\s*\d{1,16}L?\s*$/.test(part) ? Number.parseInt(part, 10) : NaN));
@@ -140,7 +133,7 @@ function describe(header: NpyHeader, file: string, dataStart: number, fileSize: 
     throw unsupportedContent(
       file,
       'unsupported-dtype',
-      `${file} has the NumPy type ${quoteName(description)}; numbers and booleans can be read, not objects or text. Save it with .astype('float32').`,
+      `${file} has the NumPy type ${quoteName(description)}; only numbers and booleans can be read, not objects or text. Save it with .astype('float32').`,
     );
   const wide = byteLength(dtype, [1]) > 1;
   if (order === '>' && wide)
@@ -154,10 +147,10 @@ function describe(header: NpyHeader, file: string, dataStart: number, fileSize: 
       file,
       dataStart,
       'truncated',
-      `Shape (${shape.join(', ')}) needs ${bytes ?? 'more than 2^53'} bytes, the file has ${fileSize - dataStart}`,
+      `Shape (${shape.join(', ')}) needs ${bytes ?? 'more than 2^53'} bytes, but the file has ${fileSize - dataStart}`,
     );
   if (dataStart + bytes < fileSize)
-    throw malformedFile(file, dataStart + bytes, 'trailing-data', `${fileSize - dataStart - bytes} bytes stand behind the array`);
+    throw malformedFile(file, dataStart + bytes, 'trailing-data', `${fileSize - dataStart - bytes} extra bytes follow the array`);
   const name = path.basename(file).replace(/\.npy$/i, '');
   return { name, dtype, shape, bytes, location: { file, offset: dataStart, length: bytes } };
 }

@@ -25,6 +25,7 @@ import { eachGraph, eachNode, eachTensor } from './walk';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
 import type { WrittenModel } from './writeOnnxModel';
+import { missingGraph, tooLargeForOneFile } from './refusals';
 
 /** A weight of a model that is being edited: an initialiser of the main graph, or what a Constant node of it makes. */
 export interface EditableWeight {
@@ -85,8 +86,7 @@ export class OnnxEditor {
   static async open(path: string): Promise<OnnxEditor> {
     const absolute = resolve(path);
     const { model, weights } = FileWindow.use(absolute, readSkeleton);
-    if (model.graph === undefined)
-      throw new LoomweightError('malformed-file', `There is no graph in ${absolute}.`, { path: absolute, offset: 0 });
+    if (model.graph === undefined) throw missingGraph(absolute);
     return new OnnxEditor(absolute, model, model.graph, new OnnxWeights(absolute, weights));
   }
 
@@ -235,17 +235,14 @@ export class OnnxEditor {
   async write(path: string, options: WriteEditedOptions = {}): Promise<WrittenModel> {
     const target = resolve(path);
     if (target === this.path)
-      throw new LoomweightError('invalid-argument', `A model is never changed in place: ${target}.`, { path: target });
+      throw new LoomweightError('invalid-argument', `A model is never modified in place: ${target}. Choose another output.`, {
+        path: target,
+      });
     const policy = options.externalData ?? 'auto';
     const filler = new TensorFiller(this.weightFiles, this.streamed);
     const total = filler.totalBytes(this.model);
     const moves = policy === 'always' || (policy === 'auto' && total > autoLimit);
-    if (!moves && total >= largestMessage)
-      throw new LoomweightError(
-        'unsupported',
-        `An ONNX file holds at most 2 GiB, this model has ${total} bytes. Write it with external data.`,
-        { bytes: total },
-      );
+    if (!moves && total >= largestMessage) throw tooLargeForOneFile('this model has weights', total);
     const writer = moves ? await ExternalDataWriter.create(target) : undefined;
     const restore: (() => void)[] = [];
     try {
@@ -333,6 +330,6 @@ export class OnnxEditor {
   }
 
   private noWeight(name: string): LoomweightError {
-    return new LoomweightError('not-found', `There is no weight '${name}' in ${this.path}.`, { tensor: name, path: this.path });
+    return new LoomweightError('not-found', `${this.path} has no weight '${name}'.`, { tensor: name, path: this.path });
   }
 }

@@ -23,6 +23,7 @@ import {
 } from './generated/onnx';
 import { encodeTypeProto } from './typeProto';
 import { stringsOfBytes } from './tensorData';
+import { tooLargeForOneFile } from './refusals';
 
 /** What a written model says about itself besides its graph. */
 export interface ModelDescription {
@@ -43,12 +44,7 @@ export const largestMessage = 2 ** 31 - 1;
  */
 export function encodeModel(graph: Graph, description: ModelDescription = {}): Uint8Array {
   const inline = inlineBytes(graph);
-  if (inline >= largestMessage)
-    throw new LoomweightError(
-      'unsupported',
-      `An ONNX file holds at most 2 GiB, the constants of graph '${graph.name}' take ${inline} bytes. Write them as external data.`,
-      { bytes: inline, graph: graph.name },
-    );
+  if (inline >= largestMessage) throw tooLargeForOneFile(`graph '${graph.name}' has constants`, inline, { graph: graph.name });
   return toBinary(ModelProtoSchema, modelProtoOf(graph, description));
 }
 

@@ -45,7 +45,7 @@ export class ExternalDataResolver {
       return {
         ok: false,
         code: 'external-range',
-        problem: `${dtype}[${shape.join(', ')}] needs ${expected} bytes, ${length} are referred to.`,
+        problem: `${dtype}[${shape.join(', ')}] needs ${expected} bytes, but the reference gives ${length}.`,
       };
     const problem = pathProblem(reference.location);
     if (problem !== undefined) return { ok: false, code: 'external-path', problem };
@@ -60,7 +60,7 @@ export class ExternalDataResolver {
       return {
         ok: false,
         code: 'external-range',
-        problem: `bytes ${offset} to ${offset + length} lie beyond the end of '${reference.location}' (${found.size} bytes).`,
+        problem: `bytes ${offset} to ${offset + length} are past the end of '${reference.location}' (${found.size} bytes).`,
       };
     return { ok: true, location: { file: found.path, offset, length } };
   }
@@ -71,24 +71,24 @@ export class ExternalDataResolver {
       this.folders ??= Promise.all([realpath(dirname(this.modelPath)), realpath(this.modelPath).then(dirname)]);
       const [real, folders] = [await realpath(path), await this.folders];
       if (!folders.some((folder) => isInside(folder, real)))
-        return { problem: { ok: false, code: 'external-path', problem: `'${location}' links to a file outside the model's folder.` } };
+        return { problem: { ok: false, code: 'external-path', problem: `'${location}' is a link to a file outside the model's folder.` } };
       const { size, isFile } = await stat(real).then((stats) => ({ size: stats.size, isFile: stats.isFile() }));
-      if (!isFile) return { problem: { ok: false, code: 'external-missing', problem: `'${location}' is not a file.` } };
+      if (!isFile) return { problem: { ok: false, code: 'external-missing', problem: `'${location}' is not a regular file.` } };
       return { path: real, size };
     } catch {
-      return { problem: { ok: false, code: 'external-missing', problem: `there is no file '${location}' beside the model.` } };
+      return { problem: { ok: false, code: 'external-missing', problem: `there is no file '${location}' next to the model.` } };
     }
   }
 }
 
 /** Why a location is not allowed, whatever the disk looks like. Both kinds of separators count on every system. */
 export function pathProblem(location: string): string | undefined {
-  if (location === '') return 'external data names no file.';
-  if (location.includes('\0')) return 'the name of the data file holds a NUL character.';
+  if (location === '') return 'its external data does not name a file.';
+  if (location.includes('\0')) return 'the name of the data file contains a NUL character.';
   const shown = shortened(location);
   if (isAbsolute(location) || /^[\\/]/.test(location) || /^[a-z]:/i.test(location))
-    return `'${shown}' is an absolute path; only files beside the model are read.`;
-  if (location.split(/[\\/]/).includes('..')) return `'${shown}' leads out of the model's folder.`;
+    return `'${shown}' is an absolute path; only files in the model's folder are read.`;
+  if (location.split(/[\\/]/).includes('..')) return `'${shown}' is outside the model's folder.`;
   return undefined;
 }
 

@@ -13,6 +13,8 @@ import { scanModel, type ScannedModel } from './wire/scanModel';
 import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
 import { WireReader, type WireField } from './wire/wireReader';
+import { rangeOutsideTensor, tensorNotFound } from '../malformed';
+import { invalidOnnx, truncatedOnnx } from './refusals';
 
 /** How a model is opened. */
 export interface OpenOnnxOptions {
@@ -48,12 +50,7 @@ function summarize(reader: WireReader, scanned: ScannedModel): GraphSummary {
         const info = fromBinary(ValueInfoProtoSchema, reader.window.bytesAt(field.start, field.end - field.start));
         return [{ name: info.name, dtype: typeWord(info.type), shape: decodeTypeProto(info.type, info.name).shape ?? [] }];
       } catch (error) {
-        throw new LoomweightError(
-          'malformed-file',
-          `Not a sound ONNX file: the type of an input or output at byte ${field.start} cannot be read: ${reader.window.path}.`,
-          { path: reader.window.path, offset: field.start },
-          { cause: error },
-        );
+        throw invalidOnnx(reader.window.path, 'unreadable type of an input or output', { offset: field.start, cause: error });
       }
     });
   return {
@@ -110,7 +107,7 @@ class OnnxContainer implements TensorContainer {
       if (dtype !== undefined && tensor.storage.kind === 'raw') {
         location = { file: path, offset: tensor.storage.offset, length: tensor.storage.length };
       } else if (dtype !== undefined && tensor.storage.kind === 'external') {
-        if (limited) problem = 'its values lie in another file, which is not opened in a workspace that is not trusted';
+        if (limited) problem = 'its values are in another file, which is not opened in an untrusted workspace';
         else {
           const found = await resolver.resolve(tensor.storage, dtype, shape);
           if (found.ok) location = found.location;
@@ -138,8 +135,7 @@ class OnnxContainer implements TensorContainer {
   async read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
     const entry = this.tensors.get(name);
     const tensor = this.scanned.get(name);
-    if (entry === undefined || tensor === undefined)
-      throw new LoomweightError('not-found', `There is no tensor '${name}' in ${this.path}.`, { tensor: name, path: this.path });
+    if (entry === undefined || tensor === undefined) throw tensorNotFound(this.path, name);
     const problem = this.problems.get(name);
     if (problem !== undefined) {
       // What trust would allow is no fault of the file.
@@ -153,12 +149,7 @@ class OnnxContainer implements TensorContainer {
     const wanted = range ?? { offset: 0, length: entry.location?.length ?? Infinity };
     if (entry.location !== undefined) {
       const { file, offset, length } = entry.location;
-      if (wanted.offset < 0 || wanted.length < 0 || wanted.offset + wanted.length > length)
-        throw new LoomweightError(
-          'invalid-argument',
-          `Bytes ${wanted.offset} to ${wanted.offset + wanted.length} lie outside tensor '${name}' of ${length} bytes.`,
-          { tensor: name },
-        );
+      if (wanted.offset < 0 || wanted.length < 0 || wanted.offset + wanted.length > length) throw rangeOutsideTensor(name, length, wanted);
       return this.readBytes(file, offset + wanted.offset, wanted.length);
     }
     if (this.lastTyped?.name !== name) this.lastTyped = { name, bytes: this.decode(tensor) };
@@ -191,11 +182,7 @@ class OnnxContainer implements TensorContainer {
       for (let done = 0; done < length;) {
         // One read call moves at most 2 GiB.
         const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
-        if (bytesRead === 0)
-          throw new LoomweightError('malformed-file', `The file ends at byte ${offset + done}, before the end of a tensor: ${path}.`, {
-            path,
-            offset: offset + done,
-          });
+        if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
         done += bytesRead;
       }
     } catch (error) {

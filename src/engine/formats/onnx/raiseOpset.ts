@@ -22,8 +22,8 @@ export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem
   const entry = model.opsetImport.find((item) => item.domain === '' || item.domain === 'ai.onnx');
   const current = Number(entry?.version ?? 1n);
   if (current >= version) return;
-  if (current < 7) throw cannot(model, current, version, `it is older than version 7`);
-  if (model.functions.length > 0) throw cannot(model, current, version, 'its functions have operator versions of their own');
+  if (current < 7) throw cannot(model, current, version, `it is older than opset 7`);
+  if (model.functions.length > 0) throw cannot(model, current, version, 'its functions have their own operator versions');
   const steps: (() => void)[] = [];
   eachGraph(model, (graph) => {
     for (const node of graph.node) {
@@ -113,7 +113,7 @@ function planNode(
     model,
     range.current,
     range.version,
-    `operator ${node.opType} (node '${node.name || (node.output[0] ?? '')}') changed its meaning in version ${change}`,
+    `operator ${node.opType} (node '${node.name || (node.output[0] ?? '')}') changed its meaning in opset ${change}`,
   );
 }
 
@@ -128,7 +128,7 @@ function axesToInput(graph: GraphProto, node: NodeProto, axes: AttributeProto, u
 function cannot(model: ModelProto, current: number, version: number, reason: string): LoomweightError {
   return new LoomweightError(
     'unsupported',
-    `The model uses operator version ${current}, ${version} is needed, and it cannot be lifted: ${reason}. Export it again with opset ${version}.`,
+    `The model uses opset ${current} and cannot be upgraded to the required opset ${version}: ${reason}. Export it again with opset ${version}.`,
     { opset: current, wanted: version, graph: model.graph?.name },
   );
 }

@@ -18,6 +18,7 @@ import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
 import { constantBehind, lookUp } from '../../graph/scope';
 import type { Scope } from '../../graph/scope';
+import { missingGraph } from './refusals';
 
 /** How a graph is read. */
 export interface ReadGraphOptions {
@@ -36,8 +37,7 @@ export interface ReadGraphOptions {
 export async function readGraph(path: string, options: ReadGraphOptions = {}): Promise<Graph> {
   const absolute = resolve(path);
   const { model, weights } = FileWindow.use(absolute, readSkeleton);
-  if (model.graph === undefined)
-    throw new LoomweightError('malformed-file', `There is no graph in ${absolute}.`, { path: absolute, offset: 0 });
+  if (model.graph === undefined) throw missingGraph(absolute);
   const files = new OnnxWeights(absolute, weights);
   const opsets: Record<string, number> = {};
   for (const entry of model.opsetImport) opsets[entry.domain === 'ai.onnx' ? '' : entry.domain] = Number(entry.version);
@@ -68,7 +68,7 @@ class GraphReader {
     if (first !== undefined)
       throw new LoomweightError(
         'unsupported',
-        `Sparse initialisers are not read as a graph: '${first.values?.name ?? ''}' in ${this.path}.`,
+        `Graphs with sparse initialisers are not supported: '${first.values?.name ?? ''}' in ${this.path}.`,
         {
           path: this.path,
         },
@@ -95,7 +95,7 @@ class GraphReader {
     const outputs = proto.output.map((info) => {
       const value = lookUp(scope, info.name);
       if (value === undefined)
-        throw new LoomweightError('malformed-file', `Output '${info.name}' of graph '${proto.name}' is made by nothing: ${this.path}.`, {
+        throw new LoomweightError('malformed-file', `Nothing produces output '${info.name}' of graph '${proto.name}': ${this.path}.`, {
           path: this.path,
           value: info.name,
         });
@@ -113,7 +113,7 @@ class GraphReader {
       if (value === undefined)
         throw new LoomweightError(
           'malformed-file',
-          `Node '${name}' (${node.opType}) uses '${input}', which nothing makes before it: ${this.path}.`,
+          `Node '${name}' (${node.opType}) uses '${input}', which nothing before it produces: ${this.path}.`,
           { path: this.path, node: name, value: input },
         );
       return value;

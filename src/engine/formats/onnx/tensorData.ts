@@ -114,7 +114,7 @@ export function stringsOfBytes(bytes: Uint8Array): Uint8Array[] {
 function wrongCount(tensor: TensorProto, expected: number, actual: number, what: string): LoomweightError {
   return new LoomweightError(
     'malformed-file',
-    `Tensor '${tensor.name}' needs ${expected} ${what} for its shape, but the file holds ${actual}.`,
+    `Tensor '${tensor.name}' needs ${expected} ${what} for its shape, but the file has ${actual}.`,
     {
       tensor: tensor.name,
       expected,

@@ -9,6 +9,7 @@ import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from '.
 import { bytesOfTensor } from './tensorData';
 import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
+import { truncatedOnnx } from './refusals';
 
 /** Pieces in which weights are copied. */
 const pieceBytes = 8 * 2 ** 20;
@@ -31,10 +32,10 @@ export class OnnxWeights {
     const scanned = this.cut.get(tensor);
     if (scanned?.problem !== undefined) throw this.malformed(tensor, scanned.problem);
     const dtype = dtypeOfElementType(tensor.dataType);
-    if (dtype === undefined) throw this.malformed(tensor, `element type ${tensor.dataType} is not known.`);
+    if (dtype === undefined) throw this.malformed(tensor, `unknown element type ${tensor.dataType}.`);
     const elements = tensor.dims.reduce((product, length) => product * length, 1n);
     if (tensor.dims.some((length) => length < 0n || length > 2n ** 50n) || elements > 2n ** 50n)
-      throw this.malformed(tensor, `the shape [${tensor.dims.join(', ')}] cannot be.`);
+      throw this.malformed(tensor, `the shape [${tensor.dims.join(', ')}] is not possible.`);
     return { dtype, shape: tensor.dims.map(Number) };
   }
 
@@ -121,11 +122,7 @@ export class OnnxWeights {
       for (let done = 0; done < length;) {
         // One read call moves at most 2 GiB.
         const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
-        if (bytesRead === 0)
-          throw new LoomweightError('malformed-file', `The file ends before the end of a tensor: ${path}.`, {
-            path,
-            offset: offset + done,
-          });
+        if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
         done += bytesRead;
       }
     } catch (error) {

@@ -27,15 +27,16 @@ export function headerLength(first8: Uint8Array, file: string, fileSize: number)
   const view = new DataView(first8.buffer, first8.byteOffset, 8);
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   if (length > largestHeader)
-    throw malformedFile(file, 0, 'header-too-long', `A safetensors header has at most ${largestHeader} bytes, this one claims ${length}`);
-  if (length < 2) throw malformedFile(file, 0, 'header-too-short', `A safetensors header has at least 2 bytes, this one claims ${length}`);
-  if (8 + length > fileSize)
     throw malformedFile(
       file,
       0,
-      'truncated',
-      `The header claims ${length} bytes, the file has only ${fileSize - 8} behind its length field`,
+      'header-too-long',
+      `A safetensors header has at most ${largestHeader} bytes, but this one declares ${length}`,
     );
+  if (length < 2)
+    throw malformedFile(file, 0, 'header-too-short', `A safetensors header has at least 2 bytes, but this one declares ${length}`);
+  if (8 + length > fileSize)
+    throw malformedFile(file, 0, 'truncated', `The header declares ${length} bytes, but only ${fileSize - 8} follow the length field`);
   return length;
 }
 
@@ -59,15 +60,15 @@ export function parseHeader(json: Uint8Array, file: string, fileSize: number): S
   let sawMetadata = false;
   scanner.object((key, keyOffset) => {
     if (key !== '__metadata__') return readTensor(scanner, state, key, keyOffset);
-    if (sawMetadata) throw scanner.fail('"__metadata__" stands twice in the header', 'duplicate-name', keyOffset);
+    if (sawMetadata) throw scanner.fail('"__metadata__" appears twice in the header', 'duplicate-name', keyOffset);
     sawMetadata = true;
     scanner.object((name, offset) => {
-      if (Object.hasOwn(state.metadata, name)) throw scanner.fail(`Metadata ${quoteName(name)} stands twice`, 'duplicate-name', offset);
+      if (Object.hasOwn(state.metadata, name)) throw scanner.fail(`Metadata ${quoteName(name)} appears twice`, 'duplicate-name', offset);
       // defineProperty, so that a key "__proto__" is a key like any other.
       Object.defineProperty(state.metadata, name, { value: scanner.string(), enumerable: true });
     });
   });
-  if (scanner.peek() !== -1) throw scanner.fail('Something stands behind the end of the JSON header');
+  if (scanner.peek() !== -1) throw scanner.fail('Unexpected data follows the JSON header');
   checkCoverage(state, fileSize - dataStart);
   return state;
 }
@@ -85,12 +86,12 @@ interface HeaderState {
 
 function readTensor(scanner: JsonScanner, state: HeaderState, name: string, keyOffset: number): void {
   if (state.tensors.has(name) || state.unknown.has(name))
-    throw scanner.fail(`Tensor ${quoteName(name)} stands twice in the header`, 'duplicate-name', keyOffset);
+    throw scanner.fail(`Tensor ${quoteName(name)} appears twice in the header`, 'duplicate-name', keyOffset);
   let dtypeName: string | undefined;
   let shape: number[] | undefined;
   let range: number[] | undefined;
   const once = (value: unknown, key: string, offset: number) => {
-    if (value !== undefined) throw scanner.fail(`${quoteName(key)} of tensor ${quoteName(name)} stands twice`, 'duplicate-name', offset);
+    if (value !== undefined) throw scanner.fail(`${quoteName(key)} of tensor ${quoteName(name)} appears twice`, 'duplicate-name', offset);
   };
   scanner.object((key, offset) => {
     if (key === 'dtype') {
@@ -109,7 +110,7 @@ function readTensor(scanner: JsonScanner, state: HeaderState, name: string, keyO
     throw scanner.fail(`Tensor ${quoteName(name)} has no "${missing}"`, 'invalid-header', keyOffset);
   const [begin, end] = range;
   if (begin === undefined || end === undefined || end < begin)
-    throw scanner.fail(`The offsets of tensor ${quoteName(name)} must be a begin and an end behind it`, 'invalid-offsets', keyOffset);
+    throw scanner.fail(`The offsets of tensor ${quoteName(name)} must be a start and an end not before it`, 'invalid-offsets', keyOffset);
   state.ranges.begins.push(begin);
   state.ranges.ends.push(end);
   state.ranges.keyOffsets.push(keyOffset);
@@ -119,7 +120,7 @@ function readTensor(scanner: JsonScanner, state: HeaderState, name: string, keyO
   const bytes = tensorBytes(dtype, shape);
   if (bytes !== end - begin)
     throw scanner.fail(
-      `Tensor ${quoteName(name)} of type ${dtypeName} and shape [${shape.join(', ')}] needs ${bytes ?? 'more than 2^53'} bytes, its offsets span ${end - begin}`,
+      `Tensor ${quoteName(name)} of type ${dtypeName} and shape [${shape.join(', ')}] needs ${bytes ?? 'more than 2^53'} bytes, but its offsets span ${end - begin}`,
       'size-mismatch',
       keyOffset,
     );
@@ -136,7 +137,7 @@ function tensorBytes(dtype: DType, shape: readonly number[]): number | undefined
 
 function noteUnknownType(state: HeaderState, name: string, dtypeName: string, offset: number): void {
   state.unknown.add(name);
-  const message = `Tensor ${quoteName(name)} has the unknown type ${quoteName(dtypeName)} and is left out. A newer Loomweight may know it.`;
+  const message = `Tensor ${quoteName(name)} has the unknown type ${quoteName(dtypeName)} and is not listed. A newer Loomweight may support it.`;
   state.diagnostics.push({ severity: 'warning', code: 'unknown-dtype', message, file: state.file, offset, subject: name });
 }
 
@@ -160,7 +161,7 @@ function checkCoverage({ ranges, file, dataStart, tensors, unknown }: HeaderStat
         file,
         keyOffset,
         'overlapping-offsets',
-        `Tensor ${quoteName(name)} begins at data byte ${begin}, inside the tensor before it that ends at ${covered}`,
+        `Tensor ${quoteName(name)} starts at data byte ${begin}, inside the previous tensor, which ends at ${covered}`,
       );
     if (begin > covered)
       throw malformedFile(
@@ -174,12 +175,17 @@ function checkCoverage({ ranges, file, dataStart, tensors, unknown }: HeaderStat
         file,
         keyOffset,
         'truncated',
-        `Tensor ${quoteName(name)} ends at data byte ${end}, the file has only ${dataBytes}`,
+        `Tensor ${quoteName(name)} ends at data byte ${end}, but the file has only ${dataBytes}`,
       );
     covered = end;
   }
   if (covered !== dataBytes)
-    throw malformedFile(file, dataStart + covered, 'trailing-data', `${dataBytes - covered} bytes behind the last tensor belong to none`);
+    throw malformedFile(
+      file,
+      dataStart + covered,
+      'trailing-data',
+      `${dataBytes - covered} bytes after the last tensor belong to no tensor`,
+    );
   if (tensors.size === 0 && unknown.size > 0)
-    throw unsupportedContent(file, 'unknown-dtype', `No tensor of ${file} has a type that Loomweight knows.`);
+    throw unsupportedContent(file, 'unknown-dtype', `No tensor of ${file} has a type that Loomweight supports.`);
 }

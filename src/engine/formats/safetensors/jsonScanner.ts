@@ -63,9 +63,9 @@ export class JsonScanner {
     let at = start + 1;
     for (; ; at += 1) {
       const byte = this.bytes[at];
-      if (byte === undefined) throw this.fail('A string in the JSON header does not end', 'invalid-json', this.base + start);
+      if (byte === undefined) throw this.fail('A string in the JSON header is not terminated', 'invalid-json', this.base + start);
       if (byte === quote) break;
-      if (byte < 0x20) throw this.fail('A control character stands in a string of the JSON header', 'invalid-json', this.base + at);
+      if (byte < 0x20) throw this.fail('A string in the JSON header contains a control character', 'invalid-json', this.base + at);
       if (byte === backslash) {
         escaped = true;
         at += 1;
@@ -78,7 +78,7 @@ export class JsonScanner {
     try {
       return JSON.parse(text) as string;
     } catch {
-      throw this.fail('A string in the JSON header has a wrong escape', 'invalid-json', this.base + start);
+      throw this.fail('A string in the JSON header has an invalid escape', 'invalid-json', this.base + start);
     }
   }
 
@@ -91,14 +91,13 @@ export class JsonScanner {
       const digit = (this.bytes[this.position] ?? 0) - 0x30;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
-      if (value > Number.MAX_SAFE_INTEGER)
-        throw this.fail(`${what()} must be below 2^53, a larger number stands there`, 'number-too-large', this.base + start);
+      if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what()} must be below 2^53`, 'number-too-large', this.base + start);
       this.position += 1;
     }
     const next = this.bytes[this.position] ?? 0;
     const leadingZero = this.position - start > 1 && this.bytes[start] === 0x30;
     if (this.position === start || leadingZero || next === 0x2e || next === 0x65 || next === 0x45)
-      throw this.fail(`${what()} must be a whole number from 0 upwards`, 'invalid-number', this.base + start);
+      throw this.fail(`${what()} must be a whole number of at least 0`, 'invalid-number', this.base + start);
     return value;
   }
 

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { TensorContainer } from '../container';
 import { FileContainer } from '../fileContainer';
 import { RandomAccessFile } from '../files/randomAccessFile';
-import { malformedFile } from '../malformed';
+import { fileTooShort } from '../malformed';
 import { headerLength, parseHeader, type SafetensorsHeader } from './header';
 
 /** Opens one .safetensors file: reads its header, no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
@@ -16,13 +16,7 @@ export async function openSafetensors(file: string): Promise<TensorContainer> {
 export async function readSafetensorsHeader(absolute: string): Promise<SafetensorsHeader> {
   const file = await RandomAccessFile.open(absolute);
   try {
-    if (file.size < 8)
-      throw malformedFile(
-        absolute,
-        0,
-        file.size === 0 ? 'empty-file' : 'truncated',
-        `A safetensors file has at least 8 bytes, this one has ${file.size}`,
-      );
+    if (file.size < 8) throw fileTooShort(absolute, 'A safetensors file', 8, file.size);
     const length = headerLength(await file.read(0, 8), absolute, file.size);
     return parseHeader(await file.read(8, length), absolute, file.size);
   } finally {

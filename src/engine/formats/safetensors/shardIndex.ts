@@ -26,15 +26,16 @@ export async function readShards(folder: string, index: string, limited: boolean
   const content = await readJsonObject(index);
   const map = content['weight_map'];
   if (typeof map !== 'object' || map === null || Array.isArray(map))
-    throw malformedFile(index, 0, 'invalid-index', 'A shard index needs an object "weight_map" from tensor to file');
+    throw malformedFile(index, 0, 'invalid-index', 'A shard index needs an object "weight_map" that maps tensors to files');
   const placed = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
-    if (typeof shard !== 'string') throw malformedFile(index, 0, 'invalid-index', `The file of tensor ${quoteName(tensor)} must be a name`);
+    if (typeof shard !== 'string')
+      throw malformedFile(index, 0, 'invalid-index', `The file of tensor ${quoteName(tensor)} must be a string`);
     placed.set(tensor, shard);
   }
   const names = [...new Set(placed.values())].sort();
   if (names.length > mostShards)
-    throw new LoomweightError('unsupported', `${index} names ${names.length} shards, at most ${mostShards} can be read.`);
+    throw new LoomweightError('unsupported', `${index} lists ${names.length} shards, but at most ${mostShards} can be read.`);
   const tensors = new Map<string, TensorEntry>();
   const metadata: Record<string, string> = {};
   const diagnostics: Diagnostic[] = [];
@@ -66,7 +67,7 @@ export async function readShards(folder: string, index: string, limited: boolean
         index,
         0,
         'missing-tensor',
-        `The index places tensor ${quoteName(tensor)} in ${quoteName(shard)}, which does not have it`,
+        `The index places tensor ${quoteName(tensor)} in ${quoteName(shard)}, which does not contain it`,
       );
   }
   return { tensors, metadata, diagnostics, weightFiles };
@@ -74,6 +75,6 @@ export async function readShards(folder: string, index: string, limited: boolean
 
 function misplaced(index: string, tensor: string, found: string, expected: string | undefined): Diagnostic {
   const claim = expected === undefined ? 'does not list it' : `places it in ${quoteName(expected)}`;
-  const message = `Tensor ${quoteName(tensor)} is in ${quoteName(found)}, but the index ${claim}. It is read from where it is.`;
+  const message = `Tensor ${quoteName(tensor)} is in ${quoteName(found)}, but the index ${claim}. It is read from the file that contains it.`;
   return { severity: 'warning', code: 'index-disagrees', message, file: index, subject: tensor };
 }

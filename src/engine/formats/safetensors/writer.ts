@@ -43,7 +43,7 @@ export class SafetensorsWriter {
     try {
       for (const [file, members] of groupByFile(plans)) await writer.startFile(file, members, metadata);
       if (writer.slots.size !== plans.length)
-        throw new LoomweightError('invalid-argument', 'A tensor name is planned twice for the same safetensors output.');
+        throw new LoomweightError('invalid-argument', 'Two tensors of the safetensors output have the same name.');
       return writer;
     } catch (error) {
       await writer.abort();
@@ -59,7 +59,7 @@ export class SafetensorsWriter {
     if (slot.written + chunk.length > slot.bytes)
       throw new LoomweightError(
         'invalid-argument',
-        `Tensor ${quoteName(name)} has ${slot.bytes} bytes, ${slot.written + chunk.length} were given.`,
+        `Tensor ${quoteName(name)} has ${slot.bytes} bytes, got ${slot.written + chunk.length}.`,
         {
           tensor: name,
         },
@@ -72,7 +72,7 @@ export class SafetensorsWriter {
   async finish(): Promise<readonly string[]> {
     for (const { plan, bytes, written } of this.slots.values()) {
       if (written !== bytes)
-        throw new LoomweightError('internal', `Tensor ${quoteName(plan.name)} needs ${bytes} bytes, only ${written} were written.`, {
+        throw new LoomweightError('internal', `Tensor ${quoteName(plan.name)} needs ${bytes} bytes, but only ${written} were written.`, {
           tensor: plan.name,
         });
     }
@@ -124,7 +124,7 @@ export function buildHeader(
   for (const { name, dtype, shape } of ordered) {
     const dtypeName = safetensorsNameOf(dtype);
     if (dtypeName === undefined)
-      throw new LoomweightError('invalid-argument', `Safetensors has no type for ${dtype} (tensor ${quoteName(name)}). Convert it first.`, {
+      throw new LoomweightError('invalid-argument', `Safetensors cannot store ${dtype} (tensor ${quoteName(name)}). Convert it first.`, {
         tensor: name,
         dtype,
       });

@@ -4,6 +4,7 @@ import type { TensorPicture } from '../../../protocol/model';
 import type { TensorContainer, TensorEntry } from '../../formats/container';
 import { decodeToFloat32, isDecodable } from '../../formats/decode';
 import { readElements } from './elements';
+import { tensorNotFound } from '../../formats/malformed';
 
 /** What part of a tensor is drawn, and how large. */
 export interface PictureRequest {
@@ -26,7 +27,7 @@ const elementsAtOnce = 2 ** 20;
  */
 export async function tensorPicture(container: TensorContainer, name: string, request: PictureRequest): Promise<TensorPicture> {
   const entry = container.tensors.get(name);
-  if (!entry) throw new LoomweightError('not-found', `${container.path} has no tensor ${JSON.stringify(name)}.`, { tensor: name });
+  if (!entry) throw tensorNotFound(container.path, name);
   for (const size of [request.width, request.height]) {
     if (!Number.isInteger(size) || size < 1 || size > 4096)
       throw new LoomweightError('invalid-argument', `A picture has 1 to 4096 cells on each side, got ${size}.`, { size });

@@ -7,6 +7,7 @@ import { statisticsOfCodes } from './codeStatistics';
 import { CodeCounter } from './countCodes';
 import { elementChunks } from './elements';
 import { BinCounter, Moments } from './moments';
+import { tensorNotFound } from '../../formats/malformed';
 
 /** How statistics are taken. */
 export interface StatisticsOptions {
@@ -29,7 +30,7 @@ export async function tensorStatistics(
   { bins = 64, signal }: StatisticsOptions = {},
 ): Promise<TensorStatistics> {
   const entry = container.tensors.get(name);
-  if (!entry) throw new LoomweightError('not-found', `${container.path} has no tensor ${JSON.stringify(name)}.`, { tensor: name });
+  if (!entry) throw tensorNotFound(container.path, name);
   if (!Number.isInteger(bins) || bins < 1 || bins > 4096)
     throw new LoomweightError('invalid-argument', `A histogram has 1 to 4096 bins, got ${bins}.`, { bins });
   // Raises the reason for types without values before anything is read.

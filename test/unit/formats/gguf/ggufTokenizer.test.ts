@@ -86,12 +86,12 @@ test('SentencePiece without a space in front', async () => {
 });
 
 for (const [name, change, problem] of [
-  ['no scores', (values: Map<string, GgufValue>) => values.delete('tokenizer.ggml.scores'), /no score for every token/],
-  ['too few scores', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.scores', [1, 2]), /no score for every token/],
+  ['no scores', (values: Map<string, GgufValue>) => values.delete('tokenizer.ggml.scores'), /not have a score for every token/],
+  ['too few scores', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.scores', [1, 2]), /not have a score for every token/],
   ['equal scores', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.scores', Array(460).fill(0) as number[]), /same score/],
   ['character replacements', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.precompiled_charsmap', [1]), /replacements/],
-  ['a merge of three', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.merges', ['a b c']), /not two tokens/],
-  ['a token twice', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.tokens', ['a', 'a']), /twice/],
+  ['a merge of three', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.merges', ['a b c']), /not a pair of tokens/],
+  ['a token twice', (values: Map<string, GgufValue>) => values.set('tokenizer.ggml.tokens', ['a', 'a']), /repeats a token/],
   ['an endless token', (values: Map<string, GgufValue>) => lengthen(values), /at most 512/],
 ] as const) {
   test(`SentencePiece with ${name} is refused with the reason`, async () => {

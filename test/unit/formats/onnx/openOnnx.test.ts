@@ -170,7 +170,7 @@ describe('external data stays inside the folder', () => {
     expect(container.diagnostics).toEqual([]);
     await expect(container.read('w')).rejects.toMatchObject({
       code: 'unsupported',
-      message: expect.stringContaining('not trusted') as string,
+      message: expect.stringContaining('untrusted workspace') as string,
     });
     await container.close();
   });

@@ -79,7 +79,7 @@ test('a tensor that was not filled, filled too far or never planned is refused b
   await writer.write('a', new Uint8Array(4));
   expect((await failureOf(() => writer.write('a', new Uint8Array(8)))).code).toBe('invalid-argument');
   expect((await failureOf(() => writer.write('b', new Uint8Array(8)))).code).toBe('invalid-argument');
-  expect((await failureOf(() => writer.finish())).message).toContain('needs 8 bytes, only 4');
+  expect((await failureOf(() => writer.finish())).message).toContain('needs 8 bytes, but only 4');
   await writer.abort();
 });
 

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { LoomweightError, toLoomweightError } from '../../../../protocol/errors';
+import { truncatedOnnx } from '../refusals';
 
 const firstRead = 4096;
 const largestRead = 256 * 1024;
@@ -29,7 +30,7 @@ export class FileWindow {
       const descriptor = openSync(path, 'r');
       try {
         if (fstatSync(descriptor).isDirectory())
-          throw new LoomweightError('invalid-argument', `A folder was given where an ONNX file is needed: ${path}.`, { path });
+          throw new LoomweightError('invalid-argument', `${path} is a folder. Name an ONNX file.`, { path });
         return action(new FileWindow(path, descriptor));
       } finally {
         closeSync(descriptor);
@@ -43,7 +44,7 @@ export class FileWindow {
   byteAt(offset: number): number {
     if (offset < this.start || offset >= this.start + this.buffer.length) this.moveTo(offset);
     const byte = this.buffer[offset - this.start];
-    if (byte === undefined) throw endOfFile(this.path, offset);
+    if (byte === undefined) throw truncatedOnnx(this.path, offset, 'field');
     return byte;
   }
 
@@ -62,7 +63,7 @@ export class FileWindow {
     const follows = offset === this.start + this.buffer.length;
     this.nextRead = follows ? Math.min(this.nextRead * 2, largestRead) : firstRead;
     const length = Math.min(this.nextRead, this.size - offset);
-    if (length <= 0) throw endOfFile(this.path, offset);
+    if (length <= 0) throw truncatedOnnx(this.path, offset, 'field');
     // Nothing outside keeps the window's bytes, so one store serves all reads.
     if (this.store.length < length) this.store = Buffer.allocUnsafeSlow(length);
     this.buffer = this.store.subarray(0, length);
@@ -74,11 +75,7 @@ export class FileWindow {
 function readFully(descriptor: number, bytes: Buffer, offset: number, path: string): void {
   for (let done = 0; done < bytes.length;) {
     const count = readSync(descriptor, bytes, done, bytes.length - done, offset + done);
-    if (count === 0) throw endOfFile(path, offset + done);
+    if (count === 0) throw truncatedOnnx(path, offset + done, 'field');
     done += count;
   }
-}
-
-function endOfFile(path: string, offset: number): LoomweightError {
-  return new LoomweightError('malformed-file', `The file ends at byte ${offset}, in the middle of a field: ${path}.`, { path, offset });
 }

@@ -38,7 +38,7 @@ export function scanModel(reader: WireReader): ScannedModel {
   const scan = new Scan(reader, report);
   if (window.size === 0) throw reader.malformed(0, 'the file is empty');
   reader.eachField(0, window.size, (field) => scan.model(field));
-  if (!scan.hasGraph) throw reader.malformed(0, 'there is no graph in it');
+  if (!scan.hasGraph) throw reader.malformed(0, 'it contains no graph');
   return { ...scan.result(), diagnostics: report.diagnostics };
 }
 
@@ -132,7 +132,13 @@ class Scan {
   private valueInfo(field: WireField, into: WireField[]): void {
     this.reader.requireBytes(field);
     if (into.length < mostValueInfos) into.push(field);
-    else this.report.add('too-many-values', 'warning', `More than ${mostValueInfos} inputs or outputs; the rest is not listed.`, field.tag);
+    else
+      this.report.add(
+        'too-many-values',
+        'warning',
+        `The model has more than ${mostValueInfos} inputs or outputs; the rest are not listed.`,
+        field.tag,
+      );
   }
 
   /** Counts the operator and looks for tensors and graphs in attributes. */

@@ -34,7 +34,7 @@ export class ScanReport {
     if (count < mostTensors) return false;
     if (!this.full) {
       this.full = true;
-      this.add('too-many-tensors', 'error', `The file has more than ${mostTensors} tensors; the rest is not listed.`, offset);
+      this.add('too-many-tensors', 'error', `The file has more than ${mostTensors} tensors; the rest are not listed.`, offset);
     }
     return true;
   }
@@ -43,7 +43,7 @@ export class ScanReport {
   text(reader: WireReader, field: WireField, what: string): string {
     const { value, valid, whole } = reader.text(field);
     if (!valid) this.add('invalid-utf8', 'warning', `A ${what} is not valid UTF-8.`, field.start, value);
-    if (!whole) this.add('long-text', 'warning', `A ${what} of ${field.end - field.start} bytes is shown cut.`, field.start);
+    if (!whole) this.add('long-text', 'warning', `A ${what} of ${field.end - field.start} bytes is truncated for display.`, field.start);
     return value;
   }
 }

@@ -92,15 +92,15 @@ export function scanTensor(reader: WireReader, message: WireField, report: ScanR
   const elements = dims.reduce((product, length) => product * length, 1n);
   // Lengths beyond 2^50 elements cannot be a file; a zero among them makes the product small but the others still absurd.
   if (elements > 2n ** 50n || dims.some((length) => length > 2n ** 50n))
-    return bad('overflowing-shape', `the shape [${dims.join(', ')}] is impossibly large.`);
+    return bad('overflowing-shape', `the shape [${dims.join(', ')}] is too large.`);
   const shape = dims.map(Number);
   if (dtype === undefined) {
-    report.add('unknown-element-type', 'error', `Tensor '${name}' has element type ${elementType}, which is not known.`, message.tag, name);
-    return { ...common, shape, storage: { kind: 'typed' }, problem: `element type ${elementType} is not known` };
+    report.add('unknown-element-type', 'error', `Tensor '${name}' has the unknown element type ${elementType}.`, message.tag, name);
+    return { ...common, shape, storage: { kind: 'typed' }, problem: `unknown element type ${elementType}` };
   }
   if (isExternal) {
     const location = external.get('location') ?? '';
-    if (dtype === 'string') return { ...bad('external-texts', 'texts cannot lie in another file.'), shape };
+    if (dtype === 'string') return { ...bad('external-texts', 'strings cannot be stored as external data.'), shape };
     return {
       ...common,
       shape,
@@ -116,7 +116,7 @@ export function scanTensor(reader: WireReader, message: WireField, report: ScanR
   }
   const expected = byteLength(dtype, shape);
   if (place.length !== expected)
-    return { ...bad('wrong-size', `${dtype}[${shape.join(', ')}] needs ${expected} bytes, the file has ${place.length}.`), shape };
+    return { ...bad('wrong-size', `${dtype}[${shape.join(', ')}] needs ${expected} bytes, but the file has ${place.length}.`), shape };
   return { ...common, shape, storage: { kind: 'raw', ...place }, problem: undefined };
 }
 
@@ -145,9 +145,9 @@ function typedProblem(
   found: { readonly texts: number; readonly payload: number; readonly fields: number },
 ): string | undefined {
   const elements = shape.reduce((product, length) => product * length, 1);
-  if (dtype === 'string') return found.texts === elements ? undefined : `it needs ${elements} texts, the file has ${found.texts}.`;
+  if (dtype === 'string') return found.texts === elements ? undefined : `it needs ${elements} strings, but the file has ${found.texts}.`;
   const entries = Math.ceil(elements / dtypes[dtype].blockSize);
-  return found.payload < entries ? `it needs ${entries} values, the file has at most ${found.payload}.` : undefined;
+  return found.payload < entries ? `it needs ${entries} values, but the file has at most ${found.payload}.` : undefined;
 }
 
 function externalEntry(reader: WireReader, field: WireField, into: Map<string, string>, report: ScanReport): void {

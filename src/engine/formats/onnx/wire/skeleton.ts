@@ -8,6 +8,7 @@ import { ScanReport } from './scanReport';
 import { scanTensor, type ScannedTensor } from './scanTensor';
 import { WireReader, type WireField } from './wireReader';
 import type { FileWindow } from './fileWindow';
+import { invalidOnnx } from '../refusals';
 
 /** A model without its weights: messages of the schema, and where the values of large tensors stand in the file. */
 export interface ModelSkeleton {
@@ -58,12 +59,7 @@ export function readSkeleton(window: FileWindow): ModelSkeleton {
   try {
     model = fromBinary(ModelProtoSchema, Buffer.concat(pieces));
   } catch (error) {
-    throw new LoomweightError(
-      'malformed-file',
-      `Not a sound ONNX file: ${error instanceof Error ? error.message : String(error)}: ${window.path}.`,
-      { path: window.path },
-      { cause: error },
-    );
+    throw invalidOnnx(window.path, error instanceof Error ? error.message : String(error), { cause: error });
   }
   const weights = new Map<TensorProto, ScannedTensor>();
   eachTensor(model, (tensor) => {
@@ -134,7 +130,7 @@ class Copy {
     if (this.total > largestSkeleton)
       throw new LoomweightError(
         'unsupported',
-        `The graph of this ONNX file is too large: more than ${largestSkeleton} bytes without its weights: ${this.reader.window.path}.`,
+        `The graph of this ONNX file is too large, with more than ${largestSkeleton} bytes without its weights: ${this.reader.window.path}.`,
         { path: this.reader.window.path },
       );
     return this.reader.window.bytesAt(offset, length);

@@ -23,7 +23,7 @@ export function decodeTypedFields(
   const view = new DataView(output.buffer);
   let written = 0;
   const room = (bytes: number): number => {
-    if (written + bytes > output.byteLength) throw cursor.malformed(`more values than the shape [${tensor.shape.join(', ')}] has`);
+    if (written + bytes > output.byteLength) throw cursor.malformed(`more values than its shape [${tensor.shape.join(', ')}] allows`);
     written += bytes;
     return written - bytes;
   };
@@ -37,7 +37,7 @@ export function decodeTypedFields(
     } else if (field === 5 && width !== undefined) {
       const sixBit = tensor.dtype === 'float6_e2m3' || tensor.dtype === 'float6_e3m2';
       if (sixBit)
-        throw new LoomweightError('unsupported', `Tensor '${tensor.name}': 6-bit values outside raw data are not read.`, {
+        throw new LoomweightError('unsupported', `Tensor '${tensor.name}': 6-bit values are supported as raw data only.`, {
           tensor: tensor.name,
         });
       do {
@@ -55,7 +55,7 @@ export function decodeTypedFields(
     }
   });
   if (written !== output.byteLength)
-    throw cursor.malformed(`${written} bytes of values where the shape [${tensor.shape.join(', ')}] needs ${output.byteLength}`);
+    throw cursor.malformed(`${written} bytes of values, but its shape [${tensor.shape.join(', ')}] needs ${output.byteLength}`);
   return output;
 }
 
@@ -103,7 +103,7 @@ class Cursor {
       } else if ((key & 7) === 0) this.varint64(this.bytes.length);
       else this.at += (key & 7) === 1 ? 8 : 4;
     }
-    if (texts.length !== count) throw this.malformed(`${texts.length} texts where the shape has ${count}`);
+    if (texts.length !== count) throw this.malformed(`${texts.length} strings, but its shape has ${count}`);
     return texts;
   }
 
@@ -111,7 +111,7 @@ class Cursor {
   varint32(end: number): number {
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
-      if (this.at >= end) throw this.malformed('a number that is cut off');
+      if (this.at >= end) throw this.malformed('a truncated number');
       const byte = this.bytes[this.at] as number;
       this.at += 1;
       if (shift < 32) value |= (byte & 0x7f) << shift;
@@ -123,7 +123,7 @@ class Cursor {
   varint64(end: number): bigint {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
-      if (this.at >= end) throw this.malformed('a number that is cut off');
+      if (this.at >= end) throw this.malformed('a truncated number');
       const byte = this.bytes[this.at] as number;
       this.at += 1;
       value |= BigInt(byte & 0x7f) << shift;

@@ -1,5 +1,6 @@
-import { LoomweightError } from '../../../../protocol/errors';
+import type { LoomweightError } from '../../../../protocol/errors';
 import type { FileWindow } from './fileWindow';
+import { invalidOnnx } from '../refusals';
 
 /** A field of a protobuf message where it stands in the file. `end` is the offset behind it. */
 export interface WireField {
@@ -54,7 +55,7 @@ export class WireReader {
       case 2: {
         length = this.smallNumberAt(start, end);
         start = this.behind;
-        if (length > end - start) throw this.malformed(tag, `a field claims ${length} bytes where ${end - start} are left`);
+        if (length > end - start) throw this.malformed(tag, `a field declares ${length} bytes, but ${end - start} are left`);
         break;
       }
       case 5:
@@ -63,7 +64,7 @@ export class WireReader {
       default:
         throw this.malformed(tag, `wire type ${wire} is not used by ONNX`);
     }
-    if (start + length > end) throw this.malformed(tag, `a field of ${length} bytes does not fit into the ${end - start} that are left`);
+    if (start + length > end) throw this.malformed(tag, `a field of ${length} bytes exceeds the ${end - start} that are left`);
     return { number, wire, tag, start, end: start + length };
   }
 
@@ -75,7 +76,7 @@ export class WireReader {
     let value = 0;
     let scale = 1;
     for (let index = 0; index < 10; index += 1) {
-      if (offset + index >= end) throw this.malformed(offset, 'the message ends inside a number');
+      if (offset + index >= end) throw this.malformed(offset, 'the message ends within a number');
       const byte = this.window.byteAt(offset + index);
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
@@ -132,11 +133,8 @@ export class WireReader {
     if (field.wire !== 2) throw this.malformed(field.tag, `field ${field.number} should have a length`);
   }
 
-  /** The error of a file that is no sound protobuf message. */
+  /** The error for a file that is not a valid protobuf message. */
   malformed(offset: number, what: string): LoomweightError {
-    return new LoomweightError('malformed-file', `Not a sound ONNX file: ${what} at byte ${offset}: ${this.window.path}.`, {
-      path: this.window.path,
-      offset,
-    });
+    return invalidOnnx(this.window.path, what, { offset });
   }
 }
