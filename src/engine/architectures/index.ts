@@ -36,8 +36,8 @@ export function recognizeModel(config: Readonly<Record<string, unknown>>): Recog
     const found = namesIn(config).join(', ') || 'no architecture';
     throw new LoomweightError(
       'unsupported',
-      `Running a model needs one of ${architectures.map(({ names }) => names[0]).join(', ')}; config.json names ${found}. ` +
-        'Other models can be inspected and compared, or evaluated as ONNX.',
+      `Running a model needs one of the architectures ${architectures.map(({ names }) => names[0]).join(', ')}, but config.json names ${found}. ` +
+        'Other models can be inspected and compared, or exported to ONNX and evaluated.',
       { found: namesIn(config), supported: architectures.map(({ names }) => names[0]) },
     );
   }

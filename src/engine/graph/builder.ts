@@ -100,7 +100,7 @@ export class GraphBuilder {
     const domain = options.domain ?? '';
     const operator = this.operators.get(domain, name);
     if (!operator)
-      throw new LoomweightError('unsupported', `Operator ${domain ? `${domain}.` : ''}${name} is not known. Add it to src/engine/ops.`, {
+      throw new LoomweightError('unsupported', `Unknown operator ${domain ? `${domain}.` : ''}${name}. Add it to src/engine/ops.`, {
         op: name,
         domain,
       });
@@ -130,7 +130,7 @@ export class GraphBuilder {
     if (!shapesMayBeEqual(value.type.shape, shape))
       throw new LoomweightError(
         'invalid-argument',
-        `Output '${name}' of graph '${this.graphName}' is declared as ${formatShape(shape)}, but the graph makes ${formatShape(value.type.shape)}.`,
+        `Output '${name}' of graph '${this.graphName}' is declared as ${formatShape(shape)}, but the graph produces ${formatShape(value.type.shape)}.`,
         { output: name },
       );
     const [made] = this.node('Identity', [value], {}, { outputNames: [name] }) as [Value];

@@ -69,7 +69,7 @@ export function broadcastShapes(...shapes: readonly (readonly Dimension[] | unde
       if (length === undefined)
         throw new LoomweightError(
           'invalid-argument',
-          `Broadcasting needs equal lengths or 1, got ${formatShape(left)} and ${formatShape(shape)}.`,
+          `Broadcasting needs lengths that are equal or 1, got ${formatShape(left)} and ${formatShape(shape)}.`,
           { shapes },
         );
       return length;

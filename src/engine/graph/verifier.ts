@@ -32,7 +32,7 @@ export function verifyGraph(graph: Graph, operators: OperatorTable, options: { r
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
   throw new LoomweightError(
     problems.every((problem) => problem.code === 'unknown-operator') ? 'unsupported' : 'invalid-argument',
-    `Graph '${graph.name}' is not sound: ${first.message}${more}`,
+    `Graph '${graph.name}' is invalid: ${first.message}${more}`,
     { graph: graph.name, ...(first.node === undefined ? {} : { node: first.node }), problems: problems.slice(0, 100) },
   );
 }
@@ -61,7 +61,7 @@ function checkGraph(
     else if (lookUp(scope, value.name) !== undefined)
       report(
         'duplicate-name',
-        `Two values are named '${value.name}'${node === undefined ? '' : `, one of them made by node '${node}'`}.`,
+        `Two values are named '${value.name}'${node === undefined ? '' : `, one of them produced by node '${node}'`}.`,
         where,
       );
     scope.values.set(value.name, value);
@@ -86,8 +86,8 @@ function checkGraph(
       report(
         later ? 'order' : 'undefined-value',
         later
-          ? `Node '${node.name}' (${node.op}) uses '${value.name}' before it is made.`
-          : `Node '${node.name}' (${node.op}) uses '${value.name}', which nothing makes.`,
+          ? `Node '${node.name}' (${node.op}) uses '${value.name}' before it is produced.`
+          : `Node '${node.name}' (${node.op}) uses '${value.name}', which nothing produces.`,
         { node: node.name, value: value.name },
       );
     }
@@ -97,7 +97,7 @@ function checkGraph(
     for (const value of node.outputs) if (value !== undefined) define(value, node.name);
   }
   for (const value of graph.outputs)
-    if (lookUp(scope, value.name) !== value) report('undefined-value', `Output '${value.name}' is made by nothing.`, { value: value.name });
+    if (lookUp(scope, value.name) !== value) report('undefined-value', `Nothing produces output '${value.name}'.`, { value: value.name });
 }
 
 function checkTypes(
@@ -109,7 +109,7 @@ function checkTypes(
   const operator = operators.get(node.domain, node.op);
   const title = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   if (operator === undefined) {
-    report('unknown-operator', `Node '${node.name}' uses operator ${title}, which is not known.`, { node: node.name });
+    report('unknown-operator', `Node '${node.name}' uses the unknown operator ${title}.`, { node: node.name });
     return;
   }
   let types: readonly TensorType[];
@@ -139,7 +139,7 @@ function checkTypes(
     else if (type.dtype !== value.type.dtype || !shapesMayBeEqual(type.shape, value.type.shape))
       report(
         'type',
-        `Node '${node.name}' (${title}) makes '${value.name}' as ${formatType(type)}, declared is ${formatType(value.type)}.`,
+        `Node '${node.name}' (${title}) produces '${value.name}' as ${formatType(type)}, but it is declared as ${formatType(value.type)}.`,
         where,
       );
   });
@@ -147,13 +147,16 @@ function checkTypes(
 
 function checkConstant(value: Value, data: ConstantData, report: (message: string) => void): void {
   if (data.shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
-    report(`Constant '${value.name}' has an impossible shape [${data.shape.join(', ')}].`);
+    report(`Constant '${value.name}' has an invalid shape [${data.shape.join(', ')}].`);
     return;
   }
   if (data.dtype !== value.type.dtype || !shapesMayBeEqual(data.shape, value.type.shape))
-    report(`Constant '${value.name}' is ${formatType({ dtype: data.dtype, shape: data.shape })}, declared is ${formatType(value.type)}.`);
+    report(
+      `Constant '${value.name}' is ${formatType({ dtype: data.dtype, shape: data.shape })}, but it is declared as ${formatType(value.type)}.`,
+    );
   if (data.dtype === 'string') return;
   const expected = byteLength(data.dtype, data.shape);
   const actual = data.kind === 'inline' ? data.bytes.byteLength : data.length;
-  if (actual !== expected) report(`Constant '${value.name}' of shape [${data.shape.join(', ')}] needs ${expected} bytes, has ${actual}.`);
+  if (actual !== expected)
+    report(`Constant '${value.name}' of shape [${data.shape.join(', ')}] needs ${expected} bytes, but has ${actual}.`);
 }

@@ -23,7 +23,7 @@ export function logitOf(bits: number, { parametrisation, minimum, maximum }: Bit
   if (!(minimum < bits && bits < maximum))
     throw new LoomweightError(
       'invalid-argument',
-      `The first width must lie between the smallest and the largest, got ${bits} with ${minimum} and ${maximum}. Change initBits, minBits or maxBits.`,
+      `The initial width must be between the smallest and the largest, got ${bits} for ${minimum} to ${maximum}. Change initBits, minBits or maxBits.`,
       { bits, minimum, maximum },
     );
   const [low, high, at] =

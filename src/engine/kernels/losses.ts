@@ -132,7 +132,7 @@ function requireCount(name: string, outputs: Value, targets: Value, count: numbe
   if (elementCount(shape) === count) return;
   throw new LoomweightError(
     'invalid-argument',
-    `${name} needs one target for each prediction: outputs ${formatShape(outputs.type.shape)} against targets ${formatShape(shape)}.`,
+    `${name} needs one target per prediction, got outputs ${formatShape(outputs.type.shape)} and targets ${formatShape(shape)}.`,
     { outputs: outputs.type.shape, targets: shape },
   );
 }

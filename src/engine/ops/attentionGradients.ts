@@ -54,7 +54,7 @@ export const attentionGradient: GradientRule = (context) => {
   if (!q || !k || !v) return [];
   refuseInputs(context, { 6: 'lengths without padding' });
   refuseAttributes(context, ['softcap']);
-  if (dScores) throw invalid('its output of scores has no gradient rule');
+  if (dScores) throw invalid('its score output has no gradient rule');
   const flat = staticShape(q).length === 3;
   const heads = (value: Value, attribute: string): Value => (flat ? toHeads(build, value, requiredInt(node, attribute)) : value);
   const [q4, k4, v4] = [heads(q, 'q_num_heads'), heads(k, 'kv_num_heads'), heads(v, 'kv_num_heads')];
@@ -62,7 +62,7 @@ export const attentionGradient: GradientRule = (context) => {
   const values = behind(build, pastValue, v4);
   const added = mask && (mask.type.dtype === 'bool' ? maskWhere(build, mask, q) : mask);
   if (mask && ![1, timeOf(keys)].includes(staticShape(mask).at(-1) as number))
-    throw invalid('its mask is shorter than the keys, which has no gradient rule');
+    throw invalid('masks shorter than the keys have no gradient rule');
   const causal =
     intAttribute(node, 'is_causal', 0) !== 0
       ? causalMask(build, q, timeOf(q4), timeOf(keys), pastKey === undefined ? 0 : timeOf(pastKey))
@@ -91,7 +91,7 @@ export const attentionGradient: GradientRule = (context) => {
 function keyMask(build: GraphBuilder, mask: Value, like: Value, keys: number): Value {
   const shape = staticShape(mask);
   if (shape.at(-1) !== keys || (shape.length !== 2 && shape.length !== 3))
-    throw invalid(`its mask of shape [${shape.join(', ')}] has no gradient rule; [batch, keys] and [batch, time, keys] have`);
+    throw invalid(`its mask of shape [${shape.join(', ')}] has no gradient rule; only [batch, keys] and [batch, time, keys] have one`);
   const axes = shape.length === 2 ? [1, 2] : [1];
   return maskWhere(build, build.op('Unsqueeze', [mask, build.int64(axes)]), like);
 }
@@ -101,9 +101,10 @@ export const multiHeadGradient: GradientRule = (context) => {
   const { build, node, needs, outputGradients } = context;
   const [q, k, v, bias, padding, addition, pastKey, pastValue] = context.inputs;
   const [dy, dPresentKey, dPresentValue] = outputGradients;
-  if (!q || !k || !v || staticShape(q).length !== 3) throw invalid('its packed form has no gradient rule; query, key and value apart have');
+  if (!q || !k || !v || staticShape(q).length !== 3)
+    throw invalid('its packed form has no gradient rule; only separate query, key and value have one');
   refuseInputs(context, { 8: 'length of the past', 9: 'cache indirection' });
-  if (!dy || dPresentKey || dPresentValue) throw invalid('its caches as results have no gradient rule');
+  if (!dy || dPresentKey || dPresentValue) throw invalid('its cache outputs have no gradient rule');
   const heads = requiredInt(node, 'num_heads');
   const widths = [q, k, v].map((value) =>
     staticShape(value).length === 4 ? heads * (staticShape(value)[3] as number) : (staticShape(value)[2] as number),
@@ -157,8 +158,9 @@ export const groupQueryGradient: GradientRule = (context) => {
   const [query, key, value, pastKey, , , , cosine, sine] = context.inputs;
   const [dy, dPresentKey, dPresentValue] = outputGradients;
   if (!query) return [];
-  if (pastKey && timeOf(pastKey) !== 0) throw invalid(`it has a cache of ${timeOf(pastKey)} places; only an empty one has a gradient rule`);
-  if (!dy || dPresentKey || dPresentValue) throw invalid('its caches as results have no gradient rule');
+  if (pastKey && timeOf(pastKey) !== 0)
+    throw invalid(`it has a cache of ${timeOf(pastKey)} positions; only an empty cache has a gradient rule`);
+  if (!dy || dPresentKey || dPresentValue) throw invalid('its cache outputs have no gradient rule');
   refuseInputs(context, { 9: 'positions', 10: 'attention bias', 11: 'head sinks', 12: 'key scale', 13: 'value scale' });
   refuseAttributes(context, ['softcap', 'smooth_softmax']);
   if (intAttribute(node, 'local_window_size', -1) > 0) throw invalid('its attribute local_window_size has no gradient rule');

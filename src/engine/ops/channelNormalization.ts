@@ -30,7 +30,7 @@ const batchNormalizationGradient: GradientRule = ({ build, node, inputs, outputG
   const [x, scale, , mean, variance] = inputs;
   const dy = outputGradients[0];
   if (outputGradients.slice(1).some((gradient) => gradient !== undefined))
-    throw new LoomweightError('unsupported', 'the target depends on its running statistics.');
+    throw new LoomweightError('unsupported', 'the loss depends on its running statistics.');
   if (!x || !scale || !mean || !variance || !dy) return [];
   const shape = staticShape(x);
   const { add, sub, mul, div, op } = formula(build, x.type.dtype);

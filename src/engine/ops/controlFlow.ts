@@ -16,7 +16,7 @@ function body(context: InferContext, name: string): Graph {
 /** A type that covers both: equal lengths stay, others get a name. */
 function merged(a: TensorType, b: TensorType, context: InferContext, output: number): TensorType {
   if (a.unknown === true || b.unknown === true) return a.unknown === true ? a : b;
-  if (a.dtype !== b.dtype) throw invalid(`Output ${output} would be ${a.dtype} or ${b.dtype}: both ways must give one element type.`);
+  if (a.dtype !== b.dtype) throw invalid(`Output ${output} would be ${a.dtype} or ${b.dtype}: both paths must give the same element type.`);
   const other = b.shape;
   if (a.shape === undefined || other === undefined || a.shape.length !== other.length) return { dtype: a.dtype, shape: undefined };
   return {
@@ -32,7 +32,8 @@ const ifOperator = defineOp({
     requireDType(condition, ['bool'], 'The condition of If');
     const yes = body(context, 'then_branch').outputs;
     const no = body(context, 'else_branch').outputs;
-    if (yes.length !== no.length) throw invalid(`If needs as many outputs of both branches, got ${yes.length} and ${no.length}.`);
+    if (yes.length !== no.length)
+      throw invalid(`If needs the same number of outputs from both branches, got ${yes.length} and ${no.length}.`);
     return yes.map((value, index) => merged(value.type, (no[index] as typeof value).type, context, index));
   },
 });
@@ -51,7 +52,7 @@ const loop = defineOp({
     const { inputs, outputs } = body(context, 'body');
     if (inputs.length !== carried.length + 2 || outputs.length < carried.length + 1)
       throw invalid(
-        `A Loop that carries ${carried.length} values needs a body of ${carried.length + 2} inputs and at least ${carried.length + 1} outputs, got ${inputs.length} and ${outputs.length}.`,
+        `A Loop that carries ${carried.length} values needs a body with ${carried.length + 2} inputs and at least ${carried.length + 1} outputs, got ${inputs.length} and ${outputs.length}.`,
       );
     const count = constantInts(context, 0)?.[0] ?? unknownLength(context, 'trips');
     return outputs.slice(1).map((value, index) => {

@@ -16,7 +16,7 @@ function convolved(name: string, x: TensorType, w: TensorType, context: InferCon
   const group = intAttribute(context, 'group', 1);
   if (x.shape.length !== w.shape.length || !mayBeEqual(channels, multiplyDimensions([perGroup, group])))
     throw invalid(
-      `${name} of ${group} group${group === 1 ? '' : 's'} needs weights [maps, channels / group, ...kernel] for input ${formatShape(x.shape)}, got ${formatShape(w.shape)}.`,
+      `${name} with ${group} group${group === 1 ? '' : 's'} needs weights [maps, channels / group, ...kernel] for input ${formatShape(x.shape)}, got ${formatShape(w.shape)}.`,
     );
   return [batch, maps, ...slidSpace(space, kernel, context)];
 }

@@ -43,9 +43,7 @@ export const fusedConvGradient: GradientRule = (context) => {
   const activation = stringAttribute(node, 'activation', '');
   if (!dy || !y) return [];
   if (activation !== '' && activation !== 'Relu')
-    throw invalid(
-      `its activation '${activation}' has no gradient here. Use the model as it was exported, before ONNX Runtime optimised it`,
-    );
+    throw invalid(`its activation '${activation}' has no gradient rule. Use the model as exported, before ONNX Runtime optimised it`);
   const positive = activation === 'Relu' ? build.op('Greater', [y, floatScalar(build, 0, y.type.dtype)]) : undefined;
   const dz = positive ? build.op('Mul', [dy, castTo(build, positive, dy.type.dtype)]) : dy;
   const gradients = convolutionGradients(context, dz);

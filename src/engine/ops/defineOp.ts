@@ -47,7 +47,7 @@ export function defineOp<N extends RequiredCount>(definition: OperatorDefinition
       if (inputs.length < required || missing >= 0 || used > maxInputs)
         throw new LoomweightError(
           'invalid-argument',
-          `${name} takes ${describeCount(required, maxInputs)}, got ${inputs.filter((type) => type !== undefined).length}.`,
+          `${name} needs ${describeCount(required, maxInputs)}, got ${inputs.filter((type) => type !== undefined).length}.`,
           { op: name, domain },
         );
       if (inputs.some((type) => type?.unknown === true))

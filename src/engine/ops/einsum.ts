@@ -83,7 +83,7 @@ const einsum = defineOp({
     const equation = stringAttribute(context, 'equation', '').replaceAll(' ', '');
     const [left = '', right] = equation.split('->');
     const terms = left.split(',');
-    if (terms.length !== types.length) throw invalid(`Einsum '${equation}' has ${terms.length} terms, but ${types.length} inputs.`);
+    if (terms.length !== types.length) throw invalid(`Einsum '${equation}' has ${terms.length} terms but ${types.length} inputs.`);
     const lengths = new Map<string, Dimension>();
     let ellipsis: readonly Dimension[] = [];
     for (const [index, term] of terms.entries()) {
@@ -98,7 +98,8 @@ const einsum = defineOp({
         const length = shape[place < start ? place : place + hidden] as Dimension;
         const known = lengths.get(letter);
         const merged = known === undefined ? length : broadcastDimensions(known, length);
-        if (merged === undefined) throw invalid(`Einsum '${equation}': index ${letter} is ${String(known)} and ${String(length)}.`);
+        if (merged === undefined)
+          throw invalid(`Einsum '${equation}': index ${letter} has the lengths ${String(known)} and ${String(length)}.`);
         // A name and a number: the number says more. Two names: they are the same length, keep the first.
         lengths.set(letter, typeof known === 'string' && typeof length === 'string' ? known : merged);
       });
@@ -118,7 +119,7 @@ const einsum = defineOp({
         continue;
       }
       const length = lengths.get(output[place] as string);
-      if (length === undefined) throw invalid(`Einsum '${equation}': index ${String(output[place])} stands in no input.`);
+      if (length === undefined) throw invalid(`Einsum '${equation}': no input has the index ${String(output[place])}.`);
       shape.push(length);
     }
     return [{ dtype, shape }];

@@ -54,7 +54,7 @@ export function staticShape(value: Value): readonly number[] {
   if (shape === undefined || shape.some((length) => typeof length !== 'number'))
     throw new LoomweightError(
       'unsupported',
-      `the shape ${formatShape(shape)} of '${value.name}' is not known. Give the graph fixed input shapes first.`,
+      `the shape ${formatShape(shape)} of '${value.name}' is not fixed. Give the graph fixed input shapes first.`,
       { value: value.name },
     );
   return shape as readonly number[];

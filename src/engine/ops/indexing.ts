@@ -52,7 +52,7 @@ const gatherNd = defineOp({
     if (data.shape === undefined || indices.shape === undefined || typeof depth !== 'number')
       return [{ dtype: data.dtype, shape: undefined }];
     if (batch + depth > data.shape.length)
-      throw invalid(`GatherND has ${depth} coordinates after ${batch} batch axes, but data has shape ${formatShape(data.shape)}.`);
+      throw invalid(`GatherND has ${depth} coordinates after ${batch} batch axes, but its data has shape ${formatShape(data.shape)}.`);
     return [{ dtype: data.dtype, shape: [...indices.shape.slice(0, -1), ...data.shape.slice(batch + depth)] }];
   },
   gradient: gatherNdGradient,

@@ -80,7 +80,8 @@ export const gatherNdGradient: GradientRule = ({ build, node, inputs: [data, ind
 /** How a scatter treats the values that are there: replaced or added to. Errors: `invalid-argument` for products and extremes. */
 function replaces({ node }: GradientContext): boolean {
   const reduction = stringAttribute(node, 'reduction', 'none');
-  if (reduction !== 'none' && reduction !== 'add') throw invalid(`reduction '${reduction}' has no gradient rule; 'none' and 'add' have`);
+  if (reduction !== 'none' && reduction !== 'add')
+    throw invalid(`reduction '${reduction}' has no gradient rule; only 'none' and 'add' have one`);
   return reduction === 'none';
 }
 
@@ -147,7 +148,7 @@ export const compressGradient: GradientRule = (context) => {
   const [dy] = context.outputGradients;
   if (!x || !dy) return [];
   const kept = constantInts(context, 1)?.flatMap((keep, place) => (keep === 0 ? [] : [place]));
-  if (kept === undefined) throw invalid('its condition is computed when it runs, and with it the number of values that are kept');
+  if (kept === undefined) throw invalid('its condition, and so the number of values kept, is computed at run time');
   const shape = staticShape(x);
   const flat = node.attributes['axis'] === undefined;
   const axis = flat ? 0 : normalizeAxis(intAttribute(node, 'axis', 0), shape.length);

@@ -93,7 +93,7 @@ export function axesOf(
 export function normalizeAxis(axis: number, rank: number): number {
   const normal = axis < 0 ? axis + rank : axis;
   if (normal < 0 || normal >= rank || !Number.isInteger(axis))
-    throw invalid(`Axis ${axis} lies outside a tensor of rank ${rank}.`, { axis, rank });
+    throw invalid(`Axis ${axis} is out of range for a tensor of rank ${rank}.`, { axis, rank });
   return normal;
 }
 
@@ -114,7 +114,7 @@ export function commonDType(types: readonly (TensorType | undefined)[]): DType {
   if (first === undefined) throw invalid('At least one input is needed.');
   const other = present.find((type) => type.dtype !== first.dtype);
   if (other !== undefined)
-    throw invalid(`Inputs must have one element type, got ${formatType(first)} and ${formatType(other)}. Add a Cast.`);
+    throw invalid(`Inputs must have the same element type, got ${formatType(first)} and ${formatType(other)}. Add a Cast.`);
   return first.dtype;
 }
 

@@ -30,7 +30,7 @@ interface LabelParts {
 }
 
 function labelParts({ build, node, inputs, needs }: GradientContext, scores: Value, labels: Value, dLoss: Value): LabelParts {
-  if (needs(2)) throw new LoomweightError('unsupported', 'class weights have no gradient.');
+  if (needs(2)) throw new LoomweightError('unsupported', 'class weights have no gradient rule.');
   const weights = inputs[2];
   const { dtype } = scores.type;
   const { mul, div, sub, cast } = formula(build, dtype);

@@ -16,14 +16,14 @@ import { commonDType, floatAttribute, intAttribute, invalid, requireRank, type S
 /** Shape of a NumPy-style matrix product; the inner lengths must agree. Vectors lose their axis, as in NumPy. */
 export function matMulShape(name: string, a: Shape, b: Shape): Shape {
   if (a === undefined || b === undefined) return undefined;
-  if (a.length === 0 || b.length === 0) throw invalid(`${name} takes no scalars, got ${formatShape(a)} and ${formatShape(b)}.`);
+  if (a.length === 0 || b.length === 0) throw invalid(`${name} does not accept scalars, got ${formatShape(a)} and ${formatShape(b)}.`);
   const left = a.length === 1 ? [1, ...a] : a;
   const right = b.length === 1 ? [...b, 1] : b;
   const inner = left.at(-1) as Dimension;
   const depth = right.at(-2) as Dimension;
   if (!mayBeEqual(inner, depth))
     throw invalid(
-      `${name} needs equal inner lengths, got ${formatShape(a)} and ${formatShape(b)}: ${String(inner)} is not ${String(depth)}.`,
+      `${name} needs equal inner dimensions, got ${formatShape(a)} and ${formatShape(b)}: ${String(inner)} is not ${String(depth)}.`,
     );
   const batch = broadcastShapes(left.slice(0, -2), right.slice(0, -2)) as readonly Dimension[];
   const rows = a.length === 1 ? [] : [left.at(-2) as Dimension];

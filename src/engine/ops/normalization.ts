@@ -41,7 +41,7 @@ function affineGradients(
 /** Statistics are for reading only. */
 function refuseStatistics(outputGradients: readonly (Value | undefined)[], allowed: readonly number[]): void {
   if (outputGradients.some((gradient, index) => gradient !== undefined && !allowed.includes(index)))
-    throw new LoomweightError('unsupported', 'the target depends on its statistics (mean, deviation). Compute them with ReduceMean.');
+    throw new LoomweightError('unsupported', 'the loss depends on its statistics (mean, deviation). Compute them with ReduceMean.');
 }
 
 const layerGradient =

@@ -33,7 +33,7 @@ function checkScale(name: string, x: TensorType, scale: TensorType, context: Inf
   const shape = scale.shape;
   if (shape.length !== expected.length || !expected.every((length, index) => length === shape[index]))
     throw invalid(
-      `${name} in blocks of ${block} on axis ${axis} of ${formatShape(x.shape)} needs scales ${formatShape(expected)}, got ${formatShape(shape)}.`,
+      `${name} in blocks of ${block} on axis ${axis} of ${formatShape(x.shape)} needs scales of shape ${formatShape(expected)}, got ${formatShape(shape)}.`,
     );
 }
 

@@ -56,7 +56,8 @@ const matMulNBitsGradient: GradientRule = (context) => {
   const { build, inputs, outputGradients, needs } = context;
   const [bias, dy] = [inputs[5], outputGradients[0]];
   if (!dy) return [];
-  if (needs(2) || needs(3)) throw new LoomweightError('unsupported', 'only its first input and its bias have gradients, not its scales.');
+  if (needs(2) || needs(3))
+    throw new LoomweightError('unsupported', 'only its first input and its bias have gradient rules, not its scales.');
   return [
     needs(0) ? build.op('MatMul', [dy, dequantizedWeights(context)]) : undefined,
     undefined,
@@ -86,7 +87,7 @@ const matMulNBits = defineOp({
     requireDType(scales, [a.dtype], 'The scales of MatMulNBits');
     const inner = a.shape?.at(-1);
     if (inner !== undefined && !mayBeEqual(inner, depth))
-      throw invalid(`MatMulNBits has K = ${depth}, but its input has shape ${formatShape(a.shape)}.`);
+      throw invalid(`MatMulNBits has K = ${depth}, which does not match its input of shape ${formatShape(a.shape)}.`);
     const expected = [columns, Math.ceil(depth / block), (block * bits) / 8];
     if (b.dtype === 'uint8' && b.shape?.length === 3 && !b.shape.every((length, axis) => mayBeEqual(length, expected[axis] as number)))
       throw invalid(`MatMulNBits needs packed weights of shape ${formatShape(expected)}, got ${formatShape(b.shape)}.`);

@@ -35,7 +35,7 @@ const recurrent = (name: string, gates: number, states: number, maxInputs: numbe
       const hidden = hiddenSize(recurrence, context);
       const rows = weights.shape?.[1];
       if (typeof rows === 'number' && typeof hidden === 'number' && rows !== gates * hidden)
-        throw invalid(`${name} with ${hidden} hidden units needs weights of ${gates * hidden} rows, got ${rows}.`);
+        throw invalid(`${name} with ${hidden} hidden units needs weights with ${gates * hidden} rows, got ${rows}.`);
       const directions = stringAttribute(context, 'direction', 'forward') === 'bidirectional' ? 2 : 1;
       const batchFirst = intAttribute(context, 'layout', 0) !== 0;
       const [first, second] = [x.shape?.[0], x.shape?.[1]];

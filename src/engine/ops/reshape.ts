@@ -51,20 +51,20 @@ function shapeAfter(source: Shape, wanted: readonly number[], context: InferCont
   const allowZero = intAttribute(context, 'allowzero', 0) !== 0;
   const holes = wanted.filter((length) => length === -1).length;
   if (holes > 1 || wanted.some((length) => length < -1))
-    throw invalid(`Reshape needs lengths of 0 and above and at most one -1, got ${formatShape(wanted)}.`);
+    throw invalid(`Reshape needs lengths of at least 0 and at most one -1, got ${formatShape(wanted)}.`);
   const lengths = wanted.map((length, axis): Dimension => {
     if (length !== 0 || allowZero) return length;
     if (source === undefined) return unknownLength(context, axis);
     const copied = source[axis];
     if (copied === undefined)
-      throw invalid(`Reshape to ${formatShape(wanted)} copies axis ${axis} of ${formatShape(source)}: there is none.`);
+      throw invalid(`Reshape to ${formatShape(wanted)} copies axis ${axis}, which ${formatShape(source)} does not have.`);
     return copied;
   });
   if (source === undefined) return lengths.map((length, axis) => (length === -1 ? unknownLength(context, axis) : length));
   const known = lengths.filter((length) => length !== -1);
   const rest = divideProducts(source, known);
   if (rest === undefined || (holes === 0 && typeof rest === 'number' && rest !== 1 && !source.includes(0)))
-    throw invalid(`Reshape cannot make ${formatShape(wanted)} of ${formatShape(source)}: the number of elements differs.`);
+    throw invalid(`Cannot reshape ${formatShape(source)} to ${formatShape(wanted)}: the number of elements differs.`);
   return lengths.map((length) => (length === -1 ? rest : length));
 }
 
@@ -77,7 +77,7 @@ const transpose = defineOp({
     const shape = x.shape;
     if (order === undefined) return [{ dtype: x.dtype, shape: [...shape].reverse() }];
     if (order.length !== shape.length || new Set(order).size !== order.length)
-      throw invalid(`Transpose needs every axis once, got perm [${order.join(', ')}] for shape ${formatShape(shape)}.`);
+      throw invalid(`Transpose needs each axis exactly once, got perm [${order.join(', ')}] for shape ${formatShape(shape)}.`);
     return [{ dtype: x.dtype, shape: order.map((axis) => shape[normalizeAxis(axis, shape.length)] as Dimension) }];
   },
   gradient: ({ build, node, inputs: [x], outputGradients: [dy] }) => {
@@ -119,7 +119,7 @@ const unsqueeze = defineOp({
     }
     const rank = x.shape.length + axes.length;
     const inserted = new Set(axes.map((axis) => normalizeAxis(axis, rank)));
-    if (inserted.size !== axes.length) throw invalid(`Unsqueeze names an axis twice: [${axes.join(', ')}].`);
+    if (inserted.size !== axes.length) throw invalid(`Unsqueeze has a repeated axis: [${axes.join(', ')}].`);
     const rest = [...x.shape];
     return [{ dtype: x.dtype, shape: Array.from({ length: rank }, (_, axis) => (inserted.has(axis) ? 1 : (rest.shift() as Dimension))) }];
   },

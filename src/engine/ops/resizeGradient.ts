@@ -23,7 +23,7 @@ export const resizeGradient: GradientRule = (context) => {
   const matrices = axes.map((axis) => {
     if (axis.from === axis.to && axis.scale === 1) return undefined;
     if (axis.from * axis.to > largestMatrix)
-      throw invalid(`an axis from ${axis.from} to ${axis.to} places is longer than its gradient rule takes`);
+      throw invalid(`resizing an axis from ${axis.from} to ${axis.to} exceeds the length that its gradient rule supports`);
     const matrix = resizeMatrix(axis, how);
     if (matrix === undefined) throw invalid(`its coordinate_transformation_mode '${how.coordinates}' has no gradient rule`);
     return matrix;
@@ -40,7 +40,7 @@ export const resizeGradient: GradientRule = (context) => {
 
 function resamplingOf({ node }: GradientContext): Resampling {
   const mode = stringAttribute(node, 'mode', 'nearest');
-  if (mode !== 'nearest' && mode !== 'linear' && mode !== 'cubic') throw invalid(`its mode '${mode}' is not known`);
+  if (mode !== 'nearest' && mode !== 'linear' && mode !== 'cubic') throw invalid(`its mode '${mode}' is unknown`);
   return {
     mode,
     coordinates: stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel'),
@@ -58,7 +58,7 @@ function resizedAxes(context: GradientContext, from: readonly number[], to: read
     scales?.kind === 'inline' && scales.dtype === 'float32' && scales.bytes.byteLength > 0
       ? new Float32Array(Uint8Array.from(scales.bytes).buffer)
       : undefined;
-  if (factors === undefined && context.inputs[3] === undefined) throw invalid('its scales are computed when it runs');
+  if (factors === undefined && context.inputs[3] === undefined) throw invalid('its scales are computed at run time');
   return from.map((length, axis) => {
     const index = given.indexOf(axis);
     const result = to[axis] as number;

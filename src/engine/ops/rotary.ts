@@ -10,7 +10,7 @@ const rotaryGradient =
   ({ build, node, inputs, outputGradients: [dy], needs }: GradientContext) => {
     const sines = inputs[sine];
     if (!dy || !sines) return [];
-    if (needs(cosine) || needs(sine)) throw invalid('its tables of cosines and sines have no gradient. Leave them out of what is learned');
+    if (needs(cosine) || needs(sine)) throw invalid('its cosine and sine tables have no gradient rule. Exclude them from training');
     const back = inputs.map((input, index) => (index === 0 ? dy : index === sine ? build.op('Neg', [sines]) : input));
     return [build.op(node.op, back, node.attributes, { domain: node.domain })];
   };

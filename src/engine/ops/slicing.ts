@@ -129,7 +129,7 @@ const split = defineOp({
 function partLengths(context: GradientContext, whole: number): readonly number[] {
   const given = intsAttribute(context.node, 'split') ?? constantInts(context, 1);
   if (given !== undefined) return given;
-  if (context.inputs[1] !== undefined) throw invalid('its lengths are computed when it runs');
+  if (context.inputs[1] !== undefined) throw invalid('its lengths are computed at run time');
   const parts = intAttribute(context.node, 'num_outputs', context.node.outputs.length);
   const size = Math.ceil(whole / parts);
   return Array.from({ length: parts }, (_, index) => Math.max(0, Math.min(size, whole - index * size)));
@@ -168,7 +168,7 @@ const slice = defineOp({
       const start = starts?.[index];
       const end = ends?.[index];
       const step = steps?.[index] ?? 1;
-      if (step === 0) throw invalid('Slice needs steps other than 0.');
+      if (step === 0) throw invalid('Slice steps must not be 0.');
       const wholeAxis = start === 0 && step === 1 && end !== undefined && end >= 2 ** 31 - 1;
       result[normal] = wholeAxis
         ? length
@@ -190,9 +190,9 @@ function stretchesOf(context: GradientContext, shape: readonly number[], result:
   const starts = intsAttribute(context.node, 'starts') ?? constantInts(context, 1);
   const axes = intsAttribute(context.node, 'axes') ?? constantInts(context, 3) ?? starts?.map((_, axis) => axis);
   if (starts === undefined || axes === undefined || (context.inputs[3] !== undefined && constantInts(context, 3) === undefined))
-    throw invalid('its starts or axes are computed when it runs');
+    throw invalid('its starts or axes are computed at run time');
   const steps = constantInts(context, 4);
-  if (context.inputs[4] !== undefined && steps === undefined) throw invalid('its steps are computed when it runs');
+  if (context.inputs[4] !== undefined && steps === undefined) throw invalid('its steps are computed at run time');
   return axes.map((given, index) => {
     const axis = normalizeAxis(given, shape.length);
     const length = shape[axis] as number;
@@ -210,7 +210,7 @@ const trilu = defineOp({
   maxInputs: 2,
   infer: ([x, k]) => {
     requireDType(k, ['int64'], 'The diagonal of Trilu');
-    if (x.shape !== undefined && x.shape.length < 2) throw invalid(`Trilu needs rank 2 and above, got ${formatShape(x.shape)}.`);
+    if (x.shape !== undefined && x.shape.length < 2) throw invalid(`Trilu needs a rank of at least 2, got ${formatShape(x.shape)}.`);
     return [x];
   },
   gradient: ({ build, node, inputs: [, k], outputGradients: [dy] }) => [dy && build.op('Trilu', [dy, k], node.attributes)],
@@ -227,7 +227,7 @@ const pad = defineOp({
     const pads = intsAttribute(context, 'pads') ?? constantInts(context, 1);
     const axes = constantInts(context, 3) ?? (axesInput === undefined ? shape.map((_, axis) => axis) : undefined);
     if (pads === undefined || axes === undefined) return [{ dtype: x.dtype, shape: unknownShape(context, shape.length) }];
-    if (pads.length !== axes.length * 2) throw invalid(`Pad needs two lengths for each axis, got ${pads.length} for ${axes.length} axes.`);
+    if (pads.length !== axes.length * 2) throw invalid(`Pad needs two lengths per axis, got ${pads.length} for ${axes.length} axes.`);
     const result: Dimension[] = [...shape];
     axes.forEach((axis, index) => {
       const normal = normalizeAxis(axis, shape.length);
@@ -249,7 +249,7 @@ function padGradient(context: GradientContext): readonly (Value | undefined)[] {
   const shape = staticShape(x);
   const pads = intsAttribute(node, 'pads') ?? constantInts(context, 1);
   const given = constantInts(context, 3);
-  if (pads === undefined || (context.inputs[3] !== undefined && given === undefined)) throw invalid('its widths are computed when it runs');
+  if (pads === undefined || (context.inputs[3] !== undefined && given === undefined)) throw invalid('its widths are computed at run time');
   const axes = (given ?? shape.map((_, axis) => axis)).map((axis) => normalizeAxis(axis, shape.length));
   const widths = shape.map((_, axis): readonly [number, number] => {
     const index = axes.indexOf(axis);
@@ -280,7 +280,7 @@ function padGradient(context: GradientContext): readonly (Value | undefined)[] {
 function borderPlace(mode: string, at: number, length: number): number {
   if (mode === 'edge') return Math.min(Math.max(at, 0), length - 1);
   if (mode === 'wrap') return ((at % length) + length) % length;
-  if (mode !== 'reflect') throw invalid(`the mode '${mode}' of Pad is not known`);
+  if (mode !== 'reflect') throw invalid(`the mode '${mode}' of Pad is unknown`);
   if (length === 1) return 0;
   const period = 2 * (length - 1);
   const place = ((at % period) + period) % period;

@@ -178,7 +178,7 @@ const dropoutGradient: GradientRule = ({ build, inputs: [x, ratio, training], ou
   if (!mask)
     throw new LoomweightError(
       'unsupported',
-      'in training mode its mask is needed, and the node does not give it. Ask for its second output.',
+      'in training mode the gradient needs its mask, which the node does not output. Add its second output.',
     );
   const { sub, mul, div, where, cast } = formula(build, x.type.dtype);
   const keep = ratio ? sub(1, cast(ratio)) : 0.5;

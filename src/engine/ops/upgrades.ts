@@ -146,7 +146,7 @@ const refusedBefore =
 function refuse({ node, from }: Old): never {
   throw new LoomweightError(
     'unsupported',
-    `Node '${node.name}' (${node.op}) is of operator version ${from}, and its meaning has changed since. Export the model again with opset 18 or later.`,
+    `Node '${node.name}' (${node.op}) has opset ${from}, and the operator has changed since. Export the model again with opset 18 or later.`,
     { node: node.name, op: node.op, opset: from },
   );
 }

@@ -57,17 +57,17 @@ export async function chooseProvider(
   threads: number,
   machine: Machine,
 ): Promise<ChosenProvider> {
-  if (asked === 'cpu') return { provider: 'cpu', reason: 'The CPU was asked for.' };
+  if (asked === 'cpu') return { provider: 'cpu', reason: 'The CPU was requested.' };
   if (asked !== 'auto') {
     await requireProvider(ort, found, asked, machine);
-    return { provider: asked, reason: `${asked} was asked for.` };
+    return { provider: asked, reason: `${asked} was requested.` };
   }
   const refusals: string[] = [];
   const missingCuda = missingPieces(cudaChecks(machine, found));
   if (missingCuda === undefined) {
     const failure = await failureOf(() => checkProvider(ort, 'cuda'));
-    if (failure === undefined) return { provider: 'cuda', reason: 'CUDA is complete and computes.' };
-    refusals.push(`CUDA does not load: ${failure}`);
+    if (failure === undefined) return { provider: 'cuda', reason: 'CUDA is complete and works.' };
+    refusals.push(`CUDA failed to load: ${failure}`);
   } else {
     refusals.push('CUDA is not set up.');
   }
@@ -88,7 +88,7 @@ async function requireProvider(ort: Ort, found: RuntimePackage, provider: Exclud
   if (!backends.includes(provider))
     throw new LoomweightError(
       'unsupported',
-      `Provider ${provider} is not in this build of ONNX Runtime (${found.folder}), which has: ${backends.join(', ')}.`,
+      `This build of ONNX Runtime (${found.folder}) does not include the provider ${provider}; it has ${backends.join(', ')}.`,
       details,
     );
   const failure = await failureOf(() => checkProvider(ort, provider));

@@ -55,7 +55,7 @@ export function cudaChecks(machine: Machine, found: RuntimePackage): readonly De
         name: 'platform',
         passed: false,
         found: `${machine.platform}-${machine.arch}`,
-        advice: `onnxruntime-node has CUDA only on linux-x64; use ${machine.platform === 'win32' ? 'dml or webgpu' : 'webgpu'} here.`,
+        advice: `onnxruntime-node supports CUDA on linux-x64 only; use ${machine.platform === 'win32' ? 'dml or webgpu' : 'webgpu'} here.`,
       },
     ];
   return [...driverChecks(machine), ...packageChecks(machine, found), ...libraryChecks(machine, found)];
@@ -76,15 +76,17 @@ function driverChecks(machine: Machine): readonly DeviceCheck[] {
         : {
             advice:
               driver === undefined
-                ? `Install an NVIDIA driver of version ${leastDriver} or later, or use a machine with an NVIDIA card.`
-                : `Update the NVIDIA driver to version ${leastDriver} or later, which CUDA 12 needs.`,
+                ? `Install NVIDIA driver ${leastDriver} or later, or use a machine with an NVIDIA GPU.`
+                : `Update the NVIDIA driver to version ${leastDriver} or later, which CUDA 12 requires.`,
           }),
     },
     {
       name: 'libcuda.so.1',
       passed: libcuda !== undefined,
       found: libcuda ?? 'not found',
-      ...(libcuda ? {} : { advice: 'libcuda.so.1 comes with the NVIDIA driver: install it, or in a container start it with GPU access.' }),
+      ...(libcuda
+        ? {}
+        : { advice: 'libcuda.so.1 comes with the NVIDIA driver: install the driver, or start the container with GPU access.' }),
     },
   ];
 }
@@ -102,8 +104,8 @@ function packageChecks(machine: Machine, found: RuntimePackage): readonly Device
         ? {}
         : {
             advice:
-              `Install onnxruntime-node ${coreRuntimeVersion} with its GPU files in a folder of its own ` +
-              `(npm install onnxruntime-node@${coreRuntimeVersion} --onnxruntime-node-install=cuda12) and name it in loomweight.runtime.path.`,
+              `Install onnxruntime-node ${coreRuntimeVersion} with its GPU files in a separate folder ` +
+              `(npm install onnxruntime-node@${coreRuntimeVersion} --onnxruntime-node-install=cuda12) and set loomweight.runtime.path to that folder.`,
           }),
     };
   });
@@ -114,7 +116,7 @@ function packageChecks(machine: Machine, found: RuntimePackage): readonly Device
       found: `${found.version} in ${found.folder}`,
       ...(same
         ? {}
-        : { advice: `Install onnxruntime-node ${coreRuntimeVersion} there: this version of Loomweight needs exactly that one.` }),
+        : { advice: `Install onnxruntime-node ${coreRuntimeVersion} there: this version of Loomweight requires exactly that version.` }),
     },
     ...files,
   ];
@@ -142,7 +144,7 @@ function libraryChecks(machine: Machine, found: RuntimePackage): readonly Device
       passed: false,
       found: `missing ${missing.join(', ')}`,
       advice: folder
-        ? `They are in ${folder}, where the loader does not look: add it to LD_LIBRARY_PATH before starting the editor or terminal.`
+        ? `They are in ${folder}, which the loader does not search: add it to LD_LIBRARY_PATH before starting the editor or terminal.`
         : install,
     };
   };
@@ -151,9 +153,9 @@ function libraryChecks(machine: Machine, found: RuntimePackage): readonly Device
     check(
       needed.filter((name) => !isCudnn(name)),
       `CUDA ${version} libraries`,
-      `Install the CUDA ${version} runtime libraries and put their folder on LD_LIBRARY_PATH.`,
+      `Install the CUDA ${version} runtime libraries and add their folder to LD_LIBRARY_PATH.`,
     ),
-    check(needed.filter(isCudnn), 'cuDNN', `Install cuDNN 9 for CUDA ${version} and put its folder on LD_LIBRARY_PATH.`),
+    check(needed.filter(isCudnn), 'cuDNN', `Install cuDNN 9 for CUDA ${version} and add its folder to LD_LIBRARY_PATH.`),
   ];
 }
 

@@ -51,14 +51,14 @@ async function describeDevice(ort: Ort, found: RuntimePackage, provider: Provide
   if (missing !== undefined) return { provider, usable: false, name, reason: firstAdvice(checks) ?? missing, checks };
   const backends = ort.listSupportedBackends().map((backend) => backend.name);
   if (!backends.includes(provider))
-    return { provider, usable: false, name, reason: `This build of ONNX Runtime has only: ${backends.join(', ')}.`, checks };
+    return { provider, usable: false, name, reason: `This build of ONNX Runtime only has ${backends.join(', ')}.`, checks };
   try {
     await checkProvider(ort, provider);
     return {
       provider,
       usable: true,
       name,
-      reason: provider === 'cpu' ? 'Always there.' : 'A test product was computed correctly.',
+      reason: provider === 'cpu' ? 'Always available.' : 'A test matrix product was computed correctly.',
       checks,
     };
   } catch (error) {

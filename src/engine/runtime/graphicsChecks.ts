@@ -32,7 +32,7 @@ export function webgpuChecks(machine: Machine, found: RuntimePackage): readonly 
       name: 'Vulkan driver',
       passed: manifests.length > 0,
       found: manifests.length > 0 ? manifests.join(', ') : 'no driver manifest',
-      ...(manifests.length > 0 ? {} : { advice: "Install the graphics card's Vulkan driver (for Mesa: mesa-vulkan-drivers)." }),
+      ...(manifests.length > 0 ? {} : { advice: "Install the GPU's Vulkan driver (for Mesa: mesa-vulkan-drivers)." }),
     },
   ];
 }
@@ -54,7 +54,12 @@ function vulkanManifests(machine: Machine): readonly string[] {
 export function directmlChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   if (machine.platform !== 'win32')
     return [
-      { name: 'platform', passed: false, found: machine.platform, advice: 'DirectML exists on Windows only; use webgpu or cuda here.' },
+      {
+        name: 'platform',
+        passed: false,
+        found: machine.platform,
+        advice: 'DirectML is available on Windows only; use webgpu or cuda here.',
+      },
     ];
   return [fileCheck(machine, found, 'DirectML.dll')];
 }
@@ -67,7 +72,9 @@ export function coremlChecks(machine: Machine): readonly DeviceCheck[] {
       name: 'platform',
       passed,
       found: `${machine.platform}-${machine.arch}`,
-      ...(passed ? {} : { advice: machine.platform === 'darwin' ? appleSiliconOnly : 'CoreML exists on macOS only; use webgpu here.' }),
+      ...(passed
+        ? {}
+        : { advice: machine.platform === 'darwin' ? appleSiliconOnly : 'CoreML is available on macOS only; use webgpu here.' }),
     },
   ];
 }
@@ -79,6 +86,6 @@ function fileCheck(machine: Machine, found: RuntimePackage, name: string): Devic
     name,
     passed,
     found: passed ? path : `not in ${found.nativeFolder}`,
-    ...(passed ? {} : { advice: 'Install Loomweight again, or set loomweight.runtime.path to a complete onnxruntime-node package.' }),
+    ...(passed ? {} : { advice: 'Reinstall Loomweight, or set loomweight.runtime.path to a complete onnxruntime-node package.' }),
   };
 }

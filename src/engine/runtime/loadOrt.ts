@@ -60,7 +60,7 @@ function packageFolderAt(folder: string): string {
   }
   throw new LoomweightError(
     'not-found',
-    `loomweight.runtime.path must name a folder with an onnxruntime-node package, but ${folder} holds none. ` +
+    `loomweight.runtime.path must name a folder with an onnxruntime-node package, but ${folder} does not contain one. ` +
       'Name the folder that contains its package.json, or clear the setting.',
     { folder },
   );
@@ -80,7 +80,7 @@ function bundledFolder(): string {
   } catch (error) {
     throw new LoomweightError(
       'not-found',
-      'ONNX Runtime (onnxruntime-node) is not installed beside the engine. Install Loomweight again, or set loomweight.runtime.path.',
+      'ONNX Runtime (onnxruntime-node) is not installed next to the engine. Reinstall Loomweight, or set loomweight.runtime.path.',
       { from: dirname(__filename) },
       { cause: error },
     );
@@ -99,8 +99,8 @@ export function loadOrt(found: RuntimePackage): Ort {
   if (other !== undefined)
     throw new LoomweightError(
       'runtime',
-      `This process already runs ONNX Runtime from ${dirname(other)} and cannot load ${found.folder} as well. ` +
-        'Start a new one: reload the window, or run the command again.',
+      `This process already uses ONNX Runtime from ${dirname(other)} and cannot load ${found.folder} as well. ` +
+        'Start a new process: reload the window, or run the command again.',
       { loaded: dirname(other), asked: found.folder },
     );
   try {
@@ -109,7 +109,7 @@ export function loadOrt(found: RuntimePackage): Ort {
     throw new LoomweightError(
       'runtime',
       `ONNX Runtime ${found.version} in ${found.folder} cannot be loaded: ${error instanceof Error ? error.message : String(error)}. ` +
-        (found.origin === 'configured' ? 'Correct or clear loomweight.runtime.path.' : 'Install Loomweight again.'),
+        (found.origin === 'configured' ? 'Correct or clear loomweight.runtime.path.' : 'Reinstall Loomweight.'),
       { folder: found.folder, version: found.version },
       { cause: error },
     );

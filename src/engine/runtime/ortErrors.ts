@@ -6,23 +6,23 @@ const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; r
   {
     pattern: /bad.?alloc|failed to allocate memory|out of memory|Available memory of .* is smaller/i,
     code: 'insufficient-memory',
-    advice: 'Close other programs, lower the batch or the window, or set a smaller --max-memory so that work is cut finer.',
+    advice: 'Close other programs, reduce the batch or the window, or set a smaller --max-memory so that work is split into smaller parts.',
   },
   {
     pattern:
       /Could not find an implementation|is not a registered function\/op|No Op registered for|No opset import for domain|unsupported opset|NOT_IMPLEMENTED/i,
     code: 'unsupported',
-    advice: 'This runtime cannot run that operator. Choose another provider or another output format.',
+    advice: 'The runtime does not support this operator. Choose another provider or another output format.',
   },
   {
     pattern: /requires f16 but the device does not support it/,
     code: 'unsupported',
-    advice: 'This graphics device has no 16-bit floats, which the model uses. Run with --provider cpu.',
+    advice: 'This GPU does not support the 16-bit floats that the model uses. Run with --provider cpu.',
   },
   {
     pattern: /protobuf parsing failed|INVALID_PROTOBUF|INVALID_GRAPH|No graph was found|Type Error/i,
     code: 'malformed-file',
-    advice: 'The model is damaged or breaks the ONNX rules.',
+    advice: 'The model is damaged or not valid ONNX.',
   },
   { pattern: /NO_SUCHFILE|file doesn't exist|External data path/i, code: 'not-found', advice: 'A file of the model is missing.' },
 ];
@@ -50,7 +50,7 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const meaning = meanings.find(({ pattern }) => pattern.test(text));
   const op = /running (\w+) node/.exec(text)?.[1] ?? /implementation for (\w+)\(/.exec(text)?.[1];
   const node = /Name:'([^']*)'/.exec(text)?.[1] ?? /node with name '([^']*)'/.exec(text)?.[1];
-  const doing = context.action === 'create' ? 'could not prepare' : 'failed while running';
+  const doing = context.action === 'create' ? 'could not load' : 'failed while running';
   const where = node ? ` at node '${node}'${op ? ` (${op})` : ''}` : op ? ` at an operator ${op}` : '';
   // A language model has dozens of cache inputs: the details hold them all.
   const shown = (context.feeds?.length ?? 0) > longestFeeds ? `${context.feeds?.slice(0, longestFeeds)} ...` : context.feeds;

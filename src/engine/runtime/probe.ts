@@ -48,7 +48,7 @@ export async function checkProvider(ort: Ort, provider: Provider): Promise<void>
   const { output: expected } = await runProbe(ort, 'cpu', 1, tiny, 1);
   const error = relativeError(output, expected);
   if (!(error < 1e-2))
-    throw new LoomweightError('runtime', `${provider} gives a wrong matrix product (relative error ${error.toExponential(1)}).`);
+    throw new LoomweightError('runtime', `${provider} computed a wrong matrix product (relative error ${error.toExponential(1)}).`);
 }
 
 /** Times a probe: one warm-up, then the best of three. */

@@ -73,7 +73,7 @@ class OrtRuntime implements Runtime {
   notes(): readonly string[] {
     const { provider } = this.chosen;
     return [...this.fallen].map(
-      ([source, operators]) => `In '${source}' these ran on the CPU, not on ${provider}: ${[...operators].join(', ')}.`,
+      ([source, operators]) => `These operators of '${source}' ran on the CPU instead of ${provider}: ${[...operators].join(', ')}.`,
     );
   }
 

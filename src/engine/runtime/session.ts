@@ -149,8 +149,8 @@ class OrtSession implements Session {
     if (missing.length > 0 || unknown.length > 0)
       throw new LoomweightError(
         'invalid-argument',
-        `'${this.name}' takes the inputs ${this.inputNames.join(', ')}; ` +
-          [missing.length > 0 ? `missing: ${missing.join(', ')}` : '', unknown.length > 0 ? `not an input: ${unknown.join(', ')}` : '']
+        `The inputs of '${this.name}' are ${this.inputNames.join(', ')}; ` +
+          [missing.length > 0 ? `missing: ${missing.join(', ')}` : '', unknown.length > 0 ? `unknown: ${unknown.join(', ')}` : '']
             .filter(Boolean)
             .join('; ') +
           '.',
@@ -160,7 +160,7 @@ class OrtSession implements Session {
     if (wrong.length > 0)
       throw new LoomweightError(
         'invalid-argument',
-        `'${this.name}' has no output ${wrong.join(', ')}; there are: ${this.outputNames.join(', ')}.`,
+        `'${this.name}' has no output ${wrong.join(', ')}; its outputs are ${this.outputNames.join(', ')}.`,
         { model: this.name, wrong },
       );
     // Fetching a 4-bit output would end the process, so it is refused before the run.
@@ -170,7 +170,7 @@ class OrtSession implements Session {
     if (unreadable.length > 0)
       throw new LoomweightError(
         'unsupported',
-        `'${this.name}' gives outputs that cannot be read as plain arrays: ` +
+        `'${this.name}' has outputs that cannot be read as plain arrays: ` +
           `${unreadable.map((output) => `${output.name} (${output.isTensor ? output.type : 'not a tensor'})`).join(', ')}. Cast them in the graph.`,
         { model: this.name, outputs: unreadable.map(({ name }) => name) },
       );

@@ -40,7 +40,7 @@ export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tens
   if (!isRuntimeDType(dtype))
     throw new LoomweightError(
       'unsupported',
-      `The runtime takes no ${dtype} tensors from outside, input '${name}' is one. Convert it in the graph or feed float32.`,
+      `The runtime does not accept ${dtype} inputs, but '${name}' is one. Convert it in the graph or pass float32.`,
       { input: name, dtype },
     );
   const expected = arrayTypes[dtype];
@@ -60,10 +60,14 @@ export function fromOrtTensor(name: string, tensor: Tensor): RuntimeTensor {
   const dtype: string = tensor.type;
   const shape = [...tensor.dims];
   if (!isRuntimeDType(dtype))
-    throw new LoomweightError('unsupported', `Output '${name}' is of type ${dtype}, which has no plain array form.`, {
-      output: name,
-      dtype,
-    });
+    throw new LoomweightError(
+      'unsupported',
+      `Output '${name}' is of type ${dtype}, which cannot be read as a plain array. Cast it in the graph.`,
+      {
+        output: name,
+        dtype,
+      },
+    );
   const data = tensor.data as unknown as RuntimeTensor['data'];
   if (data instanceof arrayTypes[dtype]) return { dtype, shape, data };
   // Node versions that have Float16Array hand that out.

@@ -66,7 +66,7 @@ export async function loadTokenizer(folders: readonly string[]): Promise<TextTok
   }
   throw new LoomweightError(
     'not-found',
-    `Text needs tokenizer.json beside the model; there is none in ${folders.join(' or ')}. Copy it from the original model.`,
+    `Reading text needs the model's tokenizer.json, which is not in ${folders.join(' or ')}. Copy it from the original model.`,
     { folders },
   );
 }
@@ -106,5 +106,5 @@ function parseJson(text: string, file: string): JsonObject {
   } catch {
     // Told below, together with values that are no objects.
   }
-  throw new LoomweightError('malformed-file', `${file} must hold a JSON object. Download it again.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} must contain a JSON object. Download it again.`, { path: file });
 }

@@ -21,7 +21,7 @@ export function cutWindows(ids: ArrayLike<number>, window: number, limit?: numbe
   if (count === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The text has ${ids.length} tokens, one window needs ${window}. Give a longer text or a smaller window.`,
+      `The text has ${ids.length} tokens, but a window needs ${window}. Use a longer text or a smaller window.`,
       { tokens: ids.length, window },
     );
   const targets = new Int32Array(count * window);

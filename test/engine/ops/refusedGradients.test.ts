@@ -44,7 +44,7 @@ test('uses without a rule are refused with the reason', () => {
       { num_heads: int(1), kv_num_heads: int(1) },
       { domain: 'com.microsoft', outputs: 3 },
     ),
-  ).toThrow(/GroupQueryAttention.*cache of 5 places/);
+  ).toThrow(/GroupQueryAttention.*cache of 5 positions/);
   expect(() =>
     differentiateNode(
       'FusedConv',

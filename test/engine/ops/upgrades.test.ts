@@ -77,7 +77,7 @@ describe('operators of old versions', () => {
     [6, 'Relu', {}],
   ])('opset %i %s is refused', (opset, op, attributes) => {
     expect(() => specializeGraph(oldGraph(opset, op, attributes, 1), { batch: 2 }, operators)).toThrow(
-      `Node 'node' (${op}) is of operator version ${opset}, and its meaning has changed since.`,
+      `Node 'node' (${op}) has opset ${opset}, and the operator has changed since.`,
     );
   });
 });

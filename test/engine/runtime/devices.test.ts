@@ -106,8 +106,8 @@ describe('CUDA checks', () => {
       { ...complete, programs: { 'nvidia-smi': 'Tesla K80, 470.1, 11441, 11000\n' } },
       'Update the NVIDIA driver to version 525',
     ],
-    ['no driver', { ...complete, programs: {} }, 'Install an NVIDIA driver'],
-    ['no libcuda', without('libcuda.so.1'), 'in a container start it with GPU access'],
+    ['no driver', { ...complete, programs: {} }, 'Install NVIDIA driver 525 or later'],
+    ['no libcuda', without('libcuda.so.1'), 'start the container with GPU access'],
     ['no provider library', without('libonnxruntime_providers_cuda.so'), '--onnxruntime-node-install=cuda12'],
     ['no cuDNN', without('libcudnn.so.9'), 'Install cuDNN 9 for CUDA 12'],
     ['no cuBLAS', without('libcublas.so.12'), 'Install the CUDA 12 runtime libraries'],
@@ -131,7 +131,7 @@ describe('CUDA checks', () => {
       {
         name: 'CUDA 13 libraries',
         found: 'missing libcublas.so.13, libcudart.so.13',
-        advice: 'Install the CUDA 13 runtime libraries and put their folder on LD_LIBRARY_PATH.',
+        advice: 'Install the CUDA 13 runtime libraries and add their folder to LD_LIBRARY_PATH.',
       },
     ]);
   });
@@ -187,7 +187,7 @@ describe('graphics checks', () => {
     const files = ['DirectML.dll', 'dxcompiler.dll', 'dxil.dll'].map((name) => join('/ort/native', name));
     expect(missingPieces(directmlChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
     expect(missingPieces(webgpuChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
-    expect(missingPieces(directmlChecks(machine({ platform: 'win32' }), gpuPackage))).toContain('Install Loomweight again');
+    expect(missingPieces(directmlChecks(machine({ platform: 'win32' }), gpuPackage))).toContain('Reinstall Loomweight');
     expect(missingPieces(directmlChecks(machine({}), gpuPackage))).toContain('Windows only');
   });
 

@@ -66,7 +66,7 @@ describe('errors', () => {
   test('a missing and an unknown input are named', async () => {
     const session = await runtime.createFromGraph(doubled());
     const error = await failure(session.run({ z: { dtype: 'float32', shape: [1], data: Float32Array.of(1) } }));
-    expect(error).toMatchObject({ code: 'invalid-argument', message: "'doubled' takes the inputs x; missing: x; not an input: z." });
+    expect(error).toMatchObject({ code: 'invalid-argument', message: "The inputs of 'doubled' are x; missing: x; unknown: z." });
   });
 
   test('an array that does not fit its shape is refused before the runtime sees it', async () => {

@@ -35,9 +35,9 @@ if (existsSync(driver))
     // Float32 sums in another order; values are of the order 1 (10 for `mixed`).
     for (const error of Object.values(errors)) expect(error).toBeLessThan(2e-4);
     expect(environment.provider).toBe('webgpu');
-    expect(environment.providerReason).toContain('webgpu was asked for.');
+    expect(environment.providerReason).toContain('webgpu was requested.');
     expect(notes).toHaveLength(1);
-    expect(notes[0]).toMatch(/^In 'mixed' these ran on the CPU, not on webgpu: .*Mul/);
+    expect(notes[0]).toMatch(/^These operators of 'mixed' ran on the CPU instead of webgpu: .*Mul/);
     // Software loses to the processor it runs on, and auto says by how much.
     expect(automatic.provider).toBe('cpu');
     expect(automatic.providerReason).toMatch(/WebGPU does not win the probe: [\d.]+ ms on WebGPU, [\d.]+ ms on the CPU\./);

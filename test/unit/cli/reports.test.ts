@@ -177,7 +177,7 @@ describe('reports as text', () => {
               provider: 'cpu',
               usable: true,
               name: 'Processor',
-              reason: 'Always there.',
+              reason: 'Always available.',
               checks: [{ name: 'a', passed: true, found: 'yes' }],
             },
             {
@@ -194,7 +194,7 @@ describe('reports as text', () => {
       ),
     ).toMatchInlineSnapshot(`
       "Provider  Usable  Device     Why
-      cpu       yes     Processor  Always there.
+      cpu       yes     Processor  Always available.
       cuda      no                 No driver.
 
       cuda

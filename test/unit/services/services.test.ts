@@ -68,7 +68,7 @@ describe('forecast', () => {
   const resources = {
     memory: { totalBytes: 16e9, availableBytes: 8e9 },
     diskAvailableBytes: 1e9,
-    environment: { provider: 'cpu', providerReason: 'The CPU was asked for.' },
+    environment: { provider: 'cpu', providerReason: 'The CPU was requested.' },
   };
   const estimate = { hostMemoryBytes: 4e9, diskBytes: 5e8, seconds: 10 };
 

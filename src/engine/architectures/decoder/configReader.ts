@@ -13,14 +13,14 @@ export function wholeNumber(config: RawConfig, key: string, fallback?: number): 
     if (key === 'num_hidden_layers' && value > mostLayers) throw malformed(key, `at most ${mostLayers}`, value);
     return value;
   }
-  throw malformed(key, 'a whole number above 0', config[key]);
+  throw malformed(key, 'a positive whole number', config[key]);
 }
 
 /** A positive real number of config.json. */
 export function positiveNumber(config: RawConfig, key: string, fallback?: number): number {
   const value = config[key] ?? fallback;
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-  throw malformed(key, 'a number above 0', config[key]);
+  throw malformed(key, 'a positive number', config[key]);
 }
 
 /** A yes or no of config.json. */
@@ -66,7 +66,7 @@ export function malformed(key: string, wanted: string, got: unknown): Loomweight
 export function unsupportedEntry(key: string, supported: string, got: unknown): LoomweightError {
   return new LoomweightError(
     'unsupported',
-    `config.json asks for ${key} ${JSON.stringify(got)}; supported: ${supported}. Such a model can be inspected and compared, not run.`,
+    `config.json sets ${key} to ${JSON.stringify(got)}, but only ${supported} can be run. This model can still be inspected and compared.`,
     { key, got },
   );
 }

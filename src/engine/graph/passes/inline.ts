@@ -54,7 +54,7 @@ export function inlineGraph(
   if (missing !== undefined)
     throw new LoomweightError(
       'invalid-argument',
-      `Input '${missing.name}' (${formatType(missing.type)}) of graph '${graph.name}' is given no value.`,
+      `Input '${missing.name}' (${formatType(missing.type)}) of graph '${graph.name}' has no value. Pass one.`,
       { graph: graph.name, value: missing.name },
     );
   const copied = new Copier(build, graph, options, replaced, undefined).copy();
@@ -66,7 +66,7 @@ function requireSubstitutable(graph: Graph, value: Value, substitute: Value): vo
   if (value.type.dtype === substitute.type.dtype && shapesMayBeEqual(value.type.shape, substitute.type.shape)) return;
   throw new LoomweightError(
     'invalid-argument',
-    `'${value.name}' of graph '${graph.name}' is ${formatType(value.type)}; '${substitute.name}' in its place is ${formatType(substitute.type)}.`,
+    `'${value.name}' of graph '${graph.name}' is ${formatType(value.type)}, but its substitute '${substitute.name}' is ${formatType(substitute.type)}.`,
     { graph: graph.name, value: value.name, substitute: substitute.name },
   );
 }
@@ -145,7 +145,7 @@ class Copier {
   private get(value: Value): Value {
     const found = this.find(value);
     if (found) return found;
-    throw new LoomweightError('invalid-argument', `Graph '${this.graph.name}' uses '${value.name}' before it is made.`, {
+    throw new LoomweightError('invalid-argument', `Graph '${this.graph.name}' uses '${value.name}' before it is produced.`, {
       graph: this.graph.name,
       value: value.name,
     });

@@ -74,10 +74,14 @@ export function specializeGraph(
   for (const name of wanted) {
     const value = graph.outputs.some((output) => output.name === name) ? made.get(name) : undefined;
     if (value === undefined)
-      throw new LoomweightError('invalid-argument', `Graph '${graph.name}' has no output '${name}'. It has ${quoted(graph.outputs)}.`, {
-        graph: graph.name,
-        output: name,
-      });
+      throw new LoomweightError(
+        'invalid-argument',
+        `Graph '${graph.name}' has no output '${name}'. Its outputs are ${quoted(graph.outputs)}.`,
+        {
+          graph: graph.name,
+          output: name,
+        },
+      );
     build.output(value, name);
   }
   return pruneGraph(build.finish());
@@ -99,8 +103,8 @@ function bindDimensions(
       throw refused(
         graph,
         isLength(given)
-          ? `has no axis '${name}'. Its axes are ${[...axes].map((axis) => `'${axis}'`).join(', ') || 'all known'}; its inputs ${quoted(graph.inputs)}`
-          : `cannot have ${given} as length of axis '${name}': a whole number from 0 is needed`,
+          ? `has no axis '${name}'. Its axes are ${[...axes].map((axis) => `'${axis}'`).join(', ') || 'all known'}; its inputs are ${quoted(graph.inputs)}`
+          : `needs a whole number of at least 0 as the length of axis '${name}', got ${given}`,
         { dimension: name },
       );
     bound.set(name, given);
@@ -160,7 +164,7 @@ function shapeOf(graph: Graph, input: Value, inputShapes: InputShapes, dimension
             .filter((length) => typeof length === 'string')
             .map((length) => `'${length}'`)
             .join(' and ')}`
-    } is not given`,
+    } is missing`,
     { input: input.name },
   );
 }

@@ -30,7 +30,7 @@ export async function tensorPicture(container: TensorContainer, name: string, re
   if (!entry) throw tensorNotFound(container.path, name);
   for (const size of [request.width, request.height]) {
     if (!Number.isInteger(size) || size < 1 || size > 4096)
-      throw new LoomweightError('invalid-argument', `A picture has 1 to 4096 cells on each side, got ${size}.`, { size });
+      throw new LoomweightError('invalid-argument', `A picture has 1 to 4096 cells per side, got ${size}.`, { size });
   }
   // Raises the reason for types without values before anything is read.
   if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0));

@@ -13,7 +13,7 @@ export function extremes(weights: Float32Array, name: string): { readonly minimu
     sum += weight;
   }
   if (!Number.isFinite(sum))
-    throw new LoomweightError('invalid-argument', `Tensor '${name}' holds weights that are not finite, so it cannot be rounded.`, {
+    throw new LoomweightError('invalid-argument', `Tensor '${name}' contains weights that are not finite, so it cannot be quantised.`, {
       tensor: name,
     });
   return weights.length === 0 ? { minimum: 0, maximum: 0 } : { minimum, maximum };

@@ -303,13 +303,13 @@ describe('what is refused', () => {
   build.output(mask, 'z');
   const graph = build.finish();
   test.each<[InputShapes, string]>([
-    [{ batch: 2 }, "takes input 'mask' of shape [batch, past + new]: the length of 'past + new' is not given"],
-    [{ batches: 2 }, "has no axis 'batches'. Its axes are 'batch', 'past', 'new'; its inputs 'x', 'mask'"],
+    [{ batch: 2 }, "takes input 'mask' of shape [batch, past + new]: the length of 'past + new' is missing"],
+    [{ batches: 2 }, "has no axis 'batches'. Its axes are 'batch', 'past', 'new'; its inputs are 'x', 'mask'"],
     [{ y: [2, 6] }, "has no input 'y'. Its inputs are 'x', 'mask'"],
     [{ x: [2, 6, 1] }, "takes input 'x' of shape [batch, 6], got [2, 6, 1]"],
     [{ x: [2, 7] }, "takes input 'x' of shape [batch, 6], got [2, 7]"],
     [{ x: [-2, 6] }, "takes input 'x' of shape [batch, 6], got [-2, 6]"],
-    [{ batch: 1.5 }, "cannot have 1.5 as length of axis 'batch'"],
+    [{ batch: 1.5 }, "needs a whole number of at least 0 as the length of axis 'batch', got 1.5"],
     [{ batch: 3, x: [2, 6] }, "takes input 'x' of shape [batch, 6] with batch = 3, got [2, 6]"],
     [{ x: [2, 6], mask: [3, 4] }, "takes input 'mask' of shape [batch, past + new] with batch = 2, got [3, 4]"],
     [{ batch: 2, past: 1, new: 2, mask: [2, 4] }, "takes input 'mask' of shape [batch, past + new] with past + new = 3, got [2, 4]"],
@@ -319,6 +319,8 @@ describe('what is refused', () => {
 
   test('an output that is not there', () => {
     const shapes = { batch: 2, past: 0, new: 6 };
-    expect(() => specializeGraph(graph, shapes, operators, { outputs: ['logits'] })).toThrow("has no output 'logits'. It has 'y', 'z'");
+    expect(() => specializeGraph(graph, shapes, operators, { outputs: ['logits'] })).toThrow(
+      "has no output 'logits'. Its outputs are 'y', 'z'",
+    );
   });
 });
