@@ -90,7 +90,7 @@ describe('inlineGraph', () => {
     const inline = (substitutes: readonly (readonly [string, Value])[]) => () => inlineGraph(build, layer(), new Map(substitutes));
     expect(inline([])).toThrow("Input 'x' (float32[batch, 2]) of graph 'layer' has no value.");
     expect(inline([['x', wide]])).toThrow("'x' of graph 'layer' is float32[batch, 2], but its substitute 'wide' is float32[1, 3].");
-    expect(inline([['x', whole]])).toThrow("'whole' in its place is int64[1, 2]");
+    expect(inline([['x', whole]])).toThrow("its substitute 'whole' is int64[1, 2]");
     expect(inline([['x', x], ['v', x]])).toThrow("neither an input nor a constant named 'v'"); // prettier-ignore
     expect(() => inlineGraph(build, layer(), new Map([['x', x], ['w', x]]))).toThrow("'w' of graph 'layer' is float32[2, 2]"); // prettier-ignore
   });
