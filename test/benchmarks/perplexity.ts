@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { evaluateModel } from '../../src/engine/evaluate/evaluateModel';
 import { createRuntime } from '../../src/engine/runtime/runtime';
+import { workContext } from '../support/workContext';
 
 /**
  * Perplexity of a model over a text, timed: `npm run bench perplexity -- --model DIR --text FILE [--window 256] [--limit N]
@@ -33,7 +34,7 @@ for (let repeat = 0; repeat < Number(values.repeats); repeat += 1) {
       window: Number(values.window),
       ...(values.limit === undefined ? {} : { limit: Number(values.limit) }),
     },
-    { runtime, memoryLimit: values['max-memory'] === undefined ? undefined : Number(values['max-memory']) },
+    workContext(runtime, { memoryLimit: values['max-memory'] === undefined ? undefined : Number(values['max-memory']) }),
   );
   seconds.push(report.seconds);
   perplexity = report.value;

@@ -1,20 +1,14 @@
 import { elementCount, type DType } from '../../protocol/dtypes';
 import { throwIfCancelled } from '../../protocol/errors';
-import type { JobProgress } from '../../protocol/jobs';
 import type { CompareReport, TensorComparison } from '../../protocol/report';
 import { globMatcher } from '../../common/glob';
 import { decodeToFloat32, isDecodable } from '../formats/decode';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { blockAlignedChunk } from '../formats/chunks';
+import type { TaskContext } from '../runtime/workContext';
 
 /** Elements read of each model at a time: 2 x 4 MiB as float32, whatever the tensor's size. */
 const chunkElements = 1 << 20;
-
-/** How a comparison reports and stops. */
-export interface CompareContext {
-  readonly progress?: (step: Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit'>) => void;
-  readonly signal?: AbortSignal;
-}
 
 /**
  * Compares two models tensor by tensor, by name: equal bytes or values, cosine, signal to noise in dB, largest and relative
@@ -29,17 +23,17 @@ export async function compareContainers(
   first: TensorContainer,
   second: TensorContainer,
   options: { readonly tensors?: string },
-  context: CompareContext = {},
+  context: Pick<TaskContext, 'signal' | 'progress'>,
 ): Promise<Pick<CompareReport, 'equal' | 'changed' | 'missing' | 'tensors'>> {
   const matches = options.tensors === undefined ? () => true : globMatcher(options.tensors);
   const names = [...new Set([...first.tensors.keys(), ...second.tensors.keys()])].filter(matches);
   const tensors: TensorComparison[] = [];
   for (const [index, name] of names.entries()) {
     throwIfCancelled(context.signal);
-    context.progress?.({ phase: 'Comparing tensors', done: index, total: names.length, unit: 'tensors' });
+    context.progress({ phase: 'Comparing tensors', done: index, total: names.length, unit: 'tensors' });
     tensors.push(await compareTensor(first, second, name, context.signal));
   }
-  context.progress?.({ phase: 'Comparing tensors', done: names.length, total: names.length, unit: 'tensors' });
+  context.progress({ phase: 'Comparing tensors', done: names.length, total: names.length, unit: 'tensors' });
   const count = (...statuses: readonly TensorComparison['status'][]) => tensors.filter(({ status }) => statuses.includes(status)).length;
   return { equal: count('equal'), changed: count('changed'), missing: count('only-in-first', 'only-in-second', 'shape-differs'), tensors };
 }

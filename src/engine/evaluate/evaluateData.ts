@@ -2,8 +2,8 @@ import { throwIfCancelled, LoomweightError } from '../../protocol/errors';
 import type { GraphSummary } from '../../protocol/model';
 import { elementCount } from '../../protocol/dtypes';
 import type { Session } from '../runtime/types';
+import type { TaskContext } from '../runtime/workContext';
 import { checkSplit, sliceSamples, type DataSplit, type SampleArray } from './data/dataSplit';
-import type { EvaluateProgress } from './context';
 import { binaryAuc, classAccuracy, type Metric, type MetricResult } from './metrics';
 
 /** Samples of one run unless told otherwise. */
@@ -19,7 +19,7 @@ export async function evaluateOnData(
   graph: Pick<GraphSummary, 'inputs' | 'outputs'>,
   split: DataSplit,
   options: { readonly batch?: number },
-  context: EvaluateProgress = {},
+  context: Pick<TaskContext, 'signal' | 'progress'>,
 ): Promise<MetricResult & { readonly samples: number; readonly output: string }> {
   checkSplit(split, graph.inputs);
   const output = graph.outputs[0]?.name;
@@ -29,7 +29,7 @@ export async function evaluateOnData(
   let metric: Metric | undefined;
   for (let start = 0; start < split.samples; start += batch) {
     throwIfCancelled(context.signal);
-    context.progress?.({ phase: 'Evaluating', done: start, total: split.samples, unit: 'samples' });
+    context.progress({ phase: 'Evaluating', done: start, total: split.samples, unit: 'samples' });
     const count = Math.min(batch, split.samples - start);
     // A fixed batch reaches back into samples that were scored already.
     const first = fixed === undefined ? start : Math.max(0, Math.min(start, split.samples - batch));
@@ -56,6 +56,6 @@ export async function evaluateOnData(
     const labels = Array.from(split.labels.data.subarray(start, start + count) as ArrayLike<number | bigint>, Number);
     metric.add(scores, labels, start);
   }
-  context.progress?.({ phase: 'Evaluating', done: split.samples, total: split.samples, unit: 'samples' });
+  context.progress({ phase: 'Evaluating', done: split.samples, total: split.samples, unit: 'samples' });
   return { ...(metric as Metric).result(), samples: split.samples, output };
 }

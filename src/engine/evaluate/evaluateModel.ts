@@ -3,7 +3,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import type { EvaluateReport } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
 import { openContainer } from '../models/openContainer';
-import type { EvaluateContext } from './context';
+import type { WorkContext } from '../runtime/workContext';
 import { readDataSplit } from './data/readDataSplit';
 import { checkSplit } from './data/dataSplit';
 import { evaluateOnData } from './evaluateData';
@@ -14,7 +14,7 @@ import { evaluateText } from './evaluateText';
  * checked (files, inputs, shapes) before anything runs. Errors: `invalid-argument`, `unsupported`, `malformed-file`,
  * `insufficient-memory`, `cancelled`.
  */
-export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext): Promise<EvaluateReport> {
+export async function evaluateModel(spec: EvaluateSpec, context: WorkContext): Promise<EvaluateReport> {
   const given = [spec.text, spec.data].filter((value) => value !== undefined).length;
   if (given !== 1)
     throw new LoomweightError('invalid-argument', `Evaluating needs either a text or data, got ${given === 0 ? 'neither' : 'both'}.`, {});
@@ -41,7 +41,7 @@ export async function evaluateModel(spec: EvaluateSpec, context: EvaluateContext
   }
 }
 
-async function scoreData(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext, start: number): Promise<EvaluateReport> {
+async function scoreData(container: TensorContainer, spec: EvaluateSpec, context: WorkContext, start: number): Promise<EvaluateReport> {
   const { graph } = container;
   if (!graph)
     throw new LoomweightError(

@@ -6,8 +6,8 @@ import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../text/tokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
-import type { EvaluateContext } from './context';
-import { checkWeights } from '../models/decoderWeights';
+import { checkWeights, containerWeights } from '../models/decoderWeights';
+import type { WorkContext } from '../runtime/workContext';
 import { OnnxLanguageModel, readOnnxSettings } from './onnxLanguageModel';
 import { scoreDecoder } from './scoreDecoder';
 import { planOnnx } from './planOnnxFile';
@@ -33,11 +33,11 @@ const largestDefaultWindow = 2048;
  * Perplexity's protocol: the text is encoded whole without special tokens and cut into windows; for each the model reads BOS
  * and the window's tokens but the last, and all its tokens are predicted; without a BOS the first is not scored.
  */
-export async function evaluateText(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+export async function evaluateText(container: TensorContainer, spec: EvaluateSpec, context: WorkContext): Promise<TextScore> {
   return container.format === 'onnx' ? scoreOnnx(container, spec, context) : scoreWeights(container, spec, context);
 }
 
-async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, context: WorkContext): Promise<TextScore> {
   if (container.config === undefined)
     throw new LoomweightError(
       'unsupported',
@@ -58,7 +58,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   const fixedBytes = await encodedTextBytes([folder], spec.text as string, container.generatedCompanions);
   const plan = planScoring(config, { ...windows, fixedBytes }, context.memoryLimit);
   const started = performance.now();
-  const { loss, tokens } = await scoreDecoder({ container, config, windows, bos, plan }, context.runtime, context);
+  const { loss, tokens } = await scoreDecoder({ weights: containerWeights(container), config, windows, bos, plan }, context);
   const streamed = plan.keepWeights ? [] : ['weights read block by block, because of the memory limit'];
   return {
     scoringSeconds: (performance.now() - started) / 1000,
@@ -70,7 +70,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   };
 }
 
-async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context: EvaluateContext): Promise<TextScore> {
+async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context: WorkContext): Promise<TextScore> {
   const settings = await readOnnxSettings(container);
   const { windows, bos, choices } = await prepareText(
     settings.folders,

@@ -6,7 +6,7 @@ import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
-import type { EvaluateContext, EvaluateProgress } from './context';
+import type { TaskContext, WorkContext } from '../runtime/workContext';
 import { LogitsLoss } from './logitsLoss';
 import type { OnnxSizes } from './onnxScoringPlan';
 
@@ -76,7 +76,7 @@ export class OnnxLanguageModel {
   ) {}
 
   /** Checks the graph's inputs before anything runs. Errors: `unsupported` with the input that is not known. */
-  static async load(container: TensorContainer, context: EvaluateContext): Promise<OnnxLanguageModel> {
+  static async load(container: TensorContainer, context: Pick<WorkContext, 'runtime'>): Promise<OnnxLanguageModel> {
     const graph = container.graph;
     const inputs = graph?.inputs ?? [];
     if (!inputs.some(({ name }) => name === 'input_ids') || !graph?.outputs.some(({ name }) => name === 'logits'))
@@ -98,7 +98,7 @@ export class OnnxLanguageModel {
     windows: TextWindows,
     bos: number | undefined,
     perRun: number,
-    { progress, signal }: EvaluateProgress,
+    { progress, signal }: Pick<TaskContext, 'signal' | 'progress'>,
   ): Promise<{ loss: number; tokens: number }> {
     const length = bos === undefined ? windows.window - 1 : windows.window;
     let losses: LogitsLoss | undefined;
@@ -106,7 +106,7 @@ export class OnnxLanguageModel {
     try {
       for (let first = 0; first < windows.count; first += perRun) {
         throwIfCancelled(signal);
-        progress?.({ phase: 'Scoring text', done: first, total: windows.count, unit: 'windows' });
+        progress({ phase: 'Scoring text', done: first, total: windows.count, unit: 'windows' });
         const count = Math.min(perRun, windows.count - first);
         const logits = await this.logits(inputIds(windows, first, count, bos), count, length);
         losses ??= await LogitsLoss.create(this.runtime, logits.dtype === 'float16' ? 'float16' : 'float32');
@@ -115,7 +115,7 @@ export class OnnxLanguageModel {
     } finally {
       await losses?.release();
     }
-    progress?.({ phase: 'Scoring text', done: windows.count, total: windows.count, unit: 'windows' });
+    progress({ phase: 'Scoring text', done: windows.count, total: windows.count, unit: 'windows' });
     return { loss, tokens: windows.count * length };
   }
 

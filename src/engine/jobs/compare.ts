@@ -39,10 +39,7 @@ export const compareJob: JobKind<CompareSpec> = {
       try {
         const options = spec.tensors === undefined ? {} : { tensors: spec.tensors };
         const views = [await dequantizedView(first, second), await dequantizedView(second, first)] as const;
-        const result = await compareContainers(views[0].container, views[1].container, options, {
-          progress,
-          ...(signal ? { signal } : {}),
-        });
+        const result = await compareContainers(views[0].container, views[1].container, options, { progress, signal });
         return {
           kind: 'compare',
           first: spec.first,

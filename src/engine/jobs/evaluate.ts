@@ -8,6 +8,6 @@ export const evaluateJob: JobKind<EvaluateSpec> = {
   usesRuntime: true,
   outputs: () => [],
   estimate: (spec, { memoryLimit }) => estimateEvaluate(spec, memoryLimit),
-  run: async (spec, { runtime, signal, progress, memoryLimit }) =>
-    evaluateModel(spec, { runtime: await runtime(), progress, signal, memoryLimit }),
+  run: async (spec, { runtime, signal, progress, memoryLimit, log }) =>
+    evaluateModel(spec, { runtime: await runtime(), progress, signal, memoryLimit, seed: 0, note: log }),
 };

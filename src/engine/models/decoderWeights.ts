@@ -1,14 +1,13 @@
 import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { ExpectedTensor } from '../architectures/architecture';
-import type { TensorContainer } from '../formats/container';
+import type { TensorContainer, TensorEntry } from '../formats/container';
 import { decodeToFloat32 } from '../formats/decode';
-import type { RuntimeTensor } from '../runtime/types';
 import type { WeightReader } from './weightReader';
 import { blockAlignedChunk } from '../formats/chunks';
 
-/** Elements read at a time while a weight is widened, so that both forms of a big matrix never lie in memory whole. */
-const chunkElements = 1 << 22;
+/** Elements read and widened at a time. */
+const chunkElements = 1 << 21;
 
 /** Every expected tensor is there with its shape, or a `malformed-file` error names the first that is not. */
 export function checkWeights(container: TensorContainer, expected: readonly ExpectedTensor[]): void {
@@ -24,28 +23,41 @@ export function checkWeights(container: TensorContainer, expected: readonly Expe
   }
 }
 
-/** One weight as float32, widened exactly from its type on disk, into `target` where one of its length is given. */
-export async function readWeight(container: TensorContainer, name: string, target?: RuntimeTensor['data']): Promise<RuntimeTensor> {
-  const entry = container.tensors.get(name);
-  if (!entry) throw new LoomweightError('malformed-file', `${container.path} has no tensor '${name}'.`, { tensor: name });
-  const count = elementCount(entry.shape);
-  const data = target instanceof Float32Array && target.length === count ? target : new Float32Array(count);
-  for (let start = 0; start < count; start += chunkElements) {
-    const part = Math.min(chunkElements, count - start);
-    const bytes = await container.read(name, blockAlignedChunk(entry, start, part));
-    decodeToFloat32(entry.dtype, bytes, data.subarray(start, start + part));
-  }
-  return { dtype: 'float32', shape: entry.shape, data };
-}
-
 /** The weights of a container, widened exactly. */
 export function containerWeights(container: TensorContainer): WeightReader {
-  return {
-    shapeOf: (name) => {
-      const entry = container.tensors.get(name);
-      if (entry) return entry.shape;
-      throw new LoomweightError('malformed-file', `${container.path} has no tensor '${name}'.`, { tensor: name });
-    },
-    read: async (name, target) => (await readWeight(container, name, target)).data as Float32Array,
+  const entryOf = (name: string): TensorEntry => {
+    const entry = container.tensors.get(name);
+    if (entry) return entry;
+    throw new LoomweightError('malformed-file', `${container.path} has no tensor '${name}'.`, { tensor: name });
   };
+  return {
+    shapeOf: (name) => entryOf(name).shape,
+    read: (name, target) => readFloat(container, entryOf(name), target),
+    readRows: async (name, first, count) => {
+      const entry = entryOf(name);
+      const columns = entry.shape[1] as number;
+      const bytes = await container.read(name, blockAlignedChunk(entry, first * columns, count * columns));
+      return decodeToFloat32(entry.dtype, bytes, new Float32Array(count * columns));
+    },
+  };
+}
+
+/** Reads piece by piece, so that both forms of a big matrix never lie in memory whole. */
+async function readFloat(container: TensorContainer, entry: TensorEntry, target: Float32Array | undefined): Promise<Float32Array> {
+  const count = elementCount(entry.shape);
+  const values = target?.length === count ? target : new Float32Array(count);
+  const readAt = (start: number) => container.read(entry.name, blockAlignedChunk(entry, start, Math.min(chunkElements, count - start)));
+  let next = readAt(0);
+  for (let start = 0; start < count; start += chunkElements) {
+    const bytes = await next;
+    const end = Math.min(start + chunkElements, count);
+    // The next piece is read while this one is widened.
+    if (end < count) {
+      next = readAt(end);
+      // Awaited in the next turn; until then a failure of the widening must not leave this one unhandled.
+      next.catch(() => undefined);
+    }
+    decodeToFloat32(entry.dtype, bytes, values.subarray(start, end));
+  }
+  return values;
 }

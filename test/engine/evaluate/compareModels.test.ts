@@ -32,7 +32,8 @@ function model(tensors: Readonly<Record<string, Given>>): TensorContainer {
   };
 }
 
-const single = async (a: Given, b: Given) => (await compareContainers(model({ w: a }), model({ w: b }), {})).tensors[0]!;
+const quiet = { signal: undefined, progress: () => undefined };
+const single = async (a: Given, b: Given) => (await compareContainers(model({ w: a }), model({ w: b }), {}, quiet)).tensors[0]!;
 
 test('figures of a hand calculation', async () => {
   const result = await single({ dtype: 'float32', shape: [2], values: [3, 4] }, { dtype: 'float32', shape: [2], values: [3, 3] });
@@ -71,7 +72,7 @@ test('names, shapes and counts', async () => {
   const one: Given = { dtype: 'float32', shape: [1], values: [1] };
   const first = model({ a: one, b: one, c: one });
   const second = model({ a: one, b: { dtype: 'float32', shape: [1, 1], values: [1] }, d: one });
-  const result = await compareContainers(first, second, {});
+  const result = await compareContainers(first, second, {}, quiet);
   expect(result).toMatchObject({ equal: 1, changed: 0, missing: 3 });
   expect(result.tensors.map(({ name, status }) => `${name} ${status}`)).toEqual([
     'a equal',
@@ -79,12 +80,14 @@ test('names, shapes and counts', async () => {
     'c only-in-first',
     'd only-in-second',
   ]);
-  expect((await compareContainers(first, second, { tensors: '{a,d}' })).tensors.map(({ name }) => name)).toEqual(['a', 'd']);
+  expect((await compareContainers(first, second, { tensors: '{a,d}' }, quiet)).tensors.map(({ name }) => name)).toEqual(['a', 'd']);
 });
 
 test('an aborted comparison stops', async () => {
   const one: Given = { dtype: 'float32', shape: [1], values: [1] };
-  await expect(compareContainers(model({ a: one }), model({ a: one }), {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+  await expect(
+    compareContainers(model({ a: one }), model({ a: one }), {}, { ...quiet, signal: AbortSignal.abort() }),
+  ).rejects.toMatchObject({
     code: 'cancelled',
   });
 });

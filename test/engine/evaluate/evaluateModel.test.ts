@@ -11,6 +11,7 @@ import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel'
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import { loadFloatWeights } from '../../support/loadFloatWeights';
+import { workContext } from '../../support/workContext';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const fixture = (...parts: string[]) => path.join(root, 'test/fixtures', ...parts);
@@ -27,7 +28,7 @@ describe('text', () => {
   test('loom-base has perplexity 98.997 on the first 32 windows of eval-play', async () => {
     const report = await evaluateModel(
       { kind: 'evaluate', model: path.join(root, 'media/samples/loom-base'), text: fixture('text/eval-play.txt'), window: 256, limit: 32 },
-      { runtime },
+      workContext(runtime),
     );
     expect(report.metric).toBe('perplexity');
     expect(Math.abs(report.value / 98.997 - 1)).toBeLessThan(0.001);
@@ -39,7 +40,7 @@ describe('text', () => {
     const text = path.join(folder, 'text.txt');
     writeFileSync(text, 'The weaver sets the warp, and the shuttle carries the weft from side to side; so the cloth grows. '.repeat(4));
     const spec = { kind: 'evaluate', model: fixture('models/tiny-qwen2'), text, window: 16 } as const;
-    const report = await evaluateModel(spec, { runtime });
+    const report = await evaluateModel(spec, workContext(runtime));
     expect(report.loss).toBeGreaterThan(0);
 
     const container = await openContainer(spec.model);
@@ -49,14 +50,14 @@ describe('text', () => {
     for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
       cpSync(fixture('models/tiny-qwen2', name), path.join(folder, name));
     await writeOnnxModel(graph, path.join(folder, 'model.onnx'));
-    const onnx = await evaluateModel({ ...spec, model: path.join(folder, 'model.onnx') }, { runtime });
+    const onnx = await evaluateModel({ ...spec, model: path.join(folder, 'model.onnx') }, workContext(runtime));
     expect(onnx.tokens).toBe(report.tokens);
     expect(Math.abs(onnx.loss - report.loss)).toBeLessThan(1e-5);
   });
 
   test('a window above the context is refused', async () => {
     const spec = { kind: 'evaluate', model: fixture('models/tiny-llama'), text: fixture('text/eval-play.txt'), window: 129 } as const;
-    await expect(evaluateModel(spec, { runtime })).rejects.toMatchObject({ code: 'invalid-argument' });
+    await expect(evaluateModel(spec, workContext(runtime))).rejects.toMatchObject({ code: 'invalid-argument' });
   });
 });
 
@@ -72,7 +73,7 @@ describe('data', () => {
     ['val', 0.9379, 0.239],
     ['test', 0.9778, 0.0853],
   ])('digits-mlp on %s', async (split, accuracy, loss) => {
-    const report = await evaluateModel({ ...digits, split, batch: 100 }, { runtime });
+    const report = await evaluateModel({ ...digits, split, batch: 100 }, workContext(runtime));
     expect(report.metric).toBe('accuracy');
     expect(report.value).toBeCloseTo(accuracy, 4);
     expect(report.loss).toBeCloseTo(loss, 4);
@@ -80,11 +81,11 @@ describe('data', () => {
 
   test('a wrong shape is refused before anything runs, with both shapes', async () => {
     const spec = { ...digits, model: fixture('onnx/digits-a.onnx') };
-    await expect(evaluateModel(spec, { runtime })).rejects.toThrow(/1, 8, 8\].*\[360, 64\]/);
+    await expect(evaluateModel(spec, workContext(runtime))).rejects.toThrow(/1, 8, 8\].*\[360, 64\]/);
   });
 
   test('a missing split names the files that are there', async () => {
-    await expect(evaluateModel({ ...digits, split: 'dev' }, { runtime })).rejects.toThrow(/dev-input\.npy.*test-input\.npy/);
+    await expect(evaluateModel({ ...digits, split: 'dev' }, workContext(runtime))).rejects.toThrow(/dev-input\.npy.*test-input\.npy/);
   });
 
   test('a CSV file with a column map gives the same as the arrays', async () => {
@@ -99,7 +100,7 @@ describe('data', () => {
     const lines = Array.from(classes, (label, row) => [...values.subarray(row * 64, row * 64 + 64), label].join(','));
     const file = path.join(folder, 'digits.csv');
     writeFileSync(file, [[...columns, 'digit'].join(','), ...lines, ''].join('\r\n'));
-    const report = await evaluateModel({ ...digits, data: file, columns: { input: 'p*', label: 'digit' } }, { runtime });
+    const report = await evaluateModel({ ...digits, data: file, columns: { input: 'p*', label: 'digit' } }, workContext(runtime));
     expect(report.samples).toBe(360);
     expect(report.value).toBeCloseTo(0.9778, 4);
     expect(report.loss).toBeCloseTo(0.0853, 4);

@@ -12,6 +12,7 @@ import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import { loomBase, loomBaseAsGguf } from '../../support/loomGguf';
+import { workContext } from '../../support/workContext';
 
 const fixture = (...parts: string[]) => path.join(fileURLToPath(new URL('../../fixtures', import.meta.url)), ...parts);
 const text = { text: fixture('text/eval-play.txt'), window: 256, limit: 8 } as const;
@@ -25,14 +26,14 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('a Llama GGUF file is evaluated: F16 as the directory it was made from, Q8_0 within 1 %', async () => {
-  const directory = await evaluateModel({ kind: 'evaluate', model: loomBase, ...text }, { runtime });
+  const directory = await evaluateModel({ kind: 'evaluate', model: loomBase, ...text }, workContext(runtime));
   for (const [dtype, tolerance] of [
     ['float16', 1e-6],
     ['q8_0', 0.01],
   ] as const) {
     const model = path.join(folder, `${dtype}.gguf`);
     writeFileSync(model, await loomBaseAsGguf(dtype));
-    const report = await evaluateModel({ kind: 'evaluate', model, ...text }, { runtime });
+    const report = await evaluateModel({ kind: 'evaluate', model, ...text }, workContext(runtime));
     expect(report.tokens).toBe(directory.tokens);
     expect(Math.abs(report.value / directory.value - 1)).toBeLessThan(tolerance);
   }
@@ -66,7 +67,7 @@ test('a foreign ONNX language model without position_ids or cache, with float16 
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ n_positions: 512, vocab_size: vocabulary }));
   const model = path.join(folder, 'foreign.onnx');
   await writeOnnxModel(build.finish(), model);
-  const report = await evaluateModel({ kind: 'evaluate', model, ...text }, { runtime });
+  const report = await evaluateModel({ kind: 'evaluate', model, ...text }, workContext(runtime));
 
   const tokens = (await loadTokenizer([loomBase])).encode(readFileSync(text.text, 'utf8')).slice(0, 8 * 256);
   let loss = 0;
@@ -85,7 +86,7 @@ test('a Parquet table written by pyarrow gives the accuracy and loss of the arra
   const data = fixture('tables/digits-test.parquet');
   const report = await evaluateModel(
     { kind: 'evaluate', model: fixture('../../media/samples/digits/digits-mlp.onnx'), data, columns },
-    { runtime },
+    workContext(runtime),
   );
   expect(report.samples).toBe(360);
   expect(report.value).toBeCloseTo(0.9778, 4);

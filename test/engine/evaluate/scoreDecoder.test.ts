@@ -3,12 +3,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { recognizeModel } from '../../../src/engine/architectures/index';
-import { checkWeights } from '../../../src/engine/models/decoderWeights';
+import { checkWeights, containerWeights } from '../../../src/engine/models/decoderWeights';
 import { scoreDecoder } from '../../../src/engine/evaluate/scoreDecoder';
 import { planScoring, type ScoringPlan } from '../../../src/engine/evaluate/scoringPlan';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { cutWindows } from '../../../src/engine/text/windows';
+import { workContext } from '../../support/workContext';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 interface Golden {
@@ -59,7 +60,10 @@ for (const golden of cases.filter(({ columns }) => columns === undefined))
           const windows = cutWindows([...targets, ...targets], targets.length);
           const runtime = await createRuntime({ provider: 'cpu', threads: 2 });
           const plan = cut(planScoring(config, windows, undefined));
-          const { loss, tokens } = await scoreDecoder({ container, config, windows, bos: golden.ids[0], plan }, runtime, {});
+          const { loss, tokens } = await scoreDecoder(
+            { weights: containerWeights(container), config, windows, bos: golden.ids[0], plan },
+            workContext(runtime),
+          );
           expect(tokens).toBe(2 * targets.length);
           expect(Math.abs(loss / 2 - expectedLoss(golden))).toBeLessThan(1e-4 * targets.length);
         } finally {
@@ -74,7 +78,10 @@ for (const golden of cases.filter(({ columns }) => columns === undefined))
         const windows = cutWindows(golden.ids, golden.ids.length);
         const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
         const plan = planScoring(config, windows, undefined);
-        const { loss, tokens } = await scoreDecoder({ container, config, windows, bos: undefined, plan }, runtime, {});
+        const { loss, tokens } = await scoreDecoder(
+          { weights: containerWeights(container), config, windows, bos: undefined, plan },
+          workContext(runtime),
+        );
         expect(tokens).toBe(golden.ids.length - 1);
         expect(Math.abs(loss - expectedLoss(golden))).toBeLessThan(1e-4 * tokens);
       } finally {
@@ -112,10 +119,10 @@ test('a cancelled evaluation ends with the cancelled error', async () => {
     const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
     const stop = new AbortController();
     const progress = () => stop.abort();
-    const run = scoreDecoder({ container, config, windows, bos: 0, plan: planScoring(config, windows, undefined) }, runtime, {
-      progress,
-      signal: stop.signal,
-    });
+    const run = scoreDecoder(
+      { weights: containerWeights(container), config, windows, bos: 0, plan: planScoring(config, windows, undefined) },
+      workContext(runtime, { progress, signal: stop.signal }),
+    );
     await expect(run).rejects.toMatchObject({ code: 'cancelled' });
   } finally {
     await container.close();

@@ -15,6 +15,7 @@ import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
 import type { OutputFormat } from '../../../src/protocol/jobs';
 import { learnedFrom } from '../../support/randomLearned';
+import { workContext } from '../../support/workContext';
 
 const asset = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const models = {
@@ -249,8 +250,7 @@ test('an archive is evaluated like the model that it stands for', async () => {
   const packed = await write(state, 'onnx-packed');
   await state.source.container.close();
   const data = asset('media/samples/digits/data');
-  const measure = (model: string) =>
-    evaluateModel({ kind: 'evaluate', model, data, split: 'test' }, { runtime, progress: () => undefined });
+  const measure = (model: string) => evaluateModel({ kind: 'evaluate', model, data, split: 'test' }, workContext(runtime));
   const [first, second] = [await measure(archive.out), await measure(packed.out)];
   expect(first.value).toBeGreaterThan(0.5);
   expect(first.value).toBe(second.value);

@@ -6,6 +6,11 @@ export const embeddingName = 'model.embed_tokens.weight';
 export const finalNormName = 'model.norm.weight';
 export const headName = 'lm_head.weight';
 
+/** Name of the head's matrix [vocabulary, hiddenSize]: `lm_head.weight`, or the embedding where the two are tied. */
+export function headMatrixName({ tiedEmbeddings }: DecoderConfig): string {
+  return tiedEmbeddings ? embeddingName : headName;
+}
+
 /** Names of one block's tensors. */
 export function blockNames(block: number) {
   const prefix = `model.layers.${block}`;

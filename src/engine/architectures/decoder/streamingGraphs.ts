@@ -1,7 +1,7 @@
 import { GraphBuilder, int } from '../../graph/builder';
-import type { Graph } from '../../graph/graph';
+import type { Graph, Value } from '../../graph/graph';
 import { operators } from '../../ops/index';
-import type { DecoderConfig } from '../architecture';
+import type { DecoderConfig, WeightSource } from '../architecture';
 import { causalMask, decoderBlock, rmsNorm } from './decoderBlock';
 import { finalNormName } from './expectedTensors';
 import { fusedDecoderBlock } from './fusedBlock';
@@ -14,24 +14,45 @@ import { rotaryAngles } from './rope';
  * look-up of rows, done where they are read.) Sequences start at position 0, without padding and without a cache.
  */
 
+/** Which block graph is built. */
+export interface BlockGraphOptions {
+  readonly slidingWindow: number | undefined;
+  /** Uses ONNX Runtime's own operators (CPU only). */
+  readonly fused: boolean;
+  /** What the block takes its weights from. Default: graph inputs. A decorator of them may add outputs to the graph. */
+  readonly weights?: WeightSource;
+  /** False leaves the output `next` out, for graphs whose weights add outputs of their own. Default true. */
+  readonly next?: boolean;
+}
+
 /**
  * hidden [batch, sequence, hiddenSize] and the weights of block 0 by name -> next [batch, sequence, hiddenSize]. Other blocks feed
- * their weights under block 0's names. `fused` uses ONNX Runtime's own operators (CPU only).
+ * their weights under block 0's names.
  */
-export function blockGraph(config: DecoderConfig, slidingWindow: number | undefined, fused: boolean): Graph {
+export function blockGraph(
+  config: DecoderConfig,
+  { slidingWindow, fused, weights = inputWeights(), next = true }: BlockGraphOptions,
+): Graph {
   const build = new GraphBuilder(operators, `block${fused ? '_fused' : ''}${slidingWindow === undefined ? '' : `_window${slidingWindow}`}`);
   const hidden = build.input('hidden', { dtype: 'float32', shape: ['batch', 'sequence', config.hiddenSize] });
-  const weights = inputWeights();
   const sequence = axisLength(build, hidden, 1);
-  if (fused) {
-    build.output(fusedDecoderBlock(build, config, weights, 0, { hidden, sequence, slidingWindow }), 'next');
-    return build.finish();
-  }
+  const output = fused
+    ? fusedDecoderBlock(build, config, weights, 0, { hidden, sequence, slidingWindow })
+    : plainBlock(build, config, weights, { hidden, sequence, slidingWindow });
+  if (next) build.output(output, 'next');
+  return build.finish();
+}
+
+function plainBlock(
+  build: GraphBuilder,
+  config: DecoderConfig,
+  weights: WeightSource,
+  { hidden, sequence, slidingWindow }: { readonly hidden: Value; readonly sequence: Value; readonly slidingWindow: number | undefined },
+): Value {
   const positions = build.op('Unsqueeze', [build.op('Range', [build.int64(0), sequence, build.int64(1)]), build.int64([0])]);
   const angles = rotaryAngles(build, config, positions);
   const mask = causalMask(build, { sequence, total: sequence }, slidingWindow);
-  build.output(decoderBlock(build, config, weights, 0, { hidden, angles, mask }).hidden, 'next');
-  return build.finish();
+  return decoderBlock(build, config, weights, 0, { hidden, angles, mask }).hidden;
 }
 
 /**

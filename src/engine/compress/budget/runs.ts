@@ -1,6 +1,7 @@
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { formatBytes } from '../../../common/units';
+import { containerWeights } from '../../models/decoderWeights';
 import type { CompressSource } from '../../models/modelSource';
 import { DecoderRuns } from './decoderRuns';
 import type { MeasureContext } from './measure';
@@ -48,7 +49,7 @@ export async function startRuns(
       ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is for foretells better.`
       : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
   );
-  const runs = new DecoderRuns(source.container, config, sample, runtime, signal, true);
+  const runs = new DecoderRuns(containerWeights(source.container), config, sample, { runtime, signal });
   try {
     const moments = await runs.inputMoments((block) => context.progress(block, config.layers));
     return { runs, moments };

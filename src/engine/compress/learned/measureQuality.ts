@@ -19,7 +19,7 @@ export interface MeasureContext {
 export async function measureQuality(spec: LearnSpec, model: string, context: MeasureContext): Promise<QualityReport | undefined> {
   const shared = { kind: 'evaluate' as const, model, ...(spec.columns ? { columns: spec.columns } : {}) };
   const { runtime, memoryLimit, signal } = context;
-  const run = { runtime, memoryLimit, signal, progress: () => undefined };
+  const run = { runtime, memoryLimit, signal, seed: spec.seed ?? 0, progress: () => undefined, note: () => undefined };
   if (spec.validation !== undefined && (await isTextFile(spec.validation))) {
     const {
       metric,

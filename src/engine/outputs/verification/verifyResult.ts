@@ -1,8 +1,11 @@
 import { join } from 'node:path';
 import type { LatencyReport, Verification, VerificationCheck } from '../../../protocol/report';
+import type { DecoderConfig } from '../../architectures/architecture';
+import { containerWeights } from '../../models/decoderWeights';
+import type { WorkContext } from '../../runtime/workContext';
 import type { VerificationContext } from './verificationContext';
 import { fitsWhole } from './wholeModelMemory';
-import { verifyBlocks } from './verifyBlocks';
+import { verifyBlocks, type BlockComparison } from './verifyBlocks';
 import { verifyGraphFile } from './verifyGraphFile';
 import { verifyLogits } from './verifyLogits';
 import { verifyOnnxModel } from './verifyOnnxModel';
@@ -42,7 +45,7 @@ export async function verifyResult(
     if (source.decoder) {
       // Bytes that equal the source's leave nothing to compare block by block.
       if (plan.size > 0) {
-        checks.push(await verifyBlocks(context, source.decoder.config));
+        checks.push(await verifyBlocks(blockComparison(context, source.decoder.config), blockContext(context)));
         scope = 'blocks';
       }
       if (fitsWhole(source, context.memoryLimit)) {
@@ -66,4 +69,27 @@ export async function verifyResult(
   // The same weights take the same time: a conversion has nothing to compare.
   const compared = plan.size > 0 ? latency : undefined;
   return { verification: { passed: checks.every(({ passed }) => passed), scope, checks }, latency: compared };
+}
+
+function blockComparison({ source, plan, result, relativeErrors }: VerificationContext, config: DecoderConfig): BlockComparison {
+  const weights = containerWeights(source.container);
+  return {
+    config,
+    source: weights,
+    result: { shapeOf: (name) => weights.shapeOf(name), read: (name, target) => result.readWeights(name, target) },
+    compressed: new Set(plan.keys()),
+    limitOf: (names) => {
+      const { quantizer } = plan.get(names[0] as string)!;
+      return quantizer.blockErrorLimit(names.map((name) => relativeErrors.get(name) ?? 0));
+    },
+  };
+}
+
+function blockContext({
+  runtime,
+  signal,
+  seed,
+  progress,
+}: VerificationContext): Pick<WorkContext, 'runtime' | 'signal' | 'seed' | 'progress'> {
+  return { runtime, signal, seed, progress: ({ phase, done, total }) => progress(phase, done, total ?? 0) };
 }

@@ -6,7 +6,7 @@ import { embeddingName, finalNormName, headName } from '../../architectures/deco
 import { windowOfBlock } from '../../architectures/decoder/readDecoderConfig';
 import { rotaryAngles } from '../../architectures/decoder/rope';
 import { recognizeModel } from '../../architectures/index';
-import { checkWeights, readWeight } from '../../models/decoderWeights';
+import { checkWeights, containerWeights } from '../../models/decoderWeights';
 import type { TensorContainer } from '../../formats/container';
 import { GraphBuilder, int } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
@@ -72,7 +72,7 @@ function isLinear({ shape, role }: ExpectedTensor): boolean {
 function trainableParameter(tensor: ExpectedTensor, config: DecoderConfig, container: TensorContainer): TrainableParameter {
   const { name, shape, role } = tensor;
   const linear = isLinear(tensor);
-  const read = async (): Promise<Float32Array> => (await readWeight(container, name)).data as Float32Array;
+  const read = (): Promise<Float32Array> => containerWeights(container).read(name);
   return {
     name,
     role,

@@ -10,6 +10,7 @@ import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
 import { createRuntime } from '../../../../src/engine/runtime/runtime';
 import type { CompressSpec } from '../../../../src/protocol/jobs';
 import type { CompressReport } from '../../../../src/protocol/report';
+import { workContext } from '../../../support/workContext';
 
 const tiny = fileURLToPath(new URL('../../../fixtures/models/tiny-llama', import.meta.url));
 const sample = fileURLToPath(new URL('../../../../media/samples/loom-base', import.meta.url));
@@ -184,7 +185,7 @@ describe('a budget', () => {
     expect(measured[0]!.bitsPerWeight).toBeCloseTo(report.bitsPerWeight, 9);
     expect(report.notes.join(' ')).toMatch(/add -?[\d.]+ nats .* held-out samples/);
     const accuracy = async (model: string) =>
-      (await evaluateModel({ kind: 'evaluate', model, data: digitsData }, { runtime: await runtime() })).value;
+      (await evaluateModel({ kind: 'evaluate', model, data: digitsData }, workContext(await runtime()))).value;
     expect(await accuracy(join(folder, 'out', 'onnx', 'model.onnx'))).toBeGreaterThan((await accuracy(digits)) - 0.03);
   });
 

@@ -14,6 +14,7 @@ import type { LearnSpec } from '../../../../src/protocol/jobs';
 import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../../../src/protocol/report';
 import { encodeNpy } from '../../../support/encodeNpy';
+import { workContext } from '../../../support/workContext';
 
 const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
 const fixture = (name: string) => fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
@@ -83,7 +84,7 @@ describe('learning widths of the digits network', () => {
       await container.close();
       const { value } = await evaluateModel(
         { kind: 'evaluate', model: path, data: sample('data') },
-        { runtime, memoryLimit: 8e9, progress: () => undefined },
+        workContext(runtime, { memoryLimit: 8e9 }),
       );
       expect(value).toBe(report.quality.byFormat?.[format]?.value);
     }

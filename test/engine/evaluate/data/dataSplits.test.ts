@@ -9,6 +9,8 @@ import { evaluateOnData } from '../../../../src/engine/evaluate/evaluateData';
 import { binaryAuc, classAccuracy } from '../../../../src/engine/evaluate/metrics';
 import type { RuntimeTensor, Session } from '../../../../src/engine/runtime/types';
 
+const quiet = { signal: undefined, progress: () => undefined };
+
 describe('metrics', () => {
   test('accuracy and cross-entropy of a hand calculation', () => {
     const metric = classAccuracy(2);
@@ -113,8 +115,8 @@ describe('batches', () => {
   test('the value does not depend on the batch, fixed or free', async () => {
     const free: number[] = [];
     const fixed: number[] = [];
-    const one = await evaluateOnData(session(free), graph('batch'), data, { batch: 2 });
-    const other = await evaluateOnData(session(fixed), graph(2), data, {});
+    const one = await evaluateOnData(session(free), graph('batch'), data, { batch: 2 }, quiet);
+    const other = await evaluateOnData(session(fixed), graph(2), data, {}, quiet);
     expect(one).toEqual(other);
     expect(one).toMatchObject({ metric: 'accuracy', value: 0.8, samples: 5, output: 'logits' });
     expect([free, fixed]).toEqual([
@@ -124,7 +126,7 @@ describe('batches', () => {
   });
 
   test('a fixed batch larger than the data is refused', async () => {
-    await expect(evaluateOnData(session([]), graph(8), data, {})).rejects.toThrow('takes batches of 8 samples');
+    await expect(evaluateOnData(session([]), graph(8), data, {}, quiet)).rejects.toThrow('takes batches of 8 samples');
   });
 });
 

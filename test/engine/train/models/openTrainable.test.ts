@@ -14,6 +14,7 @@ import { openTrainable } from '../../../../src/engine/train/models/openTrainable
 import { transposeMatrix } from '../../../../src/engine/kernels/host/transposeMatrix';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { digitsSpec, fixture, planFor, trainWith } from '../../../support/trainDigits';
+import { workContext } from '../../../support/workContext';
 
 let runtime: Runtime;
 let folder: string;
@@ -104,7 +105,7 @@ describe('evaluation before training equals that of the model as it is', () => {
   test('accuracy of a network', async () => {
     const spec = digitsSpec();
     const found = await before(spec);
-    const expected = await evaluateModel({ kind: 'evaluate', model: spec.model, data: spec.data, split: 'val' }, { runtime });
+    const expected = await evaluateModel({ kind: 'evaluate', model: spec.model, data: spec.data, split: 'val' }, workContext(runtime));
     expect(found.value).toBe(expected.value);
     expect(found.loss).toBeCloseTo(expected.loss, 6);
   });
@@ -116,7 +117,7 @@ describe('evaluation before training equals that of the model as it is', () => {
       writeFileSync(small, readFileSync(text, 'utf8').slice(0, 2000));
       const spec = digitsSpec({ model: fixture(`models/${name}`), data: text, validation: small, window: 20 });
       const found = await before(spec);
-      const expected = await evaluateModel({ kind: 'evaluate', model: spec.model, text: small, window: 20 }, { runtime });
+      const expected = await evaluateModel({ kind: 'evaluate', model: spec.model, text: small, window: 20 }, workContext(runtime));
       expect(found.metric).toBe('perplexity');
       expect(Math.abs(found.loss - expected.loss)).toBeLessThan(1e-5);
     });

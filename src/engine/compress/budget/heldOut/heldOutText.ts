@@ -1,10 +1,11 @@
 import type { DecoderConfig } from '../../../architectures/architecture';
 import { scoreDecoder } from '../../../evaluate/scoreDecoder';
 import { planScoring } from '../../../evaluate/scoringPlan';
-import type { TensorContainer } from '../../../formats/container';
 import { transposeInto } from '../../../kernels/host/transpose';
 import type { CompressPlan } from '../../plan';
+import { containerWeights } from '../../../models/decoderWeights';
 import type { CompressSource } from '../../../models/modelSource';
+import { readRows, type WeightReader } from '../../../models/weightReader';
 import type { MeasureContext } from '../measure';
 import { heldOutWindows } from '../tokenSample';
 import type { HeldOut } from './types';
@@ -22,48 +23,40 @@ export async function heldOutText(
   return {
     description: `${windows.count * windows.window} held-out tokens`,
     loss: async (chosen) => {
-      const container = withRounded(source, chosen);
-      const scoring = { container, config, windows, bos: config.bosTokenId, plan };
-      const { loss, tokens } = await scoreDecoder(scoring, runtime, signal ? { signal } : {});
+      const scoring = { weights: withRounded(source, chosen), config, windows, bos: config.bosTokenId, plan };
+      const { loss, tokens } = await scoreDecoder(scoring, { runtime, signal, progress: () => undefined });
       return loss / tokens;
     },
     release: async () => undefined,
   };
 }
 
-/** The source with the tensors of the plan rounded, as float32; the one that was read last stays in memory, because it is read in pieces. */
-function withRounded(source: CompressSource, plan: CompressPlan): TensorContainer {
-  const { container } = source;
-  let last: { readonly name: string; readonly bytes: Uint8Array } | undefined;
-  const rounded = async (name: string): Promise<Uint8Array> => {
-    if (last?.name === name) return last.bytes;
+/** The source with the tensors of the plan rounded; the one that was read last stays in memory, because tables are read in pieces. */
+function withRounded(source: CompressSource, plan: CompressPlan): WeightReader {
+  const weights = containerWeights(source.container);
+  let last: { readonly name: string; readonly values: Float32Array } | undefined;
+  const rounded = async (name: string): Promise<Float32Array> => {
+    if (last?.name === name) return last.values;
     const planned = plan.get(name)!;
     const [rows, columns] = planned.tensor.shape;
     const matrix = await roundedWeights(source, planned);
     const stored = source.tensors.get(name)?.transposed ? transposeInto(matrix, columns, 0, rows, new Float32Array(matrix.length)) : matrix;
-    last = { name, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) };
-    return last.bytes;
+    last = { name, values: stored };
+    return stored;
   };
-  const { format, path, metadata, diagnostics } = container;
   return {
-    format,
-    path,
-    metadata,
-    diagnostics,
-    tensors: new Map(
-      [...container.tensors].map(([name, entry]) => {
-        const planned = plan.get(name);
-        return [
-          name,
-          planned ? { ...entry, dtype: 'float32', bytes: 4 * planned.tensor.shape[0] * planned.tensor.shape[1] } : entry,
-        ] as const;
-      }),
-    ),
-    read: async (name, range) => {
-      if (!plan.has(name)) return container.read(name, range);
-      const bytes = await rounded(name);
-      return range ? bytes.subarray(range.offset, range.offset + range.length) : bytes;
+    shapeOf: (name) => weights.shapeOf(name),
+    read: async (name, target) => {
+      if (!plan.has(name)) return weights.read(name, target);
+      const values = await rounded(name);
+      if (target?.length !== values.length) return values;
+      target.set(values);
+      return target;
     },
-    close: async () => undefined,
+    readRows: async (name, first, count) => {
+      if (!plan.has(name)) return readRows(weights, name, first, count);
+      const columns = weights.shapeOf(name)[1] as number;
+      return (await rounded(name)).subarray(first * columns, (first + count) * columns);
+    },
   };
 }

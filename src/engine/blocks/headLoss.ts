@@ -1,25 +1,34 @@
 import { throwIfCancelled } from '../../protocol/errors';
 import type { DecoderConfig } from '../architectures/architecture';
-import { finalNormName } from '../architectures/decoder/expectedTensors';
+import { finalNormName, headMatrixName } from '../architectures/decoder/expectedTensors';
 import { headLossGraph } from '../architectures/decoder/streamingGraphs';
-import type { TensorContainer } from '../formats/container';
-import { decodeToFloat32 } from '../formats/decode';
+import { readRows, type WeightReader } from '../models/weightReader';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
-import { blockAlignedChunk } from '../formats/chunks';
-import type { ScoringPlan } from './scoringPlan';
+
+/** How the head is cut, so that its logits stay small. */
+export interface HeadCut {
+  /** The head's matrix is read whole; else `headSlice` rows of the vocabulary at a time. */
+  readonly wholeHead: boolean;
+  readonly headSlice: number;
+  /** Positions in one run. */
+  readonly headRows: number;
+}
 
 /** What the head is asked for: losses of `targets` [rows] given `hidden` [rows, hiddenSize]. */
 export interface HeadRequest {
-  readonly container: TensorContainer;
-  /** Name of the head's matrix [vocabulary, hiddenSize]: `lm_head.weight`, or the embedding where they are tied. */
-  readonly table: string;
-  /** The whole matrix where it fits; else it is read slice by slice. */
-  readonly matrix: RuntimeTensor | undefined;
-  readonly norm: RuntimeTensor;
+  readonly weights: WeightReader;
   readonly hidden: Float32Array;
   readonly targets: BigInt64Array;
   readonly progress: (share: number) => void;
   readonly signal: AbortSignal | undefined;
+}
+
+/** Final norm and head as the runtime takes them: all rows of the vocabulary, or some. */
+interface HeadPart {
+  readonly norm: RuntimeTensor;
+  readonly head: RuntimeTensor;
+  /** Row of the vocabulary that the part begins with. */
+  readonly from: number;
 }
 
 /** Final norm, head and loss, a few rows and a slice of the vocabulary at a time, so that logits stay small. */
@@ -27,11 +36,11 @@ export class HeadLoss {
   private constructor(
     private readonly session: Session,
     private readonly config: DecoderConfig,
-    private readonly plan: ScoringPlan,
+    private readonly cut: HeadCut,
   ) {}
 
-  static async create(runtime: Runtime, config: DecoderConfig, plan: ScoringPlan): Promise<HeadLoss> {
-    return new HeadLoss(await runtime.createFromGraph(headLossGraph(config), { keep: false }), config, plan);
+  static async create(runtime: Runtime, config: DecoderConfig, cut: HeadCut): Promise<HeadLoss> {
+    return new HeadLoss(await runtime.createFromGraph(headLossGraph(config), { keep: false }), config, cut);
   }
 
   /**
@@ -40,17 +49,21 @@ export class HeadLoss {
    */
   async score(request: HeadRequest): Promise<number> {
     const { vocabularySize, hiddenSize } = this.config;
+    const { weights, signal, progress } = request;
     const rows = request.targets.length;
     const totals = new Float64Array(rows).fill(-Infinity);
     const chosen = new Float64Array(rows);
-    const slices = request.matrix ? vocabularySize : this.plan.headSlice;
+    const norm: RuntimeTensor = { dtype: 'float32', shape: [hiddenSize], data: await weights.read(finalNormName) };
+    const table = headMatrixName(this.config);
+    const slices = this.cut.wholeHead ? vocabularySize : this.cut.headSlice;
     for (let from = 0; from < vocabularySize; from += slices) {
       const size = Math.min(slices, vocabularySize - from);
-      const head = request.matrix ?? (await readSlice(request, from, size, hiddenSize));
-      for (let row = 0; row < rows; row += this.plan.headRows) {
-        throwIfCancelled(request.signal);
-        request.progress((from + (size * row) / rows) / vocabularySize);
-        await this.scoreRows(request, head, from, row, Math.min(this.plan.headRows, rows - row), { totals, chosen });
+      const data = this.cut.wholeHead ? await weights.read(table) : await readRows(weights, table, from, size);
+      const part: HeadPart = { norm, from, head: { dtype: 'float32', shape: [size, hiddenSize], data } };
+      for (let row = 0; row < rows; row += this.cut.headRows) {
+        throwIfCancelled(signal);
+        progress((from + (size * row) / rows) / vocabularySize);
+        await this.scoreRows(request, part, row, Math.min(this.cut.headRows, rows - row), { totals, chosen });
       }
     }
     let loss = 0;
@@ -63,9 +76,8 @@ export class HeadLoss {
   }
 
   private async scoreRows(
-    { norm, hidden, targets }: HeadRequest,
-    head: RuntimeTensor,
-    from: number,
+    { hidden, targets }: HeadRequest,
+    { norm, head, from }: HeadPart,
     row: number,
     count: number,
     sums: { readonly totals: Float64Array; readonly chosen: Float64Array },
@@ -93,11 +105,4 @@ export class HeadLoss {
       if (target >= 0 && target < size) sums.chosen[row + index] = logits[index] as number;
     }
   }
-}
-
-async function readSlice({ container, table }: HeadRequest, from: number, size: number, width: number): Promise<RuntimeTensor> {
-  const entry = container.tensors.get(table);
-  const data = new Float32Array(size * width);
-  if (entry) decodeToFloat32(entry.dtype, await container.read(table, blockAlignedChunk(entry, from * width, size * width)), data);
-  return { dtype: 'float32', shape: [size, width], data };
 }

@@ -1,0 +1,127 @@
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
+import type { DecoderConfig } from '../architectures/architecture';
+import { blockTensors } from '../architectures/decoder/expectedTensors';
+import { canFuseBlock } from '../architectures/decoder/fusedBlock';
+import { windowOfBlock } from '../architectures/decoder/readDecoderConfig';
+import type { WeightReader } from '../models/weightReader';
+import type { RuntimeTensor } from '../runtime/types';
+import type { WorkContext } from '../runtime/workContext';
+import { BlockSessions, type BlockKind } from './blockSessions';
+import { BlockWeights } from './blockWeights';
+import type { HiddenStates } from './hiddenStates';
+import type { Statistics, Tap, TapKind } from './taps/tap';
+import { TapSums } from './taps/tapSums';
+
+/** How the blocks of a decoder are run. */
+export interface BlockRunnerOptions {
+  /** Windows in one run of the runtime. */
+  readonly windowsPerRun: number;
+  /** True where the readers keep their values: they are fed as they are. Else blocks are read into one set of buffers. */
+  readonly resident: boolean;
+  /** Reads the next block while one runs, into a second set of buffers. Default false. */
+  readonly readAhead?: boolean;
+}
+
+/** One block over all windows of some hidden states. */
+export interface BlockRun {
+  readonly block: number;
+  readonly weights: WeightReader;
+  /** Tensors whose values differ from those of the run before, which was of the same block: only these are read. Default: all are. */
+  readonly changed?: ReadonlySet<string>;
+  readonly input: HiddenStates;
+  /** Where the block's outputs go; may be `input` itself. Absent: only what the taps need is computed. */
+  readonly output?: HiddenStates;
+  readonly taps?: readonly Tap[];
+  /** ONNX Runtime's own operators for the block. Default: on the CPU where they take the model. */
+  readonly fused?: boolean;
+  /** Block and weights of the run after this one, for reading ahead. */
+  readonly next?: { readonly block: number; readonly weights: WeightReader };
+  /** Told before each run of the runtime which share of the windows is done. */
+  readonly progress?: (share: number) => void;
+}
+
+const noTaps: readonly Tap[] = [];
+
+/**
+ * Runs decoder blocks one at a time: weights from any reader are inputs of a graph that is compiled once for each kind of block, so that memory is one
+ * block and its activations, whatever the model's size. Taps gather statistics of what enters linear layers. Nothing is kept between runs but
+ * sessions and buffers; whoever drives the runner decides what the next block gets. Errors: `cancelled`, and those of readers and runtime.
+ */
+export class BlockRunner {
+  private readonly sessions: BlockSessions;
+  private readonly weights: BlockWeights;
+  /** For states that come from a file. */
+  private chunk: Float32Array | undefined;
+
+  constructor(
+    private readonly config: DecoderConfig,
+    private readonly context: Pick<WorkContext, 'runtime' | 'signal'>,
+    private readonly options: BlockRunnerOptions,
+  ) {
+    this.sessions = new BlockSessions(context.runtime, config);
+    this.weights = new BlockWeights(config, options.resident);
+  }
+
+  /** Runs one block and gives what the taps gathered, empty without taps. */
+  async run({ block, weights, changed, input, output, taps = noTaps, fused, next, progress }: BlockRun): Promise<Statistics> {
+    const { windows, length, hiddenSize } = input.layout;
+    const kind: BlockKind = {
+      slidingWindow: windowOfBlock(this.config, block),
+      fused: fused ?? (this.context.runtime.environment.provider === 'cpu' && canFuseBlock(this.config)),
+      next: output !== undefined,
+      taps: this.tapsOf(block, taps),
+    };
+    if (!kind.next && kind.taps.size === 0)
+      throw new LoomweightError('internal', `Block ${block} was run without an output and without a tap on any of its layers.`);
+    throwIfCancelled(this.context.signal);
+    const session = await this.sessions.get(kind);
+    const slots = new Set(session.session.inputNames.filter((name) => name !== 'hidden'));
+    const feeds = await this.weights.load({ block, weights, slots, changed });
+    if (this.options.readAhead && next) this.weights.readAhead({ ...next, slots });
+    const sums = new TapSums(session.taps);
+    for (let first = 0; first < windows; first += this.options.windowsPerRun) {
+      throwIfCancelled(this.context.signal);
+      progress?.(first / windows);
+      const count = Math.min(this.options.windowsPerRun, windows - first);
+      const data = await input.read(first, count, this.chunkOf(input, count));
+      const results = await session.session.run({ ...feeds, hidden: { dtype: 'float32', shape: [count, length, hiddenSize], data } });
+      sums.add(results);
+      await output?.write(first, (results['next'] as RuntimeTensor).data as Float32Array);
+      // Runs block the thread: reads under way get their turn between them.
+      if (this.options.readAhead) await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    return sums.finish(windows * length, this.nameIn(block));
+  }
+
+  /** Releases sessions and waits for reads under way. The runner may not be used afterwards. */
+  async release(): Promise<void> {
+    await this.weights.settle();
+    await this.sessions.release();
+  }
+
+  /** Kinds of taps by the names of block 0. */
+  private tapsOf(block: number, taps: readonly Tap[]): ReadonlyMap<string, readonly TapKind[]> {
+    const result = new Map<string, readonly TapKind[]>();
+    if (taps.length === 0) return result;
+    const slots = blockTensors(this.config, 0);
+    for (const [index, { name, shape }] of blockTensors(this.config, block).entries()) {
+      if (shape.length !== 2) continue;
+      const kinds = taps.filter(({ tensors }) => tensors?.has(name) ?? true).map(({ kind }) => kind);
+      if (kinds.length > 0) result.set(slots[index]!.name, [...new Set(kinds)]);
+    }
+    return result;
+  }
+
+  private nameIn(block: number): (slot: string) => string {
+    const slots = blockTensors(this.config, 0);
+    const names = new Map(blockTensors(this.config, block).map(({ name }, index) => [slots[index]!.name, name] as const));
+    return (slot) => names.get(slot) as string;
+  }
+
+  private chunkOf({ spilled, layout }: HiddenStates, count: number): Float32Array | undefined {
+    if (!spilled) return undefined;
+    const length = count * layout.length * layout.hiddenSize;
+    if (this.chunk?.length !== length) this.chunk = new Float32Array(length);
+    return this.chunk;
+  }
+}

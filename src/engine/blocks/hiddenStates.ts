@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LoomweightError, toLoomweightError } from '../../protocol/errors';
+import { temporaryName } from '../../protocol/client/temporaryNames';
+
+/** Sizes of hidden states: float32 [windows, length, hiddenSize]. */
+export interface HiddenLayout {
+  readonly windows: number;
+  /** Tokens of a window. */
+  readonly length: number;
+  readonly hiddenSize: number;
+}
+
+/** Where hidden states may lie. */
+export interface HiddenPlace {
+  /** Bytes up to which they stay in memory. */
+  readonly memoryBytes: number;
+  /** Folder for the temporary file beyond that: the job's own. */
+  readonly folder: string;
+}
+
+/** Bytes of hidden states. */
+export function hiddenBytes({ windows, length, hiddenSize }: HiddenLayout): number {
+  return 4 * windows * length * hiddenSize;
+}
+
+/**
+ * Hidden states between two blocks, read and written by windows: in memory, or in a file. Memory and file give the same bits. Whoever
+ * makes them closes them, which removes a temporary file.
+ */
+export class HiddenStates {
+  private closed = false;
+
+  private constructor(
+    readonly layout: HiddenLayout,
+    private readonly values: Float32Array | undefined,
+    private readonly file: { readonly handle: FileHandle; readonly path: string; readonly temporary: boolean } | undefined,
+  ) {}
+
+  /** In memory; `values` are taken over where given. */
+  static inMemory(layout: HiddenLayout, values: Float32Array = new Float32Array(hiddenBytes(layout) / 4)): HiddenStates {
+    if (4 * values.length !== hiddenBytes(layout))
+      throw new LoomweightError(
+        'internal',
+        `Hidden states of ${layout.windows} x ${layout.length} x ${layout.hiddenSize} got ${values.length} values.`,
+      );
+    return new HiddenStates(layout, values, undefined);
+  }
+
+  /** In memory where they fit, else in a temporary file. Errors: `insufficient-disk`, `io`. */
+  static async create(layout: HiddenLayout, { memoryBytes, folder }: HiddenPlace): Promise<HiddenStates> {
+    if (hiddenBytes(layout) <= memoryBytes) return HiddenStates.inMemory(layout);
+    return withPath(folder, async () => {
+      await mkdir(folder, { recursive: true });
+      const path = join(folder, temporaryName('hidden', randomBytes(4).toString('hex')));
+      const handle = await open(path, 'wx+');
+      // Where the system allows it the file loses its name at once, so that even a killed process leaves none.
+      if (process.platform !== 'win32') await rm(path, { force: true });
+      return new HiddenStates(layout, undefined, { handle, path, temporary: true });
+    });
+  }
+
+  /** In a file that stays, for a checkpoint: a new one, or one that holds states of this layout. */
+  static async inFile(layout: HiddenLayout, path: string, existing: boolean): Promise<HiddenStates> {
+    return withPath(path, async () => {
+      const handle = await open(path, existing ? 'r+' : 'w+');
+      try {
+        const { size } = await handle.stat();
+        if (existing && size !== hiddenBytes(layout))
+          throw new LoomweightError('malformed-file', `${path} must have ${hiddenBytes(layout)} bytes of hidden states, it has ${size}.`, {
+            path,
+            expected: hiddenBytes(layout),
+            actual: size,
+          });
+        return new HiddenStates(layout, undefined, { handle, path, temporary: false });
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    });
+  }
+
+  get spilled(): boolean {
+    return this.file !== undefined;
+  }
+
+  /** Windows `first` to `first + count`, [count * length * hiddenSize]: the memory itself, or values read into `target` where it has that length. */
+  async read(first: number, count: number, target?: Float32Array): Promise<Float32Array> {
+    const { start, end } = this.range(first, count);
+    if (this.values) return this.values.subarray(start, end);
+    const { handle, path } = this.file!;
+    const values = target?.length === end - start ? target : new Float32Array(end - start);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    for (let done = 0; done < bytes.length;) {
+      const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, 2 ** 30), 4 * start + done);
+      if (bytesRead === 0) throw new LoomweightError('malformed-file', `The hidden states in ${path} end too early.`, { path });
+      done += bytesRead;
+    }
+    return values;
+  }
+
+  /** Puts values in the place of windows from `first` on. Errors: `insufficient-disk`, `io`. */
+  async write(first: number, values: Float32Array): Promise<void> {
+    const { length, hiddenSize } = this.layout;
+    const { start } = this.range(first, values.length / (length * hiddenSize));
+    if (this.values) return this.values.set(values, start);
+    const { handle, path } = this.file!;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    await withPath(path, async () => {
+      for (let done = 0; done < bytes.length;)
+        done += (await handle.write(bytes, done, Math.min(bytes.length - done, 2 ** 30), 4 * start + done)).bytesWritten;
+    });
+  }
+
+  /** Forces a file to the disk. */
+  async sync(): Promise<void> {
+    await this.file?.handle.sync();
+  }
+
+  /** Releases memory or file; a temporary file is gone afterwards. Safe to call twice. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    if (!this.file) return;
+    await this.file.handle.close();
+    if (this.file.temporary) await rm(this.file.path, { force: true });
+  }
+
+  private range(first: number, count: number): { readonly start: number; readonly end: number } {
+    const { windows, length, hiddenSize } = this.layout;
+    if (this.closed) throw new LoomweightError('internal', 'Hidden states were used after they were closed.');
+    if (!Number.isInteger(first) || !Number.isInteger(count) || first < 0 || count < 0 || first + count > windows)
+      throw new LoomweightError('internal', `Windows ${first} to ${first + count} were asked for, there are ${windows}.`);
+    return { start: first * length * hiddenSize, end: (first + count) * length * hiddenSize };
+  }
+}
+
+/** Errors of the system as ours, with the file that was meant. */
+async function withPath<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (LoomweightError.is(error) || !(error instanceof Error)) throw error;
+    throw toLoomweightError(Object.assign(error, { path }));
+  }
+}
