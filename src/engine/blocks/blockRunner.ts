@@ -9,8 +9,9 @@ import type { WorkContext } from '../runtime/workContext';
 import { BlockSessions, type BlockKind } from './blockSessions';
 import { BlockWeights } from './blockWeights';
 import type { HiddenStates } from './hiddenStates';
+import { findTapKind } from './taps';
 import type { Statistics, Tap, TapKind } from './taps/tap';
-import { TapSums } from './taps/tapSums';
+import { TapSums } from './tapSums';
 
 /** How the blocks of a decoder are run. */
 export interface BlockRunnerOptions {
@@ -106,8 +107,8 @@ export class BlockRunner {
     const slots = blockTensors(this.config, 0);
     for (const [index, { name, shape }] of blockTensors(this.config, block).entries()) {
       if (shape.length !== 2) continue;
-      const kinds = taps.filter(({ tensors }) => tensors?.has(name) ?? true).map(({ kind }) => kind);
-      if (kinds.length > 0) result.set(slots[index]!.name, [...new Set(kinds)]);
+      const kinds = new Set(taps.filter(({ tensors }) => tensors?.has(name) ?? true).map(({ kind }) => findTapKind(kind)));
+      if (kinds.size > 0) result.set(slots[index]!.name, [...kinds]);
     }
     return result;
   }

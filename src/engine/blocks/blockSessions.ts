@@ -5,7 +5,7 @@ import { pruneGraph } from '../graph/passes/prune';
 import type { Graph } from '../graph/graph';
 import type { Runtime, Session } from '../runtime/types';
 import type { TapKind } from './taps/tap';
-import { tappedWeights, type TapOutput } from './taps/tappedWeights';
+import { tappedWeights, type TapOutput } from './tappedWeights';
 
 /** What tells one kind of block from another. Blocks of one kind share a session, whatever their weights. */
 export interface BlockKind {

@@ -9,8 +9,9 @@ import type { WeightReader } from '../models/weightReader';
 import { operators } from '../ops/index';
 import type { WorkContext } from '../runtime/workContext';
 import type { HiddenStates } from './hiddenStates';
+import { findTapKind } from './taps';
 import type { Statistic, TapKind } from './taps/tap';
-import { TapSums } from './taps/tapSums';
+import { TapSums } from './tapSums';
 
 /** Which statistics of the head's inputs are gathered. */
 export interface HeadStatisticsRequest {
@@ -18,17 +19,19 @@ export interface HeadStatisticsRequest {
   readonly weights: WeightReader;
   /** After the last block. */
   readonly hidden: HiddenStates;
-  readonly kinds: readonly TapKind[];
+  /** Ids of what is gathered. */
+  readonly kinds: readonly string[];
   /** Windows in one run of the runtime. */
   readonly windowsPerRun: number;
 }
 
 /** Statistics of what enters the head, the outputs of the final norm, by the id of their kind. */
 export async function headStatistics(
-  { config, weights, hidden, kinds, windowsPerRun }: HeadStatisticsRequest,
+  { config, weights, hidden, kinds: ids, windowsPerRun }: HeadStatisticsRequest,
   { runtime, signal }: Pick<WorkContext, 'runtime' | 'signal'>,
 ): Promise<ReadonlyMap<string, Statistic>> {
   const { windows, length, hiddenSize } = hidden.layout;
+  const kinds = ids.map(findTapKind);
   const session = await runtime.createFromGraph(normGraph(config, kinds), { keep: false });
   try {
     const norm = await weights.read(finalNormName);

@@ -15,7 +15,8 @@ export interface TapKind {
 
 /** What is gathered at which linear layers. Layers that share their input share the computation and the result. */
 export interface Tap {
-  readonly kind: TapKind;
+  /** Id of a kind. */
+  readonly kind: string;
   /** Names of weights, of any block. Absent: every linear layer. */
   readonly tensors?: ReadonlySet<string>;
 }

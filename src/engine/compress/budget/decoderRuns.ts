@@ -7,7 +7,6 @@ import { BlockRunner } from '../../blocks/blockRunner';
 import { embedTokens } from '../../blocks/embedTokens';
 import { headStatistics } from '../../blocks/headStatistics';
 import { HiddenStates, type HiddenLayout } from '../../blocks/hiddenStates';
-import { moments } from '../../blocks/taps/moments';
 import type { Statistic } from '../../blocks/taps/tap';
 import { GraphBuilder, int } from '../../graph/builder';
 import type { Graph } from '../../graph/graph';
@@ -57,7 +56,7 @@ export class DecoderRuns {
   async inputMoments(progress: (block: number) => void): Promise<ReadonlyMap<string, Float32Array>> {
     const { config, sample, layout, weights } = this;
     const result = new Map<string, Float32Array>();
-    const taps = [{ kind: moments }];
+    const taps = [{ kind: 'moments' }];
     const keep = (name: string, { values }: Statistic): void => void result.set(name, Float32Array.from(values));
     let hidden = HiddenStates.inMemory(layout, await embedTokens(this.source, config, sample.ids));
     this.hidden[0] = hidden;
@@ -66,11 +65,11 @@ export class DecoderRuns {
       const output = HiddenStates.inMemory(layout);
       // Moments and the reference are those of the plain operators, on every provider.
       const statistics = await this.runner.run({ block, weights, input: hidden, output, taps, fused: false });
-      for (const [name, kinds] of statistics) keep(name, kinds.get(moments.id)!);
+      for (const [name, kinds] of statistics) keep(name, kinds.get('moments')!);
       this.hidden[block + 1] = hidden = output;
     }
-    const ofHead = await headStatistics({ config, weights, hidden, kinds: [moments], windowsPerRun: sample.windows }, this.context);
-    keep(headMatrixName(config), ofHead.get(moments.id)!);
+    const ofHead = await headStatistics({ config, weights, hidden, kinds: ['moments'], windowsPerRun: sample.windows }, this.context);
+    keep(headMatrixName(config), ofHead.get('moments')!);
     return result;
   }
 

@@ -1,7 +1,7 @@
-import type { WeightSource } from '../../architectures/architecture';
-import type { GraphBuilder } from '../../graph/builder';
-import type { Value } from '../../graph/graph';
-import type { TapKind } from './tap';
+import type { WeightSource } from '../architectures/architecture';
+import type { GraphBuilder } from '../graph/builder';
+import type { Value } from '../graph/graph';
+import type { TapKind } from './taps/tap';
 
 /** A graph output that a tap made. */
 export interface TapOutput {

@@ -1,6 +1,6 @@
-import type { RuntimeTensor } from '../../runtime/types';
-import { elementCount } from '../../../protocol/dtypes';
-import type { Statistic, Statistics } from './tap';
+import type { RuntimeTensor } from '../runtime/types';
+import { elementCount } from '../../protocol/dtypes';
+import type { Statistic, Statistics } from './taps/tap';
 import type { TapOutput } from './tappedWeights';
 
 /** Adds the outputs of several runs in float64, and makes statistics of them. */
