@@ -8,9 +8,10 @@ import type { Machine } from './machine';
 /** One line of a device's checks. */
 export type DeviceCheck = DeviceStatus['checks'][number];
 
-/** First driver with CUDA 12. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13). */
-const leastDriver = 525;
+/** First driver for a major version of CUDA. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13, 580.65.06). */
+const leastDrivers: Readonly<Record<string, number>> = { '12': 525, '13': 580 };
 
+const cudnnLibrary = 'libcudnn.so.9';
 /** Libraries that the npm package's CUDA provider is linked with; what a provider that is there asks for itself takes their place. */
 const usualLibraries = [
   'libcudart.so.12',
@@ -19,24 +20,39 @@ const usualLibraries = [
   'libcurand.so.10',
   'libcufft.so.11',
   'libnvrtc.so.12',
-  'libcudnn.so.9',
+  cudnnLibrary,
 ] as const;
+const isCudnn = (name: string) => name.startsWith('libcudnn');
 const providerLibrary = 'libonnxruntime_providers_cuda.so';
 
 /** A graphics card as nvidia-smi lists it. */
 export interface NvidiaCard {
   readonly name: string;
   readonly driver: string;
-  readonly memoryBytes: number;
-  readonly memoryFreeBytes: number;
+  /** Undefined where the driver does not say, as for a part of a card. */
+  readonly memoryFreeBytes?: number;
 }
 
-/** First NVIDIA card, or undefined where nvidia-smi shows none. */
+const cardQuery = ['--query-gpu=name,driver_version,memory.free', '--format=csv,noheader,nounits'];
+
+/** The NVIDIA card that CUDA takes: the first one, or the first of CUDA_VISIBLE_DEVICES. Undefined where nvidia-smi shows none. */
 export function findNvidiaCard(machine: Machine): NvidiaCard | undefined {
-  const text = machine.run('nvidia-smi', ['--query-gpu=name,driver_version,memory.total,memory.free', '--format=csv,noheader,nounits']);
-  const [name, driver, total, free] = (text?.split('\n')[0] ?? '').split(',').map((field) => field.trim());
+  if (hidesEveryCard(machine)) return undefined;
+  const wanted = firstVisible(machine);
+  // A part of a card (MIG-...) is not listed by its name: the first card stands for it.
+  const text = (wanted && machine.run('nvidia-smi', [`--id=${wanted}`, ...cardQuery])) || machine.run('nvidia-smi', cardQuery);
+  const [name, driver, free] = (text?.split('\n')[0] ?? '').split(',').map((field) => field.trim());
   if (!name || !driver) return undefined;
-  return { name, driver, memoryBytes: Number(total) * 2 ** 20, memoryFreeBytes: Number(free) * 2 ** 20 };
+  const megabytes = Number.parseFloat(free ?? '');
+  return { name, driver, ...(megabytes >= 0 ? { memoryFreeBytes: megabytes * 2 ** 20 } : {}) };
+}
+
+const firstVisible = ({ env }: Machine): string | undefined => env['CUDA_VISIBLE_DEVICES']?.split(',')[0]?.trim();
+
+/** True where CUDA_VISIBLE_DEVICES is set to nothing or begins with a negative number: CUDA then sees no card. */
+function hidesEveryCard(machine: Machine): boolean {
+  const first = firstVisible(machine);
+  return first !== undefined && (first === '' || first.startsWith('-'));
 }
 
 /** Driver version from the kernel module, where nvidia-smi is not installed. */
@@ -58,15 +74,29 @@ export function cudaChecks(machine: Machine, found: RuntimePackage): readonly De
         advice: `onnxruntime-node supports CUDA on linux-x64 only; use ${machine.platform === 'win32' ? 'dml or webgpu' : 'webgpu'} here.`,
       },
     ];
-  return [...driverChecks(machine), ...packageChecks(machine, found), ...libraryChecks(machine, found)];
+  const needed = neededLibraries(machine, found);
+  const version = /\.so\.(\d+)/.exec(needed.find((name) => name.startsWith('libcudart')) ?? '')?.[1] ?? '12';
+  return [...driverChecks(machine, version), ...packageChecks(machine, found), ...libraryChecks(machine, found, needed, version)];
 }
 
-function driverChecks(machine: Machine): readonly DeviceCheck[] {
+function driverChecks(machine: Machine, version: string): readonly DeviceCheck[] {
   const card = findNvidiaCard(machine);
   const driver = card?.driver ?? driverFromKernel(machine);
+  const leastDriver = leastDrivers[version] ?? Math.max(...Object.values(leastDrivers));
   const recent = driver !== undefined && Number.parseInt(driver, 10) >= leastDriver;
   const libcuda = findLibrary(machine, 'libcuda.so.1');
+  const hidden = hidesEveryCard(machine);
   return [
+    ...(hidden
+      ? [
+          {
+            name: 'CUDA_VISIBLE_DEVICES',
+            passed: false,
+            found: `"${machine.env['CUDA_VISIBLE_DEVICES']}"`,
+            advice: 'CUDA_VISIBLE_DEVICES hides every GPU: unset it, or set it to the index of a GPU.',
+          },
+        ]
+      : []),
     {
       name: 'NVIDIA driver',
       passed: recent,
@@ -77,7 +107,7 @@ function driverChecks(machine: Machine): readonly DeviceCheck[] {
             advice:
               driver === undefined
                 ? `Install NVIDIA driver ${leastDriver} or later, or use a machine with an NVIDIA GPU.`
-                : `Update the NVIDIA driver to version ${leastDriver} or later, which CUDA 12 requires.`,
+                : `Update the NVIDIA driver to version ${leastDriver} or later, which CUDA ${version} requires.`,
           }),
     },
     {
@@ -122,17 +152,19 @@ function packageChecks(machine: Machine, found: RuntimePackage): readonly Device
   ];
 }
 
-/** What the provider needs of CUDA and cuDNN: asked of the file itself, since builds for CUDA 12 and for CUDA 13 are in use. */
+/**
+ * What the provider needs of CUDA and cuDNN: asked of the file itself, since builds for CUDA 12 and for CUDA 13 are in use. Builds for CUDA 13 are not
+ * linked with cuDNN: they load it when they first need it, so it is checked whether the file names it or not.
+ */
 function neededLibraries(machine: Machine, found: RuntimePackage): readonly string[] {
   const needed = machine
     .needs(join(found.nativeFolder, providerLibrary))
     ?.filter((name) => /^lib(cu|nv)/.test(name) && name !== 'libcuda.so.1');
-  return needed === undefined || needed.length === 0 ? usualLibraries : needed;
+  if (needed === undefined || needed.length === 0) return usualLibraries;
+  return needed.some(isCudnn) ? needed : [...needed, cudnnLibrary];
 }
 
-function libraryChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
-  const needed = neededLibraries(machine, found);
-  const version = /\.so\.(\d+)/.exec(needed.find((name) => name.startsWith('libcudart')) ?? '')?.[1] ?? '12';
+function libraryChecks(machine: Machine, found: RuntimePackage, needed: readonly string[], version: string): readonly DeviceCheck[] {
   const toolkits = ['/usr/local/cuda/lib64', ...toolkitFolders(machine, version)];
   const check = (names: readonly string[], title: string, install: string): DeviceCheck => {
     const missing = names.filter((name) => findLibrary(machine, name, [found.nativeFolder]) === undefined);
@@ -148,7 +180,6 @@ function libraryChecks(machine: Machine, found: RuntimePackage): readonly Device
         : install,
     };
   };
-  const isCudnn = (name: string) => name.startsWith('libcudnn');
   return [
     check(
       needed.filter((name) => !isCudnn(name)),

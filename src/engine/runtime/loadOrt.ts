@@ -103,6 +103,9 @@ export function loadOrt(found: RuntimePackage): Ort {
         'Start a new process: reload the window, or run the command again.',
       { loaded: dirname(other), asked: found.folder },
     );
+  // Unless the user decided otherwise: NVIDIA's libraries would round the operands of float32 products and convolutions to TF32 (10 bits of mantissa),
+  // and ONNX Runtime's Node binding passes no provider options. Read when the libraries are loaded.
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
   try {
     return require(found.folder) as Ort;
   } catch (error) {

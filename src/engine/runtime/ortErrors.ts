@@ -3,6 +3,37 @@ import type { ErrorCode } from '../../protocol/errors';
 
 /** Messages of ONNX Runtime that mean something more exact than `runtime`. Codes do not exist on its errors: only text. */
 const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; readonly advice: string }[] = [
+  // Numbers of cudaError_t. Source: CUDA Runtime API, section "Data types used by CUDA Runtime".
+  {
+    pattern: /CUDA failure (35|36|803|804):/,
+    code: 'unsupported',
+    advice: 'The NVIDIA driver is older than the CUDA libraries: update the driver.',
+  },
+  {
+    pattern: /CUDA failure (100|101):/,
+    code: 'unsupported',
+    advice: 'This process sees no NVIDIA GPU: check CUDA_VISIBLE_DEVICES, and start containers with GPU access.',
+  },
+  {
+    pattern: /CUDA failure (98|209|222):/,
+    code: 'unsupported',
+    advice: 'The CUDA provider library has no code for the architecture of this GPU: install a build that supports it.',
+  },
+  {
+    pattern: /CUDA failure (700|702|710|715|716|717|718|719):/,
+    code: 'runtime',
+    advice: 'The GPU refuses all further work from this process: run the job again.',
+  },
+  {
+    pattern: /CUBLAS failure 3:|CUDNN failure 4000:/,
+    code: 'insufficient-memory',
+    advice: 'Close other programs that use the GPU, or reduce the batch or the window.',
+  },
+  {
+    pattern: /Failed to load shared library/,
+    code: 'unsupported',
+    advice: 'A library that the provider requires is missing or too old: "loomweight devices" lists what was found.',
+  },
   {
     pattern: /bad.?alloc|failed to allocate memory|out of memory|Available memory of .* is smaller/i,
     code: 'insufficient-memory',
@@ -40,16 +71,25 @@ export interface RunContext {
   readonly feeds?: string;
 }
 
+/** CUDA's errors come with source lines, template names and the name of the machine around them: this keeps what failed and in which call. */
+function withoutCudaNoise(text: string): string {
+  const failure = /\b((?:CUDA|CUBLAS|CUDNN|CURAND|CUFFT)\w* failure \d+: [^;]+?)\s*;/.exec(text)?.[1];
+  if (failure === undefined) return text;
+  const call = /\bexpr=([^;]+?)\s*;/.exec(text)?.[1];
+  return `${failure}${call ? ` (${call})` : ''}`;
+}
+
 /**
  * An error of ONNX Runtime as ours: says the model, the node where the text names one, and the shapes that were fed.
  * Errors that are ours already pass unchanged.
  */
 export function wrapOrtError(error: unknown, context: RunContext): LoomweightError {
   if (error instanceof LoomweightError) return error;
-  const text = (error instanceof Error ? error.message : String(error)).trim();
+  const raw = (error instanceof Error ? error.message : String(error)).trim();
+  const text = withoutCudaNoise(raw);
   const meaning = meanings.find(({ pattern }) => pattern.test(text));
-  const op = /running (\w+) node/.exec(text)?.[1] ?? /implementation for (\w+)\(/.exec(text)?.[1];
-  const node = /Name:'([^']*)'/.exec(text)?.[1] ?? /node with name '([^']*)'/.exec(text)?.[1];
+  const op = /running (\w+) node/.exec(raw)?.[1] ?? /implementation for (\w+)\(/.exec(raw)?.[1];
+  const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];
   const doing = context.action === 'create' ? 'could not load' : 'failed while running';
   const where = node ? ` at node '${node}'${op ? ` (${op})` : ''}` : op ? ` at an operator ${op}` : '';
   // A language model has dozens of cache inputs: the details hold them all.

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
@@ -6,6 +6,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
 import { hasComputingNeighbour, isMachineBusy } from './neighbours';
 import { wrapOrtError } from './ortErrors';
+import { cpuProvider, readProfile, shareByProvider } from './profile';
 import { describeTensors, fromOrtTensor, isRuntimeDType, toOrtTensor } from './tensors';
 import type { RuntimeTensor, Session, SessionOptions } from './types';
 
@@ -180,12 +181,9 @@ class OrtSession implements Session {
   private reportFallback(): void {
     if (this.profileFolder === undefined) return;
     this.session.endProfiling();
-    const operators = new Set<string>();
-    for (const file of readdirSync(this.profileFolder)) {
-      const events = JSON.parse(readFileSync(join(this.profileFolder, file), 'utf8')) as readonly ProfileEvent[];
-      for (const { args } of events)
-        if (args?.provider === 'CPUExecutionProvider' && args.op_name !== undefined) operators.add(args.op_name);
-    }
+    const folder = this.profileFolder;
+    const shares = readdirSync(folder).flatMap((file) => shareByProvider(readProfile(join(folder, file))));
+    const operators = shares.find(({ provider }) => provider === cpuProvider)?.operators ?? [];
     rmSync(this.profileFolder, { recursive: true, force: true });
     this.profileFolder = undefined;
     this.context.onFallback?.(this.name, [...operators].sort());
@@ -197,8 +195,4 @@ class OrtSession implements Session {
     rmSync(this.profileFolder, { recursive: true, force: true });
     this.profileFolder = undefined;
   }
-}
-
-interface ProfileEvent {
-  readonly args?: { readonly provider?: string; readonly op_name?: string };
 }

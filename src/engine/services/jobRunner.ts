@@ -42,7 +42,7 @@ export class JobRunner {
       environment,
       ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
       ...(disk === undefined ? {} : { diskAvailableBytes: disk }),
-      ...(card ? { deviceMemoryAvailableBytes: card.memoryFreeBytes } : {}),
+      ...(card?.memoryFreeBytes === undefined ? {} : { deviceMemoryAvailableBytes: card.memoryFreeBytes }),
     });
   }
 

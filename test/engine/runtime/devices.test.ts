@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { missingPieces } from '../../../src/engine/runtime/chooseProvider';
-import { cudaChecks } from '../../../src/engine/runtime/cudaChecks';
+import { cudaChecks, findNvidiaCard } from '../../../src/engine/runtime/cudaChecks';
 import { describeDevices } from '../../../src/engine/runtime/devices';
 import { coremlChecks, directmlChecks, webgpuChecks } from '../../../src/engine/runtime/graphicsChecks';
 import { coreRuntimeVersion, findRuntimePackage } from '../../../src/engine/runtime/loadOrt';
@@ -19,7 +19,7 @@ function machine(parts: {
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: readonly string[];
   readonly texts?: Readonly<Record<string, string>>;
-  readonly programs?: Readonly<Record<string, string>>;
+  readonly programs?: Readonly<Record<string, string | ((args: readonly string[]) => string | undefined)>>;
   readonly needs?: Readonly<Record<string, readonly string[]>>;
 }): Machine {
   const files = parts.files ?? [];
@@ -31,7 +31,10 @@ function machine(parts: {
     read: (path) => parts.texts?.[path],
     list: (path) => files.filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1).split('/')[0] as string),
     needs: (path) => parts.needs?.[path],
-    run: (program) => parts.programs?.[program],
+    run: (program, args) => {
+      const answer = parts.programs?.[program];
+      return typeof answer === 'function' ? answer(args) : answer;
+    },
   };
 }
 
@@ -53,7 +56,7 @@ const complete = {
       'libcudnn.so.9',
     ].map((name) => `${cudaFolder}/${name}`),
   ],
-  programs: { 'nvidia-smi': 'NVIDIA L4, 550.54.15, 23034, 22500\n' },
+  programs: { 'nvidia-smi': 'NVIDIA L4, 550.54.15, 22500\n' },
 };
 
 /** An ELF library of one loaded segment that asks for the given libraries: header, two program headers, dynamic section, strings. */
@@ -101,11 +104,7 @@ describe('CUDA checks', () => {
 
   const without = (name: string) => ({ ...complete, files: complete.files.filter((file) => !file.endsWith(name)) });
   test.each([
-    [
-      'an old driver',
-      { ...complete, programs: { 'nvidia-smi': 'Tesla K80, 470.1, 11441, 11000\n' } },
-      'Update the NVIDIA driver to version 525',
-    ],
+    ['an old driver', { ...complete, programs: { 'nvidia-smi': 'Tesla K80, 470.1, 11000\n' } }, 'Update the NVIDIA driver to version 525'],
     ['no driver', { ...complete, programs: {} }, 'Install NVIDIA driver 525 or later'],
     ['no libcuda', without('libcuda.so.1'), 'start the container with GPU access'],
     ['no provider library', without('libonnxruntime_providers_cuda.so'), '--onnxruntime-node-install=cuda12'],
@@ -124,9 +123,11 @@ describe('CUDA checks', () => {
     for (const { advice } of failed) expect(advice).toContain('They are in /usr/local/cuda-12.4/lib64');
   });
 
+  const needs = { '/ort/native/libonnxruntime_providers_cuda.so': ['libcublas.so.13', 'libcudart.so.13', 'libcuda.so.1', 'libc.so.6'] };
+  const recent = { 'nvidia-smi': 'NVIDIA H100, 580.65.06, 80000\n' };
+
   test('a provider built for another CUDA is asked what it needs', () => {
-    const needs = { '/ort/native/libonnxruntime_providers_cuda.so': ['libcublas.so.13', 'libcudart.so.13', 'libcudnn.so.9', 'libc.so.6'] };
-    const failed = cudaChecks(machine({ ...complete, needs }), gpuPackage).filter(({ passed }) => !passed);
+    const failed = cudaChecks(machine({ ...complete, needs, programs: recent }), gpuPackage).filter(({ passed }) => !passed);
     expect(failed).toMatchObject([
       {
         name: 'CUDA 13 libraries',
@@ -134,6 +135,42 @@ describe('CUDA checks', () => {
         advice: 'Install the CUDA 13 runtime libraries and add their folder to LD_LIBRARY_PATH.',
       },
     ]);
+  });
+
+  test('CUDA 13 needs a newer driver, and cuDNN although the provider does not name it', () => {
+    const files = [...complete.files, `${cudaFolder}/libcublas.so.13`, `${cudaFolder}/libcudart.so.13`];
+    const failed = (parts: Parameters<typeof machine>[0]) => cudaChecks(machine(parts), gpuPackage).filter(({ passed }) => !passed);
+    expect(failed({ ...complete, files, needs, programs: recent })).toEqual([]);
+    expect(failed({ ...complete, files, needs })).toMatchObject([
+      { name: 'NVIDIA driver', advice: 'Update the NVIDIA driver to version 580 or later, which CUDA 13 requires.' },
+    ]);
+    const withoutCudnn = files.filter((file) => !file.endsWith('libcudnn.so.9'));
+    expect(failed({ ...complete, files: withoutCudnn, needs, programs: recent })).toMatchObject([
+      { name: 'cuDNN', found: 'missing libcudnn.so.9', advice: expect.stringContaining('Install cuDNN 9 for CUDA 13') as string },
+    ]);
+  });
+
+  test('CUDA_VISIBLE_DEVICES says which card is taken, or that there is none', () => {
+    const cards = ['NVIDIA L4, 580.65.06, 22500', 'NVIDIA H100, 580.65.06, 80000'];
+    const smi = (args: readonly string[]) => {
+      const id = args.find((word) => word.startsWith('--id='))?.slice('--id='.length);
+      return id === undefined ? cards.join('\n') : cards[Number(id)];
+    };
+    const card = (visible?: string) =>
+      findNvidiaCard(
+        machine({ programs: { 'nvidia-smi': smi }, ...(visible === undefined ? {} : { env: { CUDA_VISIBLE_DEVICES: visible } }) }),
+      );
+    expect(card()?.name).toBe('NVIDIA L4');
+    expect(card('1,0')).toEqual({ name: 'NVIDIA H100', driver: '580.65.06', memoryFreeBytes: 80000 * 2 ** 20 });
+    expect(card('MIG-1f2e')?.name).toBe('NVIDIA L4');
+    expect(card('-1')).toBeUndefined();
+    const hidden = { ...complete, env: { ...complete.env, CUDA_VISIBLE_DEVICES: '' }, programs: { 'nvidia-smi': smi } };
+    expect(missingPieces(cudaChecks(machine(hidden), gpuPackage))).toContain('CUDA_VISIBLE_DEVICES hides every GPU');
+  });
+
+  test('memory that the driver does not tell is unknown, not a number that refuses every job', () => {
+    const card = findNvidiaCard(machine({ programs: { 'nvidia-smi': 'NVIDIA H100 MIG, 580.65.06, [N/A]\n' } }));
+    expect(card).toEqual({ name: 'NVIDIA H100 MIG', driver: '580.65.06' });
   });
 
   test('needs are read from the dynamic section of a library, and refused for other files', () => {
