@@ -59,6 +59,7 @@ const targets = [
       banner: { js: '#!/usr/bin/env node' },
     },
   ],
+  ['worker', { ...node, entryPoints: ['src/engine/worker.ts'], outfile: 'dist/worker.js' }],
   // One classic script for each view, so that a nonce is enough.
   [
     'webview',

@@ -8,7 +8,7 @@ import { matMulNBits } from '../../src/engine/outputs/storage/matMulNBits';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../src/engine/kernels/host/packBits';
 import { dequantize } from '../../src/engine/compress/quantizeTensor';
 import { groupingOf } from '../../src/engine/compress/quantizers/parameters';
-import { roundGroups } from '../../src/engine/compress/quantizers/roundGroups';
+import { roundGroups } from '../../src/engine/compress/quantizers/rounding/roundGroups';
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/engine/formats/decode';
 import { GraphBuilder, int } from '../../src/engine/graph/builder';
 import { operators } from '../../src/engine/ops';

@@ -41,6 +41,14 @@ test('no bundle holds code of the tests or tools that are for development only',
   }
 });
 
+test('worker threads hold loops over typed arrays only: no ONNX Runtime, no job, no library', () => {
+  const inputs = inputsOf('worker');
+  expect(inputs.filter((path) => !/^src\/(common|protocol|engine)\//.test(path))).toEqual([]);
+  expect(inputs.filter((path) => /^src\/engine\/(runtime|jobs|services|recipe|outputs\/verification)\//.test(path))).toEqual([]);
+  expect(readFileSync(join(dist, 'worker.js'), 'utf8')).not.toMatch(/onnxruntime/);
+  expect(statSync(join(dist, 'worker.js')).size).toBeLessThan(60_000);
+});
+
 test('pages hold nothing of the engine, the extension or Node', () => {
   expect(inputsOf('webview').filter((path) => /^src\/(engine|extension|cli|protocol\/client)\//.test(path))).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { hostTasks } from '../../../src/engine/hostTasks';
 import { filesUnder, importsOf, projectRoot, reachableFrom, readText } from '../../support/sourceTree';
 
 const sources = filesUnder('src', 'webview').filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
@@ -26,7 +27,7 @@ function occurrences(paths: readonly string[], pattern: RegExp): string[] {
 describe('the source tree', () => {
   test('every source file is reached from an entry point: nothing is left over, nothing forgotten in a registry', () => {
     // The last two are read by `npm run docs` only.
-    const programs = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/cli/main.ts'];
+    const programs = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/engine/worker.ts', 'src/cli/main.ts'];
     const entries = [...programs, 'src/cli/documentation.ts', 'src/engine/recipe/jsonSchema.ts'].concat(
       sources.filter((path) => /^webview\/panels\/[^/]+\/main\.ts$/.test(path)),
     );
@@ -45,6 +46,14 @@ describe('the source tree', () => {
       return sources.filter((path) => inFolder(path) && !known.has(path));
     });
     expect(forgotten).toEqual([]);
+  });
+
+  test('every task for worker threads is in the list that a worker has', () => {
+    const defined = sources.flatMap((path) =>
+      [...readText(path).matchAll(/defineHostTask\(\{\s*name: '([^']+)'/g)].map((match) => match[1] as string),
+    );
+    expect(defined).not.toEqual([]);
+    expect(hostTasks.map(({ name }) => name).sort()).toEqual(defined.sort());
   });
 
   test('no marks for work left to do', () => {

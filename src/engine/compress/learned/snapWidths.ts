@@ -4,7 +4,7 @@ import { matrixOf } from '../../formats/archive/tensorKinds';
 import { dequantize } from '../quantizeTensor';
 import { groupingOf } from '../quantizers/parameters';
 import type { QuantizedMatrix } from '../quantizers/quantizer';
-import { roundGroups } from '../quantizers/roundGroups';
+import { roundGroups } from '../quantizers/rounding/roundGroups';
 
 /** Widths that the fast kernels have. */
 const kernelWidths = [2, 4, 8] as const;

@@ -1,7 +1,7 @@
 import type { TensorRole } from '../../../protocol/model';
 import { bitsParameter, clipParameter, groupingOf, groupSizeParameter, scalesParameter, symmetricParameter } from './parameters';
 import { defineQuantizer } from './quantizer';
-import { roundGroups } from './roundGroups';
+import { roundGroups } from './rounding/roundGroups';
 
 const untouched: readonly TensorRole[] = ['norm', 'bias'];
 

@@ -12,7 +12,7 @@ import { packPlane, planesOf, unpackPlane } from '../../../../src/engine/kernels
 import { selfUnpacking } from '../../../../src/engine/outputs/storage/selfUnpacking';
 import { groupingOf } from '../../../../src/engine/compress/quantizers/parameters';
 import type { QuantizedMatrix } from '../../../../src/engine/compress/quantizers/quantizer';
-import { roundGroups } from '../../../../src/engine/compress/quantizers/roundGroups';
+import { roundGroups } from '../../../../src/engine/compress/quantizers/rounding/roundGroups';
 import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import { operators } from '../../../../src/engine/ops';

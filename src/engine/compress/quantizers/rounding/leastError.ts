@@ -1,4 +1,4 @@
-import { halfEvenShift } from '../../../common/rounding';
+import { halfEvenShift } from '../../../../common/rounding';
 
 /** Steps tried for a group, as shares of the step that reaches from its least to its largest weight. Fewer levels gain from a narrower range. */
 const sharesByBits: readonly (readonly number[])[] = [
@@ -18,7 +18,8 @@ export interface Stretch {
   readonly weights: Float32Array;
   readonly start: number;
   readonly end: number;
-  /** Length of a row: column of a weight = index mod columns. */
+  /** Column of the first weight; after the last of `columns` a row follows at once. */
+  readonly column: number;
   readonly columns: number;
   /** Weight of each column's squared error; absent: all count alike. */
   readonly importance: Float32Array | undefined;
@@ -69,12 +70,13 @@ export function leastErrorRange(stretch: Stretch, low: number, high: number, sta
 /** Sum of importance * error^2; stops once it is above `limit`. */
 function squaredError(stretch: Stretch, scale: number, zero: number, limit: number): number {
   const { weights, start, end, columns, importance, bits } = stretch;
+  const shift = halfEvenShift;
   const [bottom, top] = [-zero, 2 ** bits - 1 - zero];
   let sum = 0;
-  let column = start % columns;
+  let { column } = stretch;
   for (let index = start; index < end; index += 1) {
     const weight = weights[index] as number;
-    let level = Math.fround(weight / scale) + halfEvenShift - halfEvenShift;
+    let level = Math.fround(weight / scale) + shift - shift;
     level = level < bottom ? bottom : level > top ? top : level;
     const error = level * scale - weight;
     sum += importance === undefined ? error * error : error * error * (importance[column] as number);
@@ -87,12 +89,13 @@ function squaredError(stretch: Stretch, scale: number, zero: number, limit: numb
 
 function fittedScale(stretch: Stretch, scale: number, zero: number): number {
   const { weights, start, end, columns, importance, bits } = stretch;
+  const shift = halfEvenShift;
   const [bottom, top] = [-zero, 2 ** bits - 1 - zero];
   let [product, square] = [0, 0];
-  let column = start % columns;
+  let { column } = stretch;
   for (let index = start; index < end; index += 1) {
     const weight = weights[index] as number;
-    let level = Math.fround(weight / scale) + halfEvenShift - halfEvenShift;
+    let level = Math.fround(weight / scale) + shift - shift;
     level = level < bottom ? bottom : level > top ? top : level;
     const counted = importance === undefined ? level : level * (importance[column] as number);
     product += counted * weight;
