@@ -9,6 +9,7 @@ import type {
   LearnReport,
   RecipeReport,
 } from './report';
+import type { TrainingProgress, TrainSpec } from './training';
 
 /** Where results run. `auto` chooses and the report says what was chosen and why. */
 export const providerChoices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
@@ -66,12 +67,9 @@ export interface CompressSpec extends SharedJobOptions {
 }
 
 /** Train a model so that few bits suffice, and write it. */
-export interface LearnSpec extends SharedJobOptions {
+export interface LearnSpec extends SharedJobOptions, TrainSpec {
   readonly kind: 'learn';
   readonly model: string;
-  /** Folder of NumPy files, a table, or a text file for language models. */
-  readonly data: string;
-  readonly columns?: Readonly<Record<string, string>>;
   /** `diffq`, `qat`, `lsq`, `quant-noise`, `pqk`, or `float` for plain training. */
   readonly method: string;
   /** The method's parameters by key; missing ones take their defaults. */
@@ -79,39 +77,17 @@ export interface LearnSpec extends SharedJobOptions {
   /** One of both for methods that learn widths. */
   readonly targetBits?: number;
   readonly penalty?: number;
-  readonly steps: number;
-  /** Samples, or windows of text, in a step. */
-  readonly batch: number;
-  readonly rate: number;
+  /** Learning rate of the widths, for methods that learn them. */
   readonly logitRate: number;
-  readonly optimizer: 'adam' | 'adamw' | 'sgd';
-  /** `sgd` only. */
-  readonly momentum?: number;
-  /** `sgd` with momentum: looks one step ahead along it. */
-  readonly nesterov?: boolean;
-  readonly weightDecay?: number;
-  readonly schedule: 'constant' | 'step' | 'cosine';
-  readonly warmup?: number;
-  /** Largest norm of all gradients together. */
-  readonly clip?: number;
-  readonly loss: 'auto' | 'cross-entropy' | 'binary' | 'mse';
   /** `trained`: from the model's weights; `scratch`: from seeded random weights of the same shapes. */
   readonly start?: 'trained' | 'scratch';
-  /** Tokens of a window of text. */
-  readonly window?: number;
   readonly exclude?: readonly string[];
   /** MiB of float32; smaller tensors stay float. */
   readonly minimumSize?: number;
   /** Store what stays float as float16. Default true. */
   readonly halfRest?: boolean;
-  /** Steps between evaluations; default: a tenth of all. */
-  readonly evaluateEvery?: number;
-  /** Held-out text for language models; data folders and tables have a split of their own. */
-  readonly validation?: string;
   readonly formats: readonly OutputFormat[];
   readonly out: string;
-  /** Go on from the checkpoint that an interrupted run left beside `out`. */
-  readonly resume?: boolean;
   readonly keepFailed?: boolean;
 }
 
@@ -190,26 +166,6 @@ export interface JobProgress {
   }[];
   /** Training so far: the newest values and thinned curves. */
   readonly training?: TrainingProgress;
-}
-
-/** Live state of a training: whole snapshot, curves thinned to at most 400 points. */
-export interface TrainingProgress {
-  readonly step: number;
-  readonly steps: number;
-  readonly stepsPerSecond: number;
-  /** `loop`: whole steps inside the runtime; `steps`: one run for each, where the provider has no Loop. */
-  readonly mode: 'loop' | 'steps';
-  /** Mean loss of the steps between points, and the method's own numbers (`bits`, `size`). */
-  readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
-  /** Held-out loss with truly quantised weights. */
-  readonly evaluations: readonly {
-    readonly step: number;
-    readonly loss: number;
-    readonly value: number;
-    readonly metric: string;
-    readonly bitsPerWeight: number;
-  }[];
-  readonly bestStep?: number;
 }
 
 /** What a job will need, before it starts. */

@@ -1,4 +1,5 @@
 import type { AllocationItem, AllocationOption, ParetoPoint } from '../common/allocation/types';
+import type { TrainingEvaluation } from './training';
 
 export type { AllocationItem, AllocationOption, ParetoPoint };
 
@@ -139,13 +140,7 @@ export interface LearnReport extends Omit<CompressReport, 'kind' | 'format'> {
     readonly stepsPerSecond: number;
     readonly resumedFrom?: number;
     readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
-    readonly evaluations: readonly {
-      readonly step: number;
-      readonly loss: number;
-      readonly value: number;
-      readonly metric: string;
-      readonly bitsPerWeight: number;
-    }[];
+    readonly evaluations: readonly TrainingEvaluation[];
   };
   /** Bytes of the whole model by the ways of counting; `deflated` is what deflate leaves of the archive's codes. */
   readonly sizes: {

@@ -16,6 +16,7 @@ import { createRuntime } from '../../src/engine/runtime/runtime';
 import { findWeightMethod } from '../../src/engine/train/methods/index';
 import type { LearnSpec } from '../../src/protocol/jobs';
 import { completeLearnSpec } from '../../src/protocol/learnDefaults';
+import { workContext } from '../support/workContext';
 
 const { values: given } = parseArgs({
   options: {
@@ -102,13 +103,7 @@ async function learned(run: string, start: 'trained' | 'scratch', seed: number):
   const out = path.join(folder, `${outcomes.length}`);
   const formats = method === 'float' ? (['onnx-packed'] as const) : (['archive', 'onnx-packed'] as const);
   const spec: LearnSpec = { ...specOf(method, settings, out), start, seed, formats };
-  const report = await learnBits(spec, {
-    runtime,
-    memoryLimit,
-    progress: () => undefined,
-    log: () => undefined,
-    residentBytes: () => process.memoryUsage.rss(),
-  });
+  const report = await learnBits(spec, workContext(runtime, { memoryLimit, seed }));
   const measured = report.quality.byFormat?.['onnx-packed'] ?? report.quality.after;
   return {
     run,
@@ -139,7 +134,7 @@ async function rounded(run: string, seed: number): Promise<Outcome> {
     },
     { runtime, memoryLimit },
   );
-  const measured = await measureQuality(specOf('float', {}, out), out, { runtime, memoryLimit });
+  const measured = await measureQuality(specOf('float', {}, out), out, workContext(runtime, { memoryLimit, seed }));
   return {
     run,
     start: 'trained',

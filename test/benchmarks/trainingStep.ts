@@ -2,13 +2,14 @@
  * Training steps per second and memory of the product's own trainer on the nets of published comparisons: an MLP 1024-4096-4096-1024 (squared error), a
  * small conv net (32 x 32, batch normalisation, cross-entropy), or a language model of media/samples. One fixed batch, Adam. Prints one line of JSON.
  * Usage: npm run bench trainingStep -- --net mlp|conv|lm --method float|diffq [--steps 10] [--repeats 3] [--threads 2] [--batch 64] [--group 8]
- *        [--penalty 0.01] [--model media/samples/loom-base] [--window 256] [--profile]
+ *        [--penalty 0.01] [--frozen GLOB] [--model media/samples/loom-base] [--window 256] [--profile]
  * With --profile it also prints milliseconds per step by operator and by node, from ONNX Runtime's own profile.
  */
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { globMatcher } from '../../src/common/glob';
 import { SeededRandom } from '../../src/common/random';
 import { encodeModel } from '../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder, int, ints } from '../../src/engine/graph/builder';
@@ -32,6 +33,7 @@ const { values: given } = parseArgs({
     batch: { type: 'string' },
     group: { type: 'string', default: '8' },
     penalty: { type: 'string', default: '0.01' },
+    frozen: { type: 'string', default: '' },
     widths: { type: 'string', default: '1024,4096,4096,1024' },
     model: { type: 'string', default: 'media/samples/loom-base' },
     window: { type: 'string', default: '256' },
@@ -43,6 +45,7 @@ const { values: given } = parseArgs({
 const net = given.net as 'mlp' | 'conv' | 'lm';
 const batchSize = Number(given.batch ?? (net === 'lm' ? 8 : 64));
 const [steps, repeats] = [Number(given.steps), Number(given.repeats)];
+const isFrozen = globMatcher(given.frozen);
 const random = new SeededRandom(1);
 const normal = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.nextNormal());
 const whole = (count: number, below: number): BigInt64Array => BigInt64Array.from({ length: count }, () => BigInt(random.nextBelow(below)));
@@ -71,6 +74,7 @@ async function measure(): Promise<Readonly<Record<string, unknown>>> {
     updates: given.whole ? wholeTensorUpdates : await chooseUpdates(runtime),
     runtime,
     penalty: Number(given.penalty),
+    trained: ({ name, used }) => used && !isFrozen(name),
     ...(given.profile ? { options: { profile: path.join(folder, 'profile') } } : {}),
   });
   const { runner } = started;

@@ -77,6 +77,7 @@ export function planFor(
       minimumSize: 0,
       halfRest: false,
       steps: 100,
+      logitRate: 1e-2,
       ...context,
     },
     values,

@@ -12,7 +12,7 @@ export const noisyMethod: WeightMethod = {
   source: { title: 'Tests', url: 'https://example.org' },
   parameters: [],
   learnsWidths: true,
-  plan: ({ parameters }) => {
+  plan: ({ parameters, logitRate }) => {
     const matrices = parameters.filter(({ shape }) => shape.length >= 2);
     const name = (parameter: { readonly name: string }, what: string): string => `${what}/${parameter.name}`;
     return {
@@ -22,17 +22,18 @@ export const noisyMethod: WeightMethod = {
           name: name(parameter, 'logits'),
           shape: [1],
           initial: Float32Array.of(0.5),
-          group: 'logits' as const,
+          group: 'logits',
         })),
         ...matrices.map((parameter) => ({
           name: name(parameter, 'scale'),
           shape: [1],
           initial: Float32Array.of(1),
-          group: 'main' as const,
+          group: 'plain',
         })),
-        { name: 'mean', shape: [2], initial: Float32Array.of(0, 0), group: 'carried' },
-        { name: 'threshold', shape: [1], initial: Float32Array.of(0.01), group: 'carried' },
+        { name: 'mean', shape: [2], initial: Float32Array.of(0, 0), group: undefined },
+        { name: 'threshold', shape: [1], initial: Float32Array.of(0.01), group: undefined },
       ],
+      groups: { logits: { optimizer: 'adam', rate: logitRate, schedule: 'constant' } },
       forward: (step, weights) => {
         const { build } = step;
         const scale = build.op('Mul', [step.variable('threshold'), build.float32(0.5)]);

@@ -4,9 +4,14 @@ import { openTrainingData } from '../../src/engine/train/data/openTrainingData';
 import type { WeightMethod } from '../../src/engine/train/contract';
 import { floatTraining } from '../../src/engine/train/methods/float';
 import { openTrainable } from '../../src/engine/train/models/openTrainable';
-import { train, type TrainOptions, type TrainingResult } from '../../src/engine/train/trainer';
+import { learnSettings } from '../../src/engine/train/learnSettings';
+import { modelGroups } from '../../src/engine/train/modelGroups';
+import { train, type TrainRequest, type TrainingResult } from '../../src/engine/train/trainer';
+import { weightObjective, type TrainedWeights } from '../../src/engine/train/weightObjective';
 import type { Runtime } from '../../src/engine/runtime/types';
-import type { TrainableModel } from '../../src/engine/train/contract';
+import type { WorkContext } from '../../src/engine/runtime/workContext';
+import type { TrainableModel, TrainableParameter } from '../../src/engine/train/contract';
+import { workContext } from './workContext';
 
 /** Path of a fixture. */
 export const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
@@ -41,6 +46,7 @@ export async function planFor(
   model: TrainableModel,
   steps: number,
   parameters: Readonly<Record<string, number | string | boolean>> = {},
+  logitRate = 1e-2,
 ) {
   const values = new Map<string, Float32Array>();
   for (const { name, initial } of model.parameters) values.set(name, await initial());
@@ -53,34 +59,53 @@ export async function planFor(
       minimumSize: 0,
       halfRest: false,
       steps,
+      logitRate,
     },
     { ...defaults, ...parameters },
   );
+}
+
+/** How a training of a test differs from a job's. */
+export interface TrainWithOptions
+  extends
+    Partial<Pick<WorkContext, 'signal' | 'progress'>>,
+    Partial<Pick<TrainRequest<TrainedWeights>, 'mode' | 'stepsPerRun' | 'updates'>> {
+  readonly weightMethod?: WeightMethod;
+  readonly checkpointFolder?: string;
+  /** Parameters that are trained; the others are frozen. */
+  trained?(parameter: TrainableParameter): boolean;
 }
 
 /** Opens, plans and trains. */
 export async function trainWith(
   spec: LearnSpec,
   runtime: Runtime,
-  options: Partial<TrainOptions> & { readonly weightMethod?: WeightMethod } = {},
-): Promise<TrainingResult> {
-  const { weightMethod = floatTraining, ...rest } = options;
+  options: TrainWithOptions = {},
+): Promise<TrainingResult<TrainedWeights> & Pick<TrainedWeights, 'state'>> {
+  const { weightMethod = floatTraining, checkpointFolder, trained, signal, progress, ...rest } = options;
+  const { seed = 0, steps, batch, penalty, targetBits, halfRest = true } = spec;
   const model = await openTrainable(spec.model, {
     ...(spec.window === undefined ? {} : { window: spec.window }),
     ...(spec.start === undefined ? {} : { start: spec.start }),
-    seed: spec.seed ?? 0,
+    seed,
     arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
   });
   try {
-    const data = await openTrainingData(spec, model);
-    return await train({
-      model,
-      data,
-      plan: await planFor(weightMethod, model, spec.steps, spec.parameters as Record<string, number>),
+    const data = await openTrainingData(spec, model, seed);
+    const plan = await planFor(weightMethod, model, steps, spec.parameters as Record<string, number>, spec.logitRate);
+    const training = await train({
       spec,
-      runtime,
+      objective: weightObjective(
+        { model, plan, loss: data.loss, penalty: penalty ?? 0, steps, ...(trained ? { trained } : {}) },
+        { runtime, data, batch, halfRest, targetBits, penalty },
+      ),
+      groups: { ...modelGroups(spec), ...plan.groups },
+      data: data.train,
+      context: workContext(runtime, { seed, ...(signal ? { signal } : {}), ...(progress ? { progress } : {}) }),
+      checkpoint: checkpointFolder === undefined ? undefined : { folder: checkpointFolder, settings: learnSettings(spec, data) },
       ...rest,
     });
+    return { ...training, state: training.result.state };
   } finally {
     await model.close();
   }

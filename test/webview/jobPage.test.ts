@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { TrainingProgress } from '../../src/protocol/jobs';
+import type { TrainingProgress } from '../../src/protocol/training';
 import type { JobEvents, JobRequests, JobView } from '../../src/protocol/panels/job';
 import { connectPage } from '../../webview/host/page';
 import type { JobPageState } from '../../webview/panels/job/jobPage';

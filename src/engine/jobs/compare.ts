@@ -5,7 +5,7 @@ import type { TensorContainer } from '../formats/container';
 import { openContainer } from '../models/openContainer';
 import { dequantizedView } from './dequantizedView';
 import type { JobKind } from './jobKind';
-import { peakResidentBytes } from './peakResidentBytes';
+import { peakResidentBytes } from '../runtime/peakResidentBytes';
 
 /** Node, our code and a few chunks: streaming keeps it there whatever the models' size. */
 const memoryBytes = 250e6;

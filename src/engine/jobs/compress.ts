@@ -2,7 +2,7 @@ import type { CompressSpec } from '../../protocol/jobs';
 import { compressModel } from '../compress/compressModel';
 import { estimateCompress } from '../compress/estimateCompress';
 import type { JobKind } from './jobKind';
-import { peakResidentBytes } from './peakResidentBytes';
+import { peakResidentBytes } from '../runtime/peakResidentBytes';
 
 /** Makes a model smaller. */
 export const compressJob: JobKind<CompressSpec> = {

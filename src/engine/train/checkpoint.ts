@@ -1,11 +1,11 @@
 import { open, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LoomweightError } from '../../protocol/errors';
+import type { TrainingEvaluation } from '../../protocol/training';
 import { createOutputFile } from '../formats/files/outputFolder';
 import { openSafetensors } from '../formats/safetensors/openSafetensors';
 import { buildHeader } from '../formats/safetensors/writer';
 import type { SavedCurve } from './curve';
-import type { Evaluation } from './evaluation';
 import type { StateTensor, StateValues } from './state';
 
 /** Everything that a training needs to go on as if it had never stopped. */
@@ -15,19 +15,28 @@ export interface Checkpoint {
   /** What the results depend on; a checkpoint of other settings is refused. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly curve: SavedCurve;
-  readonly evaluations: readonly Evaluation[];
+  readonly evaluations: readonly TrainingEvaluation[];
   readonly state: StateValues;
-  /** Parameters, variables and buffers of the best evaluation so far. */
-  readonly best?: { readonly step: number; readonly state: StateValues };
+  /** Variables of the best evaluation so far, and its rank. */
+  readonly best?: { readonly step: number; readonly rank: readonly number[]; readonly state: StateValues } | undefined;
 }
 
 /** checkpoint.json: the last file written, and the one that says which others count. */
 interface Manifest extends Omit<Checkpoint, 'state' | 'best'> {
-  readonly version: 1;
+  readonly version: typeof manifestVersion;
   readonly stateFile: string;
-  readonly best?: { readonly step: number; readonly file: string };
+  readonly best?: BestFile;
 }
 
+/** The file of the best state, and its rank. */
+interface BestFile {
+  readonly step: number;
+  readonly rank: readonly number[];
+  readonly file: string;
+}
+
+/** Of the manifest's form; 1 knew no ranks and named a model's tensors only. */
+const manifestVersion = 2;
 const manifestName = 'checkpoint.json';
 /** Names of tensor files. A checkpoint names no others: it may have come from elsewhere, and nothing outside of its folder is read. */
 const tensorFile = /^(state|best)-\d+\.safetensors$/;
@@ -37,7 +46,7 @@ const tensorFile = /^(state|best)-\d+\.safetensors$/;
  * JSON comes last and names the tensors' files, so that a crash at any time leaves the checkpoint before or the new one.
  */
 export class CheckpointFolder {
-  private bestWritten: { readonly step: number; readonly file: string } | undefined;
+  private bestWritten: BestFile | undefined;
 
   constructor(
     /** Absolute path. */
@@ -52,9 +61,9 @@ export class CheckpointFolder {
     if (best && this.bestWritten?.step !== best.step) {
       const file = `best-${best.step}.safetensors`;
       await this.writeTensors(file, best.state);
-      this.bestWritten = { step: best.step, file };
+      this.bestWritten = { step: best.step, rank: best.rank, file };
     }
-    const manifest: Manifest = { version: 1, ...rest, stateFile, ...(this.bestWritten ? { best: this.bestWritten } : {}) };
+    const manifest: Manifest = { version: manifestVersion, ...rest, stateFile, ...(this.bestWritten ? { best: this.bestWritten } : {}) };
     const output = await createOutputFile(join(this.folder, manifestName));
     try {
       await writeFile(output.path, `${JSON.stringify(manifest, undefined, 2)}\n`);
@@ -87,9 +96,10 @@ export class CheckpointFolder {
         ? {
             best: {
               step: best.step,
+              rank: best.rank,
               state: await this.readTensors(
                 best.file,
-                this.layout.filter(({ kind }) => kind !== 'slot'),
+                this.layout.filter(({ slotOf }) => !slotOf),
               ),
             },
           }
@@ -170,22 +180,37 @@ export class CheckpointFolder {
 }
 
 function parseManifest(text: string, file: string): Manifest {
-  try {
-    const value = JSON.parse(text) as Manifest;
-    if (
-      value.version === 1 &&
-      Number.isSafeInteger(value.step) &&
-      tensorFile.test(value.stateFile) &&
-      (value.best === undefined || tensorFile.test(value.best.file)) &&
-      typeof value.settings === 'object' &&
-      value.settings !== null &&
-      Array.isArray(value.evaluations)
-    )
-      return value;
-  } catch {
-    // Told below, together with values of another form.
-  }
+  const value = parseJson(text) as Partial<Manifest> | undefined;
+  if (typeof value?.version === 'number' && value.version !== manifestVersion)
+    throw new LoomweightError(
+      'unsupported',
+      `${file} was written by another version of Loomweight (form ${String(value.version)}, this one reads ${manifestVersion}). ` +
+        'Resume with that version, or remove the folder to start anew.',
+      { path: file, version: value.version },
+    );
+  if (value && isManifest(value)) return value;
   throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start anew.`, { path: file });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isManifest(value: Partial<Manifest>): value is Manifest {
+  const { version, step, stateFile = '', best, settings, evaluations } = value;
+  return (
+    version === manifestVersion &&
+    Number.isSafeInteger(step) &&
+    tensorFile.test(stateFile) &&
+    (best === undefined || (tensorFile.test(best.file) && Array.isArray(best.rank))) &&
+    typeof settings === 'object' &&
+    settings !== null &&
+    Array.isArray(evaluations)
+  );
 }
 
 function shown(value: unknown): string {

@@ -5,7 +5,8 @@ import type { TensorRole } from '../../protocol/model';
 import type { CustomGradient } from '../autodiff/differentiate';
 import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
-import type { RuntimeTensor } from '../runtime/types';
+import type { BatchInput } from './batches';
+import type { GroupSettings } from './optimizers/groups';
 
 /**
  * What the trainer trains: named float32 tensors and a function from them and a batch to outputs. Linear weights are held as [in, out]
@@ -31,12 +32,6 @@ export interface TrainableModel {
 export interface ForwardPass {
   readonly outputs: Readonly<Record<string, Value>>;
   readonly buffers: Readonly<Record<string, Value>>;
-}
-
-export interface BatchInput {
-  readonly name: string;
-  readonly dtype: 'float32' | 'int64' | 'int32' | 'bool' | 'uint8';
-  readonly shape: readonly number[];
 }
 
 export interface TrainableParameter {
@@ -66,14 +61,14 @@ export interface TrainableBuffer {
   initial(): Promise<Float32Array>;
 }
 
-/** One variable that a method adds: trained by gradient (`rate` as its own group) or carried from step to step. */
+/** One variable that a method adds: trained by gradient in a group, or carried from step to step. */
 export interface MethodVariable {
   /** Unique: `logits/<tensor>`, `step/<tensor>`. */
   readonly name: string;
   readonly shape: readonly number[];
   readonly initial: Float32Array;
-  /** `main`: as the weights, without weight decay; `logits`: the second Adam of DiffQ; `carried`: changed only through `carry`. */
-  readonly group: 'main' | 'logits' | 'carried';
+  /** `plain`: as the model's norms and biases; else a group of the plan's own. Undefined: changed only through `carry` and `refresh`. */
+  readonly group: string | undefined;
 }
 
 /** What a method may use while it adds its part of a step to the graph. */
@@ -98,7 +93,7 @@ export interface MethodForward {
   readonly size?: Value;
   /** Weight of `size` in this step's loss (float32 scalar), from a method that steers it towards a target; default: the job's penalty. */
   readonly penalty?: Value;
-  /** New values of `carried` variables. */
+  /** New values of variables without a group. */
   readonly carry?: Readonly<Record<string, Value>>;
   /** Numbers worth watching, float32 scalars, by name: `bits`, `size`. */
   readonly metrics?: Readonly<Record<string, Value>>;
@@ -109,6 +104,8 @@ export interface MethodPlan {
   /** Parameters that the method quantises, by name; the others stay float. */
   readonly quantized: readonly string[];
   readonly variables: readonly MethodVariable[];
+  /** Settings of the groups that its variables name besides `plain`. Default: none. */
+  readonly groups?: Readonly<Record<string, GroupSettings>>;
   /**
    * Passes through the model in a step, each with weights of its own; default one, `student`. The loss of a step is the task's loss of the student, or what
    * `combine` makes of all.
@@ -122,7 +119,7 @@ export interface MethodPlan {
   readonly settledFrom?: number;
   /**
    * Work on the host between steps, at fixed steps whatever the chunk: thresholds, observers. `apply` is called before step `step` runs, for each multiple
-   * of `every` but 0, and gives new values of `carried` variables.
+   * of `every` but 0, and gives new values of variables without a group.
    */
   readonly refresh?: {
     readonly every: number;
@@ -164,17 +161,10 @@ export interface WeightMethodContext {
   readonly halfRest: boolean;
   /** Steps of the whole training. */
   readonly steps: number;
+  /** Learning rate that the job gives to learned widths. */
+  readonly logitRate: number;
   /** Average bits per weight to reach, counting side information over the quantised tensors; undefined where the penalty is given. */
-  readonly targetBits?: number;
+  readonly targetBits?: number | undefined;
   /** Weight of the size in MiB in the loss; where a target is given, the first guess. */
-  readonly penalty?: number;
-}
-
-/** Batches: a pure function of (seed, step). */
-export interface BatchSource {
-  readonly description: string;
-  /** Samples in one pass over the data. */
-  readonly samples: number;
-  /** Inputs and, under `label`, targets: shapes with `batch` first. */
-  batch(step: number, batch: number): Readonly<Record<string, RuntimeTensor>>;
+  readonly penalty?: number | undefined;
 }

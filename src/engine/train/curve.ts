@@ -1,4 +1,4 @@
-import type { TrainingProgress } from '../../protocol/jobs';
+import type { TrainingProgress } from '../../protocol/training';
 
 type CurvePoint = TrainingProgress['curve'][number];
 

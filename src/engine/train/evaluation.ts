@@ -1,19 +1,20 @@
 import { dequantizeLearned, learnedBits } from '../formats/archive/dequantizeLearned';
 import { float16ToNumber, numberToFloat16 } from '../../common/halfFloat';
 import { throwIfCancelled } from '../../protocol/errors';
-import type { TrainingProgress } from '../../protocol/jobs';
+import type { TrainingEvaluation } from '../../protocol/training';
 import { binaryAuc, classAccuracy } from '../evaluate/metrics';
 import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import { operators } from '../ops/index';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
-import type { BatchInput, HostState, MethodPlan, TrainableModel } from './contract';
+import type { BatchInput } from './batches';
+import type { HostState, MethodPlan, TrainableModel } from './contract';
 import type { TrainingData } from './data/trainingData';
 import { addLoss } from './loss';
 import { transposeMatrix } from '../kernels/host/transposeMatrix';
 
-/** One evaluation: held-out loss and metric with the weights that would be written. */
-export type Evaluation = TrainingProgress['evaluations'][number];
+/** Held-out loss and metric with the weights that would be written. */
+export type Evaluation = TrainingEvaluation & { readonly bitsPerWeight: number };
 
 const weightName = (name: string): string => `weight/${name}`;
 

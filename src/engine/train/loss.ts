@@ -1,5 +1,5 @@
 import { LoomweightError } from '../../protocol/errors';
-import type { LearnSpec } from '../../protocol/jobs';
+import type { TrainSpec } from '../../protocol/training';
 import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import { formatShape } from '../graph/shapes';
@@ -9,7 +9,7 @@ import { staticShape } from '../ops/gradients';
 import type { TrainableModel } from './contract';
 
 /** A loss once `auto` is decided. */
-export type LossKind = Exclude<LearnSpec['loss'], 'auto'>;
+export type LossKind = Exclude<TrainSpec['loss'], 'auto'>;
 
 /** What is known of the labels. */
 export interface LabelFacts {
@@ -36,7 +36,7 @@ export function outputShapes(model: TrainableModel): ReadonlyMap<string, readonl
  * Decides `auto`: whole-numbered labels and outputs [batch, C > 1] mean cross-entropy, a single logit binary cross-entropy, otherwise squared error.
  * Errors: `invalid-argument` where the asked-for loss cannot take the labels or the outputs.
  */
-export function chooseLoss(asked: LearnSpec['loss'], output: readonly number[], labels: LabelFacts): LossKind {
+export function chooseLoss(asked: TrainSpec['loss'], output: readonly number[], labels: LabelFacts): LossKind {
   const perSample = output.slice(1).reduce((product, length) => product * length, 1);
   const kind = asked !== 'auto' ? asked : perSample === 1 ? 'binary' : labels.integers ? 'cross-entropy' : 'mse';
   const problem =

@@ -5,7 +5,8 @@ import { learnDefaults } from '../../protocol/learnDefaults';
 import type { MethodPlan, TrainableModel } from './contract';
 import { findWeightMethod } from './methods/index';
 
-type PlannedSpec = Pick<LearnSpec, 'method' | 'parameters' | 'steps' | 'targetBits' | 'penalty' | 'exclude' | 'minimumSize' | 'halfRest'>;
+type PlannedSpec = Pick<LearnSpec, 'method' | 'parameters' | 'steps' | 'targetBits' | 'penalty' | 'exclude' | 'minimumSize' | 'halfRest'> &
+  Partial<Pick<LearnSpec, 'logitRate'>>;
 
 /**
  * What a job's method decides for a model. Reads the model's start values. Errors: `invalid-argument` for parameters that are unknown, out of range or
@@ -38,8 +39,9 @@ export async function planMethod(spec: PlannedSpec, model: Pick<TrainableModel, 
       minimumSize: spec.minimumSize ?? learnDefaults.minimumSize,
       halfRest: spec.halfRest ?? true,
       steps: spec.steps,
-      ...(spec.targetBits === undefined ? {} : { targetBits: spec.targetBits }),
-      ...(spec.penalty === undefined ? {} : { penalty: spec.penalty }),
+      logitRate: spec.logitRate ?? learnDefaults.logitRate,
+      targetBits: spec.targetBits,
+      penalty: spec.penalty,
     },
     values,
   );

@@ -1,85 +1,77 @@
+import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
-import type { HostState, MethodVariable, TrainableModel } from './contract';
-import type { ParameterGroups, GroupName } from './optimizers/groups';
+import type { FrozenTensor, HostValues, TrainVariable } from './objective';
+import { groupNamed, type OptimizerGroups } from './optimizers/groups';
 
 /** One tensor that a training carries from step to step. All are float32. */
 export interface StateTensor {
-  /** Unique: `parameter/<name>`, `variable/<name>`, `buffer/<name>`, or `<slot>/` before one of the first two. */
+  /** A variable's name, or `<slot>/<variable>`. */
   readonly key: string;
-  readonly kind: 'parameter' | 'variable' | 'buffer' | 'slot';
   readonly shape: readonly number[];
-  /** Set for trained tensors and their slots. */
-  readonly group?: GroupName;
-  /** For slots: the key of the tensor they stand beside, and the slot's own name. */
-  readonly of?: { readonly key: string; readonly slot: string };
+  /** Set for trained variables and their slots. */
+  readonly group?: string;
+  /** For an optimiser's slot: the variable it belongs to, and the slot's own name. */
+  readonly slotOf?: { readonly variable: string; readonly slot: string };
 }
 
 /** Values by key. */
 export type StateValues = ReadonlyMap<string, Float32Array>;
 
-export const parameterKey = (name: string): string => `parameter/${name}`;
-export const variableKey = (name: string): string => `variable/${name}`;
-export const bufferKey = (name: string): string => `buffer/${name}`;
-
-/** Everything that a training of a model with a method's variables carries, in a fixed order. */
-export function layOutState(model: TrainableModel, variables: readonly MethodVariable[], groups: ParameterGroups): readonly StateTensor[] {
-  const trained: StateTensor[] = [
-    ...model.parameters.map((parameter): StateTensor => ({
-      key: parameterKey(parameter.name),
-      kind: 'parameter',
-      shape: parameter.heldShape,
-      ...(parameter.used ? { group: groups.groupOf(parameter) } : {}),
-    })),
-    ...variables.map(({ name, shape, group }): StateTensor => ({
-      key: variableKey(name),
-      kind: 'variable',
-      shape,
-      ...(group === 'carried' ? {} : { group: group === 'logits' ? 'logits' : 'plain' }),
-    })),
-  ];
-  const slots = trained.flatMap(({ key, shape, group }) =>
+/** Everything that a training carries, in a fixed order: variables, then slots. Errors: `internal` for a group without settings and for a name that occurs twice. */
+export function layOutState(variables: readonly TrainVariable[], groups: OptimizerGroups): readonly StateTensor[] {
+  const own = variables.map(({ name, shape, group }): StateTensor => ({ key: name, shape, ...(group === undefined ? {} : { group }) }));
+  const slots = variables.flatMap(({ name, shape, group }) =>
     group === undefined
       ? []
-      : groups[group].optimizer.slots.map((slot): StateTensor => ({
-          key: `${slot}/${key}`,
-          kind: 'slot',
+      : groupNamed(groups, group).optimizer.slots.map((slot): StateTensor => ({
+          key: slotKey(slot, name),
           shape,
           group,
-          of: { key, slot },
+          slotOf: { variable: name, slot },
         })),
   );
-  const buffers = model.buffers.map(({ name, shape }): StateTensor => ({ key: bufferKey(name), kind: 'buffer', shape }));
-  return [...trained, ...buffers, ...slots];
+  const layout = [...own, ...slots];
+  const twice = layout.find(({ key }, index) => layout.findIndex((other) => other.key === key) !== index);
+  if (twice) throw new LoomweightError('internal', `A training has two tensors named '${twice.key}'.`, { key: twice.key });
+  return layout;
 }
 
-/** Values before the first step: the model's own and the method's, slots of 0. */
+/** Key of a variable's slot. */
+export const slotKey = (slot: string, variable: string): string => `${slot}/${variable}`;
+
+/** Values before the first step: the variables' own, slots of 0. */
 export async function initialState(
   layout: readonly StateTensor[],
-  model: TrainableModel,
-  variables: readonly MethodVariable[],
+  variables: readonly TrainVariable[],
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
-  for (const { name, initial } of model.parameters) values.set(parameterKey(name), (await initial()).slice());
-  for (const { name, initial } of variables) values.set(variableKey(name), initial.slice());
-  for (const { name, initial } of model.buffers) values.set(bufferKey(name), await initial());
-  for (const { key, kind, shape } of layout)
-    if (kind === 'slot') values.set(key, new Float32Array(shape.reduce((product, length) => product * length, 1)));
+  for (const { name, shape, initial } of variables) values.set(name, checked(name, shape, await initial()).slice());
+  for (const { key, shape, slotOf } of layout) if (slotOf) values.set(key, new Float32Array(elementCount(shape)));
   return values;
 }
 
-/** The state as methods see it. */
-export function hostState(values: StateValues): HostState {
-  const get = (key: string, found: Float32Array | undefined): Float32Array => {
+/** Values of frozen tensors by name. */
+export async function frozenValues(frozen: readonly FrozenTensor[]): Promise<Map<string, Float32Array>> {
+  const found = new Map<string, Float32Array>();
+  for (const { name, shape, values } of frozen) found.set(name, checked(name, shape, await values()));
+  return found;
+}
+
+function checked(name: string, shape: readonly number[], values: Float32Array): Float32Array {
+  if (values.length === elementCount(shape)) return values;
+  throw new LoomweightError('internal', `'${name}' of shape [${shape.join(', ')}] was given ${values.length} values.`, { name, shape });
+}
+
+/** Variables and frozen tensors as objectives see them. */
+export function hostValues(state: StateValues, frozen: StateValues): HostValues {
+  return (name) => {
+    const found = state.get(name) ?? frozen.get(name);
     if (found) return found;
-    throw new LoomweightError('internal', `The training's state has no '${key}'.`, { key });
-  };
-  return {
-    parameter: (name) => get(name, values.get(parameterKey(name)) ?? values.get(bufferKey(name))),
-    variable: (name) => get(name, values.get(variableKey(name))),
+    throw new LoomweightError('internal', `The training has no tensor '${name}'.`, { name });
   };
 }
 
-/** Parameters, variables and buffers without the optimisers' slots: what evaluation and writing need. */
+/** Variables without the optimisers' slots: what evaluation and writing need. */
 export function withoutSlots(layout: readonly StateTensor[], values: StateValues): Map<string, Float32Array> {
-  return new Map(layout.flatMap(({ key, kind }) => (kind === 'slot' ? [] : [[key, values.get(key) as Float32Array] as const])));
+  return new Map(layout.flatMap(({ key, slotOf }) => (slotOf ? [] : [[key, values.get(key) as Float32Array] as const])));
 }

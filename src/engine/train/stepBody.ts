@@ -1,30 +1,27 @@
+import { LoomweightError } from '../../protocol/errors';
 import { differentiate, type CustomGradient } from '../autodiff/differentiate';
 import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
-import type { Loss } from '../kernels/losses';
 import { operators } from '../ops/index';
 import { reshaped, staticShape } from '../ops/gradients';
+import type { BatchInput } from './batches';
 import { clippedGradients } from './clip';
-import type { BatchInput, ForwardPass, MethodForward, MethodPlan, MethodStep, TrainableModel } from './contract';
 import { NoiseDraws, type NoiseDemand, type NoiseKind, type NoiseSource } from './noiseDraws';
-import type { ParameterGroups } from './optimizers/groups';
-import { bufferKey, parameterKey, variableKey, type StateTensor } from './state';
+import type { ObjectiveStep, StepLoss, StepObjective } from './objective';
+import { groupNamed, type OptimizerGroups } from './optimizers/groups';
+import { slotKey, type StateTensor } from './state';
 import type { TrainedTensor, UpdatePlanner } from './updates/updatePlanner';
 
 /** What one training step is made of. */
 export interface StepDescription {
-  readonly model: TrainableModel;
-  readonly plan: MethodPlan;
+  readonly objective: Pick<StepObjective, 'frozen' | 'addLoss'>;
   readonly state: readonly StateTensor[];
-  readonly groups: ParameterGroups;
+  readonly groups: OptimizerGroups;
   readonly updates: UpdatePlanner;
   /** Inputs of a batch, `label` included. */
   readonly data: readonly BatchInput[];
-  loss(build: GraphBuilder, outputs: Readonly<Record<string, Value>>, batch: Readonly<Record<string, Value>>): Loss;
-  /** Steps of the whole job. */
-  readonly steps: number;
   /** Largest norm of all gradients together. */
-  readonly clip?: number;
+  readonly clip?: number | undefined;
   /** Longest stretch of a noise pool that is drawn at one offset. */
   readonly longestDraw: number;
 }
@@ -33,6 +30,8 @@ export interface StepDescription {
 export interface StepInputs {
   /** In the order of the description's state, each in its carried shape. */
   readonly state: readonly Value[];
+  /** By name, in their shapes. */
+  readonly frozen: ReadonlyMap<string, Value>;
   readonly data: Readonly<Record<string, Value>>;
   /** A float32 scalar of this step. */
   scalar(name: string): Value;
@@ -48,43 +47,33 @@ export interface StepOutputs {
   readonly noise: ReadonlyMap<NoiseKind, NoiseDemand>;
 }
 
-/** Adds one whole training step to a graph. */
+/** Names of a step's scalars: the step's number, those of groups and those of the objective. */
+export const scalarNames = {
+  step: 'step',
+  group: (group: string, name: string): string => `group/${group}/${name}`,
+  objective: (name: string): string => `objective/${name}`,
+};
+
+/** Adds one whole training step to a graph: loss, gradients, updates. */
 export function addStep(build: GraphBuilder, description: StepDescription, inputs: StepInputs): StepOutputs {
-  const { model, plan, state } = description;
+  const { objective, state } = description;
   const carried = new Map(state.map(({ key }, index) => [key, inputs.state[index] as Value]));
-  const values = new Map(
-    state.map(({ key, kind, shape }) => [key, kind === 'slot' ? undefined : inShape(build, carried.get(key) as Value, shape)]),
-  );
-  const valueOf = (key: string): Value => values.get(key) as Value;
+  const values = new Map<string, Value>(inputs.frozen);
+  for (const { key, shape, slotOf } of state) if (!slotOf) values.set(key, inShape(build, carried.get(key) as Value, shape));
   const regions: CustomGradient[] = [];
   const draws = new NoiseDraws(build, (kind) => inputs.noise(kind), description.longestDraw);
-  const step: MethodStep = {
+  const step: ObjectiveStep = {
     build,
-    variable: (name) => valueOf(variableKey(name)),
+    value: (name) => named(values, name),
+    batch: inputs.data,
+    step: inputs.scalar(scalarNames.step),
+    scalar: (name) => inputs.scalar(scalarNames.objective(name)),
     noise: (key, shape, kind) => draws.take(key, shape, kind),
-    step: inputs.scalar('step'),
-    steps: description.steps,
     custom: (region) => regions.push(region),
   };
+  const { target, loss = target, next = {}, metrics = {} } = objective.addLoss(step);
 
-  const passes: Record<string, ForwardPass> = {};
-  const forwards: MethodForward[] = [];
-  for (const pass of plan.passes ?? ['student']) {
-    const forward = plan.forward(step, (name) => valueOf(parameterKey(name)), pass);
-    const used = (name: string): Value => forward.weights[name] ?? values.get(parameterKey(name)) ?? valueOf(bufferKey(name));
-    passes[pass] = model.forward(build, inputs.data, used, true);
-    forwards.push(forward);
-  }
-  const task = ({ outputs }: ForwardPass): Value => {
-    const loss = description.loss(build, outputs, inputs.data);
-    regions.push(loss.region);
-    return loss.value;
-  };
-  const first = passes[(plan.passes ?? ['student'])[0] as string] as ForwardPass;
-  const loss = plan.combine ? plan.combine(step, passes, task) : task(first);
-  const target = withPenalty(build, loss, forwards, inputs);
-
-  const trained = trainedTensors(description, carried, valueOf, inputs);
+  const trained = trainedTensors(description, carried, values, inputs);
   const updates = description.updates.plan({
     build,
     nodes: build.nodesSoFar(),
@@ -105,48 +94,54 @@ export function addStep(build: GraphBuilder, description: StepDescription, input
   );
   const updated = updates.finish((tensor) => gradients[trained.indexOf(tensor)]);
 
-  const next = new Map(carried);
+  const after = new Map(carried);
   for (const [tensor, { value, slots }] of updated) {
-    next.set(tensor.state.key, value);
-    for (const [slot, slotValue] of Object.entries(slots)) next.set(`${slot}/${tensor.state.key}`, slotValue);
+    after.set(tensor.state.key, value);
+    for (const [slot, slotValue] of Object.entries(slots)) after.set(slotKey(slot, tensor.state.key), slotValue);
   }
-  for (const [name, value] of Object.entries(first.buffers)) next.set(bufferKey(name), value);
-  for (const { carry = {} } of forwards) for (const [name, value] of Object.entries(carry)) next.set(variableKey(name), value);
-  const metrics = new Map<string, Value>([['loss', loss]]);
-  for (const forward of forwards) for (const [name, value] of Object.entries(forward.metrics ?? {})) metrics.set(name, value);
+  for (const [name, value] of Object.entries(checkedNext(state, next))) after.set(name, value);
   return {
-    state: state.map((tensor) => inShape(build, next.get(tensor.key) as Value, description.updates.carriedShape(tensor))),
-    metrics,
+    state: state.map((tensor) => inShape(build, after.get(tensor.key) as Value, description.updates.carriedShape(tensor))),
+    metrics: new Map([['loss', loss], ...Object.entries(metrics)]),
     noise: draws.demand(),
   };
 }
 
-/** loss + penalty * size in MiB. The penalty comes from the method where it steers one, else from the job. */
-function withPenalty(build: GraphBuilder, loss: Value, forwards: readonly MethodForward[], inputs: StepInputs): Value {
-  const costed = forwards.find(({ size }) => size !== undefined);
-  if (costed?.size === undefined) return loss;
-  const penalty = costed.penalty ?? inputs.scalar('penalty');
-  return build.op('Add', [loss, build.op('Mul', [costed.size, penalty])], {}, { name: 'loss/penalized' });
+function named(values: ReadonlyMap<string, Value>, name: string): Value {
+  const value = values.get(name);
+  if (value) return value;
+  throw new LoomweightError('internal', `The training has no tensor '${name}'.`, { name });
+}
+
+/** An optimiser's tensor has one who changes it: the optimiser. */
+function checkedNext(state: readonly StateTensor[], next: NonNullable<StepLoss['next']>): NonNullable<StepLoss['next']> {
+  for (const name of Object.keys(next)) {
+    const tensor = state.find(({ key, slotOf }) => key === name && !slotOf);
+    if (tensor && tensor.group === undefined) continue;
+    const why = tensor ? `it is trained in the group '${String(tensor.group)}'` : 'there is no such variable';
+    throw new LoomweightError('internal', `A step gives a new value of '${name}', but ${why}.`, { name });
+  }
+  return next;
 }
 
 function trainedTensors(
   { state, groups }: StepDescription,
   carried: ReadonlyMap<string, Value>,
-  valueOf: (key: string) => Value,
+  values: ReadonlyMap<string, Value>,
   inputs: StepInputs,
 ): readonly TrainedTensor[] {
   return state.flatMap((tensor): readonly TrainedTensor[] => {
-    const { key, kind, group } = tensor;
-    if (group === undefined || kind === 'slot') return [];
-    const { optimizer } = groups[group];
+    const { key, group, slotOf } = tensor;
+    if (group === undefined || slotOf) return [];
+    const { optimizer } = groupNamed(groups, group);
     return [
       {
         state: tensor,
-        value: valueOf(key),
-        carried: carried.get(key) as Value,
-        slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, carried.get(`${slot}/${key}`) as Value])),
+        value: named(values, key),
+        carried: named(carried, key),
+        slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, named(carried, slotKey(slot, key))])),
         optimizer,
-        scalars: Object.fromEntries(optimizer.scalarNames.map((name) => [name, inputs.scalar(`${group}/${name}`)])),
+        scalars: Object.fromEntries(optimizer.scalarNames.map((name) => [name, inputs.scalar(scalarNames.group(group, name))])),
       },
     ];
   });

@@ -1,8 +1,9 @@
 import { GraphBuilder } from '../graph/builder';
 import type { Graph, Value } from '../graph/graph';
 import { operators } from '../ops/index';
-import type { BatchInput } from './contract';
+import type { BatchInput } from './batches';
 import type { NoiseDemand, NoiseKind } from './noiseDraws';
+import type { FrozenTensor } from './objective';
 import type { StateTensor } from './state';
 import { addStep, type StepDescription, type StepInputs } from './stepBody';
 
@@ -12,6 +13,8 @@ export const stepNames = {
   trips: 'trips',
   state: (key: string): string => `state/${key}`,
   next: (key: string): string => `next/${key}`,
+  /** A frozen tensor, the same for all steps. */
+  frozen: (name: string): string => `frozen/${name}`,
   /** [steps, batch, ...]. */
   data: (name: string): string => `data/${name}`,
   /** [steps] float32. */
@@ -29,6 +32,7 @@ export interface StepGraph {
   readonly graph: Graph;
   readonly mode: 'loop' | 'steps';
   readonly state: readonly (StateTensor & { readonly carriedShape: readonly number[] })[];
+  readonly frozen: readonly Pick<FrozenTensor, 'name' | 'shape'>[];
   readonly data: readonly BatchInput[];
   readonly scalarNames: readonly string[];
   readonly noise: ReadonlyMap<NoiseKind, NoiseDemand>;
@@ -38,7 +42,7 @@ export interface StepGraph {
 
 /**
  * Builds one training step (gather this step's batch, forward, loss, backward, updates) and wraps it: into one Loop over as many steps as a run is asked
- * for, the state carried and everything else captured; or, where the provider has no Loop, as a graph of one step. Both take the same inputs (the
+ * for, the state carried and everything else (frozen tensors too) captured; or, where the provider has no Loop, as a graph of one step. Both take the same inputs (the
  * second with a leading axis of length 1), so that the same numbers go in and the number of steps in a run changes none of them.
  */
 export function buildStepGraph(description: StepDescription, mode: StepGraph['mode']): StepGraph {
@@ -46,7 +50,9 @@ export function buildStepGraph(description: StepDescription, mode: StepGraph['mo
   const trips = mode === 'loop' ? build.input(stepNames.trips, { dtype: 'int64', shape: [] }) : undefined;
   const state = description.state.map((tensor) => ({ ...tensor, carriedShape: description.updates.carriedShape(tensor) }));
   const start = state.map(({ key, carriedShape }) => build.input(stepNames.state(key), { dtype: 'float32', shape: carriedShape }));
-  const perStep = new PerStepInputs(build, description.data);
+  const { frozen } = description.objective;
+  const frozenInputs = new Map(frozen.map(({ name, shape }) => [name, build.input(stepNames.frozen(name), { dtype: 'float32', shape })]));
+  const perStep = new PerStepInputs(build, description.data, frozenInputs);
 
   if (trips === undefined) {
     const step = addStep(build, description, perStep.at(build, build.int64(0), start));
@@ -79,6 +85,7 @@ export function buildStepGraph(description: StepDescription, mode: StepGraph['mo
       graph: build.finish(),
       mode,
       state,
+      frozen,
       data: description.data,
       scalarNames: perStep.scalarNames(),
       noise: made.noise,
@@ -96,6 +103,7 @@ class PerStepInputs {
   constructor(
     private readonly build: GraphBuilder,
     data: readonly BatchInput[],
+    private readonly frozen: StepInputs['frozen'],
   ) {
     this.data = new Map(
       data.map(({ name, dtype, shape }) => [name, build.input(stepNames.data(name), { dtype, shape: ['steps', ...shape] })]),
@@ -111,6 +119,7 @@ class PerStepInputs {
     };
     return {
       state,
+      frozen: this.frozen,
       data: Object.fromEntries([...this.data].map(([name, input]) => [name, pick(input)])),
       scalar: (name) => pick(this.scalarInput(name)),
       noise: (kind) => {

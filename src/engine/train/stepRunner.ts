@@ -1,9 +1,10 @@
 import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { Runtime, RuntimeTensor, Session, SessionOptions } from '../runtime/types';
-import type { BatchSource } from './contract';
+import type { BatchSource } from './batches';
 import { NoisePool } from './noisePool';
-import type { ParameterGroups } from './optimizers/groups';
+import type { OptimizerGroups } from './optimizers/groups';
+import { scalarNames } from './stepBody';
 import { stepNames, type StepGraph } from './stepGraph';
 import type { StateValues } from './state';
 
@@ -14,8 +15,11 @@ const batchBytesPerRun = 64 * 2 ** 20;
 export interface StepFeeds {
   readonly data: BatchSource;
   readonly batch: number;
-  readonly groups: ParameterGroups;
-  readonly penalty: number;
+  readonly groups: OptimizerGroups;
+  /** Numbers of the objective's own at a step. */
+  scalars(step: number): Readonly<Record<string, number>>;
+  /** By name. */
+  readonly frozen: StateValues;
   readonly seed: number;
 }
 
@@ -61,6 +65,8 @@ export class StepRunner {
       ...this.scalars(step, count),
       ...this.noise.feeds(step, count),
     };
+    for (const { name, shape } of this.graph.frozen)
+      inputs[stepNames.frozen(name)] = { dtype: 'float32', shape, data: this.feeds.frozen.get(name) as Float32Array };
     if (this.graph.mode === 'loop') inputs[stepNames.trips] = { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(count)) };
     for (const { key, carriedShape } of this.graph.state)
       inputs[stepNames.state(key)] = { dtype: 'float32', shape: carriedShape, data: state.get(key) as Float32Array };
@@ -107,12 +113,11 @@ export class StepRunner {
   }
 
   private scalarsOf(step: number): Readonly<Record<string, number>> {
-    const { groups, penalty } = this.feeds;
-    const scalars: Record<string, number> = { step, penalty };
-    for (const name of ['main', 'plain', 'logits'] as const) {
-      const { optimizer, rate } = groups[name];
-      for (const [scalar, value] of Object.entries(optimizer.scalars(step, rate(step)))) scalars[`${name}/${scalar}`] = value;
-    }
+    const { groups } = this.feeds;
+    const scalars: Record<string, number> = { [scalarNames.step]: step };
+    for (const [group, { optimizer, rate }] of Object.entries(groups))
+      for (const [name, value] of Object.entries(optimizer.scalars(step, rate(step)))) scalars[scalarNames.group(group, name)] = value;
+    for (const [name, value] of Object.entries(this.feeds.scalars(step))) scalars[scalarNames.objective(name)] = value;
     return scalars;
   }
 }

@@ -1,34 +1,33 @@
-import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
-import type { LearnSpec, TrainingProgress } from '../../protocol/jobs';
-import type { Runtime } from '../runtime/types';
-import type { BatchInput, HostState, MethodPlan, TrainableModel } from './contract';
-import type { TrainingData } from './data/trainingData';
-import { chooseMode, type ModeChoice } from './chooseMode';
+import { createHash } from 'node:crypto';
+import { throwIfCancelled } from '../../protocol/errors';
+import type { TrainingProgress, TrainSpec } from '../../protocol/training';
+import type { WorkContext } from '../runtime/workContext';
+import type { BatchInput, BatchSource } from './batches';
 import { CheckpointFolder } from './checkpoint';
-import { resultSettings } from './jobSettings';
-import { addLoss } from './loss';
+import { chooseMode, type ModeChoice } from './chooseMode';
 import { longestDraw } from './noisePool';
-import { parameterGroups } from './optimizers/groups';
-import { hostState, initialState, layOutState } from './state';
+import type { Objective } from './objective';
+import { optimizerGroups, type GroupSettings } from './optimizers/groups';
+import { frozenValues, hostValues, initialState, layOutState, type StateValues } from './state';
 import { buildStepGraph } from './stepGraph';
 import { StepRunner } from './stepRunner';
 import { TrainingRun } from './trainingRun';
 import { chooseUpdates } from './updates/chooseUpdates';
 import type { UpdatePlanner } from './updates/updatePlanner';
-import { Evaluator } from './evaluation';
+
+/** What the trainer reads of a specification; the rest is for whoever makes objective, groups and data of it. */
+export type TrainingLength = Pick<TrainSpec, 'steps' | 'batch' | 'clip' | 'evaluateEvery' | 'resume'>;
 
 /** What a training is given. */
-export interface TrainOptions {
-  readonly model: TrainableModel;
-  readonly data: TrainingData;
-  readonly plan: MethodPlan;
-  readonly spec: LearnSpec;
-  readonly runtime: Runtime;
-  /** Where checkpoints lie; undefined: none are kept. */
-  readonly checkpointFolder?: string;
-  readonly signal?: AbortSignal;
-  readonly progress?: (step: TrainingStepProgress) => void;
-  readonly log?: (message: string) => void;
+export interface TrainRequest<Result> {
+  readonly spec: TrainingLength;
+  readonly objective: Objective<Result>;
+  /** By the names that the objective's variables give; each has an optimiser, a rate and a schedule of its own. */
+  readonly groups: Readonly<Record<string, GroupSettings>>;
+  readonly data: BatchSource;
+  readonly context: WorkContext;
+  /** Where the training is kept for `resume`; undefined: nowhere. */
+  readonly checkpoint?: CheckpointRequest | undefined;
   /** Loop or one run for each step, instead of a trial. */
   readonly mode?: ModeChoice['mode'];
   /** Most steps in one run, instead of as many as fill about a second. Changes no result. */
@@ -37,19 +36,18 @@ export interface TrainOptions {
   readonly updates?: UpdatePlanner;
 }
 
-/** Progress of a training as jobs report it. */
-export interface TrainingStepProgress {
-  readonly phase: string;
-  readonly done: number;
-  readonly total: number;
-  readonly unit: string;
-  readonly training: TrainingProgress;
+/** A checkpoint, and what tells that it belongs to the same training. */
+export interface CheckpointRequest {
+  /** Absolute path of its folder. */
+  readonly folder: string;
+  /** What the result depends on besides the seed, the values at the start and the batches: plain data. Another training's checkpoint is refused. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /** What a training has found. */
-export interface TrainingResult {
-  /** State of the best evaluation: parameters (held order), buffers and the method's variables. */
-  readonly state: HostState;
+export interface TrainingResult<Result> {
+  /** What the objective makes of the state of the best evaluation. */
+  readonly result: Result;
   readonly bestStep: number;
   readonly curve: TrainingProgress['curve'];
   readonly evaluations: TrainingProgress['evaluations'];
@@ -57,93 +55,110 @@ export interface TrainingResult {
   readonly modeReason: string;
   /** Over this run's steps, without evaluations and checkpoints. */
   readonly stepsPerSecond: number;
-  /** Step of the checkpoint that was gone on from. */
+  /** Step of the checkpoint that was resumed. */
   readonly resumedFrom?: number;
   /** Removes the checkpoint; for when the result is safely written. */
   discardCheckpoint(): Promise<void>;
 }
 
 /**
- * Trains a model with a method. Everything is a function of the settings, the data and the step's number, so neither the length of a run nor an interruption changes
+ * Trains what an objective declares. Everything is a function of the request and the step's number, so neither the length of a run nor an interruption changes
  * a bit on the same provider. Errors: `cancelled` (the checkpoint stays); `runtime` where the loss is no longer finite, naming the step and the checkpoint before it;
  * `invalid-argument` for a checkpoint of other settings; `unsupported` naming the node that cannot be differentiated.
  */
-export async function train(options: TrainOptions): Promise<TrainingResult> {
-  const { model, data, plan, spec, runtime } = options;
-  throwIfCancelled(options.signal);
-  const groups = parameterGroups(spec);
-  const layout = layOutState(model, plan.variables, groups);
-  const first = await initialState(layout, model, plan.variables);
-  const checkpoints = options.checkpointFolder === undefined ? undefined : new CheckpointFolder(options.checkpointFolder, layout);
-  const settings = resultSettings(spec, data, first);
-  const resumed = spec.resume === true ? await checkpoints?.load(settings) : undefined;
-  if (spec.resume === true && resumed === undefined) options.log?.('There is no checkpoint to go on from; training starts anew.');
+export async function train<Result>(request: TrainRequest<Result>): Promise<TrainingResult<Result>> {
+  const { objective, context } = request;
+  throwIfCancelled(context.signal);
+  const found = await runTraining(request).finally(async () => objective.release?.());
+  const { best, frozen, checkpoints, ...rest } = found;
+  return {
+    ...rest,
+    result: await objective.result(hostValues(best.state, frozen)),
+    bestStep: best.step,
+    discardCheckpoint: async () => checkpoints?.discard(),
+  };
+}
+
+async function runTraining<Result>(request: TrainRequest<Result>) {
+  const { spec, objective, data, context, checkpoint } = request;
+  const { runtime, seed } = context;
+  const groups = optimizerGroups(request.groups, spec.steps);
+  const layout = layOutState(objective.variables, groups);
+  const first = await initialState(layout, objective.variables);
+  const frozen = await frozenValues(objective.frozen);
+  const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout);
+  const settings = checkpoint ? { ...checkpoint.settings, seed, ...startOf(first, frozen, data, spec.batch) } : {};
+  const resumed = spec.resume ? await checkpoints?.load(settings) : undefined;
+  if (spec.resume && resumed === undefined) context.note('There was no checkpoint to resume: training started anew.');
 
   const choice: ModeChoice =
-    options.mode === undefined ? await chooseMode(runtime) : { mode: options.mode, reason: `Asked for: ${options.mode}.` };
+    request.mode === undefined ? await chooseMode(runtime) : { mode: request.mode, reason: `Asked for: ${request.mode}.` };
   const graph = buildStepGraph(
     {
-      model,
-      plan,
+      objective,
       state: layout,
       groups,
-      updates: options.updates ?? (await chooseUpdates(runtime)),
+      updates: request.updates ?? (await chooseUpdates(runtime)),
       data: batchInputs(data, spec.batch),
-      loss: (build, outputs, batch) => addLoss(data.loss, build, outputs, labelOf(batch)),
-      steps: spec.steps,
-      ...(spec.clip === undefined ? {} : { clip: spec.clip }),
+      clip: spec.clip,
       longestDraw,
     },
     choice.mode,
   );
   const runner = await StepRunner.create(runtime, graph, {
-    data: data.train,
+    data,
     batch: spec.batch,
     groups,
-    penalty: spec.penalty ?? 0,
-    seed: spec.seed ?? 0,
+    scalars: (step) => objective.scalars?.(step) ?? {},
+    frozen,
+    seed,
   });
-  const evaluator = new Evaluator(runtime, { model, plan, data, batch: spec.batch, halfRest: spec.halfRest ?? true });
   try {
-    const run = new TrainingRun(options, {
+    const run = new TrainingRun(request, {
       layout,
       runner,
-      evaluator,
       settings,
+      frozen,
+      checkpoints,
       mode: choice.mode,
       state: resumed?.state ?? first,
-      ...(checkpoints ? { checkpoints } : {}),
-      ...(resumed ? { resumed } : {}),
+      resumed,
     });
-    const { best, curve, evaluations, stepsPerSecond } = await run.finish();
+    const ended = await run.finish();
     return {
-      state: hostState(best.state),
-      bestStep: best.step,
-      curve,
-      evaluations,
+      ...ended,
+      frozen,
+      checkpoints,
       mode: choice.mode,
       modeReason: choice.reason,
-      stepsPerSecond,
       ...(resumed ? { resumedFrom: resumed.step } : {}),
-      discardCheckpoint: async () => checkpoints?.discard(),
     };
   } finally {
-    await evaluator.release();
     await runner.release();
   }
 }
 
 /** Names, types and shapes of what the data gives for a batch. */
-function batchInputs(data: TrainingData, batch: number): readonly BatchInput[] {
-  return Object.entries(data.train.batch(0, batch)).map(([name, { dtype, shape }]) => ({
+function batchInputs(data: BatchSource, batch: number): readonly BatchInput[] {
+  return Object.entries(data.batch(0, batch)).map(([name, { dtype, shape }]) => ({
     name,
     dtype: dtype as BatchInput['dtype'],
     shape,
   }));
 }
 
-function labelOf<T>(batch: Readonly<Record<string, T>>): T {
-  const label = batch['label'];
-  if (label !== undefined) return label;
-  throw new LoomweightError('internal', "A batch for training has no 'label'.");
+/** Hashes of what a training starts from: a checkpoint goes on only where it would have gone by itself. */
+function startOf(first: StateValues, frozen: StateValues, data: BatchSource, batch: number): Readonly<Record<string, unknown>> {
+  return {
+    startWeights: hashOf([...first.values(), ...frozen.values()]),
+    trainingData: hashOf(Object.values(data.batch(0, batch)).map((tensor) => tensor.data)),
+    trainingSamples: data.samples,
+  };
+}
+
+/** The first 16 hexadecimal digits of the SHA-256 of all bytes. */
+export function hashOf(arrays: Iterable<ArrayBufferView>): string {
+  const hash = createHash('sha256');
+  for (const { buffer, byteOffset, byteLength } of arrays) hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  return hash.digest('hex').slice(0, 16);
 }

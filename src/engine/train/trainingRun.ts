@@ -1,12 +1,13 @@
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
-import { isBetter, type RatedEvaluation } from './best';
+import type { TrainingEvaluation } from '../../protocol/training';
+import { comesBefore } from './best';
 import type { Checkpoint, CheckpointFolder } from './checkpoint';
 import { TrainingCurve } from './curve';
-import type { Evaluation, Evaluator } from './evaluation';
-import { hostState, variableKey, withoutSlots, type StateTensor, type StateValues } from './state';
+import type { HostValues, StepObjective } from './objective';
+import { hostValues, withoutSlots, type StateTensor, type StateValues } from './state';
 import { releaseArrays } from './releaseArrays';
 import type { StepRunner, StepsRun } from './stepRunner';
-import type { TrainOptions } from './trainer';
+import type { TrainRequest } from './trainer';
 
 /** A run of steps lasts about so long: long enough to be cheap, short enough for progress and cancel. */
 const secondsPerRun = 1;
@@ -25,19 +26,12 @@ const evaluationsInAll = 10;
 export interface TrainingParts {
   readonly layout: readonly StateTensor[];
   readonly runner: StepRunner;
-  readonly evaluator: Evaluator;
+  readonly frozen: StateValues;
   readonly settings: Checkpoint['settings'];
   readonly mode: 'loop' | 'steps';
   readonly state: StateValues;
-  readonly checkpoints?: CheckpointFolder;
-  readonly resumed?: Checkpoint;
-}
-
-/** The best state so far. */
-interface Best {
-  readonly step: number;
-  readonly state: StateValues;
-  readonly rated: RatedEvaluation;
+  readonly checkpoints: CheckpointFolder | undefined;
+  readonly resumed: Checkpoint | undefined;
 }
 
 /** One training from its first (or resumed) step to its last: runs of steps, and between them refreshes, evaluations, checkpoints, progress. */
@@ -47,8 +41,8 @@ export class TrainingRun {
   private step: number;
   private state: StateValues;
   private readonly curve: TrainingCurve;
-  private readonly evaluations: Evaluation[];
-  private best: Best | undefined;
+  private readonly evaluations: TrainingEvaluation[];
+  private best: Checkpoint['best'];
   private readonly evaluateEvery: number;
   private lastCheckpoint = performance.now();
   private stepsRun = 0;
@@ -56,28 +50,26 @@ export class TrainingRun {
   private stepsInRun = 1;
 
   constructor(
-    private readonly options: TrainOptions,
+    private readonly request: TrainRequest<unknown>,
     { state, resumed, ...parts }: TrainingParts,
   ) {
-    const { spec, plan } = options;
+    const { spec } = request;
     this.parts = parts;
     this.step = resumed?.step ?? 0;
     this.state = state;
     this.curve = new TrainingCurve(spec.steps, resumed?.curve);
     this.evaluations = [...(resumed?.evaluations ?? [])];
     this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
-    const best = resumed?.best;
-    const evaluation = best && this.evaluations.find(({ step }) => step === best.step);
-    if (best && evaluation) this.best = { ...best, rated: rated(evaluation, plan.sizes(hostState(best.state)).trueBits, plan.settledFrom) };
+    this.best = resumed?.best;
   }
 
   async finish(): Promise<{
     readonly best: { readonly step: number; readonly state: StateValues };
     readonly curve: ReturnType<TrainingCurve['sofar']>;
-    readonly evaluations: readonly Evaluation[];
+    readonly evaluations: readonly TrainingEvaluation[];
     readonly stepsPerSecond: number;
   }> {
-    const { spec } = this.options;
+    const { spec } = this.request;
     try {
       // A cancel may come during an evaluation: the checkpoint then has the step without it.
       if (this.isEvaluated(this.step) && !this.evaluations.some(({ step }) => step === this.step)) await this.evaluateAndSave();
@@ -91,8 +83,9 @@ export class TrainingRun {
   }
 
   private async advance(): Promise<void> {
-    const { signal, plan } = this.options;
-    throwIfCancelled(signal);
+    const { objective, context } = this.request;
+    const { refresh } = objective;
+    throwIfCancelled(context.signal);
     const before = this.step;
     const count = this.nextRunLength();
     const started = performance.now();
@@ -108,14 +101,14 @@ export class TrainingRun {
     releaseArrays(this.state.values(), [...run.state.values(), ...(this.best?.state.values() ?? [])]);
     this.state = run.state;
     this.step = before + count;
-    if (plan.refresh && this.step % plan.refresh.every === 0) this.refresh(plan.refresh);
+    if (refresh && this.step % refresh.every === 0) this.refresh(refresh);
     this.report('Training');
     if (this.isEvaluated(this.step)) await this.evaluateAndSave();
     else if (performance.now() - this.lastCheckpoint > secondsBetweenCheckpoints * 1000) await this.save();
   }
 
   private isEvaluated(step: number): boolean {
-    return step > 0 && (step === this.options.spec.steps || step % this.evaluateEvery === 0);
+    return step > 0 && (step === this.request.spec.steps || step % this.evaluateEvery === 0);
   }
 
   private async evaluateAndSave(): Promise<void> {
@@ -125,12 +118,12 @@ export class TrainingRun {
 
   /** Up to the next step at which something else happens, and no longer than the measured time allows. */
   private nextRunLength(): number {
-    const { spec, plan, stepsPerRun } = this.options;
+    const { spec, objective, stepsPerRun } = this.request;
     const until = (every: number): number => every - (this.step % every);
     return Math.min(
       spec.steps - this.step,
       until(this.evaluateEvery),
-      plan.refresh ? until(plan.refresh.every) : Infinity,
+      objective.refresh ? until(objective.refresh.every) : Infinity,
       this.parts.runner.longestRun(this.step),
       stepsPerRun ?? this.stepsInRun,
     );
@@ -145,21 +138,21 @@ export class TrainingRun {
     this.stepsInRun = Math.max(1, Math.min(fitting, count * fastestGrowth));
   }
 
-  private refresh({ apply }: NonNullable<TrainOptions['plan']['refresh']>): void {
-    const changed = apply(hostState(this.state), this.step);
-    this.state = new Map([...this.state, ...Object.entries(changed).map(([name, values]) => [variableKey(name), values] as const)]);
+  private refresh(refresh: NonNullable<StepObjective['refresh']>): void {
+    this.state = new Map([...this.state, ...Object.entries(refresh.apply(this.hostValues(), this.step))]);
+  }
+
+  private hostValues(): HostValues {
+    return hostValues(this.state, this.parts.frozen);
   }
 
   private async evaluate(): Promise<void> {
-    const { plan, spec, signal } = this.options;
+    const { objective, context } = this.request;
     this.report('Evaluating');
-    const state = hostState(this.state);
-    const evaluation = await this.parts.evaluator.evaluate(state, this.step, signal);
+    const { evaluation, rank } = await objective.evaluate(this.hostValues(), this.step, context.signal);
     this.evaluations.push(evaluation);
-    const candidate = rated(evaluation, plan.sizes(state).trueBits, plan.settledFrom);
-    const rule = spec.targetBits === undefined ? { penalty: spec.penalty ?? 0 } : { targetBits: spec.targetBits };
-    if (Number.isFinite(evaluation.loss) && isBetter(candidate, this.best?.rated, rule))
-      this.best = { step: this.step, state: withoutSlots(this.parts.layout, this.state), rated: candidate };
+    if (Number.isFinite(evaluation.loss) && comesBefore(rank, this.best?.rank))
+      this.best = { step: this.step, rank, state: withoutSlots(this.parts.layout, this.state) };
     this.report('Training');
   }
 
@@ -172,7 +165,7 @@ export class TrainingRun {
       curve: this.curve.save(),
       evaluations: this.evaluations,
       state: this.state,
-      ...(this.best ? { best: { step: this.best.step, state: this.best.state } } : {}),
+      ...(this.best ? { best: this.best } : {}),
     });
   }
 
@@ -192,7 +185,7 @@ export class TrainingRun {
           );
         }
     // The last update of a run has no loss after it yet. NaN in an optimiser's slot shows in its tensor.
-    const broken = layout.find(({ key, kind }) => kind !== 'slot' && !isFiniteArray(run.state.get(key) as Float32Array));
+    const broken = layout.find(({ key, slotOf }) => !slotOf && !isFiniteArray(run.state.get(key) as Float32Array));
     if (broken === undefined) return;
     await this.save();
     throw notFinite(`'${broken.key}'`, before + count - 1, NaN, before, checkpoints);
@@ -203,8 +196,8 @@ export class TrainingRun {
   }
 
   private report(phase: string): void {
-    const { spec, progress } = this.options;
-    progress?.({
+    const { spec, context } = this.request;
+    context.progress({
       phase,
       done: this.step,
       total: spec.steps,
@@ -220,10 +213,6 @@ export class TrainingRun {
       },
     });
   }
-}
-
-function rated({ step, loss, bitsPerWeight }: Evaluation, trueBits: number, settledFrom = 0): RatedEvaluation {
-  return { loss, bitsPerWeight, sizeMiB: trueBits / 8 / 2 ** 20, settled: step >= settledFrom };
 }
 
 /** A sum is finite only if all parts are, and float32 parts cannot overflow one in float64. Four sums at once: one alone would wait for itself. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { checkpointEnding } from '../../protocol/learnDefaults';
-import type { JobSpec, JobState, TrainingProgress } from '../../protocol/jobs';
+import type { JobSpec, JobState } from '../../protocol/jobs';
+import type { TrainingProgress } from '../../protocol/training';
 import type { JobAction, JobLine, JobView } from '../../protocol/panels/job';
 import { jobTitle, outcomeText, outputOf, progressFraction, statusText } from '../jobs/jobText';
 import { hasLayers } from './bitAllocationView';

@@ -1,4 +1,4 @@
-import type { TrainingProgress } from '../jobs';
+import type { TrainingProgress } from '../training';
 
 /** What the Job panel draws: a snapshot, sent on "ready" and again whenever it changes; never a delta. */
 export interface JobView {

@@ -84,9 +84,7 @@ async function write(
     halfRest: true,
     format,
     folder: out,
-    runtime,
-    seed: 3,
-    note: (text) => notes.push(text),
+    context: workContext(runtime, { seed: 3, note: (text) => notes.push(text) }),
   });
   writeFileSync(join(out, 'report.json'), JSON.stringify({ kind: 'learn', primary: result.primary }));
   return { ...result, out };

@@ -121,7 +121,9 @@ export class JobPage {
             ),
           ]
         : []),
-      ...(newest ? [figure('bits', 'Bits per weight', formatNumber(newest.bitsPerWeight, 3), `at step ${formatCount(newest.step)}`)] : []),
+      ...(newest?.bitsPerWeight === undefined
+        ? []
+        : [figure('bits', 'Bits per weight', formatNumber(newest.bitsPerWeight, 3), `at step ${formatCount(newest.step)}`)]),
       ...(elapsedSeconds === undefined ? [] : [figure('elapsed', 'Elapsed', formatSeconds(elapsedSeconds))]),
       ...(remainingSeconds === undefined ? [] : [figure('remaining', 'Time left', formatSeconds(remainingSeconds))]),
       ...(rssBytes === undefined || rssBytes === 0 ? [] : [figure('memory', 'Memory', formatBytes(rssBytes))]),

@@ -1,5 +1,5 @@
 import { formatCount, formatNumber } from '../../../src/common/units';
-import type { TrainingProgress } from '../../../src/protocol/jobs';
+import type { TrainingEvaluation, TrainingProgress } from '../../../src/protocol/training';
 import { CurveChart } from '../../charts/curveChart';
 import { element } from '../../components/dom';
 
@@ -82,7 +82,7 @@ export class TrainingCurves {
           formatCount(step),
           formatNumber(value, 5),
           formatNumber(loss, 4),
-          formatNumber(bitsPerWeight, 3),
+          bitsPerWeight === undefined ? '' : formatNumber(bitsPerWeight, 3),
         ]),
       },
     );
@@ -128,7 +128,8 @@ export class TrainingCurves {
   private showBits({ curve, evaluations }: TrainingProgress): void {
     const names = [...new Set(curve.flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) => name !== 'loss');
     const main = names.includes('bits') ? 'bits' : names.includes('size') ? 'size' : undefined;
-    this.sections.bits.hidden = main === undefined && evaluations.length === 0;
+    const rounded = evaluations.flatMap(({ step, bitsPerWeight }) => (bitsPerWeight === undefined ? [] : [{ x: step, y: bitsPerWeight }]));
+    this.sections.bits.hidden = main === undefined && rounded.length === 0;
     const points = curve.flatMap(({ step, metrics }) => {
       const y = main === undefined ? undefined : metrics[main];
       return y === undefined ? [] : [{ x: step, y }];
@@ -141,7 +142,7 @@ export class TrainingCurves {
           : [
               {
                 label: 'Rounded',
-                points: evaluations.map(({ step, bitsPerWeight }) => ({ x: step, y: bitsPerWeight })),
+                points: rounded,
                 colour: (theme: { second: string }) => theme.second,
                 style: 'marks' as const,
               },
@@ -159,10 +160,8 @@ export class TrainingCurves {
   }
 }
 
-type Evaluation = TrainingProgress['evaluations'][number];
-
 /** The best step so far, which is the one that will be written. */
-function bestMark({ bestStep, evaluations }: TrainingProgress, value: (evaluation: Evaluation) => number) {
+function bestMark({ bestStep, evaluations }: TrainingProgress, value: (evaluation: TrainingEvaluation) => number) {
   const best = evaluations.find(({ step }) => step === bestStep);
   return best
     ? [

@@ -30,10 +30,7 @@ const workPerSecond = 40e9;
  * Memory, disk and time of learning. Activations of a step are counted for language models (batch x window tokens, with the logits) and by the size of a
  * sample otherwise. The time is an allowance: it is measured as soon as training runs.
  */
-export async function estimateLearn(
-  spec: LearnSpec,
-  _context: { readonly provider?: string; readonly memoryLimit?: number },
-): Promise<LearnEstimate> {
+export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   findWeightMethod(spec.method);
   await refuseInPlace(spec);
   const source = await openSource(spec.model);

@@ -4,7 +4,7 @@ import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { OutputFormat } from '../../../protocol/jobs';
 import type { BitHistogram, LatencyReport, LayerReport, Verification } from '../../../protocol/report';
 import { matrixOf } from '../../formats/archive/tensorKinds';
-import type { Runtime } from '../../runtime/types';
+import type { WorkContext } from '../../runtime/workContext';
 import type { ExportResult } from '../../outputs/writers/exporter';
 import type { CompressPlan, TensorPlan } from '../plan';
 import { defineQuantizer } from '../quantizers/quantizer';
@@ -26,12 +26,7 @@ export interface ExportLearnedRequest {
   readonly format: OutputFormat;
   /** The temporary output folder. */
   readonly folder: string;
-  readonly runtime: Runtime;
-  readonly signal?: AbortSignal;
-  /** Host memory limit in bytes. */
-  readonly memoryLimit?: number;
-  readonly seed: number;
-  readonly note: (text: string) => void;
+  readonly context: WorkContext;
 }
 
 /** What was written, and how it was proven. */
@@ -51,7 +46,8 @@ export interface ExportedLearned {
  * Errors: `unsupported` where the format cannot hold the tensors, `invalid-argument`, `cancelled`.
  */
 export async function exportLearned(request: ExportLearnedRequest): Promise<ExportedLearned> {
-  const { learned, rest, halfRest, format, folder, runtime, signal, memoryLimit, seed, note } = request;
+  const { learned, rest, halfRest, format, folder, context } = request;
+  const { runtime, signal, memoryLimit, seed, note } = context;
   throwIfCancelled(signal);
   const writer = learnedWriters[format];
   writer.check(request.source, learned);

@@ -4,18 +4,21 @@ import { version } from '../../../../package.json';
 import { checkpointEnding } from '../../../protocol/learnDefaults';
 import { elementCount } from '../../../protocol/dtypes';
 import { throwIfCancelled } from '../../../protocol/errors';
-import type { JobProgress, LearnSpec, OutputFormat } from '../../../protocol/jobs';
+import type { LearnSpec, OutputFormat } from '../../../protocol/jobs';
 import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationCheck } from '../../../protocol/report';
 import { createOutputFolder } from '../../formats/files/outputFolder';
-import type { Runtime } from '../../runtime/types';
+import { peakResidentBytes } from '../../runtime/peakResidentBytes';
+import { collectNotes, type WorkContext } from '../../runtime/workContext';
 import { planMethod } from '../../train/planMethod';
 import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';
+import { learnSettings } from '../../train/learnSettings';
+import { modelGroups } from '../../train/modelGroups';
 import { train, type TrainingResult } from '../../train/trainer';
-import type { MethodPlan, TrainableModel } from '../../train/contract';
+import { weightObjective, type TrainedWeights } from '../../train/weightObjective';
+import type { TrainableModel } from '../../train/contract';
 import { failedVerification } from '../../outputs/verification/failedVerification';
 import { isWeightFile, listFiles } from '../../outputs/outputFiles';
-import { PeakMeter } from '../../outputs/peakMeter';
 import { refuseInPlace } from '../../models/refuseInPlace';
 import { hashSource, openSource, type CompressSource } from '../../models/modelSource';
 import { checkFormats } from './checkFormats';
@@ -24,24 +27,14 @@ import { exportLearned, type ExportedLearned } from './exportLearned';
 import { trainedTensors } from './trainedTensors';
 import { measureQuality } from './measureQuality';
 
-/** What learning is given by whoever runs it. */
-export interface LearnContext {
-  readonly runtime: Runtime;
-  readonly signal?: AbortSignal;
-  readonly memoryLimit: number;
-  readonly progress: (step: Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers' | 'training'>) => void;
-  readonly log: (message: string) => void;
-  readonly residentBytes: () => number;
-}
-
 /**
  * Trains a model with widths that are learned (or fixed, for the companions), writes the best state in every format asked for, and verifies each
  * file against what was planned. With several formats each lies in a folder of its own name below `out`. A cancelled or failed training leaves its
  * checkpoint beside `out` for `resume`, and no output. Errors: as `train` and `compressModel`.
  */
-export async function learnBits(spec: LearnSpec, context: LearnContext): Promise<LearnReport> {
+export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<LearnReport> {
   const started = performance.now();
-  const peak = new PeakMeter(context.residentBytes);
+  const { context, notes } = collectNotes(given);
   await refuseInPlace(spec);
   const source = await openSource(spec.model);
   try {
@@ -49,49 +42,34 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
     const model = await openTrainable(spec.model, {
       ...(spec.window === undefined ? {} : { window: spec.window }),
       start: spec.start ?? 'trained',
-      seed: spec.seed ?? 0,
+      seed: context.seed,
       arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
     });
     try {
-      const data = await openTrainingData(spec, model);
+      const data = await openTrainingData(spec, model, context.seed);
       const plan = await planMethod(spec, model);
-      const notes = [...model.notes, ...data.choices.map((choice) => `${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`)];
-      for (const note of notes) context.log(note);
+      for (const note of model.notes) context.note(note);
+      for (const choice of data.choices) context.note(`${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`);
       // A folder that cannot be written is better known now than after the training.
       await (await createOutputFolder(spec.out)).discard();
       context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
       const before = spec.start === 'scratch' ? undefined : await measureQuality(spec, spec.model, context);
+      const { targetBits, penalty, steps, batch } = spec;
       const training = await train({
-        model,
-        data,
-        plan,
         spec,
-        runtime: context.runtime,
-        checkpointFolder: checkpointFolderOf(spec),
-        progress: (step) => {
-          peak.sample();
-          context.progress(step);
-        },
-        log: context.log,
-        ...(context.signal ? { signal: context.signal } : {}),
+        objective: weightObjective(
+          { model, plan, loss: data.loss, penalty: penalty ?? 0, steps },
+          { runtime: context.runtime, data, batch, halfRest: spec.halfRest ?? true, targetBits, penalty },
+        ),
+        groups: { ...modelGroups(spec), ...plan.groups },
+        data: data.train,
+        context,
+        checkpoint: { folder: checkpointFolderOf(spec), settings: learnSettings(spec, data) },
       });
-      if (spec.resume && training.resumedFrom === undefined) notes.push('There was no checkpoint to go on from: training started anew.');
       const output = await createOutputFolder(spec.out);
       try {
-        const written = await writeAll({ spec, context, source, model, plan, training, folder: output.path });
-        const report = await reportOf({
-          spec,
-          context,
-          source,
-          plan,
-          training,
-          written,
-          before,
-          notes,
-          folder: output.path,
-          started,
-          peak,
-        });
+        const written = await writeAll({ spec, context: given, source, model, weights: training.result, folder: output.path });
+        const report = await reportOf({ spec, context, source, training, written, before, notes, folder: output.path, started });
         await writeReports(report, written, output.path);
         throwIfCancelled(context.signal);
         if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
@@ -107,7 +85,6 @@ export async function learnBits(spec: LearnSpec, context: LearnContext): Promise
       await model.close();
     }
   } finally {
-    peak.stop();
     await source.container.close();
   }
 }
@@ -128,16 +105,15 @@ interface WrittenFormat extends ExportedLearned {
 
 interface WriteRequest {
   readonly spec: LearnSpec;
-  readonly context: LearnContext;
+  readonly context: WorkContext;
   readonly source: CompressSource;
   readonly model: TrainableModel;
-  readonly plan: MethodPlan;
-  readonly training: TrainingResult;
+  readonly weights: TrainedWeights;
   readonly folder: string;
 }
 
-async function writeAll({ spec, context, source, model, plan, training, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
-  const { learned, rest } = trainedTensors(model, training.state, plan.realize(training.state), (name) => source.tensors.has(name));
+async function writeAll({ spec, context, source, model, weights, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
+  const { learned, rest } = trainedTensors(model, weights.state, weights.quantized, (name) => source.tensors.has(name));
   const written: WrittenFormat[] = [];
   for (const [index, format] of spec.formats.entries()) {
     throwIfCancelled(context.signal);
@@ -145,7 +121,7 @@ async function writeAll({ spec, context, source, model, plan, training, folder }
     const subfolder = spec.formats.length > 1 ? format : '';
     const target = join(folder, subfolder);
     await mkdir(target, { recursive: true });
-    const notes: string[] = [];
+    const { context: own, notes } = collectNotes(context);
     const result = await exportLearned({
       source,
       learned,
@@ -153,11 +129,7 @@ async function writeAll({ spec, context, source, model, plan, training, folder }
       halfRest: spec.halfRest ?? true,
       format,
       folder: target,
-      runtime: context.runtime,
-      memoryLimit: context.memoryLimit,
-      seed: spec.seed ?? 0,
-      note: (text) => notes.push(text),
-      ...(context.signal ? { signal: context.signal } : {}),
+      context: own,
     });
     // A folder that says what its main file is opens like any model, also to be measured.
     await writeFile(join(target, 'report.json'), JSON.stringify({ kind: 'learn', primary: result.primary }));
@@ -169,24 +141,22 @@ async function writeAll({ spec, context, source, model, plan, training, folder }
 
 interface ReportRequest {
   readonly spec: LearnSpec;
-  readonly context: LearnContext;
+  readonly context: WorkContext;
   readonly source: CompressSource;
-  readonly plan: MethodPlan;
-  readonly training: TrainingResult;
+  readonly training: TrainingResult<TrainedWeights>;
   readonly written: readonly WrittenFormat[];
   readonly before: QualityReport | undefined;
   readonly notes: readonly string[];
   readonly folder: string;
   readonly started: number;
-  readonly peak: PeakMeter;
 }
 
 async function reportOf(request: ReportRequest): Promise<LearnReport> {
-  const { spec, context, source, plan, training, written, before, folder, started, peak } = request;
+  const { spec, context, source, training, written, before, folder, started } = request;
+  const { quantized, sizes } = training.result;
   const first = written[0] as WrittenFormat;
   const outputs = (await listFiles(folder)).filter(({ path }) => !path.endsWith('report.json'));
   const files = await hashSource(source, context.signal);
-  const sizes = plan.sizes(training.state);
   const parameterCount = [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
   const checks = written.flatMap(({ format, verification }) =>
     verification.checks.map((check): VerificationCheck => (written.length === 1 ? check : { ...check, name: `${format}: ${check.name}` })),
@@ -198,7 +168,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
     formats: spec.formats,
     settings: settingsOf(spec),
     source: { path: resolve(spec.model), architecture: source.architecture, files },
-    seed: spec.seed ?? 0,
+    seed: context.seed,
     parameterCount,
     bitsPerWeight: weightedBits(first.layers),
     bytesBefore: weightBytes(files),
@@ -229,7 +199,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
       onDisk: Object.fromEntries(
         written.map(({ format, subfolder }) => [format, weightBytes(outputs.filter(({ path }) => inSubfolder(path, subfolder)))]),
       ),
-      deflated: Math.ceil(deflatedBits(plan.realize(training.state)) / 8),
+      deflated: Math.ceil(deflatedBits(quantized) / 8),
     },
     quality: {
       ...(before === undefined ? {} : { before }),
@@ -237,7 +207,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
       byFormat: Object.fromEntries(written.flatMap(({ format, quality }) => (quality === undefined ? [] : [[format, quality]]))),
     },
     seconds: (performance.now() - started) / 1000,
-    peakRssBytes: peak.bytes(),
+    peakRssBytes: peakResidentBytes(),
     outputs,
     primary: posix.join(first.subfolder, first.primary),
     notes: [

@@ -3,23 +3,15 @@ import type { LearnSpec } from '../../../protocol/jobs';
 import type { QualityReport } from '../../../protocol/report';
 import { readTable } from '../../evaluate/data/readTable';
 import { evaluateModel } from '../../evaluate/evaluateModel';
-import type { Runtime } from '../../runtime/types';
-
-/** What a measurement is given. */
-export interface MeasureContext {
-  readonly runtime: Runtime;
-  readonly memoryLimit: number;
-  readonly signal?: AbortSignal;
-}
+import { withProgress, type WorkContext } from '../../runtime/workContext';
 
 /**
  * Quality of a model, float or written, on data that training did not see: the validation text of a language model; the split `test`, else `val`,
  * of a data set. Undefined where there is none.
  */
-export async function measureQuality(spec: LearnSpec, model: string, context: MeasureContext): Promise<QualityReport | undefined> {
+export async function measureQuality(spec: LearnSpec, model: string, context: WorkContext): Promise<QualityReport | undefined> {
   const shared = { kind: 'evaluate' as const, model, ...(spec.columns ? { columns: spec.columns } : {}) };
-  const { runtime, memoryLimit, signal } = context;
-  const run = { runtime, memoryLimit, signal, seed: spec.seed ?? 0, progress: () => undefined, note: () => undefined };
+  const run = withProgress(context, () => undefined);
   if (spec.validation !== undefined && (await isTextFile(spec.validation))) {
     const {
       metric,

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { LoomweightError } from '../../../protocol/errors';
-import type { LearnSpec } from '../../../protocol/jobs';
+import type { TrainSpec } from '../../../protocol/training';
 import { checkSplit, type DataSplit, type InputSignature } from '../../evaluate/data/dataSplit';
 import { readDataSplit } from '../../evaluate/data/readDataSplit';
 import { chooseLoss, outputShapes } from '../loss';
@@ -11,6 +11,9 @@ import { heldOutSamples, prepareSplit, sampleBatches, selectSamples } from './sa
 import { openTextData } from './textData';
 import type { TrainingData } from './trainingData';
 
+/** What tells data apart, and what it is for. */
+export type DataSpec = Pick<TrainSpec, 'data' | 'columns' | 'loss' | 'validation'>;
+
 /** Share of the samples that is held out where a data set has no split for it. */
 const heldOutShare = 10;
 
@@ -19,8 +22,8 @@ const heldOutShare = 10;
  * training samples (seeded) is held out. Text for language models: see `openTextData`.
  * Errors: `not-found`, `malformed-file`; `invalid-argument` with both shapes where data does not fit the model's inputs, or the loss not the labels.
  */
-export async function openTrainingData(spec: LearnSpec, model: OpenTrainable): Promise<TrainingData> {
-  if (model.kind === 'text') return openTextData(spec, model);
+export async function openTrainingData(spec: DataSpec, model: OpenTrainable, seed: number): Promise<TrainingData> {
+  if (model.kind === 'text') return openTextData(spec, model, seed);
   const signatures: readonly InputSignature[] = model
     .inputs(1)
     .map(({ name, dtype, shape }) => ({ name, dtype, shape: ['batch', ...shape.slice(1)] }));
@@ -35,7 +38,6 @@ export async function openTrainingData(spec: LearnSpec, model: OpenTrainable): P
   const classes = output.at(-1) as number;
   const inputs = model.inputs(1);
   const prepared = prepareSplit(train, inputs, loss, classes);
-  const seed = spec.seed ?? 0;
   if (validationSplit !== undefined && validationSplit.samples > 0) {
     checkSplit(validationSplit, signatures);
     checkFinite(validationSplit);
@@ -74,7 +76,7 @@ function firstOutput(model: OpenTrainable): readonly number[] {
 }
 
 /** True where a folder has files of a split, or a table's rows name their split (there may be none of this one). */
-async function mayHaveSplit(spec: LearnSpec, split: string): Promise<boolean> {
+async function mayHaveSplit(spec: DataSpec, split: string): Promise<boolean> {
   const status = await stat(spec.data).catch(() => undefined);
   if (!status?.isDirectory()) return spec.columns?.['split'] !== undefined;
   return (await readdir(spec.data)).includes(`${split}-label.npy`);

@@ -2,7 +2,7 @@ import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { sliceSamples, type DataSplit } from '../../evaluate/data/dataSplit';
 import type { RuntimeTensor } from '../../runtime/types';
-import type { BatchInput, BatchSource } from '../contract';
+import type { BatchInput, BatchSource } from '../batches';
 import type { LossKind } from '../loss';
 import { Permutations } from './permutation';
 import type { HeldOutData } from './trainingData';

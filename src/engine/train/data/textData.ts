@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
-import type { LearnSpec } from '../../../protocol/jobs';
+import type { TrainSpec } from '../../../protocol/training';
 import { readText } from '../../formats/files/readText';
 import { hasTokenizer, loadTokenizer, parseTokenizer, type TextTokenizer } from '../../text/tokenizer';
 import { cutWindows, inputIds, targetIds, type TextWindows } from '../../text/windows';
-import type { BatchSource } from '../contract';
+import type { BatchSource } from '../batches';
 import type { OpenTrainable, TextSettings } from '../models/graphTrainable';
 import { PoolRandom } from '../poolRandom';
 import { Mixture } from './mixture';
@@ -21,7 +21,11 @@ const mostHeldOut = 64;
  * tokens but the last, and predicts all (without a BOS it reads all but the last and predicts all but the first). Each pass over a text is a new seeded
  * permutation of its windows, with the grid of windows shifted by a seeded number of tokens. Held out: the windows of `validation`, or the end of the first text.
  */
-export async function openTextData(spec: LearnSpec, model: OpenTrainable): Promise<TrainingData> {
+export async function openTextData(
+  spec: Pick<TrainSpec, 'data' | 'loss' | 'validation'>,
+  model: OpenTrainable,
+  seed: number,
+): Promise<TrainingData> {
   if (spec.loss !== 'auto' && spec.loss !== 'cross-entropy')
     throw new LoomweightError('invalid-argument', `Text is trained with cross-entropy over the next token, not with '${spec.loss}'.`, {
       loss: spec.loss,
@@ -36,7 +40,6 @@ export async function openTextData(spec: LearnSpec, model: OpenTrainable): Promi
     spec.validation === undefined
       ? holdOut(ids, files, text.window)
       : { windows: cutWindows(await encode(spec.validation, tokenizer, text), text.window), description: basename(spec.validation) };
-  const seed = spec.seed ?? 0;
   return {
     kind: 'text',
     loss: 'cross-entropy',

@@ -1,5 +1,5 @@
 import type { RuntimeTensor } from '../../runtime/types';
-import type { BatchSource } from '../contract';
+import type { BatchSource } from '../batches';
 import type { LossKind } from '../loss';
 
 /** Data that no step trains on, in a fixed order. */

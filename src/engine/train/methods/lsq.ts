@@ -37,7 +37,7 @@ export const lsq: WeightMethod = {
         name: stepName(name),
         shape: [1],
         initial: Float32Array.of(Math.max(smallestStep, firstStep(context.initial(name), bits))),
-        group: used ? ('main' as const) : ('carried' as const),
+        group: used ? 'plain' : undefined,
       })),
       forward: (step, weights) => {
         const rounded: Record<string, Value> = {};

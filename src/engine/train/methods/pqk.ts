@@ -88,7 +88,7 @@ export const pqk: WeightMethod = {
         name: thresholdName(name),
         shape: [1],
         initial: new Float32Array(1),
-        group: 'carried' as const,
+        group: undefined,
       })),
       passes: ['student', 'teacher'],
       forward: (step, weights, pass) => {

@@ -74,7 +74,7 @@ export const quantNoise: WeightMethod = {
             name: rangeName(name),
             shape: [2],
             initial: observe(context.initial(name), name),
-            group: 'carried' as const,
+            group: undefined,
           })),
       forward: (step, weights) => {
         const disturbed: Record<string, Value> = {};

@@ -2,7 +2,7 @@ import { LoomweightError } from '../../../protocol/errors';
 import type { ColumnMap } from '../../evaluate/data/tableSplit';
 import { readDataSplit } from '../../evaluate/data/readDataSplit';
 import type { Value } from '../../graph/graph';
-import type { BatchInput } from '../contract';
+import type { BatchInput } from '../batches';
 
 /** Data that a model will be trained on: a path as jobs name it, or the shapes of arrays by input, samples first. */
 export type TrainingArrays =

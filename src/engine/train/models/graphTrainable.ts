@@ -4,7 +4,8 @@ import type { Graph, Value } from '../../graph/graph';
 import { batchStatistics } from '../../graph/passes/batchStatistics';
 import { inlineGraph } from '../../graph/passes/inline';
 import { operators } from '../../ops/index';
-import type { BatchInput, ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
+import type { BatchInput } from '../batches';
+import type { ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
 
 /** A model opened for training; whoever opened it closes it. */
 export type OpenTrainable = TrainableModel & {

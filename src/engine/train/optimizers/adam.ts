@@ -3,11 +3,11 @@ import { multiplyThenAdd, type Optimizer } from './optimizer';
 
 /** Settings of Adam; defaults are PyTorch's. */
 export interface AdamSettings {
-  readonly beta1?: number;
-  readonly beta2?: number;
-  readonly epsilon?: number;
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly epsilon?: number | undefined;
   /** `adam`: added to the gradient; `adamw`: the weight itself shrinks, apart from the gradient. */
-  readonly weightDecay?: number;
+  readonly weightDecay?: number | undefined;
 }
 
 /**

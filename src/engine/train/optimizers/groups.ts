@@ -1,45 +1,51 @@
-import type { LearnSpec } from '../../../protocol/jobs';
-import type { TrainableParameter } from '../contract';
+import { LoomweightError } from '../../../protocol/errors';
+import type { TrainSpec } from '../../../protocol/training';
 import { adam } from './adam';
 import type { Optimizer } from './optimizer';
 import { rateFactor } from './schedule';
 import { sgd } from './sgd';
 
-/** `main`: matrices and kernels; `plain`: norms, biases and a method's own numbers, without weight decay; `logits`: widths, with an Adam of their own. */
-export const groupNames = ['main', 'plain', 'logits'] as const;
-export type GroupName = (typeof groupNames)[number];
+/** How the variables of one group are moved. */
+export interface GroupSettings {
+  readonly optimizer: TrainSpec['optimizer'];
+  readonly rate: number;
+  /** Acts on the group's own rate. */
+  readonly schedule: TrainSpec['schedule'];
+  readonly warmup?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  /** `sgd` only. */
+  readonly momentum?: number | undefined;
+  readonly nesterov?: boolean | undefined;
+}
 
-/** Tensors that share an optimiser and a learning rate. */
-export interface ParameterGroup {
+/** Variables that share an optimiser and a learning rate. */
+export interface OptimizerGroup {
   readonly optimizer: Optimizer;
   /** Learning rate at a step (0 first). */
   rate(step: number): number;
 }
 
-export type ParameterGroups = Readonly<Record<GroupName, ParameterGroup>> & {
-  groupOf(parameter: TrainableParameter): GroupName;
-};
+/** By name. */
+export type OptimizerGroups = Readonly<Record<string, OptimizerGroup>>;
 
-type OptimizerSettings = Pick<
-  LearnSpec,
-  'optimizer' | 'momentum' | 'nesterov' | 'weightDecay' | 'rate' | 'logitRate' | 'schedule' | 'warmup' | 'steps'
->;
+/** The groups of a training of so many steps. */
+export function optimizerGroups(settings: Readonly<Record<string, GroupSettings>>, steps: number): OptimizerGroups {
+  return Object.fromEntries(Object.entries(settings).map(([name, group]) => [name, optimizerGroup(group, steps)]));
+}
 
-/**
- * The groups of a job. The schedule acts on the weights; the rate of the logits stays as it is, as DiffQ's authors have it.
- */
-export function parameterGroups(spec: OptimizerSettings): ParameterGroups {
-  const rate = (step: number): number =>
-    spec.rate * rateFactor({ kind: spec.schedule, steps: spec.steps, ...(spec.warmup === undefined ? {} : { warmup: spec.warmup }) }, step);
+function optimizerGroup(settings: GroupSettings, steps: number): OptimizerGroup {
+  const { optimizer, weightDecay, momentum, nesterov, rate, schedule, warmup } = settings;
   return {
-    main: { optimizer: chosenOptimizer(spec, spec.weightDecay ?? 0), rate },
-    plain: { optimizer: chosenOptimizer(spec, 0), rate },
-    logits: { optimizer: adam('adam'), rate: () => spec.logitRate },
-    groupOf: ({ role, shape }) => (role === 'norm' || role === 'bias' || shape.length < 2 ? 'plain' : 'main'),
+    optimizer: optimizer === 'sgd' ? sgd({ momentum, nesterov, weightDecay }) : adam(optimizer, { weightDecay }),
+    rate: (step) => rate * rateFactor({ kind: schedule, steps, warmup }, step),
   };
 }
 
-function chosenOptimizer({ optimizer, momentum, nesterov }: OptimizerSettings, weightDecay: number): Optimizer {
-  if (optimizer !== 'sgd') return adam(optimizer, { weightDecay });
-  return sgd({ weightDecay, ...(momentum === undefined ? {} : { momentum }), ...(nesterov === undefined ? {} : { nesterov }) });
+/** A group by name. Errors: `internal` listing what there is. */
+export function groupNamed(groups: OptimizerGroups, name: string): OptimizerGroup {
+  const group = groups[name];
+  if (group) return group;
+  throw new LoomweightError('internal', `There is no group '${name}' of variables. Groups: ${Object.keys(groups).join(', ')}.`, {
+    group: name,
+  });
 }

@@ -1,12 +1,12 @@
-import type { LearnSpec } from '../../../protocol/jobs';
+import type { TrainSpec } from '../../../protocol/training';
 
 /** How the learning rate runs over a job. */
 export interface Schedule {
-  readonly kind: LearnSpec['schedule'];
+  readonly kind: TrainSpec['schedule'];
   /** Steps of the whole job. */
   readonly steps: number;
   /** First steps, over which the rate rises in a straight line. */
-  readonly warmup?: number;
+  readonly warmup?: number | undefined;
   /** `step`: number of equal stretches, and the factor from one to the next. */
   readonly stretches?: number;
   readonly factor?: number;

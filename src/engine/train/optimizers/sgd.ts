@@ -3,11 +3,11 @@ import { multiplyThenAdd, type Optimizer, type UpdateOutputs } from './optimizer
 
 /** Settings of stochastic gradient descent. */
 export interface SgdSettings {
-  readonly momentum?: number;
+  readonly momentum?: number | undefined;
   /** Looks one step ahead along the momentum. */
-  readonly nesterov?: boolean;
+  readonly nesterov?: boolean | undefined;
   /** Added to the gradient, times the weight. */
-  readonly weightDecay?: number;
+  readonly weightDecay?: number | undefined;
 }
 
 /**

@@ -41,14 +41,15 @@ function learn(
   spec: LearnSpec,
   more: { readonly signal?: AbortSignal; readonly progress?: (step: number) => void } = {},
 ): Promise<LearnReport> {
-  return learnBits(spec, {
-    runtime,
-    memoryLimit: 8e9,
-    progress: ({ training }) => training && more.progress?.(training.step),
-    log: () => undefined,
-    residentBytes: () => process.memoryUsage.rss(),
-    ...(more.signal ? { signal: more.signal } : {}),
-  });
+  return learnBits(
+    spec,
+    workContext(runtime, {
+      memoryLimit: 8e9,
+      seed: spec.seed ?? 0,
+      progress: ({ training }) => training && more.progress?.(training.step),
+      signal: more.signal,
+    }),
+  );
 }
 
 describe('learning widths of the digits network', () => {
@@ -172,7 +173,7 @@ test('an output folder with something in it is refused before the training', asy
 
 test('going on without a checkpoint is said in the report', async () => {
   const report = await learn(specOf('anew', { steps: 2, formats: ['archive'], resume: true }));
-  expect(report.notes.join(' ')).toMatch(/no checkpoint to go on from/);
+  expect(report.notes.join(' ')).toMatch(/no checkpoint to resume/);
 });
 
 test('a table without parts is not measured on rows that were trained on; with parts, on those that were not', async () => {
@@ -191,7 +192,7 @@ test('a table without parts is not measured on rows that were trained on; with p
 }, 60_000);
 
 test('the estimate counts the data and says that its time is an allowance', async () => {
-  const small = await estimateLearn(specOf('estimate'), {});
+  const small = await estimateLearn(specOf('estimate'));
   expect(small.hostMemoryBytes).toBeGreaterThan(180e6 + 2 * 460_000);
   expect(small.notes.join(' ')).toMatch(/allowance/);
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isBetter } from '../../../../src/engine/train/best';
+import { comesBefore, rankOf, type BestRule, type RatedEvaluation } from '../../../../src/engine/train/best';
 import { TrainingCurve } from '../../../../src/engine/train/curve';
 import { Mixture } from '../../../../src/engine/train/data/mixture';
 import { openTrainingData } from '../../../../src/engine/train/data/openTrainingData';
@@ -25,7 +25,7 @@ const floats = (values: Float32Array): Uint8Array => new Uint8Array(values.buffe
 describe('data that does not fit is refused before anything runs', () => {
   test('another shape: both shapes are named', async () => {
     const model = await openTrainable(fixture('onnx/digits-a.onnx'));
-    const opened = openTrainingData(digitsSpec({ model: fixture('onnx/digits-a.onnx') }), model);
+    const opened = openTrainingData(digitsSpec({ model: fixture('onnx/digits-a.onnx') }), model, 1);
     await expect(opened).rejects.toThrow(/\[batch, 1, 8, 8\].*\[1260, 64\]/);
     await expect(opened).rejects.toMatchObject({ code: 'invalid-argument' });
   });
@@ -37,10 +37,10 @@ describe('data that does not fit is refused before anything runs', () => {
     const label = (values: readonly number[]) =>
       writeFileSync(join(folder, 'train-label.npy'), encodeNpy('float32', [20], floats(Float32Array.from(values))));
     label(Array.from({ length: 20 }, (_, index) => index));
-    await expect(openTrainingData(digitsSpec({ data: folder }), model)).rejects.toThrow(/sample 10 .* has 10/);
+    await expect(openTrainingData(digitsSpec({ data: folder }), model, 1)).rejects.toThrow(/sample 10 .* has 10/);
     label(Array.from({ length: 20 }, (_, index) => index / 2));
-    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'cross-entropy' }), model)).rejects.toThrow(/whole-numbered labels/);
-    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'binary' }), model)).rejects.toThrow(/single logit/);
+    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'cross-entropy' }), model, 1)).rejects.toThrow(/whole-numbered labels/);
+    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'binary' }), model, 1)).rejects.toThrow(/single logit/);
   });
 
   test.each([NaN, Infinity])('%s in the data: the sample is named', async (value) => {
@@ -49,7 +49,7 @@ describe('data that does not fit is refused before anything runs', () => {
     input[7 * 64 + 3] = value;
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [20, 64], floats(input)));
     writeFileSync(join(folder, 'train-label.npy'), encodeNpy('float32', [20], floats(new Float32Array(20))));
-    await expect(openTrainingData(digitsSpec({ data: folder }), model)).rejects.toMatchObject({
+    await expect(openTrainingData(digitsSpec({ data: folder }), model, 1)).rejects.toMatchObject({
       code: 'invalid-argument',
       details: { input: 'input', sample: 7 },
     });
@@ -60,7 +60,7 @@ describe('data that does not fit is refused before anything runs', () => {
     const numbered = Float32Array.from({ length: 50 * 64 }, (_, index) => Math.floor(index / 64));
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [50, 64], floats(numbered)));
     writeFileSync(join(folder, 'train-label.npy'), encodeNpy('float32', [50], floats(new Float32Array(50))));
-    const data = await openTrainingData(digitsSpec({ data: folder }), model);
+    const data = await openTrainingData(digitsSpec({ data: folder }), model, 1);
     expect(data.loss).toBe('cross-entropy');
     expect(data.evaluation.samples).toBe(5);
     const numbers = (batch: Readonly<Record<string, { readonly data: unknown }>>) =>
@@ -79,6 +79,7 @@ describe('text', () => {
     return openTrainingData(
       digitsSpec({ model: fixture('models/tiny-llama'), data: fixture('text/eval-play.txt'), window: 16, ...changes }),
       model,
+      changes.seed ?? 1,
     );
   };
 
@@ -182,7 +183,10 @@ describe('what is kept of a training', () => {
 
   test('the best: lower loss; with a target, at or under it first', () => {
     const at = (loss: number, bitsPerWeight: number, sizeMiB = 1, settled = true) => ({ loss, bitsPerWeight, sizeMiB, settled });
+    const isBetter = (one: RatedEvaluation, other: RatedEvaluation | undefined, rule: BestRule): boolean =>
+      comesBefore(rankOf(one, rule), other && rankOf(other, rule));
     expect(isBetter(at(1, 8), undefined, {})).toBe(true);
+    expect(isBetter(at(1, 8), at(1, 8), {})).toBe(false);
     expect(isBetter(at(1, 8), at(2, 3), {})).toBe(true);
     expect(isBetter(at(1, 8, 4), at(2, 3, 1), { penalty: 1 })).toBe(false);
     expect(isBetter(at(2, 3), at(1, 8), { targetBits: 3 })).toBe(true);

@@ -138,7 +138,7 @@ describe('DiffQ', () => {
       'block.small',
       'idle',
     ]);
-    expect(plan.variables.find(({ name }) => name === 'logits/idle')?.group).toBe('carried');
+    expect(plan.variables.find(({ name }) => name === 'logits/idle')?.group).toBeUndefined();
     const results = await runMethod({
       plan,
       weights,

@@ -24,6 +24,7 @@ import type { OutputFormat } from '../../../../src/protocol/jobs';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { feedTensor, runModel } from '../../../support/runGraph';
 import { digitsSpec, fixture, planFor, trainWith } from '../../../support/trainDigits';
+import { workContext } from '../../../support/workContext';
 
 let runtime: Runtime;
 let folder: string;
@@ -116,9 +117,7 @@ describe('a matrix that the file holds twice', () => {
         halfRest: false,
         format,
         folder: out,
-        runtime,
-        seed: 1,
-        note: () => undefined,
+        context: workContext(runtime, { seed: 1 }),
       });
       expect(verification.passed).toBe(true);
       const own = realized.find(({ name }) => name === 'embedding');

@@ -90,7 +90,7 @@ describe('what is trained of a model', () => {
 describe('evaluation before training equals that of the model as it is', () => {
   const before = async (spec: ReturnType<typeof digitsSpec>) => {
     const model = await openTrainable(spec.model, spec.window === undefined ? {} : { window: spec.window });
-    const data = await openTrainingData(spec, model);
+    const data = await openTrainingData(spec, model, spec.seed ?? 0);
     const plan = await planFor(floatTraining, model, spec.steps);
     const values = new Map<string, Float32Array>();
     for (const { name, initial } of [...model.parameters, ...model.buffers]) values.set(name, await initial());

@@ -10,6 +10,9 @@ import { DiffqResult } from './result';
 import type { DiffqSettings } from './settings';
 import { steeringVariable } from './steering';
 
+/** Widths have an Adam of their own, whose rate stays as it is, as the authors have it. */
+const logitGroup = 'logits';
+
 /** Plans DiffQ for a model. Errors: `invalid-argument` where a target cannot be met. */
 export function planDiffq(context: WeightMethodContext, settings: DiffqSettings): MethodPlan {
   const { quantized, restBits } = selectTensors(context);
@@ -33,6 +36,7 @@ export function planDiffq(context: WeightMethodContext, settings: DiffqSettings)
       ...tensors.flatMap((tensor) => variablesOf(tensor, settings)),
       ...(model.steering ? [steeringVariable(model.steering)] : []),
     ],
+    groups: { [logitGroup]: { optimizer: 'adam', rate: context.logitRate, schedule: 'constant' } },
     forward: (step, weights) => diffqForward(model, step, weights),
     ...(settings.settleFrom === undefined
       ? {}
@@ -43,7 +47,7 @@ export function planDiffq(context: WeightMethodContext, settings: DiffqSettings)
 }
 
 /**
- * Logits of a tensor that the outputs do not depend on are carried, not trained: it gets no gradient, so the penalty alone would shrink its widths.
+ * Logits of a tensor that the outputs do not depend on are in no group: it gets no gradient, so the penalty alone would shrink its widths.
  */
 function variablesOf({ parameter, groups }: DiffqTensor, { range, initBits, settleFrom }: DiffqSettings): readonly MethodVariable[] {
   const { name, used } = parameter;
@@ -53,13 +57,13 @@ function variablesOf({ parameter, groups }: DiffqTensor, { range, initBits, sett
       name: variableNames.logits(name),
       shape: groups.shape,
       initial: new Float32Array(count).fill(logitOf(initBits, range)),
-      group: used ? 'logits' : 'carried',
+      group: used ? logitGroup : undefined,
     },
     ...(settleFrom === undefined
       ? []
       : [
-          { name: variableNames.widths(name), shape: groups.shape, initial: new Float32Array(count), group: 'carried' as const },
-          { name: variableNames.range(name), shape: [2], initial: new Float32Array(2), group: 'carried' as const },
+          { name: variableNames.widths(name), shape: groups.shape, initial: new Float32Array(count), group: undefined },
+          { name: variableNames.range(name), shape: [2], initial: new Float32Array(2), group: undefined },
         ]),
   ];
 }

@@ -26,7 +26,7 @@ export const steeringVariable = ({ firstPenalty }: Steering): MethodVariable => 
   name: steeringName,
   shape: [1],
   initial: Float32Array.of(Math.log(Math.max(1e-8, firstPenalty))),
-  group: 'carried',
+  group: undefined,
 });
 
 /**
