@@ -1,6 +1,7 @@
 import type { TensorRole } from '../../protocol/model';
 import { editModel, type EditableWeight } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import { weightUse } from './weightUse';
 
 /** A weight of an ONNX graph that can be compressed. */
 export interface OnnxWeightUse {
@@ -9,7 +10,7 @@ export interface OnnxWeightUse {
   readonly transposed: boolean;
 }
 
-/** Weights by name of which every use is the weight input of MatMul, Gemm or Conv in the main graph, all in one orientation. */
+/** Weights by name of which every use is that of a product or convolution in the main graph (see `weightUse`), all in one orientation. */
 export async function findOnnxWeights(path: string): Promise<ReadonlyMap<string, OnnxWeightUse>> {
   const editor = await editModel(path);
   try {
@@ -17,7 +18,7 @@ export async function findOnnxWeights(path: string): Promise<ReadonlyMap<string,
     const outputs = new Set(editor.graph.output.map(({ name }) => name));
     const found = new Map<string, OnnxWeightUse>();
     for (const weight of editor.weights().values()) {
-      const uses = weight.uses.map(({ node, input }) => (inMain.has(node) && input === 1 ? useOf(node, weight) : undefined));
+      const uses = weight.uses.map(({ node, input }) => (inMain.has(node) ? useOf(node, weight, input) : undefined));
       const first = uses[0];
       if (!first || outputs.has(weight.name)) continue;
       if (uses.every((use) => use?.role === first.role && use.transposed === first.transposed)) found.set(weight.name, first);
@@ -28,12 +29,10 @@ export async function findOnnxWeights(path: string): Promise<ReadonlyMap<string,
   }
 }
 
-function useOf(node: NodeProto, { shape }: EditableWeight): OnnxWeightUse | undefined {
-  if (node.domain !== '' && node.domain !== 'ai.onnx') return undefined;
-  if (node.opType === 'MatMul' && shape.length === 2) return { role: 'linear', transposed: true };
-  if (node.opType === 'Gemm' && shape.length === 2) return { role: 'linear', transposed: intAttribute(node, 'transB', 0) === 0 };
-  if (node.opType === 'Conv' && shape.length >= 3) return { role: 'convolution', transposed: false };
-  return undefined;
+function useOf(node: NodeProto, { shape }: EditableWeight, input: number): OnnxWeightUse | undefined {
+  const int = (name: string, fallback: number): number => intAttribute(node, name, fallback);
+  const use = weightUse({ op: node.opType, domain: node.domain, input, shape, int });
+  return use?.orientation && { role: use.role, transposed: use.orientation === 'in-out' };
 }
 
 /** An int attribute of a node. */

@@ -1,6 +1,7 @@
 import type { TensorRole } from '../../../protocol/model';
 import type { Graph, Node, Value } from '../../graph/graph';
 import { parametersOf, type GraphParameter, type ParameterUse } from '../../graph/passes/parameters';
+import { weightUse, type WeightUse } from '../../models/weightUse';
 import { operators } from '../../ops/index';
 
 /** A constant of an imported graph that training moves. */
@@ -23,28 +24,6 @@ export interface FoundParameters {
   /** Weights that stay as they are: of other types than float32, or taken by bodies of Loop and If. */
   readonly left: readonly { readonly name: string; readonly why: 'type' | 'body' }[];
 }
-
-/** What weights do, by operator and input. */
-const weightInputs: Readonly<Record<string, Readonly<Record<number, TensorRole>>>> = {
-  MatMul: { 0: 'linear', 1: 'linear' },
-  Gemm: { 0: 'linear', 1: 'linear', 2: 'bias' },
-  Conv: { 1: 'convolution', 2: 'bias' },
-  ConvTranspose: { 1: 'convolution', 2: 'bias' },
-  BatchNormalization: { 1: 'norm', 2: 'bias' },
-  InstanceNormalization: { 1: 'norm', 2: 'bias' },
-  LayerNormalization: { 1: 'norm', 2: 'bias' },
-  GroupNormalization: { 1: 'norm', 2: 'bias' },
-  RMSNormalization: { 1: 'norm' },
-  SimplifiedLayerNormalization: { 1: 'norm' },
-  PRelu: { 1: 'other' },
-  Gather: { 0: 'embedding' },
-  Einsum: { 0: 'linear', 1: 'linear' },
-  Add: { 0: 'bias', 1: 'bias' },
-  Sub: { 0: 'bias', 1: 'bias' },
-  Mul: { 0: 'norm', 1: 'norm' },
-};
-
-const elementwise = new Set(['Add', 'Sub', 'Mul']);
 
 /**
  * The float32 parameters of an imported graph, with what they do and how they can be held. Constants of other types, scalars, and what bodies of Loop and If
@@ -80,24 +59,30 @@ export function findParameters(graph: Graph, reached: ReadonlySet<Value>): Found
 
 /** What a tensor does, by the first place that says it. */
 function roleOf({ uses, shape }: GraphParameter): TensorRole {
-  for (const { node, input } of uses) {
-    const role = node.domain === '' || node.domain === 'com.microsoft' ? weightInputs[node.op]?.[input] : undefined;
-    // Beside Add and Mul only vectors are biases and scales: a matrix there is a tensor of its own.
-    if (role !== undefined && (!elementwise.has(node.op) || shape.filter((length) => length > 1).length < 2)) return role;
+  for (const use of uses) {
+    const role = useOf(use, shape)?.role;
+    if (role !== undefined) return role;
   }
   return 'other';
 }
 
-/** How a matrix stands in a product: `in-out` for x W, `out-in` for x W^T; undefined where it is something else. */
-function matrixUse(graph: Graph, { node, input, through }: ParameterUse, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
+/** How a matrix enters a product, seen through the Transposes between: `in-out` for x W, `out-in` for x W^T; undefined where it is something else. */
+function matrixUse(graph: Graph, use: ParameterUse, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
+  const { node, through } = use;
   const turns = through.filter(turnsMatrix).length;
   const side = node.inputs[1];
-  if (node.domain !== '' || input !== 1 || shape.length !== 2 || turns < through.length || !side || graph.outputs.includes(side))
-    return undefined;
-  if (node.op !== 'MatMul' && node.op !== 'Gemm') return undefined;
-  const attribute = node.op === 'Gemm' ? node.attributes['transB'] : undefined;
-  const turned = attribute?.kind === 'int' && attribute.value !== 0;
-  return (turns % 2 === 1) === turned ? 'in-out' : 'out-in';
+  if (shape.length !== 2 || turns < through.length || !side || graph.outputs.includes(side)) return undefined;
+  const orientation = useOf(use, shape)?.orientation;
+  if (orientation === undefined || turns % 2 === 0) return orientation;
+  return orientation === 'in-out' ? 'out-in' : 'in-out';
+}
+
+function useOf({ node, input }: ParameterUse, shape: readonly number[]): WeightUse | undefined {
+  const int = (name: string, fallback: number): number => {
+    const attribute = node.attributes[name];
+    return attribute?.kind === 'int' ? attribute.value : fallback;
+  };
+  return weightUse({ op: node.op, domain: node.domain, input, shape, int });
 }
 
 /** True for the Transpose of a matrix that is no mere copy. */
