@@ -5,7 +5,7 @@ const longestGroup = 1 << 20;
 
 /** Bits of a code. */
 export function bitsParameter(limits: { readonly min: number; readonly max: number; readonly default: number }): NumberParam {
-  return { key: 'bits', label: 'Bits', doc: 'Bits of a stored weight.', kind: 'integer', unit: 'bits', ...limits };
+  return { key: 'bits', label: 'Bits', doc: 'Bits per stored weight.', kind: 'integer', unit: 'bits', ...limits };
 }
 
 /** Consecutive weights of a row that share one scale; or a whole row, or the whole tensor. The last group may be shorter. */
@@ -13,7 +13,7 @@ export function groupSizeParameter(options: { readonly default: number | string 
   return {
     key: 'groupSize',
     label: 'Group size',
-    doc: 'Consecutive weights of a row that share one scale; the last group of a row may be shorter.',
+    doc: 'Number of consecutive weights of a row that share a scale; the last group of a row may be shorter.',
     kind: 'integer-or-word',
     min: 1,
     max: longestGroup,
@@ -27,7 +27,7 @@ export function symmetricParameter(options: { readonly default: boolean }): Bool
   return {
     key: 'symmetric',
     label: 'Symmetric',
-    doc: 'Spreads the levels evenly around zero and stores no zero points.',
+    doc: 'Centres the levels on zero and stores no zero points.',
     kind: 'boolean',
     default: options.default,
   };
@@ -38,7 +38,7 @@ export function scalesParameter(): ChoiceParam {
   return {
     key: 'scales',
     label: 'Scales',
-    doc: 'Type in which the scale of each group is stored.',
+    doc: 'Element type of the stored scales.',
     kind: 'choice',
     choices: ['float16', 'float32'],
     default: 'float16',
@@ -50,7 +50,7 @@ export function clipParameter(): BooleanParam {
   return {
     key: 'clip',
     label: 'Clip',
-    doc: 'Chooses the range of each group so that the squared error is least, cutting off outliers where that pays; off: the range covers every weight.',
+    doc: 'Chooses the range of each group to minimise the squared error, clipping outliers if that helps. Off: the range covers every weight.',
     kind: 'boolean',
     default: false,
   };

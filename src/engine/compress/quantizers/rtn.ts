@@ -20,7 +20,7 @@ export const rtn = defineQuantizer({
   ],
   budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [32, 64, 128, 'row'], clip: [true] },
   needs: [],
-  appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases stay as they are',
+  appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases are not compressed',
   estimate: ({ shape: [rows, columns] }, parameters) => {
     const bits = Number(parameters['bits']);
     const { storedGroups } = groupingOf(rows, columns, parameters);

@@ -12,7 +12,7 @@ import { planDiffq } from './diffq/plan';
 export const diffq: WeightMethod = {
   id: 'diffq',
   label: 'DiffQ',
-  summary: 'Learns a bit-width for every group of weights while it trains them, with noise in place of rounding.',
+  summary: 'Learns a bit-width for every group of weights during training, with noise in place of rounding.',
   source: {
     title: 'Differentiable Model Compression via Pseudo Quantization Noise',
     authors: 'Défossez, Adi, Synnaeve',

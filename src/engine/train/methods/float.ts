@@ -4,7 +4,7 @@ import type { WeightMethod } from '../contract';
 export const floatTraining: WeightMethod = {
   id: 'float',
   label: 'Float',
-  summary: 'Trains the weights as they are; nothing is quantised.',
+  summary: 'Trains the weights without quantising them.',
   source: {
     title: 'Learning representations by back-propagating errors',
     authors: 'Rumelhart, Hinton, Williams',

@@ -18,14 +18,14 @@ export function firstStep(weights: Float32Array, bits: number): number {
 export const lsq: WeightMethod = {
   id: 'lsq',
   label: 'LSQ',
-  summary: 'Trains with weights rounded to one fixed width whose step size is learned for every tensor.',
+  summary: 'Trains with weights rounded to one fixed width and learns the step size of each tensor.',
   source: {
     title: 'Learned Step Size Quantization',
     authors: 'Esser et al.',
     year: 2020,
     url: 'https://arxiv.org/abs/1902.08153',
   },
-  parameters: [{ key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits of every weight.', default: 4, min: 1, max: 15, unit: 'bits' }],
+  parameters: [{ key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits per weight.', default: 4, min: 1, max: 15, unit: 'bits' }],
   learnsWidths: false,
   plan: (context, parameters) => {
     const selected = selectTensors(context);

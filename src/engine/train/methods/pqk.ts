@@ -28,7 +28,7 @@ const longestPause = 50;
 export const pqk: WeightMethod = {
   id: 'pqk',
   label: 'PQK',
-  summary: 'Prunes and rounds weights step by step, then lets the whole network teach its pruned part.',
+  summary: 'Prunes and quantises weights gradually, then distils the full network into its pruned part.',
   source: {
     title: 'PQK: Model Compression via Pruning, Quantization, and Knowledge Distillation',
     authors: 'Kim, Chang, Kwak',
@@ -36,13 +36,13 @@ export const pqk: WeightMethod = {
     url: 'https://arxiv.org/abs/2106.14681',
   },
   parameters: [
-    { key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits of every weight.', default: 4, min: 2, max: 15, unit: 'bits' },
-    { key: 'sparsity', kind: 'number', label: 'Sparsity', doc: 'Share of weights that are 0 at the end.', default: 0.5, min: 0, max: 0.99 },
+    { key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits per weight.', default: 4, min: 2, max: 15, unit: 'bits' },
+    { key: 'sparsity', kind: 'number', label: 'Sparsity', doc: 'Final share of zero weights.', default: 0.5, min: 0, max: 0.99 },
     {
       key: 'teaching',
       kind: 'number',
-      label: 'Teaching share',
-      doc: 'Share of the last steps in which the whole network teaches the pruned one.',
+      label: 'Distillation share',
+      doc: 'Share of the steps, at the end, in which the full network is distilled into the pruned one.',
       default: 0.5,
       min: 0,
       max: 0.95,
@@ -51,7 +51,7 @@ export const pqk: WeightMethod = {
       key: 'temperature',
       kind: 'number',
       label: 'Temperature',
-      doc: 'Softens the outputs that are compared.',
+      doc: 'Softmax temperature of the distillation loss.',
       default: 2,
       min: 0.1,
       max: 100,
@@ -121,7 +121,7 @@ export const pqk: WeightMethod = {
         if (shape.length < 2 || shape.at(-1) === 1)
           throw new LoomweightError(
             'unsupported',
-            'PQK teaches by the probabilities of classes and needs outputs for at least 2; the model has a single output. Use qat, lsq or diffq.',
+            'PQK distils class probabilities and needs outputs for at least 2 classes, but the model has a single output. Use qat, lsq or diffq.',
           );
         const both = [divergence(step.build, taught, teaches, temperature), divergence(step.build, teaches, taught, temperature)];
         for (const { region } of both) step.custom(region);
@@ -158,7 +158,7 @@ function logitsOf({ outputs }: ForwardPass): Value {
   if (found) return found;
   throw new LoomweightError(
     'unsupported',
-    `PQK compares class scores of teacher and student and needs an output 'logits' or a single output, got ${Object.keys(outputs).join(', ')}.`,
+    `PQK compares the class scores of teacher and student and needs an output 'logits' or a single output, got ${Object.keys(outputs).join(', ')}.`,
     { outputs: Object.keys(outputs) },
   );
 }

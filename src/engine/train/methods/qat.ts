@@ -13,7 +13,7 @@ import { selectTensors } from './shared/selectTensors';
 export const qat: WeightMethod = {
   id: 'qat',
   label: 'QAT',
-  summary: 'Trains with weights rounded to one fixed width; gradients pass straight through the rounding.',
+  summary: 'Trains with weights rounded to one fixed width, using straight-through gradients.',
   source: {
     title: 'Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference',
     authors: 'Jacob et al.',
@@ -25,7 +25,7 @@ export const qat: WeightMethod = {
       key: 'bits',
       kind: 'number',
       label: 'Width',
-      doc: 'Bits of every weight; 5.5 bits have 45 levels.',
+      doc: 'Bits per weight; may be fractional: 5.5 bits give 45 levels.',
       default: 4,
       min: 1,
       max: 15,

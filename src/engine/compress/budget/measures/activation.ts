@@ -9,7 +9,7 @@ import { needsRuns, startRuns, runEstimate } from '../runs';
 export const activation: Measure = {
   id: 'activation',
   label: 'Activations',
-  summary: "Error of each layer's output, from the second moments of its inputs. One pass over the calibration sample.",
+  summary: "Error of each layer's output, from the second moments of its inputs. Needs one pass over the calibration sample.",
   inNats: false,
   estimate: (source) => runEstimate(source, 1),
   appliesTo: needsRuns,

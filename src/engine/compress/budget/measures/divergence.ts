@@ -13,7 +13,8 @@ const measuredOptions = 3;
 export const divergence: Measure = {
   id: 'divergence',
   label: 'Divergence',
-  summary: 'Measured change of the outputs when one tensor at a time is rounded. A few passes over the calibration sample for each tensor.',
+  summary:
+    'Measured divergence of the outputs when one tensor at a time is rounded. Needs a few passes over the calibration sample per tensor.',
   inNats: true,
   wholeTensors: true,
   estimate: (source, plan) => runEstimate(source, 1 + plan.size * measuredOptions),

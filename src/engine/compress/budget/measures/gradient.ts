@@ -26,7 +26,7 @@ export const gradient: Measure = {
   id: 'gradient',
   label: 'Gradients',
   summary:
-    "Foretold increase of the loss from squared gradients of the model's own predictions. A few backward passes over the calibration sample.",
+    "Predicted increase of the loss, from squared gradients of the model's own predictions. Needs a few backward passes over the calibration sample.",
   inNats: true,
   estimate: (source) => {
     const weights = weightsOf(source);
@@ -59,7 +59,7 @@ async function fisherDiagonal(context: MeasureContext): Promise<ReadonlyMap<stri
   if (memoryLimit !== undefined && needed > memoryLimit)
     throw new LoomweightError(
       'insufficient-memory',
-      `Measuring gradients needs about ${formatBytes(needed)}, the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or take --sensitivity activation or error.`,
+      `Measuring gradients needs about ${formatBytes(needed)}, but the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or use --sensitivity activation or error.`,
       { needed, limit: memoryLimit, shortfall: needed - memoryLimit },
     );
   const { batches, batch, window } = await gradientBatches(context);

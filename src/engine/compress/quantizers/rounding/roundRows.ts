@@ -198,7 +198,7 @@ function storedScale(name: string, exact: number, table: Float32Array | undefine
   if (scale < Infinity) return scale;
   throw new LoomweightError(
     'invalid-argument',
-    `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales end at 65504. Ask for float32 scales (--scales float32).`,
+    `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales go up to 65504. Use float32 scales (--scales float32).`,
     { tensor: name, scale: exact },
   );
 }
@@ -210,7 +210,7 @@ function notFinite({ name, columns }: RoundingTarget, rows: MatrixRows, row: num
   const value = String(rows.values[start + column]);
   return new LoomweightError(
     'malformed-file',
-    `Tensor '${name}' holds ${value} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or leave it out with --tensors.`,
+    `Tensor '${name}' holds ${value} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or exclude it with --tensors.`,
     { tensor: name, row, column, value },
   );
 }

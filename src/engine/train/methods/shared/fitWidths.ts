@@ -84,7 +84,7 @@ function tooSmall(budget: number, smallest: number, tensors: readonly UnroundedW
   const entries = tensors.reduce((sum, { bits, entries: of }) => sum + bits.reduce((part, _, group) => part + of(group), 0), 0);
   return new LoomweightError(
     'invalid-argument',
-    `The target of ${(budget / entries).toFixed(3)} bits per weight cannot be met: with every group at its narrowest the tensors take ${(smallest / entries).toFixed(3)}. Raise targetBits or lower minBits.`,
+    `The target of ${(budget / entries).toFixed(3)} bits per weight cannot be met: with every group at its smallest width the tensors take ${(smallest / entries).toFixed(3)}. Raise targetBits or lower minBits.`,
     { targetBits: budget / entries, smallestBits: smallest / entries },
   );
 }
