@@ -2,7 +2,7 @@ import type { TensorRole } from '../../protocol/model';
 import type { GraphBuilder } from '../graph/builder';
 import type { Graph, Value } from '../graph/graph';
 
-/** Sizes and choices of a decoder-only language model, read from config.json (both styles) or GGUF metadata. */
+/** Sizes and settings of a decoder-only language model, from config.json (both styles) or GGUF metadata. */
 export interface DecoderConfig {
   /** `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM`. */
   readonly architecture: string;
@@ -16,13 +16,13 @@ export interface DecoderConfig {
   readonly contextLength: number;
   readonly normEpsilon: number;
   readonly ropeTheta: number;
-  /** Scaling of rotary frequencies (`linear`, `llama3`, ...), as in config; undefined where none. */
+  /** Scaling of rotary frequencies (`linear`, `llama3`, ...), as in config; undefined if there is none. */
   readonly ropeScaling: Readonly<Record<string, unknown>> | undefined;
   /** Biases of q, k, v; of o; of the MLP. */
   readonly biases: { readonly queryKeyValue: boolean; readonly output: boolean; readonly mlp: boolean };
   readonly tiedEmbeddings: boolean;
   readonly slidingWindow: number | undefined;
-  /** Which blocks have the sliding window; undefined means all (where there is one). */
+  /** Blocks with the sliding window; undefined means all (if there is a window). */
   readonly windowedBlocks?: readonly boolean[];
   readonly bosTokenId: number | undefined;
   readonly eosTokenIds: readonly number[];
@@ -33,16 +33,16 @@ export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly role: TensorRole;
-  /** Index of the decoder block, or undefined for embedding, final norm and head. */
+  /** Index of the decoder block; undefined for embedding, final norm and head. */
   readonly block: number | undefined;
 }
 
 /**
- * Puts weights into a graph being built. The exporter's implementation decides the form (float, QDQ, MatMulNBits,
- * packed), block streaming makes them inputs. `x` is [..., in]; weights on disk are [out, in].
+ * Adds weights to a graph being built. The implementation decides the form: exporters choose float, QDQ, MatMulNBits or packed; block
+ * streaming makes them inputs. `x` is [..., in]; weights on disk are [out, in].
  */
 export interface WeightSource {
-  /** y = x W^T (+ bias where `biasName` is given): [..., out]. */
+  /** y = x W^T (+ bias if `biasName` is given): [..., out]. */
   linear(build: GraphBuilder, name: string, x: Value, shape: { readonly out: number; readonly in: number }, biasName?: string): Value;
   /** Rows of an embedding [vocabulary, hidden] for token ids: [..., hidden], float32. */
   embedding(build: GraphBuilder, name: string, ids: Value, shape: { readonly rows: number; readonly columns: number }): Value;
@@ -50,7 +50,7 @@ export interface WeightSource {
   vector(build: GraphBuilder, name: string, length: number): Value;
 }
 
-/** A decoder-only architecture: what it expects on disk and how its graphs are built. */
+/** A decoder-only architecture: the tensors it expects and how its graphs are built. */
 export interface DecoderArchitecture {
   readonly names: readonly string[];
   readConfig(config: Readonly<Record<string, unknown>>): DecoderConfig;

@@ -5,7 +5,7 @@ import { llama } from './llama';
 import { mistral } from './mistral';
 import { qwen2 } from './qwen2';
 
-/** Architectures that can be run and exported. To add one: a file like llama.ts and a line here. */
+/** Architectures that can be run and exported. To add one, add a file like llama.ts and a line here. */
 export const architectures: readonly DecoderArchitecture[] = [llama, mistral, qwen2];
 
 /** An architecture with the configuration of one model. */
@@ -21,15 +21,13 @@ const modelTypes: Readonly<Record<string, string>> = {
   qwen2: 'Qwen2ForCausalLM',
 };
 
-/** The architecture that config.json names, or undefined where it is not one of ours. */
+/** The architecture that config.json names; undefined if it is not supported. */
 export function findArchitecture(config: Readonly<Record<string, unknown>>): DecoderArchitecture | undefined {
   const names = namesIn(config);
   return architectures.find((architecture) => architecture.names.some((name) => names.includes(name)));
 }
 
-/**
- * Reads config.json. Errors: `unsupported` with the list of supported architectures, `malformed-file` with the entry.
- */
+/** Reads config.json. Errors: `unsupported` with the list of supported architectures, `malformed-file` with the entry. */
 export function recognizeModel(config: Readonly<Record<string, unknown>>): RecognizedModel {
   const architecture = findArchitecture(config);
   if (!architecture) {
@@ -44,7 +42,7 @@ export function recognizeModel(config: Readonly<Record<string, unknown>>): Recog
   return { architecture, config: architecture.readConfig(config) };
 }
 
-/** Role of every tensor of a model, by name; empty where the architecture is not ours or its config cannot be read. */
+/** Role of every tensor of a model, by name; empty if the architecture is not supported or its config cannot be read. */
 export function tensorRoles(config: Readonly<Record<string, unknown>> | undefined): ReadonlyMap<string, TensorRole> {
   const architecture = config && findArchitecture(config);
   if (!architecture) return new Map();
@@ -52,7 +50,7 @@ export function tensorRoles(config: Readonly<Record<string, unknown>> | undefine
     const expected = architecture.expectedTensors(architecture.readConfig(config));
     return new Map(expected.map(({ name, role }) => [name, role]));
   } catch (error) {
-    // Inspecting must work for a config that cannot be run, such as one with another rotary scaling.
+    // Inspection must work for a config that cannot be run, for example one with another rotary scaling.
     if (error instanceof LoomweightError) return new Map();
     throw error;
   }

@@ -4,7 +4,7 @@ import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
-/** Llama 1 to 3.x and everything that names itself so: grouped heads, SwiGLU, RMS norm, optional biases. */
+/** Llama 1 to 3.x and models that use its name: grouped heads, SwiGLU, RMS norm, optional biases. */
 export const llama: DecoderArchitecture = {
   names: ['LlamaForCausalLM', 'LLaMAForCausalLM'],
   readConfig: (config) => {

@@ -4,11 +4,11 @@ import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
-/** Mistral: as Llama, with a window that slides over the keys in every block unless `sliding_window` is null. */
+/** Mistral: like Llama, with a sliding window over the keys in every block unless `sliding_window` is null. */
 export const mistral: DecoderArchitecture = {
   names: ['MistralForCausalLM'],
   readConfig: (config) => {
-    // The first Mistral has 4096; where the entry is missing that is the default, where it is null there is no window.
+    // The first Mistral has 4096, which is the default if the entry is missing; null means no window.
     const slidingWindow = config['sliding_window'] === null ? undefined : wholeNumber(config, 'sliding_window', 4096);
     return readDecoderConfig(config, {
       architecture: 'MistralForCausalLM',

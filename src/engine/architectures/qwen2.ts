@@ -4,7 +4,10 @@ import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
-/** Qwen 2 and 2.5: as Llama, with biases on q, k and v; a sliding window only with `use_sliding_window`, and then from a block on. */
+/**
+ * Qwen 2 and 2.5: like Llama, with biases on q, k and v; a sliding window only with `use_sliding_window`, and then only from a certain
+ * block on.
+ */
 export const qwen2: DecoderArchitecture = {
   names: ['Qwen2ForCausalLM'],
   readConfig: (config) =>
@@ -24,7 +27,7 @@ function slidingWindow(config: RawConfig): { readonly slidingWindow?: number; re
   return { slidingWindow: wholeNumber(config, 'sliding_window', 4096), windowedBlocks: windowedBlocks(config, layers) };
 }
 
-/** `layer_types` where it is written out; else every block from `max_window_layers` on. */
+/** `layer_types` if present; otherwise every block from `max_window_layers` on. */
 function windowedBlocks(config: RawConfig, layers: number): readonly boolean[] {
   const types = config['layer_types'];
   if (types !== undefined && types !== null) {

@@ -6,50 +6,50 @@ import type { Node, Value } from '../graph/graph';
 import { formatType, shapesMayBeEqual } from '../graph/shapes';
 
 /**
- * A stretch of a graph with a gradient of its own: straight-through rounding, or a formula cheaper than its parts. Between `inputs` and `output`
- * no rule of an operator is asked.
+ * A part of a graph with its own gradient: straight-through rounding, or a formula cheaper than those of its parts. Between `inputs` and
+ * `output`, no operator's gradient rule is used.
  */
 export interface CustomGradient {
   readonly output: Value;
   readonly inputs: readonly Value[];
   /** d(target)/d(input) for each input, given d(target)/d(output); undefined for inputs that get none. */
   gradient(build: GraphBuilder, outputGradient: Value): readonly (Value | undefined)[];
-  /** How the same is had block of rows by block of rows, where the region changes a matrix entry by entry. */
+  /** Computes the same block by block of rows, if the region changes a matrix entry by entry. */
   readonly rows?: RowwiseGradient;
 }
 
 /**
- * A region from a matrix [K, N] to one of the same shape whose gradient G with respect to the output is never whole: it is made in blocks of rows. The
- * gradient of the matrix itself is G, apart from corrections.
+ * A region from a matrix [K, N] to one of the same shape whose gradient G with respect to the output is never materialised: it is computed
+ * in blocks of rows. The gradient of the matrix itself is G, apart from corrections.
  */
 export interface RowwiseGradient {
   /** The matrix: one of the region's inputs. */
   readonly input: Value;
-  /** Blocks hold a multiple of so many rows. */
+  /** The number of rows per block is a multiple of this. */
   readonly multiple: number;
-  /** What is cut into blocks beside G: tensors whose first axis runs along the rows (K, or K over a number). */
+  /** Tensors that are sliced into blocks along with G: their first axis runs along the rows (K, or K divided by a number). */
   readonly beside: readonly Value[];
-  /** What is kept of one block of G [R, N]; stacked over all blocks, with the block as first axis, it comes to `gradient`. */
+  /** The part of one block G [R, N] that is kept; stacked over all blocks, with the block as first axis, it is passed to `gradient`. */
   reduce(block: GraphBuilder, gradient: Value, beside: readonly Value[]): readonly Value[];
   /** Gradients of the region's other inputs, in order. */
   gradient(build: GraphBuilder, kept: readonly Value[]): readonly (Value | undefined)[];
   /**
-   * Additions to the gradient of whole rows that depend on `dot` = sum G (output - matrix): row indexes [T] int64 (a row may stand more than once) and
-   * values [T, N].
+   * Corrections added to the gradient of whole rows, depending on `dot` = sum G (output - matrix): row indices [T] int64 (rows may repeat)
+   * and values [T, N].
    */
   corrections?(build: GraphBuilder, dot: Value): readonly { readonly rows: Value; readonly values: Value }[];
 }
 
-/** What a differentiation is given. */
+/** Options of a differentiation. */
 export interface DifferentiateOptions {
   readonly rules: GradientTable;
   readonly custom?: readonly CustomGradient[];
 }
 
 /**
- * Adds to the graph being built the gradient of `target` (a float scalar) with respect to each value of `wanted`, in reverse mode, and gives
- * these gradients in the same order; undefined where the target does not depend on a value. Nodes that gradients do not pass through are never
- * looked at. Errors: `unsupported`, naming node and operator, where a rule is missing or refuses.
+ * Adds the gradients of `target` (a float scalar) with respect to each value of `wanted` to the graph being built, in reverse mode, and
+ * returns them in the same order; undefined if the target does not depend on a value. Nodes that no gradient passes through are never
+ * visited. Errors: `unsupported`, naming node and operator, if a rule is missing or refuses.
  */
 export function differentiate(
   build: GraphBuilder,
@@ -94,7 +94,7 @@ export function differentiate(
   return wanted.map((value) => gradients.take(value));
 }
 
-/** Every float value that changes with one of `wanted`. */
+/** Every float value that depends on one of `wanted`. */
 function valuesThatDepend(nodes: readonly Node[], wanted: readonly Value[], customs: ReadonlyMap<Value, CustomGradient>): Set<Value> {
   const varying = new Set<Value>(wanted);
   for (const node of nodes)
@@ -106,7 +106,7 @@ function valuesThatDepend(nodes: readonly Node[], wanted: readonly Value[], cust
   return varying;
 }
 
-/** Gradients collected so far; those of a value used more than once are added up when they are asked for. */
+/** Gradients accumulated so far; those of a value used more than once are summed when requested. */
 class GradientSums {
   private readonly parts = new Map<Value, Value[]>();
 
@@ -178,7 +178,7 @@ function refused(node: Node, reason: string, cause?: Error): LoomweightError {
   );
 }
 
-/** Rules are checked where they are used: a gradient of the wrong type would fail far away, or not at all. */
+/** Check results of rules where they are used: a gradient of the wrong type would fail much later, or not at all. */
 function checked(gradient: Value, input: Value, node: Node): Value {
   if (gradient.type.dtype !== input.type.dtype || !shapesMayBeEqual(gradient.type.shape, input.type.shape))
     throw new LoomweightError(

@@ -3,9 +3,9 @@ import type { GradientTable } from '../graph/gradient';
 import type { Graph, Value } from '../graph/graph';
 
 /**
- * The values of a graph from which a gradient of its outputs can come back: real numbers, behind no operator whose outputs do not change with
- * small changes of its inputs (`none`: rounding, comparisons, indices). An operator without a rule lets it pass here; `differentiate` refuses it.
- * Bodies are not looked into: what they capture is not reached.
+ * The values of a graph that a gradient of its outputs can reach: floats that are not behind an operator whose outputs do not change with
+ * small changes of its inputs (`none`: rounding, comparisons, indices). An operator without a rule is passed here; `differentiate` refuses
+ * it. Bodies are not examined: values that they capture are not reached.
  */
 export function gradientReach(graph: Graph, rules: GradientTable): ReadonlySet<Value> {
   const isReal = ({ type }: Value): boolean => type.unknown === true || floatDTypes.includes(type.dtype);

@@ -2,8 +2,8 @@ import { dtypes } from '../../protocol/dtypes';
 import type { TensorEntry } from './container';
 
 /**
- * Byte range of `count` elements from element `start` on. `start` must lie on a block border of the type (a multiple of 256 always
- * does); the last block of a tensor may be partly filled.
+ * Byte range of `count` elements from element `start` on. `start` must be on a block boundary of the type (multiples of 256 always are);
+ * the last block of a tensor may be partly filled.
  */
 export function blockAlignedChunk(entry: TensorEntry, start: number, count: number): { readonly offset: number; readonly length: number } {
   const { blockSize, blockBytes } = dtypes[entry.dtype];

@@ -1,26 +1,26 @@
-/** Values of stored tensors as float32 and back. Narrowing rounds half to even; see common/halfFloat. */
+/** Values of stored tensors to float32 and back. Narrowing rounds half to even; see common/halfFloat. */
 import { decodingTable, numberToBfloat16, numberToFloat16 } from '../../common/halfFloat';
 import { dtypes, type DType } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import { dequantizeBlocks, isDecodableBlockType } from './gguf/dequantize';
 import { smallFloatTable, unpackSmall } from './smallTypes';
 
-/** True where `decodeToFloat32` reads the type. */
+/** True if `decodeToFloat32` supports the type. */
 export function isDecodable(dtype: DType): boolean {
   return decoders[dtype] !== undefined || isDecodableBlockType(dtype) || unpackSmall(dtype) !== undefined;
 }
 
-/** Number of elements that so many whole bytes of a type hold. */
+/** Number of elements in the given number of whole bytes of a type. */
 export function elementsIn(dtype: DType, bytes: number): number {
   const { blockSize, blockBytes } = dtypes[dtype];
   return blockBytes === 0 ? 0 : Math.floor(bytes / blockBytes) * blockSize;
 }
 
 /**
- * Widens stored values to float32: exact for float16, bfloat16, 8-bit and smaller types and integers up to 2^24; float64 and
- * larger integers are rounded to float32. Block types are dequantised. Bytes are little-endian and hold whole blocks.
- * `target` is filled where given (its length is the number of elements), else a new array is made.
- * Errors: `unsupported` for complex numbers, strings and K-quants; `invalid-argument` for part of an element.
+ * Widens stored values to float32: exact for float16, bfloat16, 8-bit and smaller types, and integers up to 2^24; float64 and larger
+ * integers are rounded to float32. Block types are dequantised. Bytes are little-endian and consist of whole blocks. Fills `target` if
+ * given (its length is the number of elements), otherwise returns a new array. Errors: `unsupported` for complex numbers, strings and
+ * K-quants; `invalid-argument` for a partial element.
  */
 export function decodeToFloat32(dtype: DType, bytes: Uint8Array, target?: Float32Array): Float32Array {
   const { blockBytes } = dtypes[dtype];
@@ -31,7 +31,7 @@ export function decodeToFloat32(dtype: DType, bytes: Uint8Array, target?: Float3
       dtype,
     });
   const count = elementsIn(dtype, bytes.length);
-  // A tensor whose size does not fill its last byte (int4 of odd length) gives `target` the true number of elements.
+  // If a tensor does not fill its last byte (int4 of odd length), `target` gives the true number of elements.
   const out = target ?? new Float32Array(count);
   const decode = decoders[dtype];
   if (decode) decode(bytes, out);
@@ -41,8 +41,8 @@ export function decodeToFloat32(dtype: DType, bytes: Uint8Array, target?: Float3
 }
 
 /**
- * Narrows float32 values to a float type, little-endian. Half to even; overflow gives infinity in float16.
- * Errors: `unsupported` for other types.
+ * Narrows float32 values to a float type, little-endian. Rounds half to even; overflow gives infinity in float16. Errors: `unsupported` for
+ * other types.
  */
 export function encodeFromFloat32(dtype: DType, values: Float32Array): Uint8Array {
   switch (dtype) {
@@ -66,7 +66,7 @@ export function encodeFromFloat32(dtype: DType, values: Float32Array): Uint8Arra
 
 type Decoder = (bytes: Uint8Array, out: Float32Array) => void;
 
-/** Lays a typed array over bytes, copying only where they are not aligned for it. */
+/** Creates a typed array over bytes, copying them only if they are not aligned. */
 function over<T>(
   type: { new (buffer: ArrayBufferLike, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
   bytes: Uint8Array,
@@ -78,7 +78,7 @@ function over<T>(
 
 const tables = new Map<DType, Float32Array>();
 
-/** The look-up table of a type of 8 or 16 bits, made at first use. */
+/** The lookup table of an 8-bit or 16-bit type, built on first use. */
 export function tableOf(dtype: DType): Float32Array | undefined {
   let table = tables.get(dtype);
   if (!table) {

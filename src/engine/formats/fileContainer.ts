@@ -3,7 +3,7 @@ import type { TensorContainer, TensorEntry } from './container';
 import { OpenFiles } from './files/openFiles';
 import { rangeOutsideTensor, tensorNotFound } from './malformed';
 
-/** What a reader found in a model's headers. */
+/** The result of reading a model's headers. */
 export interface ContainerContents {
   readonly format: ModelFormat;
   readonly path: string;
@@ -15,7 +15,7 @@ export interface ContainerContents {
   readonly weightFiles?: readonly string[];
 }
 
-/** A container whose tensors all lie as raw bytes in files: safetensors, GGUF, .npy and directories of them. */
+/** A container whose tensors are all stored as raw bytes in files: safetensors, GGUF, .npy and folders of them. */
 export class FileContainer implements TensorContainer {
   readonly format: ModelFormat;
   readonly path: string;
@@ -38,7 +38,7 @@ export class FileContainer implements TensorContainer {
     if (contents.weightFiles) this.weightFiles = contents.weightFiles;
   }
 
-  /** Raw bytes in a buffer of their own. Errors: `not-found` for an unknown name, `invalid-argument` for a range outside the tensor. */
+  /** Raw bytes in a separate buffer. Errors: `not-found` for an unknown name, `invalid-argument` for a range outside the tensor. */
   async read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
     const { offset, length, file } = locateRange(this.path, this.tensors, name, range);
     if (length === 0) return new Uint8Array(0);

@@ -1,14 +1,14 @@
 import { LoomweightError } from '../../protocol/errors';
 
 /**
- * The error for a file that breaks its format's rules: what was required, what was found, where.
- * `diagnostic` is the stable kebab-case word that tests and scripts match on; `offset` is the byte position in the file.
+ * The error for a file that violates its format: what was required, what was found, where. `diagnostic` is the stable kebab-case word that
+ * tests and scripts match on; `offset` is the byte position in the file.
  */
 export function malformedFile(file: string, offset: number, diagnostic: string, message: string): LoomweightError {
   return new LoomweightError('malformed-file', `${message} (at byte ${offset} of ${file})`, { file, offset, diagnostic });
 }
 
-/** The error for a sound file with something in it that Loomweight cannot use. The message says what to do. */
+/** The error for a valid file with content that Loomweight does not support. The message says what to do. */
 export function unsupportedContent(file: string, diagnostic: string, message: string): LoomweightError {
   return new LoomweightError('unsupported', message, { file, diagnostic });
 }
@@ -42,9 +42,9 @@ export function rangeOutsideTensor(
   );
 }
 
-/** The product of sizes, or undefined where it is not a safe integer (so that byte counts cannot overflow). */
+/** The product of sizes, or undefined if it is not a safe integer (so that byte counts cannot overflow). */
 export function safeProduct(sizes: readonly number[]): number | undefined {
-  // A zero anywhere makes the product zero, however large the other sizes are.
+  // A zero makes the product zero, however large the other sizes are.
   if (sizes.includes(0)) return sizes.every((size) => Number.isSafeInteger(size) && size >= 0) ? 0 : undefined;
   let product = 1;
   for (const size of sizes) {
@@ -55,7 +55,7 @@ export function safeProduct(sizes: readonly number[]): number | undefined {
   return product;
 }
 
-/** A name from a file for a message: quoted, escaped, and cut to a readable length. */
+/** A name from a file for use in a message: quoted, escaped, and truncated to a readable length. */
 export function quoteName(name: string): string {
   const short = name.length > 80 ? `${name.slice(0, 77)}...` : name;
   return JSON.stringify(short);

@@ -1,7 +1,7 @@
 /**
- * Floats of 4, 6 and 8 bits and integers of 2 and 4 bits.
- * Sources: "OCP 8-bit Floating Point Specification" (E4M3, E5M2) and "OCP Microscaling Formats (MX)" v1.0 (E2M1, E2M3, E3M2, E8M0);
- * the FNUZ variants as in the ONNX documentation of float 8. Elements below 8 bits lie lowest bits first.
+ * Floats of 4, 6 and 8 bits and integers of 2 and 4 bits. Sources: "OCP 8-bit Floating Point Specification" (E4M3, E5M2) and "OCP
+ * Microscaling Formats (MX)" v1.0 (E2M1, E2M3, E3M2, E8M0); the FNUZ variants as in the ONNX documentation of float 8. Elements below 8
+ * bits are packed lowest bits first.
  */
 import type { DType } from '../../protocol/dtypes';
 
@@ -9,7 +9,9 @@ interface SmallFloat {
   readonly exponentBits: number;
   readonly fractionBits: number;
   readonly bias: number;
-  /** `ieee`: top exponent is infinity and NaN; `fn`: only all ones is NaN; `fnuz`: only negative zero is NaN; `finite`: neither exists. */
+  /**
+   * `ieee`: the top exponent is infinity and NaN; `fn`: only all ones is NaN; `fnuz`: only negative zero is NaN; `finite`: neither exists.
+   */
   readonly special: 'ieee' | 'fn' | 'fnuz' | 'finite';
 }
 

@@ -1,6 +1,6 @@
 import type { TensorRole } from '../../protocol/model';
 
-/** Common spellings of Hugging Face, GGUF and ONNX exports, first match wins. Tested on the name without `.weight`. */
+/** Common names in Hugging Face, GGUF and ONNX exports; the first match wins. Tested on the name without `.weight`. */
 const patterns: readonly (readonly [RegExp, TensorRole])[] = [
   [/(^|\.)bias$/, 'bias'],
   [/(norm|layernorm|ln_?\w*|_norm)$/i, 'norm'],
@@ -16,13 +16,13 @@ const patterns: readonly (readonly [RegExp, TensorRole])[] = [
 ];
 
 /**
- * The likely role of a tensor of an unknown architecture, by its name and number of axes. A guess for display: compression
- * asks the architecture.
+ * The likely role of a tensor of an unknown architecture, from its name and number of axes. A guess for display only: compression uses the
+ * architecture.
  */
 export function roleOfName(name: string, shape: readonly number[]): TensorRole {
   const stem = name.replace(/^onnx::/, '').replace(/\.weight$/, '');
   const role = patterns.find(([pattern]) => pattern.test(stem))?.[1];
-  // A vector is no matrix of a layer, whatever it is called.
+  // A vector is not a matrix of a layer, whatever its name.
   if (role !== undefined && (shape.length >= 2 || role === 'bias' || role === 'norm')) return role;
   if (shape.length >= 3 && shape.length <= 5 && /(conv|weight|kernel)/i.test(name)) return 'convolution';
   if (shape.length === 2 && /(weight|kernel|proj|fc|linear|matmul|dense)/i.test(name)) return 'linear';
@@ -30,8 +30,8 @@ export function roleOfName(name: string, shape: readonly number[]): TensorRole {
 }
 
 /**
- * The block that the tree shows a tensor under: the name up to its first number (`model.layers.0`, `blk.3`), else everything
- * before the module that holds the tensor (`model.norm.weight` is in `model`), else nothing.
+ * The block under which the tree shows a tensor: the name up to its first number (`model.layers.0`, `blk.3`), otherwise everything before
+ * the module of the tensor (`model.norm.weight` is in `model`), otherwise nothing.
  */
 export function blockOfName(name: string): string {
   const separator = name.includes('.') ? '.' : '/';

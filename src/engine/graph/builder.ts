@@ -5,7 +5,7 @@ import type { OperatorTable } from './operator';
 import { formatShape, shapesMayBeEqual } from './shapes';
 import type { ConstantData, TensorType } from './types';
 
-/** Plain attribute values as builders write them. Integers are given with `int`, because 1 and 1.0 are one number here. */
+/** Attribute values as passed to the builder. Integers are passed with `int`, because 1 and 1.0 are the same number in JavaScript. */
 export type AttributeInput = Attribute | string | undefined;
 
 /** An ONNX `int` attribute. */
@@ -16,8 +16,8 @@ export const float = (value: number): Attribute => ({ kind: 'float', value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 
 /**
- * Builds a graph node by node, in the order of computation. Names are made unique; types are inferred at once by the
- * operator's rule, so a wrong shape fails at the line that makes it.
+ * Builds a graph node by node, in the order of computation. Names are made unique; types are inferred immediately by the operator's rule,
+ * so that a wrong shape fails at the line that caused it.
  */
 export class GraphBuilder {
   private readonly names: Set<string>;
@@ -34,27 +34,27 @@ export class GraphBuilder {
     private readonly opset = 21,
     private readonly outer?: GraphBuilder,
   ) {
-    // Names and operator domains are those of the whole model: a body may capture outer values, so it may not hide them.
+    // Names and operator domains are shared by the whole model: a body may capture outer values, so it must not shadow them.
     this.names = outer?.names ?? new Set();
     this.usedDomains = outer?.usedDomains ?? new Set();
   }
 
   /**
-   * A builder for a body of Loop, Scan or If. Its nodes may use values of this graph directly. Give the finished body to
-   * the node as attribute `{ kind: 'graph', value: body.finish() }`.
+   * A builder for a body of Loop, Scan or If. Its nodes may use values of this graph directly. Pass the finished body to the node as the
+   * attribute `{ kind: 'graph', value: body.finish() }`.
    */
   subgraph(name: string): GraphBuilder {
     return new GraphBuilder(this.operators, name, this.opset, this);
   }
 
-  /** Declares a graph input. Its name is kept as given. */
+  /** Declares a graph input. Its name is kept. */
   input(name: string, type: TensorType): Value {
     const value = { name: this.claim(name, true), type };
     this.inputs.push(value);
     return value;
   }
 
-  /** Adds a constant. Small inline constants of the same bytes are shared unless a name is asked for. */
+  /** Adds a constant. Small inline constants with equal bytes are shared unless a name is requested. */
   constant(data: ConstantData, name?: string): Value {
     const key =
       name === undefined && data.kind === 'inline' && data.bytes.byteLength <= 256
@@ -74,13 +74,13 @@ export class GraphBuilder {
     return this.typed('float32', array, shape ?? (typeof values === 'number' ? [] : [array.length]));
   }
 
-  /** An int64 constant; a vector by default, as shapes and axes are. */
+  /** An int64 constant; a vector by default, like shapes and axes. */
   int64(values: number | readonly number[], shape?: readonly number[]): Value {
     const array = BigInt64Array.from((typeof values === 'number' ? [values] : values).map(BigInt));
     return this.typed('int64', array, shape ?? (typeof values === 'number' ? [] : [array.length]));
   }
 
-  /** Adds a node with one output and gives that output. */
+  /** Adds a node with one output and returns that output. */
   op(
     name: string,
     inputs: readonly (Value | undefined)[],
@@ -90,7 +90,7 @@ export class GraphBuilder {
     return this.node(name, inputs, attributes, { ...options, outputs: 1 })[0] as Value;
   }
 
-  /** Adds a node and gives all its outputs. `outputNames` fixes the names of outputs. */
+  /** Adds a node and returns all its outputs. `outputNames` sets their names. */
   node(
     name: string,
     inputs: readonly (Value | undefined)[],
@@ -118,9 +118,8 @@ export class GraphBuilder {
   }
 
   /**
-   * Declares a value as graph output, under a name of its own where one is given (an Identity is added then). `shape` states the
-   * axes as users of the graph should read them, where inference can only name them by the nodes that make them; lengths that
-   * are known must agree.
+   * Declares a value as a graph output, under another name if one is given (by adding an Identity). `shape` names the axes as users of the
+   * graph should read them where inference can only name them after nodes; known lengths must agree.
    */
   output(value: Value, name?: string, shape?: TensorType['shape']): Value {
     if (name === undefined || (name === value.name && shape === undefined)) {
@@ -145,14 +144,14 @@ export class GraphBuilder {
     return declared;
   }
 
-  /** The finished graph. The builder may not be used afterwards. */
+  /** Returns the finished graph. The builder must not be used afterwards. */
   finish(): Graph {
     const opsets: Record<string, number> = { '': this.opset };
     for (const domain of this.usedDomains) if (domain !== '') opsets[domain] = 1;
     return { name: this.graphName, inputs: this.inputs, outputs: this.outputs, nodes: this.nodes, constants: this.constants, opsets };
   }
 
-  /** A name that nothing has yet: the one given, or that one with a number behind it. */
+  /** A unique name: the given one, or that name followed by a number. */
   freeName(stem: string): string {
     if (!this.names.has(stem)) return stem;
     for (let suffix = 1; ; suffix += 1) {
@@ -161,12 +160,12 @@ export class GraphBuilder {
     }
   }
 
-  /** The nodes added so far, in order: what differentiation walks. Nodes added later are not in the list. */
+  /** The nodes added so far, in order, as differentiation traverses them. Nodes added later are not in the list. */
   nodesSoFar(): readonly Node[] {
     return [...this.nodes];
   }
 
-  /** The constant behind a value, in this graph or around it. */
+  /** The constant behind a value, in this graph or an enclosing one. */
   constantOf(value: Value): ConstantData | undefined {
     return this.constants.get(value) ?? this.outer?.constantOf(value);
   }

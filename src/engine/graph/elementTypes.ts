@@ -1,6 +1,6 @@
 import type { DType } from '../../protocol/dtypes';
 
-/** Codes of ONNX's TensorProto.DataType (schema of onnx 1.23, 0 to 28); they stand in Cast attributes as well as in files. */
+/** Codes of ONNX's TensorProto.DataType (schema of onnx 1.23, 0 to 28), used by Cast attributes as well as in files. */
 const codes: Readonly<Partial<Record<DType, number>>> = {
   float32: 1,
   uint8: 2,
@@ -39,7 +39,7 @@ export function elementTypeOf(dtype: DType): number | undefined {
   return codes[dtype];
 }
 
-/** Element type of a code; undefined for 0 (not set) and for codes of a later schema. */
+/** Element type of a code; undefined for 0 (not set) and for codes of later schemas. */
 export function dtypeOfElementType(code: number): DType | undefined {
   return byCode.get(code);
 }

@@ -1,12 +1,12 @@
 import type { ConstantData, TensorType } from './types';
 
-/** A named edge of a graph: what one node (or an input, or a constant) gives and others take. */
+/** A named edge of a graph: produced by one node (or an input, or a constant) and consumed by others. */
 export interface Value {
   readonly name: string;
   readonly type: TensorType;
 }
 
-/** One operation. Missing optional inputs are undefined; unused optional outputs too. */
+/** One operation. Missing optional inputs and unused optional outputs are undefined. */
 export interface Node {
   readonly name: string;
   readonly op: string;
@@ -18,8 +18,8 @@ export interface Node {
 }
 
 /**
- * A typed ONNX graph in memory. Nodes stand in an order in which every value is made before it is used; names are
- * unique. Built through GraphBuilder, checked by `verifyGraph`, printed by `printGraph`.
+ * A typed ONNX graph in memory. Nodes are ordered so that every value is produced before it is used; names are unique. Built by
+ * GraphBuilder, checked by `verifyGraph`, printed by `printGraph`.
  */
 export interface Graph {
   readonly name: string;
@@ -31,7 +31,7 @@ export interface Graph {
   readonly opsets: Readonly<Record<string, number>>;
 }
 
-/** Value of a node attribute. Whole and real numbers are different kinds: use `int()` and friends of the builder. */
+/** Value of a node attribute. Integers and floats are different kinds: use `int()` and related functions of the builder. */
 export type Attribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
@@ -41,7 +41,9 @@ export type Attribute =
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
-  /** A kind that only read graphs have (sparse tensors, types, lists of graphs): the encoded AttributeProto, kept as it is. */
+  /**
+   * Kinds that only occur in graphs read from files (sparse tensors, types, lists of graphs): the encoded AttributeProto, kept unchanged.
+   */
   | { readonly kind: 'opaque'; readonly value: Uint8Array };
 
 export type Attributes = Readonly<Record<string, Attribute>>;

@@ -1,20 +1,20 @@
 import type { Attributes } from './graph';
 import type { ConstantData, TensorType } from './types';
 
-/** What a shape rule may look at besides types. */
+/** What a shape rule may use besides types. */
 export interface InferContext {
   readonly attributes: Attributes;
-  /** The constant behind an input, where it is one: target shapes, axes, starts. */
+  /** The constant behind an input, if it is one: target shapes, axes, starts. */
   constantOf(input: number): ConstantData | undefined;
-  /** Name of the node, unique in its graph: the stem of names for lengths that a rule cannot know. */
+  /** Name of the node, unique in its graph: the base of names for lengths that a rule cannot determine. */
   readonly node: string;
-  /** Number of outputs that the node asks for. */
+  /** Number of outputs that the node has. */
   readonly outputCount: number;
 }
 
 /**
- * An operator: its shape rule (and, from the trainer on, its gradient rule). Missing optional inputs are undefined.
- * A rule that cannot know an axis gives it a name; it throws LoomweightError('invalid-argument') for inputs that cannot be.
+ * An operator and its shape rule. Missing optional inputs are undefined. A rule that cannot determine a length gives it a name; it throws
+ * LoomweightError('invalid-argument') for impossible inputs.
  */
 export interface Operator {
   readonly name: string;
@@ -22,7 +22,7 @@ export interface Operator {
   infer(inputs: readonly (TensorType | undefined)[], context: InferContext): readonly TensorType[];
 }
 
-/** The operators a graph may use. Given to the builder and the verifier, so that `graph` knows none itself. */
+/** The operators that a graph may use. Passed to the builder and the verifier, so that `graph` does not depend on them. */
 export interface OperatorTable {
   get(domain: string, name: string): Operator | undefined;
 }

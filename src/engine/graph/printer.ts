@@ -3,8 +3,8 @@ import { formatShape, formatType } from './shapes';
 import type { ConstantData } from './types';
 
 /**
- * A graph as text, one line for each input, constant, node and output: for goldens and error details. Stable: the same
- * graph gives the same text; constants show their first values, large ones a checksum, never a path.
+ * A graph as text, one line per input, constant, node and output, for goldens and error details. Stable: the same graph gives the same
+ * text. Constants show their first values, large ones a checksum, never a path.
  *
  *   graph main opset 21
  *   input  x: float32[batch, 4]
@@ -69,7 +69,7 @@ function formatAttribute(attribute: Attribute): string {
   }
 }
 
-/** First values of a small constant, else a checksum of its bytes. */
+/** First values of a small constant, otherwise a checksum of its bytes. */
 function contents(data: ConstantData): string {
   if (data.kind === 'external') return `external ${data.length} bytes at ${data.offset}`;
   const { bytes, dtype } = data;
@@ -87,7 +87,7 @@ function list(count: number, at: (index: number) => number | bigint): string {
   return Array.from({ length: count }, (_, index) => String(at(index))).join(', ');
 }
 
-/** FNV-1a, 32 bits: tells constants apart in a text, no more. */
+/** FNV-1a, 32 bits: only to distinguish constants in a text. */
 function checksum(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;
   for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -1,7 +1,7 @@
 import type { Value } from './graph';
 import type { ConstantData } from './types';
 
-/** The names that a graph's nodes may use; bodies of Loop, If and Scan see those of the graphs around them too. */
+/** The names that a graph's nodes may use; bodies of Loop, If and Scan also see those of the enclosing graphs. */
 export interface Scope {
   readonly values: Map<string, Value>;
   readonly constants: Map<Value, ConstantData>;
@@ -17,7 +17,7 @@ export function lookUp(scope: Scope | undefined, name: string): Value | undefine
   return undefined;
 }
 
-/** The constant that a value stands for, in whichever scope it was defined. */
+/** The constant behind a value, in whichever scope it was defined. */
 export function constantBehind(scope: Scope | undefined, value: Value): ConstantData | undefined {
   for (let at = scope; at !== undefined; at = at.outer) {
     const data = at.constants.get(value);

@@ -2,9 +2,9 @@ import { LoomweightError } from '../../protocol/errors';
 import type { Dimension, TensorType } from './types';
 
 /**
- * Arithmetic on axis lengths, known or named. A named length is a text such as `batch`; computed ones are written out in
- * one canonical form, so that the same length gets the same name wherever it is computed: `past + sequence`,
- * `batch * heads`. Two different names may still be equal at run time: only different numbers are a contradiction.
+ * Arithmetic on axis lengths, known or named. A named length is a string such as `batch`; computed ones are written in a canonical form, so
+ * that the same length has the same name wherever it is computed: `past + sequence`, `batch * heads`. Two different names may still be
+ * equal at run time: only different numbers are a contradiction.
  */
 
 /** Sum of two lengths: `past` and `sequence` give `past + sequence`; terms keep their order of first appearance. */
@@ -22,8 +22,8 @@ export function multiplyDimensions(lengths: readonly Dimension[]): Dimension {
 }
 
 /**
- * Quotient of two products of lengths with equal names cancelled: the length that `-1` stands for in a Reshape.
- * Undefined where it is known to be no whole number.
+ * Quotient of two products of lengths with equal names cancelled: the length that `-1` means in a Reshape. Undefined if it is known not to
+ * be an integer.
  */
 export function divideProducts(numerator: readonly Dimension[], denominator: readonly Dimension[]): Dimension | undefined {
   const over = factorsOf(numerator);
@@ -42,7 +42,7 @@ export function divideProducts(numerator: readonly Dimension[], denominator: rea
   return `(${productName(rest, over.known)}) / (${productName(under.names, under.known)})`;
 }
 
-/** Length of an axis after NumPy broadcasting. Of two different names the larger counts (one of them may be 1). */
+/** Length of an axis after NumPy broadcasting. Of two different names, the maximum is taken (one of them may be 1). */
 export function broadcastDimensions(a: Dimension, b: Dimension): Dimension | undefined {
   if (a === b || b === 1) return a;
   if (a === 1) return b;
@@ -53,8 +53,8 @@ export function broadcastDimensions(a: Dimension, b: Dimension): Dimension | und
 }
 
 /**
- * Shape of an element-wise operation on the given shapes, by NumPy's rule. Undefined (unknown rank) if any of them is.
- * Throws `invalid-argument` where two known lengths contradict each other.
+ * Shape of an element-wise operation on the given shapes, by NumPy's rule. Undefined (unknown rank) if any of them is. Throws
+ * `invalid-argument` if two known lengths contradict each other.
  */
 export function broadcastShapes(...shapes: readonly (readonly Dimension[] | undefined)[]): readonly Dimension[] | undefined {
   let result: readonly Dimension[] = [];
@@ -78,7 +78,7 @@ export function broadcastShapes(...shapes: readonly (readonly Dimension[] | unde
   return result;
 }
 
-/** True unless both lengths are numbers and differ: names may turn out equal at run time. */
+/** True unless both lengths are numbers and differ: names may be equal at run time. */
 export function mayBeEqual(a: Dimension, b: Dimension): boolean {
   return typeof a !== 'number' || typeof b !== 'number' || a === b;
 }
@@ -94,7 +94,7 @@ export function isStaticShape(shape: readonly Dimension[] | undefined): shape is
   return shape !== undefined && shape.every((length) => typeof length === 'number');
 }
 
-/** `[batch, 4, 8]`; `[?]` stands for an unknown rank. */
+/** `[batch, 4, 8]`; `[?]` means an unknown rank. */
 export function formatShape(shape: readonly Dimension[] | undefined): string {
   return shape === undefined ? '[?]' : `[${shape.join(', ')}]`;
 }
@@ -105,7 +105,7 @@ export function formatType(type: TensorType): string {
 }
 
 function termsOf(length: Dimension): readonly string[] {
-  // A text with brackets is a quotient or a maximum: one term, whatever stands inside.
+  // A text with brackets is a quotient or a maximum: one term, whatever is inside.
   const text = String(length);
   return text.includes('(') ? [text] : text.split(' + ');
 }
@@ -119,7 +119,7 @@ function factorsOf(lengths: readonly Dimension[]): { known: number; names: strin
   const names: string[] = [];
   for (const length of lengths) {
     if (typeof length === 'number') known *= length;
-    // A sum or a quotient is one factor; a product that we named before is taken apart again.
+    // A sum or a quotient is one factor; a product that was named before is split again.
     else if (/[(+]/.test(length)) names.push(length);
     else
       for (const part of length.split(' * ')) {

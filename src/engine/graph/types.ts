@@ -1,17 +1,17 @@
 import type { DType } from '../../protocol/dtypes';
 
-/** A length of an axis: known, or a name for one that is only known at run time. */
+/** Length of an axis: a number, or a name if it is only known at run time. */
 export type Dimension = number | string;
 
 /** Element type and shape of a value. An undefined shape has unknown rank. */
 export interface TensorType {
   readonly dtype: DType;
   readonly shape: readonly Dimension[] | undefined;
-  /** Set where not even the element type is known: a value of a read graph behind an operator without a rule, or no tensor. */
+  /** Set if not even the element type is known: a value in a read graph behind an operator without a rule, or not a tensor. */
   readonly unknown?: true;
 }
 
-/** Constant tensor of a graph: bytes in memory, or a stretch of a file that the writer refers to as external data. */
+/** Constant tensor of a graph: bytes in memory, or a range of a file that the writer references as external data. */
 export type ConstantData =
   | { readonly kind: 'inline'; readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: Uint8Array }
   | {

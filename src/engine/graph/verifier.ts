@@ -7,9 +7,9 @@ import type { ConstantData, TensorType } from './types';
 import { constantBehind, lookUp } from './scope';
 import type { Scope } from './scope';
 
-/** Something wrong with a graph, and where. */
+/** A problem in a graph, and where it is. */
 export interface GraphProblem {
-  /** `unknown-operator` is a limit of ours; everything else is a mistake in the graph. */
+  /** `unknown-operator` is a limit of Loomweight; everything else is a mistake in the graph. */
   readonly code: 'undefined-value' | 'duplicate-name' | 'unknown-operator' | 'type' | 'constant' | 'opset' | 'order';
   readonly message: string;
   readonly graph: string;
@@ -18,10 +18,9 @@ export interface GraphProblem {
 }
 
 /**
- * Throws unless the graph is sound: every value is made once and before it is used, names are unique, constants fill their
- * shapes, every domain has an opset, and each node's outputs have types that the operator's rule allows. The error lists the
- * first problems and names their nodes; `details.problems` has all. Operators without a rule may be allowed: the runtime
- * knows more than we do.
+ * Throws unless the graph is valid: every value is produced once and before it is used, names are unique, constants match their shapes,
+ * every domain has an opset, and each node's outputs have types that the operator's rule allows. The error lists the first problems and
+ * names their nodes; `details.problems` has all of them. Operators without a rule may be allowed: the runtime supports more than we do.
  */
 export function verifyGraph(graph: Graph, operators: OperatorTable, options: { readonly allowUnknownOperators?: boolean } = {}): void {
   const problems = findGraphProblems(graph, operators).filter(
@@ -69,7 +68,7 @@ function checkGraph(
 
   for (const value of graph.inputs) define(value);
   for (const [value, data] of graph.constants) {
-    // A constant may be the default of an input of the same name; then it is one value.
+    // A constant may be the default of an input of the same name; then they are one value.
     if (!graph.inputs.includes(value)) define(value);
     checkConstant(value, data, (message) => report('constant', message, { value: value.name }));
   }

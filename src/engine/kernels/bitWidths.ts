@@ -5,7 +5,7 @@ import type { Value } from '../graph/graph';
 import { formula } from '../ops/formula';
 
 /**
- * Widths in bits from unbounded logits, as DiffQ has it, with s = sigmoid(logit):
+ * Widths in bits from unbounded logits, as in DiffQ, with s = sigmoid(logit):
  *
  *   bits:   b = s max + (1 - s) min
  *   noise:  n = exp(s ln n_min + (1 - s) ln n_max),   b = log2(1 + 1 / n),   n_min = 1 / (2^max - 1),   n_max = 1 / (2^min - 1)
@@ -43,7 +43,7 @@ export function bitsOfLogits(logits: Float32Array, { parametrisation, minimum, m
   });
 }
 
-/** Adds the widths to a graph. The region holds the gradient in closed form. */
+/** Adds the widths to a graph. The region has a closed-form gradient. */
 export function bitWidths(
   build: GraphBuilder,
   logits: Value,

@@ -6,7 +6,7 @@ import { formula } from '../ops/formula';
 import { staticShape } from '../ops/gradients';
 import { elementCount } from '../../protocol/dtypes';
 
-/** Smallest step: a step that training drives to 0 or below would turn the grid inside out. */
+/** Smallest step: training a step to 0 or below would invert the grid. */
 export const smallestStep = 1e-12;
 
 /** Levels of LSQ: -2^(b-1) to 2^(b-1) - 1. */
@@ -16,8 +16,8 @@ export const signedLevels = (bits: number): { readonly low: number; readonly hig
 });
 
 /**
- * Weights on a grid whose step s is learned (LSQ): index = round(clamp(w / s, low, high)), w' = s index, half to even. With v = w / s and
- * G = d(target)/dw':
+ * Weights on a grid with a learned step s (LSQ): index = round(clamp(w / s, low, high)), w' = s index, half to even. With v = w / s and G =
+ * d(target)/dw':
  *
  *   d/dw = G where low <= v <= high, else 0,   d/ds = sum G (index - v inside, index outside) / sqrt(entries max(high, 1))
  *

@@ -18,7 +18,8 @@ export interface Loss {
  *
  *   loss = mean(log(sum_c exp(z_c)) - z_label),   d(loss)/dz = (softmax(z) - onehot(label)) / n
  *
- * logits [..., classes] float32, labels [...] int64 (for next-token losses: the token that follows each position). A length-1 axis behind the labels is allowed.
+ * logits [..., classes] float32, labels [...] int64 (for next-token losses: the token that follows each position). The labels may have a
+ * trailing axis of length 1.
  */
 export function crossEntropy(build: GraphBuilder, logits: Value, labels: Value): Loss {
   const shape = staticShape(logits);
@@ -51,7 +52,7 @@ export function crossEntropy(build: GraphBuilder, logits: Value, labels: Value):
  *
  *   loss = mean(max(z, 0) - z y + log(1 + exp(-|z|))),   d(loss)/dz = (sigmoid(z) - y) / n
  *
- * logits and labels hold the same number of float32 values; labels are 0 or 1 (or a probability between).
+ * logits and labels have the same number of float32 values; labels are 0 or 1 (or a probability between).
  */
 export function binaryCrossEntropy(build: GraphBuilder, logits: Value, labels: Value): Loss {
   const shape = staticShape(logits);
@@ -75,7 +76,7 @@ export function binaryCrossEntropy(build: GraphBuilder, logits: Value, labels: V
   };
 }
 
-/** Mean squared error: mean((x - y)^2), gradient 2 (x - y) / n. Outputs and targets hold the same number of float32 values. */
+/** Mean squared error: mean((x - y)^2), gradient 2 (x - y) / n. Outputs and targets have the same number of float32 values. */
 export function meanSquaredError(build: GraphBuilder, outputs: Value, targets: Value): Loss {
   const shape = staticShape(outputs);
   const count = elementCount(shape);
@@ -95,12 +96,13 @@ export function meanSquaredError(build: GraphBuilder, outputs: Value, targets: V
 }
 
 /**
- * Divergence of a student from a teacher, softened by a temperature T and scaled by T^2, so that its gradient has the size of a hard loss's:
+ * Divergence of a student from a teacher, softened by a temperature T and scaled by T^2, so that its gradient has the scale of a hard
+ * loss's:
  *
  *   loss = T^2 mean_rows(sum_c p_c (log p_c - log q_c)),   p = softmax(teacher / T), q = softmax(student / T)
- *   d(loss)/d(student) = T (q - p) / rows,   d(loss)/d(teacher) is left out: the teacher is a target.
+ *   d(loss)/d(student) = T (q - p) / rows,   d(loss)/d(teacher) is omitted: the teacher is a target.
  *
- * Both [..., classes] float32 of one shape.
+ * Both are [..., classes] float32 with the same shape.
  */
 export function divergence(build: GraphBuilder, student: Value, teacher: Value, temperature: number): Loss {
   const shape = staticShape(student);

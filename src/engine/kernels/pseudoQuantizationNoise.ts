@@ -9,30 +9,31 @@ import { uniformQuantize } from './uniformQuantize';
 import type { WeightGroups } from './weightGroups';
 import type { WeightRange } from './weightRange';
 
-/** What noise of the size of a grid's step needs. */
+/** Inputs of noise at the scale of a grid's step. */
 export interface PseudoNoise {
-  /** Held shape. */
+  /** Stored shape. */
   readonly weights: Value;
-  /** One width for each group, in the layout's shape. */
+  /** One width per group, in the shape of the layout. */
   readonly bits: Value;
   readonly range: WeightRange;
   readonly groups: WeightGroups;
-  /** Noise in the layout's view shape. */
+  /** Noise in the view shape of the layout. */
   readonly noise: Value;
-  /** What `noise` is multiplied by: 1 for uniform noise in [-0.5, 0.5), 0.5 for standard normal noise. */
+  /** Factor of `noise`: 1 for uniform noise in [-0.5, 0.5), 0.5 for standard normal noise. */
   readonly scale: number;
-  /** True where weights are cut to the range first; the cut counts as the identity for the gradient. */
+  /** True if weights are clamped to the range first; clamping counts as the identity in the gradient. */
   readonly clipped: boolean;
-  /** From the moment that `now` (a bool scalar) holds, weights are rounded to these widths and this range instead, with a straight-through gradient. */
+  /** Once `now` (a bool scalar) holds, weights are rounded to these widths and this range instead, with a straight-through gradient. */
   readonly settled?: { readonly now: Value; readonly bits: Value; readonly minimum: Value; readonly maximum: Value };
 }
 
 /**
- * Weights with noise in place of rounding (DiffQ): w' = w + R / (2^b - 1) e, R = maximum - minimum of the whole tensor. With G = d(target)/dw':
+ * Weights with noise in place of rounding (DiffQ): w' = w + R / (2^b - 1) e, R = maximum - minimum of the whole tensor. With G =
+ * d(target)/dw':
  *
  *   d/dw = G (+ the share of d/dR at the extremes),   d/dR = sum G e / (2^b - 1),   d/db = sum_group G e R (-ln 2 2^b / (2^b - 1)^2)
  *
- * The noise must be fresh at each step. The region holds these gradients.
+ * The noise must be new at each step. The region contains these gradients.
  */
 export function pseudoQuantizationNoise(
   build: GraphBuilder,
@@ -41,10 +42,10 @@ export function pseudoQuantizationNoise(
   const { weights, bits, range, groups, settled } = parts;
   const { sub, op } = formula(build, 'float32');
   const width = sub(range.maximum, range.minimum);
-  // Exp is far less work than Pow; widths here are never whole anyway.
+  // Exp is much cheaper than Pow, and widths are never integers here anyway.
   const levels = op('Exp', op('Mul', bits, Math.LN2));
   const output = settled ? chooseBranch(build, settled.now) : noisy(build);
-  /** From sum_group G e: the gradient of the widths, and the sums times d(noise)/d(R e), whose total is that of the range. */
+  /** From sum_group G e: the gradient of the widths, and the sums times d(noise)/d(R e), whose total is the gradient of the range. */
   const ofSums = (backward: GraphBuilder, sums: Value): { readonly bits: Value; readonly weighted: Value } => {
     const { mul, div, add, sub: minus } = formula(backward, 'float32');
     const inverse = div(1, minus(levels, 1));
@@ -77,7 +78,7 @@ export function pseudoQuantizationNoise(
     return arithmetic.mul(value, arithmetic.sub(1, arithmetic.cast(settled.now)));
   }
 
-  /** Where groups lie along columns: sums over groups are made of blocks of rows. */
+  /** If groups run along columns, sums over groups can be computed from blocks of rows. */
   function rowwise(): RowwiseGradient | undefined {
     if (groups.rows === undefined || (range.addGradient !== undefined && range.gradientRows === undefined)) return undefined;
     const { gradientRows } = range;
@@ -93,7 +94,7 @@ export function pseudoQuantizationNoise(
       gradient: (backward, [sums]) => [ofSums(backward, backward.op('Reshape', [sums, backward.int64(groups.shape)])).bits],
       ...(gradientRows
         ? {
-            // The noise is R times something that does not depend on R.
+            // The noise is R times something independent of R.
             corrections: (backward: GraphBuilder, dot: Value) => {
               const { div, equal, where } = formula(backward, 'float32');
               const divisor = where(equal(width, 0), 1, width);
@@ -119,7 +120,7 @@ export function pseudoQuantizationNoise(
     return add(start, mul(noise, unit));
   }
 
-  /** The same in a Scan over blocks that stay in the cache between one operation and the next. */
+  /** The same in a Scan over blocks that stay in the cache between operations. */
   function inBlocks(target: GraphBuilder, blocks: number, view: readonly [Value, Value, Value]): Value {
     const body = target.subgraph('noise_blocks');
     const cut = view.map((value) => {
@@ -133,7 +134,7 @@ export function pseudoQuantizationNoise(
 
   function chooseBranch(target: GraphBuilder, now: Value): Value {
     const { bits: widths, minimum, maximum } = settled as NonNullable<typeof settled>;
-    // Before widths are settled they are 0, which only the branch that is not taken would see.
+    // Before widths are settled they are 0, which only the untaken branch would see.
     const settledBranch = target.subgraph('settled');
     settledBranch.output(uniformQuantize(settledBranch, weights, widths, { minimum, maximum }, groups));
     const noisyBranch = target.subgraph('noisy');
@@ -145,10 +146,10 @@ export function pseudoQuantizationNoise(
   }
 }
 
-/** Tensors of more entries are worked on in blocks of about so many. */
+/** Tensors with more entries are processed in blocks of about this many. */
 const entriesOfBlock = 2 ** 18;
 
-/** Equal blocks of whole groups' rows; undefined for small tensors. */
+/** Equal blocks of rows with whole groups; undefined for small tensors. */
 function blocksOf({ viewShape }: WeightGroups): number | undefined {
   const most = Math.floor(elementCount(viewShape) / entriesOfBlock);
   const rows = viewShape[0] as number;

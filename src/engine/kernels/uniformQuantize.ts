@@ -10,11 +10,12 @@ export interface GridEnds {
 }
 
 /**
- * Rounds weights (held shape) to the grid of their group's width, half to even:
+ * Rounds weights (stored shape) to the grid of their group's width, half to even:
  *
  *   level = round((w - minimum) / (maximum - minimum) (floor(2^b) - 1)),   w' = minimum + (maximum - minimum) level / (2^b - 1)
  *
- * Weights outside the ends count as the ends. `bits`: float32, one for each group in the layout's shape, at least 1; may be fractional. A constant tensor stays.
+ * Weights outside the range are clamped. `bits`: float32, one per group in the shape of the layout, at least 1; may be fractional. A
+ * constant tensor is unchanged.
  */
 export function uniformQuantize(
   build: GraphBuilder,

@@ -4,42 +4,45 @@ import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 
 /**
- * How the groups of one weight tensor lie in a graph. A group is a run of consecutive entries of the tensor in canonical order ([out, in] for
- * linear layers); a graph may hold the transpose, and one number for each group in a shape that broadcasts cheaply.
+ * Layout of the groups of one weight tensor in a graph. A group is a run of consecutive entries of the tensor in canonical order ([out, in]
+ * for linear layers); a graph may store the transpose, and numbers per group in a shape that broadcasts cheaply.
  */
 export interface WeightGroups {
-  /** Entries of a full group; the last one of a tensor may be shorter. */
+  /** Entries of a full group; the last group of a tensor may be shorter. */
   readonly size: number;
   readonly count: number;
   /** Entries of each group, in canonical order. */
   entriesOf(group: number): number;
-  /** Rows of the held matrix that hold whole groups, where groups lie along its columns: blocks of so many rows can be worked on alone. */
+  /**
+   * Rows of the stored matrix that contain whole groups, if groups run along its columns: blocks of this many rows can be processed
+   * separately.
+   */
   readonly rows?: number;
-  /** Shape in which a graph holds one number for each group. */
+  /** Shape of numbers per group in a graph. */
   readonly shape: readonly number[];
-  /** Shape of `view`: what numbers per group are spread over. */
+  /** Shape of `view`, over which numbers per group broadcast. */
   readonly viewShape: readonly number[];
-  /** The held tensor as groups. */
+  /** The stored tensor as groups. */
   view(build: GraphBuilder, held: Value): Value;
-  /** Back to the held shape. */
+  /** Back to the stored shape. */
   unview(build: GraphBuilder, viewed: Value): Value;
-  /** Numbers per group, so that they broadcast against a view. */
+  /** Reshapes numbers per group so that they broadcast over a view. */
   spread(build: GraphBuilder, perGroup: Value): Value;
   /** Sum of a view over each group. */
   sum(build: GraphBuilder, viewed: Value): Value;
-  /** Numbers per group from the graph's order to the canonical one, and back. */
+  /** Reorders numbers per group from the graph's order to the canonical one, and back. */
   toCanonical(perGroup: Float32Array): Float32Array;
   fromCanonical(perGroup: Float32Array): Float32Array;
 }
 
-/** Canonical shape, the shape that the graph holds, and the entries of a group (0: the whole tensor is one group). */
+/** Canonical shape, the shape stored in the graph, and the entries per group (0: the whole tensor is one group). */
 export interface GroupedWeight {
   readonly shape: readonly number[];
   readonly heldShape: readonly number[];
   readonly held: 'canonical' | 'transposed';
 }
 
-/** Chooses the layout: rows of a held [in, out] matrix where groups are whole rows of it, else runs of the flat tensor. */
+/** Chooses the layout: rows of a stored [in, out] matrix if groups are whole rows of it, otherwise runs of the flat tensor. */
 export function weightGroups(weight: GroupedWeight, groupSize: number): WeightGroups {
   const entries = elementCount(weight.shape);
   const size = groupSize === 0 || groupSize >= entries ? Math.max(1, entries) : groupSize;
@@ -92,7 +95,7 @@ function rowsOfHeld(inputs: number, outputs: number, size: number, heldShape: re
   };
 }
 
-/** Held tensor to the canonical one and back: a transposition where they differ. */
+/** Stored tensor to the canonical one and back: a transpose if they differ. */
 function orders({ held, shape, heldShape }: GroupedWeight): {
   flat(build: GraphBuilder, value: Value): Value;
   back(build: GraphBuilder, value: Value): Value;

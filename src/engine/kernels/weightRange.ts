@@ -5,20 +5,20 @@ import { formula } from '../ops/formula';
 import { staticShape } from '../ops/gradients';
 import { elementCount } from '../../protocol/dtypes';
 
-/** The ends of the grid that a whole tensor is rounded to: float32 scalars. */
+/** The ends of the grid for a whole tensor: float32 scalars. */
 export interface WeightRange {
   readonly minimum: Value;
   readonly maximum: Value;
   /**
-   * Adds to `gradient` (of the weights, held shape) the share of d(target)/d(maximum - minimum) that falls on the entries at the ends; entries that tie
-   * share it evenly. Absent where the ends count as constants.
+   * Adds the share of d(target)/d(maximum - minimum) that belongs to the extreme entries to `gradient` (of the weights, stored shape); tied
+   * entries share it evenly. Absent if the ends count as constants.
    */
   addGradient?(build: GraphBuilder, gradient: Value, rangeGradient: Value): Value;
-  /** What `addGradient` would add, as whole rows: their indexes [T] int64 and values [T, columns]. For matrices only. */
+  /** What `addGradient` would add, as whole rows: their indices [T] int64 and values [T, columns]. For matrices only. */
   gradientRows?(build: GraphBuilder, rangeGradient: Value): readonly { readonly rows: Value; readonly values: Value }[];
 }
 
-/** Smallest and largest entry of a tensor. Its extremes are found row by row, so that the gradient touches only rows that hold one. */
+/** Smallest and largest entry of a tensor. The extremes are found row by row, so that the gradient only touches rows that contain one. */
 export function extremesOf(build: GraphBuilder, weights: Value): WeightRange {
   const shape = staticShape(weights);
   const rows = shape.length > 1 ? (shape[0] as number) : 1;
@@ -64,7 +64,7 @@ interface Extreme {
   readonly whole: Value;
 }
 
-/** `amount`, shared evenly by all entries at an extreme: the rows that hold one [T, 1] and what falls on their entries [T, columns]. */
+/** `amount`, shared evenly by all extreme entries: the rows that contain one [T, 1] and the shares of their entries [T, columns]. */
 function sharesAtExtreme(
   build: GraphBuilder,
   matrix: Value,
@@ -79,7 +79,7 @@ function sharesAtExtreme(
 }
 
 /**
- * Mean plus and minus `deviations` standard deviations of a tensor, but never beyond its own extremes. The ends count as constants: no gradient
+ * Mean plus and minus `deviations` standard deviations of a tensor, but never outside its range. The ends count as constants: no gradient
  * passes through them.
  */
 export function clippedRange(build: GraphBuilder, weights: Value, deviations: number): WeightRange {

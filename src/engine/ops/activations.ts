@@ -6,7 +6,7 @@ import { formula, type Formula } from './formula';
 import { sumToShapeOf } from './gradients';
 import { commonDType, floatAttribute, stringAttribute } from './inference';
 
-/** Activation functions. Kinks take the side that PyTorch takes. Rules use the output where that saves a function. */
+/** Activation functions. At kinks the gradient follows PyTorch. Rules use the output if that saves a function evaluation. */
 
 /** d(x s(ax))/dx = s + a y (1 - s) with s the logistic function. */
 const scaledSigmoidGradient = (standardAlpha: number): GradientRule =>
@@ -37,7 +37,7 @@ const geluGradient = unaryGradient(({ x, dy, node }, calculate) =>
   calculate.mul(dy, stringAttribute(node, 'approximate', 'none') === 'tanh' ? tanhGeluSlope(x, calculate) : exactGeluSlope(x, calculate)),
 );
 
-/** Gelu of x + bias, with a bias of the last axis' length. */
+/** Gelu of x + bias, with a bias of the length of the last axis. */
 const biasGelu = (name: string, slope: (x: Value, formula: Formula) => Value): DifferentiableOperator =>
   defineOp({
     name,
@@ -69,17 +69,17 @@ const pRelu = defineOp({
   },
 });
 
-/** Elu and its kin: 1 (or `gain`) above 0, the output plus a constant below. */
+/** Elu and related functions: slope 1 (or `gain`) above 0, the output plus a constant below. */
 const exponentialGradient = (parts: (attribute: (name: string, fallback: number) => number) => readonly [gain: number, offset: number]) =>
   unaryGradient(({ x, y, dy, node }, { add, mul, greater, where }) => {
     const [gain, offset] = parts((name, fallback) => floatAttribute(node, name, fallback));
     return mul(dy, where(greater(x, 0), gain, add(y, offset)));
   });
 
-/** All activations. */
+/** The activation operators. */
 export const activationOperators = [
   unary('Relu', {
-    // A product with the mask measures faster than Where and than Sign.
+    // Multiplying by the mask is faster than Where and than Sign.
     gradient: unaryGradient(({ y, dy }, { mul, greater, cast }) => mul(dy, cast(greater(y, 0)))),
   }),
   real(

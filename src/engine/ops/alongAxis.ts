@@ -5,9 +5,9 @@ import { defineOp } from './defineOp';
 import { filled, staticShape } from './gradients';
 import { intAttribute, normalizeAxis, requireDType, unknownLength } from './inference';
 
-/** Operators that run along one axis: running sums, and the largest values in order. */
+/** Operators along one axis: running sums, and the largest values in order. */
 
-/** The values' gradients go back to the places that they came from. */
+/** The gradients of the values are scattered back to the positions that they came from. */
 const topKGradient: GradientRule = ({ build, node, inputs: [x, k], outputs: [, indices], outputGradients: [dy] }) => {
   if (!x || !dy) return [];
   const shape = staticShape(x);
@@ -17,7 +17,7 @@ const topKGradient: GradientRule = ({ build, node, inputs: [x, k], outputs: [, i
   return [build.op('ScatterElements', [filled(build, 0, shape, x.type.dtype), places, dy], { axis: int(axis) })];
 };
 
-/** Largest or smallest k along an axis: values and their int64 indices. */
+/** The k largest or smallest values along an axis, with their int64 indices. */
 const topK = defineOp({
   name: 'TopK',
   inputs: 1,
@@ -41,7 +41,7 @@ const topK = defineOp({
   gradient: topKGradient,
 });
 
-/** Running sums along an axis that is a scalar input. Backwards they run from the other end. */
+/** Running sums along an axis given as a scalar input. The gradient runs from the other end. */
 const cumSum = defineOp({
   name: 'CumSum',
   inputs: 2,
@@ -60,5 +60,5 @@ const cumSum = defineOp({
       : [],
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const alongAxisOperators = [topK, cumSum];

@@ -5,16 +5,16 @@ import { attentionGradient, groupQueryGradient, multiHeadGradient, projectedGrad
 import { defineOp } from './defineOp';
 import { commonDType, floatTypes, intAttribute, invalid, requireDType, requireRank, requiredInt, unknownLength } from './inference';
 
-/** Attention in one operator, standard and of ONNX Runtime. Caches are [batch, heads, time, size]. */
+/** Fused attention operators, standard and ONNX Runtime's. Caches are [batch, heads, time, size]. */
 
-/** Length / count, exactly. */
+/** Length / count; must be exact. */
 function share(length: Dimension, count: number, what: string): Dimension {
   const result = divideProducts([length], [count]);
   if (result === undefined) throw invalid(`${what}: ${String(length)} is not divisible by ${count} heads.`);
   return result;
 }
 
-/** A cache that grew by the new keys or values. */
+/** A cache extended by the new keys or values. */
 function grown(
   past: TensorType | undefined,
   added: { readonly batch: Dimension; readonly heads: Dimension; readonly time: Dimension; readonly size: Dimension },
@@ -24,8 +24,8 @@ function grown(
 }
 
 /**
- * Standard since opset 23. Q, K, V as [batch, heads, time, size] or, with the head counts as attributes, as
- * [batch, time, heads * size]. Outputs: Y like Q with V's head size, present key, present value, scores.
+ * Standard since opset 23. Q, K, V as [batch, heads, time, size] or, with the head counts as attributes, as [batch, time, heads * size].
+ * Outputs: Y shaped like Q with V's head size, present key, present value, scores.
  */
 const attention = defineOp({
   name: 'Attention',
@@ -56,8 +56,8 @@ const attention = defineOp({
 });
 
 /**
- * Causal attention with fewer key than query heads. Query [batch, time, heads * size], or query, key and value packed
- * behind one another with the key left out. Inputs 5 and 6: lengths of the sequences less one, total length.
+ * Causal attention with fewer key heads than query heads. Query [batch, time, heads * size]; or query, key and value packed one after the
+ * other, with the key input omitted. Inputs 5 and 6: sequence lengths minus one, total length.
  */
 const groupQueryAttention = defineOp({
   name: 'GroupQueryAttention',
@@ -86,7 +86,7 @@ const groupQueryAttention = defineOp({
   gradient: groupQueryGradient,
 });
 
-/** Attention with one key head for each query head; packed forms as in ONNX Runtime. */
+/** Attention with one key head per query head; packed forms as in ONNX Runtime. */
 const multiHeadAttention = defineOp({
   name: 'MultiHeadAttention',
   domain: 'com.microsoft',
@@ -117,7 +117,7 @@ const multiHeadAttention = defineOp({
   gradient: multiHeadGradient,
 });
 
-/** Width of all heads' values: value is [batch, time, width] or, from a cache, [batch, heads, time, size]. */
+/** Total width of the value heads: value is [batch, time, width] or, from a cache, [batch, heads, time, size]. */
 function valueWidthOf(value: TensorType | undefined, heads: number): Dimension | undefined {
   if (value?.shape === undefined) return undefined;
   return value.shape.length === 4 ? multiplyDimensions([heads, value.shape[3] as Dimension]) : value.shape[2];
@@ -130,7 +130,7 @@ function keyTimeOf(key: TensorType | undefined, time: Dimension, context: InferC
   return key.shape[key.shape.length === 4 ? 2 : 1] as Dimension;
 }
 
-/** ONNX Runtime's attention with the projection inside (BERT exports): x [batch, time, in], weights [in, 3 * hidden]. */
+/** ONNX Runtime's attention that includes the projection (BERT exports): x [batch, time, in], weights [in, 3 * hidden]. */
 const microsoftAttention = defineOp({
   name: 'Attention',
   domain: 'com.microsoft',

@@ -3,30 +3,30 @@ import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import { floatScalar, floatTensor, reshaped, staticShape, sumToShapeOf, transposed } from './gradients';
 
-/** The gradient of softmax(scale q k' + mask) v, which all attention operators share. The probabilities are computed once more. */
+/** The gradient of softmax(scale q k' + mask) v, shared by all attention operators. The probabilities are recomputed. */
 
-/** One attention: q [batch, heads, time, size], k and v [batch, key heads, keys, size]; query heads divisible by key heads. */
+/** One attention: q [batch, heads, time, size], k and v [batch, key heads, keys, size]; query heads are a multiple of key heads. */
 export interface AttentionParts {
   readonly q: Value;
   readonly k: Value;
   readonly v: Value;
-  /** Added to the scores; broadcast to [batch, heads, time, keys]. */
+  /** Added to the scores; broadcasts to [batch, heads, time, keys]. */
   readonly masks: readonly Value[];
   readonly scale: number;
 }
 
-/** Gradients of the parts. */
+/** Gradients of the inputs. */
 export interface AttentionGradients {
   readonly q: Value;
   readonly k: Value;
   readonly v: Value;
-  /** Of the scores, [batch, heads, time, keys]: the masks' before they are summed to shape. */
+  /** Gradient of the scores, [batch, heads, time, keys]; the gradients of masks are reductions of it. */
   readonly scores: Value;
 }
 
 /**
- * Gradients of one attention, given that of its result [batch, heads, time, value size]. Query heads that share a key head are one longer query,
- * so that nothing is repeated.
+ * Gradients of one attention, given that of its result [batch, heads, time, value size]. Query heads that share a key head are treated as
+ * one longer query, so that nothing is repeated.
  */
 export function attentionGradients(build: GraphBuilder, { q, k, v, masks, scale }: AttentionParts, dy: Value): AttentionGradients {
   const [batch, heads, time, size] = staticShape(q) as readonly [number, number, number, number];
@@ -55,7 +55,7 @@ export function attentionGradients(build: GraphBuilder, { q, k, v, masks, scale 
   };
 }
 
-/** What is added to scores so that nothing looks ahead: query i sees the keys up to i + `past`. */
+/** Added to scores for causal masking: query i sees the keys up to i + `past`. */
 export function causalMask(build: GraphBuilder, like: Value, time: number, keys: number, past: number): Value {
   const values = Array.from({ length: time * keys }, (_, at) => (at % keys <= Math.floor(at / keys) + past ? 0 : -1e30));
   return like.type.dtype === 'float16'
@@ -68,7 +68,7 @@ export function causalMask(build: GraphBuilder, like: Value, time: number, keys:
     : floatTensor(build, values, [time, keys], like.type.dtype);
 }
 
-/** What is added to scores where a truth (or a number other than 0) says whether a key is seen. */
+/** Added to scores for a mask: booleans (or numbers other than 0) tell whether a key is visible. */
 export function maskWhere(build: GraphBuilder, seen: Value, like: Value): Value {
   const truth = seen.type.dtype === 'bool' ? seen : build.op('Cast', [seen], { to: int(9) });
   const dtype = like.type.dtype;

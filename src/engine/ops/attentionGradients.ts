@@ -7,9 +7,9 @@ import { filled, reshaped, staticShape, transposed } from './gradients';
 import { floatAttribute, intAttribute, invalid, requiredInt } from './inference';
 import { sliced } from './placement';
 
-/** Gradients of the attention operators, standard and of ONNX Runtime, in the forms that exporters write for whole sequences. */
+/** Gradients of the attention operators, standard and ONNX Runtime's, in the forms that exporters write for whole sequences. */
 
-/** Throws unless an input is left out. */
+/** Throws unless an input is absent. */
 function refuseInputs({ inputs }: GradientContext, names: Readonly<Record<number, string>>): void {
   for (const [index, name] of Object.entries(names))
     if (inputs[Number(index)] !== undefined) throw invalid(`its input ${index} (${name}) has no gradient rule`);
@@ -29,13 +29,13 @@ const scaleOf = ({ node }: GradientContext, size: number): number => {
   return given === 0 ? 1 / Math.sqrt(size) : given;
 };
 
-/** A cache in front of new keys or values: [batch, heads, time, size]. */
+/** A cache followed by new keys or values: [batch, heads, time, size]. */
 const behind = (build: GraphBuilder, past: Value | undefined, added: Value): Value =>
   past === undefined || staticShape(past)[2] === 0 ? added : build.op('Concat', [past, added], { axis: int(2) });
 
 const timeOf = (value: Value): number => staticShape(value)[2] as number;
 
-/** The parts of a gradient that belong to the cache and to what was added. */
+/** Splits a gradient into the parts of the cache and of what was appended. */
 function apart(build: GraphBuilder, gradient: Value, past: Value | undefined): { readonly past: Value | undefined; readonly added: Value } {
   const before = past === undefined ? 0 : timeOf(past);
   return {
@@ -46,7 +46,7 @@ function apart(build: GraphBuilder, gradient: Value, past: Value | undefined): {
 
 const sumOf = (build: GraphBuilder, a: Value, b: Value | undefined): Value => (b === undefined ? a : build.op('Add', [a, b]));
 
-/** Standard Attention: with or without heads as an axis, caches, masks of truths or numbers, causal or not. */
+/** Standard Attention: with or without a head axis, caches, boolean or additive masks, causal or not. */
 export const attentionGradient: GradientRule = (context) => {
   const { build, node, needs, outputGradients } = context;
   const [q, k, v, mask, pastKey, pastValue] = context.inputs;
@@ -87,7 +87,7 @@ export const attentionGradient: GradientRule = (context) => {
   ];
 };
 
-/** What keys a mask of ONNX Runtime's own operators shows: [batch, keys] or [batch, time, keys], not 0 where a key is seen. */
+/** The keys that a mask of ONNX Runtime's operators shows: [batch, keys] or [batch, time, keys], nonzero for visible keys. */
 function keyMask(build: GraphBuilder, mask: Value, like: Value, keys: number): Value {
   const shape = staticShape(mask);
   if (shape.at(-1) !== keys || (shape.length !== 2 && shape.length !== 3))
@@ -96,7 +96,7 @@ function keyMask(build: GraphBuilder, mask: Value, like: Value, keys: number): V
   return maskWhere(build, build.op('Unsqueeze', [mask, build.int64(axes)]), like);
 }
 
-/** MultiHeadAttention: query, key and value apart [batch, time, heads * size] (key and value also [batch, heads, time, size]). */
+/** MultiHeadAttention: separate query, key and value [batch, time, heads * size] (key and value also [batch, heads, time, size]). */
 export const multiHeadGradient: GradientRule = (context) => {
   const { build, node, needs, outputGradients } = context;
   const [q, k, v, bias, padding, addition, pastKey, pastValue] = context.inputs;
@@ -152,7 +152,7 @@ export const multiHeadGradient: GradientRule = (context) => {
   ];
 };
 
-/** GroupQueryAttention over whole sequences: no cache yet, every row as long as the longest or filled up behind its end. */
+/** GroupQueryAttention over whole sequences: no cache yet, every row as long as the longest or padded at its end. */
 export const groupQueryGradient: GradientRule = (context) => {
   const { build, node, outputGradients } = context;
   const [query, key, value, pastKey, , , , cosine, sine] = context.inputs;
@@ -201,7 +201,7 @@ export const groupQueryGradient: GradientRule = (context) => {
   return key ? results : [build.op('Concat', results, { axis: int(2) })];
 };
 
-/** Attention of ONNX Runtime, with the projection to query, key and value inside. */
+/** ONNX Runtime's Attention, which includes the projection to query, key and value. */
 export const projectedGradient: GradientRule = (context) => {
   const { build, node, needs, outputGradients } = context;
   const [x, weights, bias, mask, past, addition] = context.inputs;

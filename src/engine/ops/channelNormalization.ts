@@ -9,9 +9,9 @@ import type { Value } from '../graph/graph';
 import { floatAttribute, intAttribute, intsAttribute, normalizeAxis, requiredInt } from './inference';
 import { normalized, normalizedGradient } from './normalized';
 
-/** Normalisations of tensors [batch, channels, ...] with one scale and one shift a channel. */
+/** Normalisations of tensors [batch, channels, ...] with one scale and one shift per channel. */
 
-/** A vector of one value a channel as [channels, 1, ...], so that it broadcasts to [batch, channels, ...]. */
+/** A vector with one value per channel as [channels, 1, ...], so that it broadcasts to [batch, channels, ...]. */
 function perChannel(build: GraphBuilder, vector: Value, rank: number): Value {
   const channels = staticShape(vector)[0] as number;
   return reshaped(build, vector, [channels, ...Array.from({ length: rank - 2 }, () => 1)]);
@@ -48,7 +48,7 @@ const batchNormalizationGradient: GradientRule = ({ build, node, inputs, outputG
   }
   const inverse = div(1, op('Sqrt', add(variance, epsilon)));
   const factor = mul(scale, inverse);
-  // The sum of dy (x - mean), which both the scale's and the variance's gradient are made of.
+  // The sum of dy (x - mean), from which the gradients of both scale and variance are computed.
   const moment = needs(1) || needs(4) ? sumPerChannel(build, mul(dy, sub(x, perChannel(build, mean, shape.length)))) : undefined;
   return [
     needs(0) ? mul(dy, perChannel(build, factor, shape.length)) : undefined,
@@ -69,8 +69,8 @@ const batchNormalization = defineOp({
 });
 
 /**
- * Gradients of y = n(x) scale + bias with n over each row of x seen as [batch * groups, rest]: groups of channels, or single channels.
- * `scale` and `bias` hold one value a channel, or one a group (GroupNormalization before opset 21).
+ * Gradients of y = n(x) scale + bias, where n normalises each row of x viewed as [batch * groups, rest]: groups of channels, or single
+ * channels. `scale` and `bias` have one value per channel, or one per group (GroupNormalization before opset 21).
  */
 function groupedGradients(context: GradientContext, groups: number): readonly (Value | undefined)[] {
   const { build, node, inputs, outputGradients, needs } = context;
@@ -81,7 +81,7 @@ function groupedGradients(context: GradientContext, groups: number): readonly (V
   const rest = shape.slice(2).reduce((product, length) => product * length, 1);
   const rows = [batch * groups, (channels / groups) * rest];
   const { mul } = formula(build, x.type.dtype);
-  // [batch, channels, rest] where there is one scale a channel, [batch, groups, ...] where there is one a group.
+  // [batch, channels, rest] with one scale per channel, [batch, groups, ...] with one per group.
   const scales = staticShape(scale)[0] as number;
   const sections = [batch, scales, (channels / scales) * rest];
   const along = reshaped(build, scale, [scales, 1]);
@@ -113,7 +113,7 @@ const groupNormalization = defineOp({
   gradient: (context) => groupedGradients(context, requiredInt(context.node, 'num_groups')),
 });
 
-/** x over its norm along one axis: dx = (dy - t sum(dy y)) / norm, with t = y for the 2-norm and the sign of x for the 1-norm. */
+/** x divided by its norm along one axis: dx = (dy - t sum(dy y)) / norm, with t = y for the 2-norm and the sign of x for the 1-norm. */
 const lpNormalization = defineOp({
   name: 'LpNormalization',
   inputs: 1,
@@ -126,7 +126,7 @@ const lpNormalization = defineOp({
     const absolute = intAttribute(node, 'p', 2) === 1;
     const along = reduce('ReduceSum', mul(dy, y));
     const norm = reduce(absolute ? 'ReduceL1' : 'ReduceL2', x);
-    // The runtime makes 0 of a line of zeros: no slope there.
+    // The runtime maps a row of zeros to 0: no slope there.
     const inverse = where(equal(norm, 0), 0, div(1, norm));
     return [mul(sub(dy, mul(absolute ? op('Sign', x) : y, along)), inverse)];
   },
@@ -147,8 +147,8 @@ const meanVarianceNormalization = defineOp({
 });
 
 /**
- * y = x s^-beta with s = bias + alpha / size * (sum of squares over `size` neighbouring channels). The window sums are average pools along the
- * channels, backwards with the window mirrored: dx = dy s^-beta - 2 alpha beta x pool(dy y / s).
+ * y = x s^-beta with s = bias + alpha / size * (sum of squares over `size` neighbouring channels). The window sums are average pools along
+ * the channels, with the window mirrored in the backward pass: dx = dy s^-beta - 2 alpha beta x pool(dy y / s).
  */
 const localResponseNormalization = defineOp({
   name: 'LRN',
@@ -176,7 +176,7 @@ const localResponseNormalization = defineOp({
   },
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const channelNormalizationOperators = [
   batchNormalization,
   instanceNormalization,

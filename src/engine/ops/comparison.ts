@@ -4,7 +4,7 @@ import { defineOp } from './defineOp';
 import { binary, unary } from './elementwiseForms';
 import { commonDType, requireDType } from './inference';
 
-/** Comparisons, logic and bits: results that do not change with small changes of the inputs. */
+/** Comparisons, logic and bit operations: results that do not change with small changes of the inputs. */
 
 const comparison = (name: string): DifferentiableOperator =>
   defineOp({
@@ -33,7 +33,7 @@ const logical = (name: string): DifferentiableOperator =>
 const test = (name: string): DifferentiableOperator =>
   defineOp({ name, inputs: 1, infer: ([x]) => [{ dtype: 'bool', shape: x.shape }], gradient: 'none' });
 
-/** All of them. */
+/** The operators of this file. */
 export const comparisonOperators = [
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map(comparison),
   ...['And', 'Or', 'Xor'].map(logical),

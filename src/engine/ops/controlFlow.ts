@@ -4,7 +4,7 @@ import type { Dimension, TensorType } from '../graph/types';
 import { defineOp } from './defineOp';
 import { constantInts, intAttribute, intsAttribute, invalid, requireDType, unknownLength } from './inference';
 
-/** Operators with bodies. Types come from the outputs of the bodies; lengths that may change from run to run become names. */
+/** Operators with bodies. Types come from the outputs of the bodies; lengths that may change between iterations become names. */
 
 /** A graph attribute. */
 function body(context: InferContext, name: string): Graph {
@@ -13,7 +13,7 @@ function body(context: InferContext, name: string): Graph {
   return attribute.value;
 }
 
-/** A type that covers both: equal lengths stay, others get a name. */
+/** A type that covers both: equal lengths are kept, others become names. */
 function merged(a: TensorType, b: TensorType, context: InferContext, output: number): TensorType {
   if (a.unknown === true || b.unknown === true) return a.unknown === true ? a : b;
   if (a.dtype !== b.dtype) throw invalid(`Output ${output} would be ${a.dtype} or ${b.dtype}: both paths must give the same element type.`);
@@ -59,14 +59,14 @@ const loop = defineOp({
       const start = carried[index];
       if (index < carried.length) return start === undefined ? value.type : merged(start, value.type, context, index);
       if (value.type.unknown === true) return value.type;
-      // With a condition of its own the body may stop early.
+      // With its own condition, the body may stop early.
       const length = condition === undefined ? count : unknownLength(context, 'trips');
       return { dtype: value.type.dtype, shape: value.type.shape && [length, ...value.type.shape] };
     });
   },
 });
 
-/** Carried values first, then `num_scan_inputs` sequences that are cut along their scan axes. */
+/** Carried values first, then `num_scan_inputs` sequences that are sliced along their scan axes. */
 const scan = defineOp({
   name: 'Scan',
   inputs: 1,

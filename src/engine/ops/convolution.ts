@@ -29,7 +29,7 @@ const conv = defineOp({
   gradient: convGradient,
 });
 
-/** Convolution with an activation behind it, as ONNX Runtime's optimiser writes it. */
+/** Convolution followed by an activation, as ONNX Runtime's optimiser writes it. */
 const fusedConv = defineOp({
   name: 'FusedConv',
   domain: 'com.microsoft',
@@ -46,7 +46,7 @@ const convInteger = defineOp({
   infer: ([x, w], context) => [{ dtype: 'int32', shape: convolved('ConvInteger', x, w, context) }],
 });
 
-/** x [batch, C, ...], w [C, M / group, ...]: the transposed map of Conv. */
+/** x [batch, C, ...], w [C, M / group, ...]: the transpose of Conv. */
 const convTranspose = defineOp({
   name: 'ConvTranspose',
   inputs: 2,
@@ -74,5 +74,5 @@ const convTranspose = defineOp({
   gradient: convTransposeGradient,
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const convolutionOperators = [conv, fusedConv, convInteger, convTranspose];

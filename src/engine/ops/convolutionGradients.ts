@@ -8,15 +8,15 @@ import { castTo } from './gradients';
 import { padded, sliced } from './placement';
 import { reachOf, slidingAxes, type SlidingAxis } from './windows';
 
-/** Gradients of convolutions of any number of space axes. */
+/** Gradients of convolutions with any number of spatial axes. */
 
-/** The fixed facts of one convolution: x [batch, C, ...], w [M, C / groups, ...kernel], y [batch, M, ...]. */
+/** The fixed properties of one convolution: x [batch, C, ...], w [M, C / groups, ...kernel], y [batch, M, ...]. */
 interface Convolution {
   readonly groups: number;
   readonly axes: readonly SlidingAxis[];
 }
 
-/** dx is the transposed convolution of dy, dw a product of dy with the windows of x, db the sum of dy over all but the channels. */
+/** dx is the transposed convolution of dy, dw a product of dy with the windows of x, db the sum of dy over all axes but the channels. */
 export const convGradient: GradientRule = (context) => {
   const [dy] = context.outputGradients;
   return dy ? convolutionGradients(context, dy) : [];
@@ -35,7 +35,7 @@ function convolutionGradients({ build, node, inputs: [x, w, bias], needs }: Grad
   ];
 }
 
-/** Conv with an activation behind it, and a sum before that: the gradient passes the activation first. */
+/** Conv followed by an activation, with an optional addition before it: the gradient goes through the activation first. */
 export const fusedConvGradient: GradientRule = (context) => {
   const { build, node, inputs, outputs, outputGradients, needs } = context;
   const [dy] = outputGradients;
@@ -50,7 +50,7 @@ export const fusedConvGradient: GradientRule = (context) => {
   return [gradients[0], gradients[1], gradients[2], inputs[3] && needs(3) ? dz : undefined];
 };
 
-/** The transposed map: dx is the convolution of dy with the same weights, dw has the places of x and dy exchanged. */
+/** The transpose: dx is the convolution of dy with the same weights, and dw has x and dy exchanged. */
 export const convTransposeGradient: GradientRule = ({ build, node, inputs: [x, w, bias], outputGradients: [dy], needs }) => {
   if (!x || !w || !dy) return [];
   const convolution: Convolution = { groups: intAttribute(node, 'group', 1), axes: transposedAxes(node, x, w, dy) };
@@ -61,7 +61,7 @@ export const convTransposeGradient: GradientRule = ({ build, node, inputs: [x, w
   ];
 };
 
-/** The windows over the result of a ConvTranspose, one for each place of its input. */
+/** The windows over the result of a ConvTranspose, one per position of its input. */
 function transposedAxes(node: GradientContext['node'], x: Value, w: Value, y: Value): readonly SlidingAxis[] {
   const [inputs, kernel, lengths] = [x, w, y].map((value) => staticShape(value).slice(2)) as [number[], number[], number[]];
   const padding = stringAttribute(node, 'auto_pad', 'NOTSET');
@@ -79,7 +79,7 @@ function transposedAxes(node: GradientContext['node'], x: Value, w: Value, y: Va
       : padding === 'SAME_UPPER'
         ? Math.floor(Math.max(0, total) / 2)
         : Math.ceil(Math.max(0, total) / 2);
-    // What lies behind the last window is padding of the result: the windows end where the pads, negative ones too, say.
+    // Beyond the last window the result is padding: the windows end where the pads, which may be negative, place the end.
     return { length, kernel: size, stride, dilation, before, after: span - length - before, steps };
   });
 }
@@ -96,8 +96,8 @@ function convolve(build: GraphBuilder, x: Value, w: Value, { groups, axes }: Con
 }
 
 /**
- * dx: at stride 1 a Conv of dy with the kernel turned round and its channels exchanged (faster than ConvTranspose), else a ConvTranspose that
- * gives the places behind the last window too.
+ * dx: at stride 1, a Conv of dy with the kernel flipped and its channels exchanged (faster than ConvTranspose), otherwise a ConvTranspose
+ * that also gives the positions after the last window.
  */
 function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes }: Convolution): Value {
   const turned = axes.map((axis): SlidingAxis => {
@@ -122,15 +122,15 @@ function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes 
     group: int(groups),
     strides: ints(axes.map(({ stride }) => stride)),
     dilations: ints(axes.map(({ dilation }) => dilation)),
-    // Windows beyond the end are cut by pads, places beyond the last window are added.
+    // Windows beyond the end are cut by pads; positions after the last window are added.
     pads: ints([...axes.map(({ before }) => before), ...axes.map((axis) => Math.max(0, -behind(axis)))]),
     output_padding: ints(axes.map((axis) => Math.max(0, behind(axis)))),
   });
 }
 
 /**
- * dw [M, C / groups, ...kernel]: for each place of the kernel one product of dy [M, batch * steps] with the values of x that it met
- * [C, batch * steps] transposed. A Conv with exchanged operands measures slower.
+ * dw [M, C / groups, ...kernel]: for each kernel position, one product of dy [M, batch * steps] with the transposed values of x that it
+ * covers [C, batch * steps]. A Conv with exchanged operands is slower.
  */
 function kernelGradient(build: GraphBuilder, x: Value, dy: Value, shape: readonly number[], { groups, axes }: Convolution): Value {
   const channelsFirst = [1, 0, ...axes.map((_, axis) => axis + 2)];
@@ -157,16 +157,16 @@ function kernelGradient(build: GraphBuilder, x: Value, dy: Value, shape: readonl
     );
     return timesTransposed(build, left, rows(met, groups * perGroup));
   });
-  // Each part is [M, C / groups] (of all groups): the kernel's places become the last axis.
+  // Each part is [M, C / groups] (of all groups): the kernel positions become the last axis.
   const columns = parts.map((part) => reshaped(build, part, [maps, perGroup, 1]));
   const [only] = columns;
   return reshaped(build, only && columns.length === 1 ? only : build.op('Concat', columns, { axis: int(2) }), shape);
 }
 
-/** Where the last window ends, counted from the first padded place. */
+/** End of the last window, counted from the first padded position. */
 const endOf = (axis: SlidingAxis): number => (axis.steps - 1) * axis.stride + reachOf(axis);
 
-/** a b^T for matrices, or for each group. */
+/** a b^T for matrices, or per group. */
 function timesTransposed(build: GraphBuilder, a: Value, b: Value): Value {
   const shape = staticShape(b);
   if (shape.length === 2) return build.op('Gemm', [a, b], { transB: int(1) });
@@ -175,7 +175,7 @@ function timesTransposed(build: GraphBuilder, a: Value, b: Value): Value {
   return build.op('MatMul', [a, turned]);
 }
 
-/** Every place of a kernel, row-major. */
+/** Every position of a kernel, row-major. */
 function offsetsOf(sizes: readonly number[]): readonly (readonly number[])[] {
   return sizes.reduce<readonly (readonly number[])[]>(
     (offsets, size) => offsets.flatMap((offset) => Array.from({ length: size }, (_, at) => [...offset, at])),

@@ -15,25 +15,25 @@ type Required<N extends RequiredCount> = N extends 0
         ? readonly [TensorType, TensorType, TensorType, ...Rest]
         : readonly [TensorType, TensorType, TensorType, TensorType, ...Rest];
 
-/** How many leading inputs a rule can rely on. */
+/** Number of leading inputs that a rule can rely on. */
 type RequiredCount = 0 | 1 | 2 | 3 | 4;
 
-/** An operator as its file writes it down. */
+/** An operator as defined in its file. */
 interface OperatorDefinition<N extends RequiredCount> {
   readonly name: string;
   /** Default: the standard domain. */
   readonly domain?: string;
-  /** Number of leading inputs that must be there; more may follow up to `maxInputs` (default: no more). */
+  /** Number of required leading inputs; more may follow up to `maxInputs` (default: no more). */
   readonly inputs: N;
   readonly maxInputs?: number;
   infer(inputs: Required<N>, context: InferContext): readonly TensorType[];
-  /** How gradients pass through it backwards; `none` where outputs do not change smoothly with the inputs. Left out: it cannot be differentiated. */
+  /** The gradient rule; `none` if outputs do not change smoothly with the inputs. Omitted: the operator cannot be differentiated. */
   readonly gradient?: GradientRule | 'none';
 }
 
 /**
- * Makes an operator from its definition: checks the number of inputs, then asks the shape rule. An input whose type is
- * unknown (only in read graphs) makes every output unknown.
+ * Creates an operator from its definition: checks the number of inputs, then applies the shape rule. An input of unknown type (only in read
+ * graphs) makes every output unknown.
  */
 export function defineOp<N extends RequiredCount>(definition: OperatorDefinition<N>): DifferentiableOperator {
   const { name, domain = '', inputs: required, maxInputs = required, gradient } = definition;

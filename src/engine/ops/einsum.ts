@@ -9,16 +9,16 @@ import { defineOp } from './defineOp';
 import { reshaped, staticShape } from './gradients';
 import { commonDType, invalid, stringAttribute } from './inference';
 
-/** An equation with explicit output and a letter for every axis, those that an ellipsis stands for included. */
+/** An equation with explicit output and a letter for every axis, including those of an ellipsis. */
 interface Terms {
   readonly inputs: readonly string[];
   readonly output: string;
 }
 
-/** Letters that an equation may not use itself are never needed: an operand has few axes. */
+/** An ellipsis takes unused letters; there are always enough, because operands have few axes. */
 const alphabet = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-/** Writes out the ellipsis (aligned at the right, as in broadcasting) and the implicit output. */
+/** Expands the ellipsis (aligned at the right, as in broadcasting) and the implicit output. */
 function explicitTerms(equation: string, ranks: readonly number[]): Terms {
   const [left = '', right] = equation.replaceAll(' ', '').split('->');
   const terms = left.split(',');
@@ -32,7 +32,7 @@ function explicitTerms(equation: string, ranks: readonly number[]): Terms {
   return { inputs, output: (right ?? `${left.includes('...') ? '...' : ''}${implicit.join('')}`).replace('...', ellipsis(widest)) };
 }
 
-/** A value of the same rank in another shape: summed along axes that were broadcast, stretched along axes of length 1. */
+/** A value of the same rank in another shape: summed along axes that were broadcast, expanded along axes of length 1. */
 function fitted(build: GraphBuilder, value: Value, shape: readonly number[]): Value {
   const from = staticShape(value);
   const folded = from.map((_, axis) => axis).filter((axis) => shape[axis] === 1 && from[axis] !== 1);
@@ -42,8 +42,8 @@ function fitted(build: GraphBuilder, value: Value, shape: readonly number[]): Va
 }
 
 /**
- * The gradient of one operand is the sum of products of the result's gradient and the other operands, onto the operand's letters; letters that
- * only the operand itself has were summed away, so its gradient is stretched along them.
+ * The gradient of an operand is the sum of products of the result's gradient and the other operands, projected onto the operand's letters.
+ * Letters that only the operand has were summed, so its gradient is expanded along them.
  */
 const einsumGradient: GradientRule = ({ build, node, inputs, outputGradients: [dy], needs }) => {
   if (!dy) return [];
@@ -100,7 +100,7 @@ const einsum = defineOp({
         const merged = known === undefined ? length : broadcastDimensions(known, length);
         if (merged === undefined)
           throw invalid(`Einsum '${equation}': index ${letter} has the lengths ${String(known)} and ${String(length)}.`);
-        // A name and a number: the number says more. Two names: they are the same length, keep the first.
+        // Of a name and a number, the number is more specific. Two names denote the same length: keep the first.
         lengths.set(letter, typeof known === 'string' && typeof length === 'string' ? known : merged);
       });
       ellipsis = broadcastShapes(ellipsis, shape.slice(start, start + hidden)) ?? ellipsis;
@@ -127,5 +127,5 @@ const einsum = defineOp({
   gradient: einsumGradient,
 });
 
-/** Einsum alone. */
+/** The operator of this file. */
 export const einsumOperators = [einsum];

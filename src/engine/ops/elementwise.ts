@@ -6,7 +6,7 @@ import { formula } from './formula';
 import { castTo, scalarOf, sumToShapeOf } from './gradients';
 import { commonDType } from './inference';
 
-/** Arithmetic place by place, with NumPy broadcasting where there are several inputs. */
+/** Element-wise arithmetic, with NumPy broadcasting for several inputs. */
 
 const addGradient = binaryGradient(
   ({ dy }) => dy,
@@ -31,8 +31,8 @@ const divGradient = binaryGradient(
 );
 
 /**
- * Remainder a - b q with a whole q = (a - y) / b, whatever the sign convention: da = dy, db = -dy q. Rounding takes off what the division
- * adds.
+ * Remainder a - b q with an integer q = (a - y) / b, whatever the sign convention: da = dy, db = -dy q. Rounding removes the error of the
+ * division.
  */
 const modGradient = binaryGradient(
   ({ dy }) => dy,
@@ -40,8 +40,8 @@ const modGradient = binaryGradient(
 );
 
 /**
- * d(x^e)/dx = e x^(e-1), 0 where e is 0; d(x^e)/de = x^e log x, 0 where x is 0 and e is not negative (as PyTorch has it).
- * Constant exponents 2 and 1/2 have cheaper forms.
+ * d(x^e)/dx = e x^(e-1), 0 if e is 0; d(x^e)/de = x^e log x, 0 if x is 0 and e is not negative (as in PyTorch). Constant exponents 2 and
+ * 1/2 have cheaper forms.
  */
 const powGradient: GradientRule = ({ build, inputs: [x, exponent], outputs: [y], outputGradients: [dy], needs, constantOf }) => {
   if (!x || !exponent || !y || !dy) return [];
@@ -62,7 +62,7 @@ const powGradient: GradientRule = ({ build, inputs: [x, exponent], outputs: [y],
   return [needs(0) ? sumToShapeOf(build, base(), x) : undefined, needs(1) ? sumToShapeOf(build, ofExponent(), exponent) : undefined];
 };
 
-/** Base and exponent may have different element types; the result has the base's. */
+/** Base and exponent may have different element types; the result has the type of the base. */
 const pow = defineOp({
   name: 'Pow',
   inputs: 2,

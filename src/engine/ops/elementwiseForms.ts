@@ -7,13 +7,13 @@ import { formula, type Formula } from './formula';
 import { sumToShapeOf } from './gradients';
 import { commonDType, floatTypes, requireDType } from './inference';
 
-/** The forms that element-wise operators come in: one input, two inputs of one type, any number. */
+/** Common forms of element-wise operators: one input, two inputs of the same type, any number. */
 
 type Gradient = GradientRule | 'none' | undefined;
 
 const withGradient = (gradient: Gradient): { readonly gradient?: GradientRule | 'none' } => (gradient === undefined ? {} : { gradient });
 
-/** What the gradient of an operator of one input is made of. */
+/** Ingredients of the gradient of a unary operator. */
 export interface UnaryParts {
   readonly x: Value;
   readonly y: Value;
@@ -21,13 +21,13 @@ export interface UnaryParts {
   readonly node: Node;
 }
 
-/** The rule of an operator of one float input: the formula of d(target)/dx. */
+/** The gradient rule of a unary float operator: the formula of d(target)/dx. */
 export const unaryGradient =
   (of: (parts: UnaryParts, formula: Formula) => Value): GradientRule =>
   ({ build, node, inputs: [x], outputs: [y], outputGradients: [dy], needs }) =>
     x && y && dy && needs(0) ? [of({ x, y, dy, node }, formula(build, x.type.dtype))] : [];
 
-/** What the gradient of an operator of two inputs is made of. */
+/** Ingredients of the gradient of a binary operator. */
 export interface BinaryParts {
   readonly a: Value;
   readonly b: Value;
@@ -35,7 +35,7 @@ export interface BinaryParts {
   readonly dy: Value;
 }
 
-/** The rule of an operator of two broadcast inputs: d(target)/da and d(target)/db before they are summed back to the inputs' shapes. */
+/** The gradient rule of a binary broadcasting operator: d(target)/da and d(target)/db before they are reduced to the inputs' shapes. */
 export const binaryGradient =
   (
     left: (parts: BinaryParts, formula: Formula) => Value,
@@ -50,7 +50,7 @@ export const binaryGradient =
     return [da && sumToShapeOf(build, da, a), db && sumToShapeOf(build, db, b)];
   };
 
-/** Two inputs of one type, and a result of that type. */
+/** Two inputs of the same type, and a result of that type. */
 export const binary = (name: string, gradient?: Gradient): DifferentiableOperator =>
   defineOp({
     name,

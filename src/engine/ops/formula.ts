@@ -6,22 +6,22 @@ import { castTo, floatScalar } from './gradients';
 /** A value of the graph, or a number that becomes a constant of the formula's element type. */
 export type Operand = Value | number;
 
-/** Arithmetic on values of one float type, so that gradient rules read like the formulas they are. Each call adds one node. */
+/** Arithmetic on values of one float type, so that gradient rules read like formulas. Each call adds one node. */
 export interface Formula {
   add(a: Operand, b: Operand): Value;
   sub(a: Operand, b: Operand): Value;
   mul(a: Operand, b: Operand): Value;
   div(a: Operand, b: Operand): Value;
-  /** A bool where `a` is greater (less, equal). */
+  /** A bool: `a` is greater than (less than, equal to) `b`. */
   greater(a: Operand, b: Operand): Value;
   less(a: Operand, b: Operand): Value;
   equal(a: Operand, b: Operand): Value;
-  /** `a` where the condition holds, else `b`. */
+  /** `a` if the condition holds, otherwise `b`. */
   where(condition: Value, a: Operand, b: Operand): Value;
   /** An operator without attributes. */
   op(name: string, ...operands: readonly Operand[]): Value;
   scalar(value: number): Value;
-  /** A value of another type (1 where a bool holds, else 0) in the formula's type. */
+  /** A value of another type converted to the formula's type (bools to 1 and 0). */
   cast(value: Value): Value;
 }
 

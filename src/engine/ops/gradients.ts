@@ -10,9 +10,9 @@ import { formatShape, isStaticShape } from '../graph/shapes';
 import type { ConstantData } from '../graph/types';
 import { integersOf } from './inference';
 
-/** What gradient rules have in common: constants of the right type, known shapes, and the reverse of broadcasting. */
+/** Helpers of gradient rules: constants of the right type, known shapes, and the reverse of broadcasting. */
 
-/** A constant scalar of a float type: rules of float64 and float16 graphs need constants of their own type. */
+/** A scalar constant of a float type: rules of float64 and float16 graphs need constants of their own type. */
 export function floatScalar(build: GraphBuilder, value: number, dtype: DType): Value {
   const single = build.float32(value);
   if (dtype === 'float32') return single;
@@ -21,12 +21,12 @@ export function floatScalar(build: GraphBuilder, value: number, dtype: DType): V
   return castTo(build, single, dtype);
 }
 
-/** A value in another element type; itself where it has that type. */
+/** A value cast to another element type; the value itself if it already has that type. */
 export function castTo(build: GraphBuilder, value: Value, dtype: DType): Value {
   return value.type.dtype === dtype ? value : build.op('Cast', [value], { to: int(elementTypeOf(dtype) ?? 1) });
 }
 
-/** The number in an inline constant of one element; undefined for other constants. */
+/** The number in an inline constant with one element; undefined for other constants. */
 export function scalarOf(data: ConstantData | undefined): number | undefined {
   if (data?.kind !== 'inline' || elementCount(data.shape) !== 1) return undefined;
   const view = new DataView(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength);
@@ -42,13 +42,13 @@ export function floatTensor(build: GraphBuilder, values: readonly number[], shap
   return castTo(build, build.float32(values, shape), dtype);
 }
 
-/** A tensor of one value. */
+/** A tensor filled with one value. */
 export function filled(build: GraphBuilder, value: number, shape: readonly number[], dtype: DType): Value {
   const scalar = floatScalar(build, value, dtype);
   return shape.length === 0 ? scalar : build.op('Expand', [scalar, build.int64(shape)]);
 }
 
-/** The known lengths of a value. Errors: `unsupported` where one is not known. */
+/** The known shape of a value. Errors: `unsupported` if a length is unknown. */
 export function staticShape(value: Value): readonly number[] {
   const { shape } = value.type;
   if (shape === undefined || shape.some((length) => typeof length !== 'number'))
@@ -61,8 +61,8 @@ export function staticShape(value: Value): readonly number[] {
 }
 
 /**
- * The reverse of broadcasting: sums `gradient` over the axes that `like` was stretched along, so that it has the shape of `like`.
- * Needs known shapes of both.
+ * The reverse of broadcasting: sums `gradient` over the axes along which `like` was expanded, so that it has the shape of `like`. Needs
+ * known shapes of both.
  */
 export function sumToShapeOf(build: GraphBuilder, gradient: Value, like: Value): Value {
   const from = staticShape(gradient);

@@ -35,7 +35,7 @@ import { trigonometryOperators } from './trigonometry';
 import { trainingForms } from './trainingForms';
 import { upgrades } from './upgrades';
 
-/** Every operator we know, in no particular order. A new one is added to its family's list, a new family here. */
+/** Every supported operator, in no particular order. Add a new operator to its family's list, and a new family here. */
 export const registry: readonly DifferentiableOperator[] = [
   ...elementwiseOperators,
   ...selectionOperators,
@@ -65,7 +65,7 @@ export const registry: readonly DifferentiableOperator[] = [
   ...controlFlowOperators,
 ];
 
-/** The operators as builder and verifier take them. `ai.onnx` is another name of the standard domain. */
+/** The operators as the builder and the verifier take them. `ai.onnx` is another name of the standard domain. */
 export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable & UpgradeTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
   fold: foldings.fold,

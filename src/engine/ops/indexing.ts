@@ -13,7 +13,7 @@ import {
 } from './indexingGradients';
 import { commonDType, constantInts, indexTypes, intAttribute, invalid, normalizeAxis, requireDType, unknownLength } from './inference';
 
-/** Operators that pick values by index, or put them. */
+/** Operators that pick or write values by index. */
 
 /** Slices of `data` along an axis: data.shape with that axis replaced by the indices' shape. */
 const gather = defineOp({
@@ -28,7 +28,7 @@ const gather = defineOp({
   gradient: gatherGradient,
 });
 
-/** One value for each index, along one axis: the indices' shape. */
+/** One value per index along one axis: the indices' shape. */
 const gatherElements = defineOp({
   name: 'GatherElements',
   inputs: 2,
@@ -41,7 +41,7 @@ const gatherElements = defineOp({
   gradient: gatherElementsGradient,
 });
 
-/** Slices by index tuples: the last axis of `indices` holds coordinates into the axes after the batch. */
+/** Slices by index tuples: the last axis of `indices` contains coordinates into the axes after the batch. */
 const gatherNd = defineOp({
   name: 'GatherND',
   inputs: 2,
@@ -58,7 +58,7 @@ const gatherNd = defineOp({
   gradient: gatherNdGradient,
 });
 
-/** A copy of `data` with values put (or added, multiplied, ...) at indices of the updates' shape. */
+/** A copy of `data` with values written (or added, multiplied, ...) at indices of the updates' shape. */
 const scatterElements = defineOp({
   name: 'ScatterElements',
   inputs: 3,
@@ -72,7 +72,7 @@ const scatterElements = defineOp({
 /** The name of ScatterElements before opset 11. */
 const scatter = defineOp({ name: 'Scatter', inputs: 3, infer: (inputs, context) => scatterElements.infer(inputs, context) });
 
-/** A copy of `data` with slices put at index tuples. */
+/** A copy of `data` with slices written at index tuples. */
 const scatterNd = defineOp({
   name: 'ScatterND',
   inputs: 3,
@@ -90,7 +90,7 @@ const scatterNd = defineOp({
   gradient: scatterNdGradient,
 });
 
-/** Writes `update` into a cache along an axis at each batch row's own position. */
+/** Writes `update` into a cache along an axis at the position of each batch row. */
 const tensorScatter = defineOp({
   name: 'TensorScatter',
   inputs: 2,
@@ -113,7 +113,7 @@ const oneHot = defineOp({
   gradient: oneHotGradient,
 });
 
-/** Coordinates of the values other than 0: [rank, count]. */
+/** Coordinates of the nonzero values: [rank, count]. */
 const nonZero = defineOp({
   name: 'NonZero',
   inputs: 1,
@@ -123,7 +123,7 @@ const nonZero = defineOp({
   gradient: 'none',
 });
 
-/** Slices along an axis where the condition holds; without an axis the tensor is flat. */
+/** Slices along an axis for which the condition holds; without an axis, the tensor is flattened. */
 const compress = defineOp({
   name: 'Compress',
   inputs: 2,
@@ -138,7 +138,7 @@ const compress = defineOp({
   gradient: compressGradient,
 });
 
-/** The first `lengths[b]` places of the time axis of each batch row in reverse order. */
+/** Reverses the first `lengths[b]` positions of the time axis of each batch row. */
 const reverseSequence = defineOp({
   name: 'ReverseSequence',
   inputs: 2,
@@ -151,7 +151,7 @@ const reverseSequence = defineOp({
   ],
 });
 
-/** All operators that work by index. */
+/** The operators of this file. */
 export const indexingOperators = [
   gather,
   gatherElements,

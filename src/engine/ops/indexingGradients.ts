@@ -6,14 +6,17 @@ import { filled, floatTensor, reshaped, staticShape } from './gradients';
 import { constantInts, intAttribute, invalid, normalizeAxis, stringAttribute } from './inference';
 import { runsOf, untaken } from './placement';
 
-/** Gradients of operators that pick or put values by index: the gradient is put where the value was picked, and picked where it was put. */
+/**
+ * Gradients of operators that pick or write values by index: the gradient is scattered to where a value was picked, and gathered from where
+ * one was written.
+ */
 
-/** Gathers of known places in at most this many runs are undone by slices and pads; others by adding to zeros. */
+/** The gradient of gathering known positions in at most this many runs uses slices and pads; otherwise it is added to zeros. */
 const mostRuns = 3;
 
 /**
- * Gather. Known indices in few runs (one place, a stretch, a reversal): slices and pads. Others: ScatterElements adds the gradient to zeros.
- * ScatterND is faster there, but where indices repeat its threads lose terms now and then (seen with ONNX Runtime 1.31).
+ * Gather. Known indices in few runs (one position, a range, a reversal): slices and pads. Others: ScatterElements adds the gradient to
+ * zeros. ScatterND is faster there, but its threads occasionally lose terms if indices repeat (seen with ONNX Runtime 1.31).
  */
 export const gatherGradient: GradientRule = (context) => {
   const { build, node } = context;
@@ -48,7 +51,7 @@ function addSlices(build: GraphBuilder, shape: readonly number[], tuples: Value,
   const strides = lengths.map((_, axis) => elements(lengths.slice(axis + 1)));
   const count = elements(places.slice(0, -1));
   const inner = elements(shape.slice(depth));
-  // Places from the back become places from the front: the remainder has the sign of the length.
+  // Converts positions counted from the end to positions from the start: the remainder has the sign of the length.
   const fromFront = build.op('Mod', [tuples, build.int64(lengths)]);
   const rows = build.op('ReduceSum', [build.op('Mul', [fromFront, build.int64(strides)]), build.int64([-1])], { keepdims: int(0) });
   const wide = build.op('Expand', [reshaped(build, rows, [count, 1]), build.int64([count, inner])]);
@@ -61,7 +64,7 @@ export const gatherElementsGradient: GradientRule = ({ build, node, inputs: [dat
   return [addAlong(build, staticShape(data), indices, dy, intAttribute(node, 'axis', 0))];
 };
 
-/** Slices by index tuples; batch axes become coordinates of their own, which ScatterND has none of. */
+/** Slices by index tuples; batch axes become extra coordinates, because ScatterND has no batch axes. */
 export const gatherNdGradient: GradientRule = ({ build, node, inputs: [data, indices], outputGradients: [dy] }) => {
   if (!data || !indices || !dy) return [];
   const batch = staticShape(data).slice(0, intAttribute(node, 'batch_dims', 0));
@@ -77,7 +80,7 @@ export const gatherNdGradient: GradientRule = ({ build, node, inputs: [data, ind
   return [addSlices(build, staticShape(data), full, dy)];
 };
 
-/** How a scatter treats the values that are there: replaced or added to. Errors: `invalid-argument` for products and extremes. */
+/** How a scatter treats existing values: replaced or added to. Errors: `invalid-argument` for products and extremes. */
 function replaces({ node }: GradientContext): boolean {
   const reduction = stringAttribute(node, 'reduction', 'none');
   if (reduction !== 'none' && reduction !== 'add')
@@ -85,7 +88,10 @@ function replaces({ node }: GradientContext): boolean {
   return reduction === 'none';
 }
 
-/** Replaced values have no gradient; the updates' is picked where they were put. Indices may not repeat where values are replaced. */
+/**
+ * Replaced values have no gradient; the gradient of the updates is gathered from where they were written. Indices may not repeat if values
+ * are replaced.
+ */
 export const scatterElementsGradient: GradientRule = (context) => {
   const { build, node, needs } = context;
   const [, indices, updates] = context.inputs;
@@ -98,7 +104,7 @@ export const scatterElementsGradient: GradientRule = (context) => {
   return [needs(0) ? kept() : undefined, undefined, needs(2) ? build.op('GatherElements', [dy, indices], { axis }) : undefined];
 };
 
-/** As ScatterElements, with slices. */
+/** Like ScatterElements, with slices. */
 export const scatterNdGradient: GradientRule = (context) => {
   const { build, needs } = context;
   const [, indices, updates] = context.inputs;
@@ -109,7 +115,10 @@ export const scatterNdGradient: GradientRule = (context) => {
   return [needs(0) ? kept() : undefined, undefined, needs(2) ? build.op('GatherND', [dy, indices]) : undefined];
 };
 
-/** The update's gradient is picked where it was written: along the axis from each batch row's own position, in a ring where the cache is one. */
+/**
+ * The gradient of the update is gathered from where it was written: along the axis from the position of each batch row, modulo the length
+ * for a ring cache.
+ */
 export const tensorScatterGradient: GradientRule = ({ build, node, inputs: [cache, update, starts], outputGradients: [dy], needs }) => {
   if (!cache || !update || !dy) return [];
   const shape = staticShape(update);
@@ -132,7 +141,7 @@ export const tensorScatterGradient: GradientRule = ({ build, node, inputs: [cach
   ];
 };
 
-/** The values' gradients are sums over the places where each stands. */
+/** The gradients of the values are sums over the positions at which each value appears. */
 export const oneHotGradient: GradientRule = ({ build, node, inputs: [indices, depth, values], outputGradients: [dy], needs }) => {
   if (!indices || !depth || !values || !dy || !needs(2)) return [];
   const hot = build.op('OneHot', [indices, depth, floatTensor(build, [0, 1], [2], dy.type.dtype)], node.attributes);
@@ -141,7 +150,7 @@ export const oneHotGradient: GradientRule = ({ build, node, inputs: [indices, de
   return [undefined, undefined, build.op('Concat', [build.op('Sub', [sum(dy), on]), on], { axis: int(0) })];
 };
 
-/** Kept slices go back to their places, which a known condition tells. */
+/** Kept slices return to their positions, which a known condition determines. */
 export const compressGradient: GradientRule = (context) => {
   const { build, node } = context;
   const [x] = context.inputs;

@@ -5,17 +5,17 @@ import type { InferContext } from '../graph/operator';
 import { formatShape, formatType } from '../graph/shapes';
 import type { ConstantData, Dimension, TensorType } from '../graph/types';
 
-/** What shape rules have in common: attributes, constant inputs, axes, and errors that say what was wrong. */
+/** Helpers of shape rules: attributes, constant inputs, axes, and errors that state what was wrong. */
 
-/** Shape of a value; undefined where the rank is unknown. */
+/** Shape of a value; undefined if the rank is unknown. */
 export type Shape = readonly Dimension[] | undefined;
 
-/** The error of a rule: inputs that this operator cannot take. */
+/** The error of a rule: inputs that the operator does not accept. */
 export function invalid(message: string, details?: Readonly<Record<string, unknown>>): LoomweightError {
   return new LoomweightError('invalid-argument', message, details);
 }
 
-/** What has attributes: a node, or the context of a shape rule. */
+/** Anything with attributes: a node, or the context of a shape rule. */
 interface Attributed {
   readonly attributes: Attributes;
 }
@@ -52,22 +52,22 @@ export function stringAttribute(context: Attributed, name: string, fallback: str
   return attribute.value;
 }
 
-/** An attribute that the operator cannot do without. */
+/** A required attribute. */
 export function requiredInt(context: Attributed, name: string): number {
   if (context.attributes[name] === undefined) throw invalid(`Attribute ${name} is missing.`, { attribute: name });
   return intAttribute(context, name, 0);
 }
 
 /**
- * The whole numbers of a constant input (int64, int32, or the small integer types), where it is an inline constant.
- * Undefined where it is computed, absent or in a file.
+ * The integers of a constant input (int64, int32, or the small integer types) if it is an inline constant. Undefined if it is computed,
+ * absent or external.
  */
 export function constantInts(context: Pick<InferContext, 'constantOf'>, input: number): readonly number[] | undefined {
   const data = context.constantOf(input);
   return data === undefined ? undefined : integersOf(data);
 }
 
-/** The whole numbers of an inline constant; undefined for others. */
+/** The integers of an inline constant; undefined for others. */
 export function integersOf(data: ConstantData): readonly number[] | undefined {
   if (data.kind !== 'inline') return undefined;
   const { bytes, dtype } = data;
@@ -89,7 +89,7 @@ export function axesOf(
   return { given: constant !== undefined, values: constant };
 }
 
-/** An axis counted from the front. Throws where it lies outside the rank. */
+/** An axis counted from the front. Throws if it exceeds the rank. */
 export function normalizeAxis(axis: number, rank: number): number {
   const normal = axis < 0 ? axis + rank : axis;
   if (normal < 0 || normal >= rank || !Number.isInteger(axis))
@@ -97,7 +97,7 @@ export function normalizeAxis(axis: number, rank: number): number {
   return normal;
 }
 
-/** A name for a length that the rule cannot know: the node's name and the axis. */
+/** A name for a length that the rule cannot determine: the node's name and the axis. */
 export function unknownLength(context: InferContext, axis: number | string): string {
   return `${context.node}.${axis}`;
 }
@@ -107,7 +107,7 @@ export function unknownShape(context: InferContext, rank: number): readonly stri
   return Array.from({ length: rank }, (_, axis) => unknownLength(context, axis));
 }
 
-/** Throws unless all given inputs have one element type; gives it. */
+/** Throws unless all given inputs have the same element type; returns it. */
 export function commonDType(types: readonly (TensorType | undefined)[]): DType {
   const present = types.filter((type) => type !== undefined);
   const first = present[0];
@@ -118,19 +118,19 @@ export function commonDType(types: readonly (TensorType | undefined)[]): DType {
   return first.dtype;
 }
 
-/** Throws unless the element type is among the allowed. */
+/** Throws unless the element type is one of the allowed types. */
 export function requireDType(type: TensorType | undefined, allowed: readonly DType[], what: string): void {
   if (type !== undefined && !allowed.includes(type.dtype))
     throw invalid(`${what} must be ${allowed.join(' or ')}, got ${formatType(type)}.`);
 }
 
-/** Throws unless the rank is unknown or the given one. */
+/** Throws unless the rank is unknown or one of those given. */
 export function requireRank(type: TensorType | undefined, ranks: readonly number[], what: string): void {
   if (type?.shape !== undefined && !ranks.includes(type.shape.length))
     throw invalid(`${what} must have rank ${ranks.join(' or ')}, got shape ${formatShape(type.shape)}.`);
 }
 
-/** Element types that hold real numbers of 16 bits and more. */
+/** Real element types of 16 bits or more. */
 export const floatTypes: readonly DType[] = ['float32', 'float16', 'float64', 'bfloat16'];
 
 /** Element types of indices. */

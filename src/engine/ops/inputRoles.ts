@@ -1,9 +1,9 @@
 import type { InputRole, InputRoleTable } from '../graph/passes/parameters';
 import type { TableUse } from '../graph/passes/fixedTables';
 
-/** What training must know of operators besides their gradients: which inputs hold no weights. */
+/** What training must know about operators besides their gradients: which inputs are not weights. */
 
-/** Inputs that are numbers somebody chose, by operator. */
+/** Inputs that are settings, by operator. */
 const settings: Readonly<Record<string, readonly number[]>> = {
   Clip: [1, 2],
   'com.microsoft:GroupQueryAttention': [7, 8],
@@ -20,20 +20,20 @@ const settings: Readonly<Record<string, readonly number[]>> = {
   Upsample: [1],
 };
 
-/** Inputs that follow the batches. */
+/** Inputs that are statistics of batches. */
 const statistics: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [3, 4] };
 
-/** Operators beside whose activations masks and tables stand as well as weights. */
+/** Operators whose constant inputs may be masks and tables as well as weights. */
 const tableUses: Readonly<Record<string, TableUse>> = { Add: 'sum', Sub: 'sum', Where: 'sum', Mul: 'product', Div: 'product' };
 
 const rearranging = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Cast']);
 
 const rounding = new Set(['QuantizeLinear', 'DynamicQuantizeLinear', 'com.microsoft:QuantizeLinear']);
 
-/** Operator with its domain; standard ones without. */
+/** An operator with its domain; standard operators without. */
 export const operatorKey = (domain: string, op: string): string => (domain === '' || domain === 'ai.onnx' ? op : `${domain}:${op}`);
 
-/** Roles of inputs. */
+/** Roles of inputs, by operator. */
 export const inputRoles: InputRoleTable = {
   inputRole: ({ domain, op }, input): InputRole => {
     const name = operatorKey(domain, op);

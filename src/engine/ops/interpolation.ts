@@ -1,6 +1,6 @@
-/** Resize as a linear map of one axis: which places of the input each place of the result is made of, and how much of each. */
+/** Resize as a linear map of one axis: the positions of the input from which each position of the result is computed, with weights. */
 
-/** How Resize takes values: names as in ONNX. */
+/** Settings of Resize, named as in ONNX. */
 export interface Resampling {
   readonly mode: 'nearest' | 'linear' | 'cubic';
   readonly coordinates: string;
@@ -9,14 +9,14 @@ export interface Resampling {
   readonly excludeOutside: boolean;
 }
 
-/** One axis: lengths before and after, and the factor between them (given, or the quotient of the lengths). */
+/** One axis: lengths before and after, and the scale between them (given, or the quotient of the lengths). */
 export interface ResizedAxis {
   readonly from: number;
   readonly to: number;
   readonly scale: number;
 }
 
-/** The coordinate in the input of a place of the result; undefined for rules that are not known. */
+/** The input coordinate of a position of the result; undefined for unknown rules. */
 function sourceCoordinate(at: number, { from, to, scale }: ResizedAxis, rule: string): number | undefined {
   switch (rule) {
     case 'half_pixel':
@@ -38,21 +38,21 @@ function sourceCoordinate(at: number, { from, to, scale }: ResizedAxis, rule: st
 
 const clampTo = (length: number, place: number): number => Math.min(Math.max(place, 0), length - 1);
 
-/** The nearest place; halves as `rounding` says. */
+/** The nearest position; halves are rounded according to `rounding`. */
 function nearestPlace(coordinate: number, rounding: string): number {
   if (rounding === 'floor') return Math.floor(coordinate);
   if (rounding === 'ceil') return Math.ceil(coordinate);
   return rounding === 'round_prefer_ceil' ? Math.floor(coordinate + 0.5) : Math.ceil(coordinate - 0.5);
 }
 
-/** Weights of the four neighbours of a coordinate, by its distance behind the second (Keys' cubic convolution). */
+/** Weights of the four neighbours of a coordinate, by its distance from the second (Keys' cubic convolution). */
 function cubicWeights(t: number, a: number): readonly number[] {
   const near = (d: number): number => ((a + 2) * d - (a + 3)) * d * d + 1;
   const far = (d: number): number => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
   return [far(1 + t), near(t), near(1 - t), far(2 - t)];
 }
 
-/** The places that a place of the result takes, with weights; undefined where the coordinate rule is not known. */
+/** The positions that contribute to a position of the result, with weights; undefined for unknown coordinate rules. */
 function contributions(at: number, axis: ResizedAxis, how: Resampling): readonly (readonly [number, number])[] | undefined {
   const coordinate = sourceCoordinate(at, axis, how.coordinates);
   if (coordinate === undefined) return undefined;
@@ -73,7 +73,7 @@ function contributions(at: number, axis: ResizedAxis, how: Resampling): readonly
   return kept.map(([place, weight]) => [clampTo(axis.from, place), weight / sum]);
 }
 
-/** The map of one axis as a matrix [to, from], row-major; undefined where the coordinate rule is not known. */
+/** The map of one axis as a matrix [to, from], row-major; undefined for unknown coordinate rules. */
 export function resizeMatrix(axis: ResizedAxis, how: Resampling): readonly number[] | undefined {
   const matrix = Array.from({ length: axis.to * axis.from }, () => 0);
   for (let at = 0; at < axis.to; at += 1) {

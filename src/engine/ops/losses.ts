@@ -11,17 +11,17 @@ import { castTo, reshaped, staticShape } from './gradients';
 import { commonDType, indexTypes, intAttribute, requireDType, stringAttribute } from './inference';
 
 /**
- * Losses over class labels, as exported training graphs have them: scores or log-probabilities [N, C, d1, ...], labels [N, d1, ...], optionally one
- * weight a class. Labels equal to `ignore_index` count nothing.
+ * Losses over class labels, as in exported training graphs: scores or log-probabilities [N, C, d1, ...], labels [N, d1, ...], optionally
+ * one weight per class. Labels equal to `ignore_index` are ignored.
  */
 
-/** The loss: a scalar, or one value a sample where it is not reduced. */
+/** The loss: a scalar, or one value per sample if it is not reduced. */
 function lossType(scores: TensorType, labels: TensorType, weights: TensorType | undefined, context: InferContext): TensorType {
   requireDType(labels, indexTypes, 'The labels of a loss');
   return { dtype: commonDType([scores, weights]), shape: stringAttribute(context, 'reduction', 'mean') === 'none' ? labels.shape : [] };
 }
 
-/** What the gradient of a loss is made of. */
+/** Ingredients of the gradient of a loss. */
 interface LabelParts {
   /** 1 at each sample's class, 0 elsewhere: the scores' shape. */
   readonly oneHot: Value;
@@ -48,7 +48,7 @@ function labelParts({ build, node, inputs, needs }: GradientContext, scores: Val
   const factor = share ? mul(each, share) : each;
   const classes = build.int64(staticShape(scores)[1] as number);
   return {
-    // The CPU has OneHot for int64 labels and float32 values.
+    // The CPU supports OneHot for int64 labels and float32 values.
     oneHot: cast(build.op('OneHot', [castTo(build, used, 'int64'), classes, build.float32([0, 1])], { axis: int(1) })),
     factor: staticShape(factor).length === 0 ? factor : reshaped(build, factor, [shape[0] as number, 1, ...shape.slice(1)]),
   };
@@ -60,7 +60,7 @@ const labelScalar = (build: GraphBuilder, value: number, labels: Value): Value =
 const equalsLabel = (build: GraphBuilder, labels: Value, value: number): Value =>
   build.op('Equal', [labels, labelScalar(build, value, labels)]);
 
-/** d/dx = (softmax(x) - onehot) times the sample's share; the log-probabilities pass theirs on as LogSoftmax does. */
+/** d/dx = (softmax(x) - onehot) times the sample's share; the gradient of the log-probabilities goes through the rule of LogSoftmax. */
 const crossEntropyGradient: GradientRule = (context) => {
   const { build, inputs, outputs, outputGradients } = context;
   const [scores, labels] = inputs;
@@ -88,7 +88,7 @@ const softmaxCrossEntropyLoss = defineOp({
   gradient: crossEntropyGradient,
 });
 
-/** The same from log-probabilities. */
+/** The same, from log-probabilities. */
 const negativeLogLikelihoodLoss = defineOp({
   name: 'NegativeLogLikelihoodLoss',
   inputs: 2,
@@ -104,5 +104,5 @@ const negativeLogLikelihoodLoss = defineOp({
   },
 });
 
-/** All losses. */
+/** The operators of this file. */
 export const lossOperators = [softmaxCrossEntropyLoss, negativeLogLikelihoodLoss];

@@ -13,7 +13,7 @@ import { commonDType, floatAttribute, intAttribute, invalid, requireRank, type S
 
 /** Matrix products. */
 
-/** Shape of a NumPy-style matrix product; the inner lengths must agree. Vectors lose their axis, as in NumPy. */
+/** Shape of a NumPy-style matrix product; inner dimensions must match. Vectors lose their axis, as in NumPy. */
 export function matMulShape(name: string, a: Shape, b: Shape): Shape {
   if (a === undefined || b === undefined) return undefined;
   if (a.length === 0 || b.length === 0) throw invalid(`${name} does not accept scalars, got ${formatShape(a)} and ${formatShape(b)}.`);
@@ -31,7 +31,7 @@ export function matMulShape(name: string, a: Shape, b: Shape): Shape {
   return [...batch, ...rows, ...columns];
 }
 
-/** d/da = dy b^T and d/db = a^T dy, summed over the batch axes that were broadcast; vectors are matrices with an axis of length 1. */
+/** d/da = dy b^T and d/db = a^T dy, summed over broadcast batch axes; vectors are treated as matrices with an axis of length 1. */
 const matMulGradient: GradientRule = ({ build, inputs: [a, b], outputGradients: [dy], needs }) => {
   if (!a || !b || !dy) return [];
   const left = staticShape(a);
@@ -49,7 +49,7 @@ const matMulGradient: GradientRule = ({ build, inputs: [a, b], outputGradients: 
   return [da && reshaped(build, da, left), db && reshaped(build, db, right)];
 };
 
-/** a^T dy. Where b is one matrix for the whole batch, the batch is folded into rows: one large product instead of many and a sum. */
+/** a^T dy. If b is one matrix for the whole batch, the batch is folded into rows: one large product instead of many and a sum. */
 function matMulRightGradient(build: GraphBuilder, a: Value, dy: Value, b: Value): Value {
   if (staticShape(b).length === 2) {
     const rows = (value: Value): Value =>
@@ -88,7 +88,7 @@ const gemmGradient: GradientRule = ({ build, node, inputs: [a, b, c], outputGrad
   ];
 };
 
-/** alpha * A' B' + beta * C for matrices, either one transposed on request. C is broadcast to the result. */
+/** alpha * A' B' + beta * C for matrices, with optional transposes of A and B. C is broadcast to the result. */
 const gemm = defineOp({
   name: 'Gemm',
   inputs: 2,
@@ -105,7 +105,7 @@ const gemm = defineOp({
   gradient: gemmGradient,
 });
 
-/** Transposes the last two axes, and for `transBatch` moves the first axis behind the batch. */
+/** Transposes the last two axes and, with `transBatch`, moves the first axis after the batch. */
 function fusedOperand(shape: Shape, context: InferContext, side: 'A' | 'B'): Shape {
   if (shape === undefined || shape.length < 2) return shape;
   let result = [...shape];
@@ -116,7 +116,7 @@ function fusedOperand(shape: Shape, context: InferContext, side: 'A' | 'B'): Sha
   return result;
 }
 
-/** dA' = alpha dY B'^T and dB' = alpha A'^T dY, each with the transposes inside, summed over the batch axes that were broadcast. */
+/** dA' = alpha dY B'^T and dB' = alpha A'^T dY, each with the transposes fused, summed over broadcast batch axes. */
 const fusedMatMulGradient: GradientRule = ({ build, node, inputs, outputGradients: [dy], needs }) => {
   const [a, b] = inputs;
   if (!a || !b || !dy) return [];
@@ -131,7 +131,7 @@ const fusedMatMulGradient: GradientRule = ({ build, node, inputs, outputGradient
       { domain: 'com.microsoft' },
     );
   const flag = (name: string): boolean => intAttribute(node, name, 0) !== 0;
-  // transBatch puts the first axis behind the batch: [1, ..., r - 2, 0, r - 1].
+  // transBatch moves the first axis after the batch: [1, ..., r - 2, 0, r - 1].
   const order = (value: Value, side: 'A' | 'B'): readonly number[] => {
     const axes = staticShape(value).map((_, axis) => axis);
     return flag(`transBatch${side}`) ? [...axes.slice(1, -1), 0, axes.length - 1] : axes;

@@ -9,7 +9,10 @@ import { staticShape, sumToShapeOf } from './gradients';
 import { normalized, normalizedGradient } from './normalized';
 import { floatAttribute, floatTypes, intAttribute, normalizeAxis, requireDType } from './inference';
 
-/** Normalisations over the last axes. Besides the result some give statistics: mean and inverse deviation, with the folded axes as 1. */
+/**
+ * Normalisations over the last axes. Besides the result, some also output statistics: mean and inverse deviation, with the reduced axes
+ * kept as 1.
+ */
 
 /** Type of the statistics of a normalisation over the axes from `axis` on. */
 function statistics(x: TensorType, context: InferContext): TensorType {
@@ -38,7 +41,7 @@ function affineGradients(
   };
 }
 
-/** Statistics are for reading only. */
+/** The statistics outputs have no gradient. */
 function refuseStatistics(outputGradients: readonly (Value | undefined)[], allowed: readonly number[]): void {
   if (outputGradients.some((gradient, index) => gradient !== undefined && !allowed.includes(index)))
     throw new LoomweightError('unsupported', 'the loss depends on its statistics (mean, deviation). Compute them with ReduceMean.');
@@ -70,7 +73,7 @@ const layerNormalization = defineOp({
 /** x / sqrt(mean(x^2) + epsilon) * scale, over the axes from `axis` on. Standard since opset 23. */
 const rmsNormalization = defineOp({ name: 'RMSNormalization', inputs: 2, infer: ([x]) => [x], gradient: layerGradient(false) });
 
-/** ONNX Runtime's form of the same, in the standard domain although no standard has it. */
+/** ONNX Runtime's form of the same; it uses the standard domain although it is not in the standard. */
 const simplifiedLayerNormalization = defineOp({
   name: 'SimplifiedLayerNormalization',
   inputs: 2,
@@ -78,7 +81,7 @@ const simplifiedLayerNormalization = defineOp({
   gradient: layerGradient(false),
 });
 
-/** Inputs: x, skip, scale, then (shift and) bias of the sum. All parts of the sum get the same gradient. */
+/** Inputs: x, skip, scale, then (shift and) bias of the sum. All terms of the sum get the same gradient. */
 const skipGradient =
   (centred: boolean): GradientRule =>
   (context) => {

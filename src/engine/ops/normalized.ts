@@ -4,27 +4,27 @@ import type { Value } from '../graph/graph';
 import { formula } from './formula';
 import { filled, staticShape } from './gradients';
 
-/** What gradients of normalisations have in common: the normalised value and the gradient through it. */
+/** Shared parts of the gradients of normalisations: the normalised value and the gradient through it. */
 
-/** (x - mean) / deviation, or x / deviation without centring, with 1 / deviation. */
+/** (x - mean) / deviation, or x / deviation without centring, and 1 / deviation. */
 export interface Normalized {
   readonly value: Value;
   readonly inverse: Value;
 }
 
-/** What a normalisation does: over which axes, with what added to the variance, and whether the mean is taken off first. */
+/** Settings of a normalisation: its axes, the epsilon added to the variance, and whether the mean is subtracted first. */
 export interface Normalization {
   readonly axes: readonly number[];
   readonly epsilon: number;
   readonly centred: boolean;
 }
 
-/** Normalises anew: nodes keep the scaled result only, from which a scale of 0 could not be taken off. */
+/** Normalises again: nodes only keep the scaled result, which a scale of 0 makes irreversible. */
 export function normalized(build: GraphBuilder, x: Value, { axes, epsilon, centred }: Normalization): Normalized {
   const shape = staticShape(x);
   const first = shape.length - axes.length;
   if (x.type.dtype === 'float32' && axes.length > 0 && axes.every((axis, index) => axis === first + index)) {
-    // One fused pass; the statistics of other types would come out in float32.
+    // One fused pass; for other types the statistics would be float32.
     const ones = filled(build, 1, shape.slice(first), 'float32');
     const attributes = { axis: int(first), epsilon: float(epsilon) };
     if (!centred) {
@@ -42,8 +42,8 @@ export function normalized(build: GraphBuilder, x: Value, { axes, epsilon, centr
 }
 
 /**
- * dx for n = normalized(x): inverse (dn - mean(dn) - n mean(dn n)), means over the folded axes. Without centring the first mean is left out;
- * `inverse` may be any factor that broadcasts to x.
+ * dx for n = normalized(x): inverse (dn - mean(dn) - n mean(dn n)), with means over the reduced axes. Without centring the first mean is
+ * omitted; `inverse` may be any factor that broadcasts to x.
  */
 export function normalizedGradient(
   build: GraphBuilder,

@@ -2,9 +2,9 @@ import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import { floatScalar, staticShape } from './gradients';
 
-/** Cutting out of tensors and putting back into zeros: what the gradients of slices, pads and windows have in common. */
+/** Slicing tensors and placing parts into zeros: shared by the gradients of slices, pads and windows. */
 
-/** A stretch of one axis: `count` places from `start` by `step` (any whole number but 0). */
+/** A range of one axis: `count` positions from `start` with stride `step` (any integer but 0). */
 export interface Stretch {
   readonly axis: number;
   readonly start: number;
@@ -12,14 +12,14 @@ export interface Stretch {
   readonly step: number;
 }
 
-/** The places that the stretches name, in one Slice; the value itself where they name everything. Needs known shapes. */
+/** The positions of the ranges, in one Slice; the value itself if they cover everything. Needs known shapes. */
 export function sliced(build: GraphBuilder, value: Value, stretches: readonly Stretch[]): Value {
   const shape = staticShape(value);
   const used = stretches.filter(({ axis, start, count, step }) => start !== 0 || count !== shape[axis] || (step !== 1 && count !== 1));
   if (used.length === 0) return value;
   const end = ({ start, count, step }: Stretch): number => {
     const behind = start + (count - 1) * step + Math.sign(step);
-    // A negative end counts from the back: only a number below every place stands for "to the first".
+    // A negative end counts from the back: only a number below every position means "down to the first".
     return behind < 0 ? -(2 ** 31) : behind;
   };
   return build.op('Slice', [
@@ -31,14 +31,14 @@ export function sliced(build: GraphBuilder, value: Value, stretches: readonly St
   ]);
 }
 
-/** Zeros (or another value) around a tensor, in one Pad; negative counts cut away. One pair [before, after] for each axis. */
+/** Pads a tensor with zeros (or another value), in one Pad; negative counts crop. One pair [before, after] per axis. */
 export function padded(build: GraphBuilder, value: Value, pads: readonly (readonly [number, number])[], fill = 0): Value {
   if (pads.every(([before, after]) => before === 0 && after === 0)) return value;
   const widths = build.int64([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]);
   return build.op('Pad', [value, widths, ...(fill === 0 ? [] : [floatScalar(build, fill, value.type.dtype)])]);
 }
 
-/** The reverse of a Slice: a tensor of zeros of the given shape with the value's places where the stretches say. */
+/** The reverse of a Slice: zeros of the given shape with the value at the positions of the ranges. */
 export function unsliced(build: GraphBuilder, value: Value, stretches: readonly Stretch[], shape: readonly number[]): Value {
   const present = staticShape(value);
   const backwards = stretches.filter(({ step, count }) => step < 0 && count > 1);
@@ -62,7 +62,7 @@ export function unsliced(build: GraphBuilder, value: Value, stretches: readonly 
   );
 }
 
-/** Puts |step| - 1 zeros behind every place of the stretched axes: a pad of an axis of length 1 behind each. */
+/** Inserts |step| - 1 zeros after every position of the strided axes: by padding an extra axis of length 1 after each. */
 function spreadOut(build: GraphBuilder, value: Value, byAxis: ReadonlyMap<number, Stretch>): Value {
   const shape = staticShape(value);
   const gaps = shape.map((count, axis) => (count > 1 ? Math.abs(byAxis.get(axis)?.step ?? 1) : 1));
@@ -79,8 +79,8 @@ function spreadOut(build: GraphBuilder, value: Value, byAxis: ReadonlyMap<number
 }
 
 /**
- * How one axis of a result takes places of an axis of the input, all known: `positions[i]` is the place that result i is a copy of. Cut into
- * runs that go up, down or stand still; few for borders and reversals.
+ * How a result axis copies from an input axis, all known: `positions[i]` is the input position copied to result i. Split into runs that
+ * ascend, descend or repeat; there are few for borders and reversals.
  */
 export function runsOf(
   positions: readonly number[],
@@ -100,7 +100,9 @@ export function runsOf(
   return runs;
 }
 
-/** The gradient of copying places along an axis (`runsOf`): each run of `gradient` goes back to its places, and the runs are added up. */
+/**
+ * The gradient of copying positions along an axis (`runsOf`): each run of `gradient` returns to its positions, and the runs are added up.
+ */
 export function untaken(build: GraphBuilder, gradient: Value, axis: number, positions: readonly number[], length: number): Value {
   const shape = staticShape(gradient).map((old, index) => (index === axis ? length : old));
   const parts = runsOf(positions).map(({ at, count, step }) => {

@@ -24,7 +24,7 @@ const pool = (name: string, gradient: GradientRule) =>
       const kernel = intsAttribute(context, 'kernel_shape');
       if (kernel === undefined) throw invalid(`${name} needs the attribute kernel_shape.`);
       const shape = x.shape && [...x.shape.slice(0, 2), ...slidSpace(x.shape.slice(2), kernel, context)];
-      // MaxPool's second output: flat positions of the maxima.
+      // MaxPool's second output: flat indices of the maxima.
       return [
         { dtype: x.dtype, shape },
         { dtype: 'int64', shape },
@@ -41,7 +41,7 @@ const globalPool = (name: string, gradient: GradientRule) =>
     gradient,
   });
 
-/** Inverse of MaxPool: values go to the positions that it gave. */
+/** Inverse of MaxPool: writes values to the indices of its second output. */
 const maxUnpool = defineOp({
   name: 'MaxUnpool',
   inputs: 2,
@@ -63,7 +63,7 @@ const maxUnpool = defineOp({
   gradient: maxUnpoolGradient,
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const poolingOperators = [
   pool('MaxPool', maxPoolGradient),
   pool('AveragePool', averagePoolGradient),

@@ -8,7 +8,7 @@ import { intAttribute, intsAttribute } from './inference';
 import { padded } from './placement';
 import { reachOf, slidingAxes, type SlidingAxis } from './windows';
 
-/** Gradients of pools of any number of space axes. */
+/** Gradients of pools with any number of spatial axes. */
 
 /** The windows of a pool node. */
 function windowsOf({ node, inputs: [x], outputs: [y] }: GradientContext): readonly SlidingAxis[] {
@@ -30,8 +30,8 @@ function addAtPositions(build: GraphBuilder, values: Value, positions: Value, sh
 }
 
 /**
- * The gradient of each maximum goes to the place it came from; windows may overlap. The places are the node's second output; where the node
- * does not ask for it (or counts places in columns), the pool is run once more for them.
+ * The gradient of each maximum goes to the position that it came from; windows may overlap. The positions are the node's second output; if
+ * the node does not have it (or counts in column-major order), the pool is run again to get them.
  */
 export const maxPoolGradient: GradientRule = ({ build, node, inputs: [x], outputs, outputGradients: [dy] }) => {
   if (!x || !dy) return [];
@@ -42,7 +42,7 @@ export const maxPoolGradient: GradientRule = ({ build, node, inputs: [x], output
   return [addAtPositions(build, dy, positions, staticShape(x))];
 };
 
-/** One window over everything. Of several equal maxima the first gets the gradient. */
+/** One window over everything. Of several equal maxima, the first gets the gradient. */
 export const globalMaxPoolGradient: GradientRule = ({ build, inputs: [x], outputGradients: [dy] }) => {
   if (!x || !dy) return [];
   const shape = staticShape(x);
@@ -50,11 +50,11 @@ export const globalMaxPoolGradient: GradientRule = ({ build, inputs: [x], output
   return [addAtPositions(build, dy, positions, shape)];
 };
 
-/** MaxUnpool copied values to places: their gradients are picked there. */
+/** MaxUnpool copied values to positions: their gradients are gathered from there. */
 export const maxUnpoolGradient: GradientRule = ({ build, inputs: [, positions], outputGradients: [dy] }) =>
   positions && dy ? [build.op('Gather', [reshaped(build, dy, [-1]), positions])] : [];
 
-/** The mean passes dy / count to every place that it took in. */
+/** The mean distributes dy / count to every position that it averaged. */
 export const averagePoolGradient: GradientRule = (context) => {
   const { build, node } = context;
   const [x] = context.inputs;
@@ -67,7 +67,10 @@ export const averagePoolGradient: GradientRule = (context) => {
   return [spreadOverWindows(build, share, axes, staticShape(x))];
 };
 
-/** Places of each window of an axis that the mean counts: those of the input, or with its pads; never those that rounding up adds. */
+/**
+ * The number of positions in each window of an axis that the mean counts: those of the input, or also those of its pads; never those added
+ * by ceil mode.
+ */
 function placesInWindows(axis: SlidingAxis, includePads: boolean): readonly number[] {
   return Array.from({ length: axis.steps }, (_, step) => {
     const places = Array.from({ length: axis.kernel }, (_, at) => step * axis.stride + at * axis.dilation - axis.before);
@@ -77,7 +80,7 @@ function placesInWindows(axis: SlidingAxis, includePads: boolean): readonly numb
   });
 }
 
-/** The product of the axes' counts: one number where all windows have the same, else a tensor [...steps]. */
+/** The product of the axes' counts: one number if all windows have the same, otherwise a tensor [...steps]. */
 function countTensor(build: GraphBuilder, counts: readonly (readonly number[])[], like: Value): Value {
   const products = counts.reduce<readonly number[]>((all, axis) => all.flatMap((product) => axis.map((count) => product * count)), [1]);
   const [first = 1] = products;
@@ -90,12 +93,12 @@ function countTensor(build: GraphBuilder, counts: readonly (readonly number[])[]
   );
 }
 
-/** Adds each window's value to all places of the input that it covers: the transposed map of a sum over windows. */
+/** Adds the value of each window to all input positions that it covers: the transpose of a sum over windows. */
 function spreadOverWindows(build: GraphBuilder, value: Value, axes: readonly SlidingAxis[], shape: readonly number[]): Value {
   const [batch, channels] = shape as readonly [number, number];
   const apart = axes.every(({ stride, kernel, dilation }) => stride === kernel && dilation === 1);
   if (apart) {
-    // Windows side by side: every value is repeated, then pads and overhang are cut.
+    // Adjacent windows without overlap: every value is repeated, then pads and overhang are removed.
     const steps = staticShape(value).slice(2);
     const lone = reshaped(build, value, [batch, channels, ...steps.flatMap((count) => [count, 1])]);
     const wanted = axes.flatMap(({ steps: count, kernel }) => [count, kernel]);
@@ -126,14 +129,14 @@ export const globalAveragePoolGradient: GradientRule = ({ build, inputs: [x], ou
   return [build.op('Expand', [share, build.int64(shape)])];
 };
 
-/** y = (sum |x|^p)^(1/p): dx = sign(x) |x|^(p-1) times the spread dy y^(1-p); 0 where y is. */
+/** y = (sum |x|^p)^(1/p): dx = sign(x) |x|^(p-1) times the distributed dy y^(1-p); 0 if y is 0. */
 export const lpPoolGradient: GradientRule = (context) => {
   const [x] = context.inputs;
   const axes = windowsOf(context);
   return x ? lpGradient(context, (value) => spreadOverWindows(context.build, value, axes, staticShape(x))) : [];
 };
 
-/** As LpPool, with one window over everything. */
+/** Like LpPool, with one window over everything. */
 export const globalLpPoolGradient: GradientRule = (context) => lpGradient(context, (value) => value);
 
 function lpGradient({ build, node, inputs: [x], outputs: [y], outputGradients: [dy] }: GradientContext, spread: (value: Value) => Value) {

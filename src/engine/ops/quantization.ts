@@ -12,7 +12,7 @@ import { formula } from './formula';
 import { castTo, filled, reshaped, staticShape } from './gradients';
 import { floatTypes, intAttribute, invalid, normalizeAxis, requireDType } from './inference';
 
-/** Quantisation and its inverse: per tensor (scalar scale), per axis (vector), per block (scale of the input's rank). */
+/** Quantisation and its inverse: per tensor (scalar scale), per axis (vector), per block (scale with the input's rank). */
 
 /** Checks a scale against its tensor. Block scales: ceil(length / block_size) on the block axis, equal on the others. */
 function checkScale(name: string, x: TensorType, scale: TensorType, context: InferContext): void {
@@ -51,13 +51,13 @@ const quantizeLinear = (domain: string) =>
     gradient: 'none',
   });
 
-/** Codes are whole numbers: only the scale has a gradient, the sum of dy (code - zero point) over the values that it scales. */
+/** Codes are integers: only the scale has a gradient, the sum of dy (code - zero point) over the values that it scales. */
 const dequantizeGradient: GradientRule = ({ build, node, inputs: [codes, scale, zeroPoint], outputGradients: [dy], needs }) => {
   if (!codes || !scale || !dy || !needs(1)) return [];
   const shape = staticShape(codes);
   const scales = staticShape(scale);
   const ones = filled(build, 1, scales, scale.type.dtype);
-  // The same node with scales of 1 gives the codes less their zero points, whatever the layout.
+  // The same node with scales of 1 gives the codes minus their zero points, whatever the layout.
   const steps = build.op(node.op, [codes, ones, zeroPoint], node.attributes, { domain: node.domain });
   const each = formula(build, scale.type.dtype).mul(castTo(build, dy, scale.type.dtype), castTo(build, steps, scale.type.dtype));
   const fold = (value: Value, axes: readonly number[]): Value =>
@@ -90,7 +90,7 @@ const dequantizeLinear = (domain: string) =>
     gradient: dequantizeGradient,
   });
 
-/** uint8 codes with a scale and zero point computed from the values' range. */
+/** uint8 codes with a scale and zero point computed from the range of the values. */
 const dynamicQuantizeLinear = defineOp({
   name: 'DynamicQuantizeLinear',
   inputs: 1,
@@ -101,7 +101,7 @@ const dynamicQuantizeLinear = defineOp({
   ],
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const quantizationOperators = [
   quantizeLinear(''),
   dequantizeLinear(''),

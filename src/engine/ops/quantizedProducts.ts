@@ -9,7 +9,7 @@ import { castTo, reshaped, staticShape, sumToShapeOf } from './gradients';
 import { floatTypes, indexTypes, intAttribute, invalid, requiredInt, requireDType } from './inference';
 import { matMulShape } from './matmul';
 
-/** Products with quantised matrices. Whole-number results have no slope; weights are constants, only float inputs get gradients. */
+/** Products with quantised matrices. Integer results have no slope; weights are constants, so only float inputs have gradients. */
 
 /** Codes of `bits` each, lowest bits first: [..., bytes] uint8 as [..., bytes * 8 / bits] of a float type. */
 function unpackedCodes(build: GraphBuilder, packed: Value, bits: number, dtype: Value['type']['dtype']): Value {
@@ -24,7 +24,7 @@ function unpackedCodes(build: GraphBuilder, packed: Value, bits: number, dtype: 
   return castTo(build, reshaped(build, codes, [...shape.slice(0, -1), (shape.at(-1) as number) * perByte]), dtype);
 }
 
-/** The weights behind a MatMulNBits node as [N, K] of the scales' type: (code - zero point) * scale of the block. */
+/** The weights of a MatMulNBits node as [N, K] in the type of the scales: (code - zero point) * scale of the block. */
 function dequantizedWeights({ build, node, inputs }: Parameters<GradientRule>[0]): Value {
   const [, packed, scales, zeroPoints, groupIndex] = inputs;
   if (!packed || !scales) throw new LoomweightError('internal', 'MatMulNBits has no weights.');
@@ -96,7 +96,7 @@ const matMulNBits = defineOp({
   gradient: matMulNBitsGradient,
 });
 
-/** Integer product of 8-bit matrices, with zero points: int32. */
+/** Integer product of 8-bit matrices with zero points: int32. */
 const matMulInteger = defineOp({
   name: 'MatMulInteger',
   inputs: 2,
@@ -114,7 +114,7 @@ const qLinearMatMul = defineOp({
   gradient: 'none',
 });
 
-/** Float input quantised on the fly, times an 8-bit matrix: float. */
+/** Float input, quantised dynamically, times an 8-bit matrix: float. */
 const dynamicQuantizeMatMul = defineOp({
   name: 'DynamicQuantizeMatMul',
   domain: 'com.microsoft',
@@ -133,8 +133,8 @@ const matMulIntegerToFloat = defineOp({
 });
 
 /**
- * Rows of a table quantised in blocks along `quantize_axis`, widened to the scales' type. 4-bit codes packed into uint8
- * count twice on the last axis.
+ * Rows of a table quantised in blocks along `quantize_axis`, dequantised to the type of the scales. 4-bit codes packed into uint8 count
+ * twice on the last axis.
  */
 const gatherBlockQuantized = defineOp({
   name: 'GatherBlockQuantized',

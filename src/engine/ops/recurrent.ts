@@ -6,11 +6,11 @@ import { commonDType, intAttribute, invalid, requireDType, requireRank, stringAt
 
 /**
  * Recurrent layers: x [time, batch, inputs] (or [batch, time, inputs] with layout 1), weights [directions, gates * hidden, inputs] and
- * [directions, gates * hidden, hidden]. They give all states [time, directions, batch, hidden] and the last ones [directions, batch, hidden]; with
- * layout 1 the batch comes first.
+ * [directions, gates * hidden, hidden]. Outputs: all states [time, directions, batch, hidden] and the last ones [directions, batch,
+ * hidden]; with layout 1 the batch comes first.
  */
 
-/** Number of hidden units: the attribute, or what the recurrent weights say. */
+/** Number of hidden units: from the attribute, or from the recurrent weights. */
 function hiddenSize(recurrence: TensorType, context: InferContext): Dimension {
   const given = context.attributes['hidden_size'];
   const width = recurrence.shape?.[2];

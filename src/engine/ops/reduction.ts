@@ -9,9 +9,9 @@ import { formula, type Formula } from './formula';
 import { reshaped, staticShape } from './gradients';
 import { axesOf, intAttribute, normalizeAxis, requireDType, unknownLength } from './inference';
 
-/** Operators that fold axes: sums, extremes, norms, and the places of extremes. */
+/** Reductions: sums, extremes, norms, and the indices of extremes. */
 
-/** Shape after folding axes; kept as 1 where `keepdims` says so. Axes that are computed leave only the rank, or nothing. */
+/** Shape after reducing axes; they are kept as 1 with `keepdims`. With computed axes, at most the rank is known. */
 function reducedShape(x: TensorType, axesInput: TensorType | undefined, context: InferContext): readonly Dimension[] | undefined {
   const keep = intAttribute(context, 'keepdims', 1) !== 0;
   const { values } = axesOf(context, 1);
@@ -26,7 +26,7 @@ function reducedShape(x: TensorType, axesInput: TensorType | undefined, context:
   return keep ? shape.map((length, axis) => (folded.has(axis) ? 1 : length)) : shape.filter((_, axis) => !folded.has(axis));
 }
 
-/** What the gradient of a reduction is made of: result and its gradient with the folded axes as 1. */
+/** Ingredients of the gradient of a reduction: the result and its gradient with the reduced axes kept as 1. */
 interface ReductionParts {
   readonly x: Value;
   readonly y: Value;
@@ -35,11 +35,11 @@ interface ReductionParts {
   readonly count: number;
   /** A sum or product of another value over the same axes, which are kept as 1. */
   reduce(name: 'ReduceSum' | 'ReduceProd', value: Value): Value;
-  /** Stretches a value of the kept shape to the input's. */
+  /** Expands a value of the reduced shape to the shape of the input. */
   expand(value: Value): Value;
 }
 
-/** The axes that a reduction folds; none where it is told to fold nothing. */
+/** The axes that are reduced; none if it is told to reduce nothing. */
 function foldedAxes({ node, constantOf, inputs }: GradientContext, rank: number): readonly number[] {
   const { values } = axesOf({ attributes: node.attributes, constantOf }, 1);
   if (values === undefined && inputs[1])
@@ -62,20 +62,23 @@ const reductionGradient =
       y: reshaped(build, y, kept),
       dy: reshaped(build, dy, kept),
       count: axes.reduce((product, axis) => product * (shape[axis] as number), 1),
-      // Over no axes each value is a fold of its own; the runtime takes its absolute value, square or logarithm all the same.
+      // Over no axes, each value is its own reduction; the runtime still takes its absolute value, square or logarithm.
       reduce: (name, value) => (axes.length === 0 ? value : build.op(name, [value, build.int64(axes)], { keepdims: int(1) })),
       expand: (value) => (axes.length === 0 ? value : build.op('Expand', [value, build.int64(shape)])),
     };
     return [of(parts, formula(build, x.type.dtype))];
   };
 
-/** The extremes of each fold share its gradient evenly, as PyTorch's amax and amin have it. */
+/** The extremes of each reduction share its gradient evenly, as in PyTorch's amax and amin. */
 const extremeGradient = reductionGradient(({ x, y, dy, reduce }, { mul, div, equal, cast }) => {
   const mask = cast(equal(x, y));
   return mul(mask, div(dy, reduce('ReduceSum', mask)));
 });
 
-/** The product of the others: y / x, or without the zeros where x has some: one zero leaves only its own place a gradient, two leave none. */
+/**
+ * The product of the others: y / x, or the product without zeros if x contains some: with one zero, only its position gets a gradient; with
+ * two, none does.
+ */
 const productGradient = reductionGradient(({ x, dy, reduce }, { mul, div, equal, where, cast }) => {
   const zero = equal(x, 0);
   const zeros = cast(zero);
@@ -129,7 +132,7 @@ export const reductionOperators = [
   ),
   reduction(
     'L2',
-    // At 0 the norm has no slope; PyTorch gives 0 there.
+    // At 0 the norm has no slope; PyTorch uses 0 there.
     reductionGradient(({ x, y, dy }, { mul, div, equal, where }) => mul(x, where(equal(y, 0), 0, div(dy, y)))),
   ),
   reduction(

@@ -17,20 +17,20 @@ import {
   type Shape,
 } from './inference';
 
-/** Operators that keep all values and give them another shape or order, or repeat them. */
+/** Operators that keep all values and change their shape or order, or repeat them. */
 
-/** Gradient of operators that only write the same elements in another shape. */
+/** Gradient of operators that only change the shape of the same elements. */
 const backToShape: GradientRule = ({ build, inputs: [x], outputGradients: [dy] }) => [x && dy && reshaped(build, dy, staticShape(x))];
 
-/** Rank of the result that a shape input of known length asks for. */
+/** Rank of the result for a shape input of known length. */
 function rankFromVector(type: TensorType | undefined): number | undefined {
   const length = type?.shape?.[0];
   return typeof length === 'number' ? length : undefined;
 }
 
 /**
- * 0 copies the length of the same axis (unless `allowzero`), -1 takes what is left. Lengths by name cancel: reshaping
- * [batch, sequence, 8, 32] to [0, 0, -1] gives [batch, sequence, 256].
+ * 0 copies the length of the same axis (unless `allowzero`), -1 takes the remainder. Named lengths cancel: reshaping [batch, sequence, 8,
+ * 32] to [0, 0, -1] gives [batch, sequence, 256].
  */
 const reshape = defineOp({
   name: 'Reshape',
@@ -135,7 +135,7 @@ const squeeze = defineOp({
     if (x.shape === undefined) return [x];
     const shape = x.shape;
     if (values === undefined) {
-      // Without axes every length 1 goes; a name might be 1, then even the rank is unknown.
+      // Without axes, every axis of length 1 is removed; a named length might be 1, so then even the rank is unknown.
       if (axesInput !== undefined || shape.some((length) => typeof length === 'string')) return [{ dtype: x.dtype, shape: undefined }];
       return [{ dtype: x.dtype, shape: shape.filter((length) => length !== 1) }];
     }
@@ -147,7 +147,7 @@ const squeeze = defineOp({
   gradient: backToShape,
 });
 
-/** Broadcasts to a shape that is an input; 1 keeps the length that is there. */
+/** Broadcasts to a shape given as input; 1 keeps the existing length. */
 const expand = defineOp({
   name: 'Expand',
   inputs: 2,
@@ -183,5 +183,5 @@ const tile = defineOp({
   },
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const reshapeOperators = [reshape, transpose, flatten, unsqueeze, squeeze, expand, tile];

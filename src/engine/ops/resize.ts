@@ -6,9 +6,9 @@ import { reshaped, staticShape, transposed } from './gradients';
 import { constantInts, intAttribute, intsAttribute, invalid, stringAttribute, unknownLength } from './inference';
 import { resizeGradient } from './resizeGradient';
 
-/** Operators that change the resolution of images [batch, channels, height, width] and the like. */
+/** Operators that change the resolution of images [batch, channels, height, width] and similar tensors. */
 
-/** Lengths times `scales`, or as `sizes` says. Inputs: x, region, scales, sizes. */
+/** Lengths times `scales`, or as given by `sizes`. Inputs: x, region, scales, sizes. */
 const resize = defineOp({
   name: 'Resize',
   inputs: 1,
@@ -34,7 +34,7 @@ const resize = defineOp({
   gradient: resizeGradient,
 });
 
-/** Moves blocks of depth into space: [N, C, H, W] to [N, C / b^2, H b, W b]. */
+/** Rearranges depth into blocks of space: [N, C, H, W] to [N, C / b^2, H b, W b]. */
 const depthToSpace = defineOp({
   name: 'DepthToSpace',
   inputs: 1,
@@ -56,7 +56,7 @@ const depthToSpace = defineOp({
   },
 });
 
-/** The other way: [N, C, H, W] to [N, C b^2, H / b, W / b]. */
+/** The inverse: [N, C, H, W] to [N, C b^2, H / b, W / b]. */
 const spaceToDepth = defineOp({
   name: 'SpaceToDepth',
   inputs: 1,
@@ -74,5 +74,5 @@ const spaceToDepth = defineOp({
   ],
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const resizeOperators = [resize, depthToSpace, spaceToDepth];

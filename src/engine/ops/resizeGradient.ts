@@ -6,12 +6,12 @@ import { floatTensor, reshaped, staticShape } from './gradients';
 import { floatAttribute, intAttribute, intsAttribute, invalid, normalizeAxis, stringAttribute } from './inference';
 import { resizeMatrix, type Resampling, type ResizedAxis } from './interpolation';
 
-/** Gradient of Resize: the transposed linear map, one axis after the other. */
+/** Gradient of Resize: the transposed linear map, one axis at a time. */
 
-/** Axes of at most this many elements in a matrix; larger ones would be larger than what they resize. */
+/** Maximum number of elements of an axis matrix; a larger one would exceed what it resizes. */
 const largestMatrix = 1 << 24;
 
-/** Nearest neighbours by whole factors are sums over blocks; everything else is one small matrix for each axis. */
+/** Nearest neighbour with integer factors is a sum over blocks; everything else is one small matrix per axis. */
 export const resizeGradient: GradientRule = (context) => {
   const { build, node } = context;
   const [x] = context.inputs;
@@ -50,7 +50,7 @@ function resamplingOf({ node }: GradientContext): Resampling {
   };
 }
 
-/** Lengths and factors of every axis. Sizes give the quotient of the lengths; scales count as they are given. */
+/** Lengths and scales of every axis. Sizes imply the quotient of the lengths; scales are used as given. */
 function resizedAxes(context: GradientContext, from: readonly number[], to: readonly number[]): readonly ResizedAxis[] {
   const given = intsAttribute(context.node, 'axes')?.map((axis) => normalizeAxis(axis, from.length)) ?? from.map((_, axis) => axis);
   const scales = context.constantOf(2);
@@ -66,7 +66,7 @@ function resizedAxes(context: GradientContext, from: readonly number[], to: read
   });
 }
 
-/** The number of results that each place is repeated to, where it is the same for all and they stand together. */
+/** The number of results to which each position is repeated, if it is the same for all and they are adjacent. */
 function repeatsOf(matrix: readonly number[], { from, to }: ResizedAxis): number | undefined {
   const block = to / from;
   if (!Number.isInteger(block)) return undefined;
@@ -85,7 +85,7 @@ function sumBlocks(build: GraphBuilder, dy: Value, blocks: readonly number[]): V
   return build.op('ReduceSum', [split, build.int64(axes)], { keepdims: int(0) });
 }
 
-/** Multiplies one axis with the transposed matrix. */
+/** Multiplies one axis by the transposed matrix. */
 function applyTransposed(build: GraphBuilder, value: Value, axis: number, { from, to }: ResizedAxis, matrix: readonly number[]): Value {
   const shape = staticShape(value);
   const count = (lengths: readonly number[]): number => lengths.reduce((product, length) => product * length, 1);

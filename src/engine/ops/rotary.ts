@@ -2,9 +2,9 @@ import type { GradientContext, GradientRule } from '../graph/gradient';
 import { defineOp } from './defineOp';
 import { commonDType, invalid, requireDType, requireRank } from './inference';
 
-/** Rotary positions: pairs of values turned by an angle that grows with the position. */
+/** Rotary position embeddings: pairs of values rotated by an angle proportional to the position. */
 
-/** A turn is undone by the turn the other way: the same node with the sines negated. The tables of cosines and sines are no weights. */
+/** The gradient rotates back: the same node with negated sines. The cosine and sine tables are not weights. */
 const rotaryGradient =
   (cosine: number, sine: number): GradientRule =>
   ({ build, node, inputs, outputGradients: [dy], needs }: GradientContext) => {
@@ -29,7 +29,7 @@ const rotaryEmbedding = defineOp({
   gradient: rotaryGradient(1, 2),
 });
 
-/** ONNX Runtime's: positions are the second input. */
+/** ONNX Runtime's version: positions are the second input. */
 const microsoftRotaryEmbedding = defineOp({
   name: 'RotaryEmbedding',
   domain: 'com.microsoft',
@@ -43,5 +43,5 @@ const microsoftRotaryEmbedding = defineOp({
   gradient: rotaryGradient(2, 3),
 });
 
-/** Both of them. */
+/** The operators of this file. */
 export const rotaryOperators = [rotaryEmbedding, microsoftRotaryEmbedding];

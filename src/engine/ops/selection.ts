@@ -6,9 +6,9 @@ import { formula } from './formula';
 import { castTo, sumToShapeOf } from './gradients';
 import { commonDType, requireDType } from './inference';
 
-/** Operators that take one of several values at each place: limits, maxima, conditions. */
+/** Operators that select one of several values at each position: limits, maxima, conditions. */
 
-/** Inputs that are the extreme share the gradient evenly, as PyTorch has it. */
+/** Inputs that tie for the extreme share the gradient evenly, as in PyTorch. */
 const extremeGradient: GradientRule = ({ build, inputs, outputs: [y], outputGradients: [dy], needs }) => {
   if (!y || !dy) return [];
   if (inputs.length === 1) return [dy];
@@ -22,7 +22,7 @@ const extremeGradient: GradientRule = ({ build, inputs, outputs: [y], outputGrad
   });
 };
 
-/** Values inside the limits (borders included) come out unchanged: only they pass the gradient on; the others pass it to their limit. */
+/** Values within the limits (inclusive) are unchanged: only they pass the gradient on; the others pass it to their limit. */
 const clipGradient: GradientRule = ({ build, inputs: [x, minimum, maximum], outputs: [y], outputGradients: [dy], needs }) => {
   if (!x || !y || !dy) return [];
   const { mul, equal, less, greater, cast } = formula(build, x.type.dtype);
@@ -33,7 +33,7 @@ const clipGradient: GradientRule = ({ build, inputs: [x, minimum, maximum], outp
   ];
 };
 
-/** Limits are scalars, inputs since opset 11 and attributes before. */
+/** Limits are scalars: inputs since opset 11, attributes before. */
 const clip = defineOp({
   name: 'Clip',
   inputs: 1,
@@ -61,5 +61,5 @@ const where = defineOp({
   },
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const selectionOperators = [variadic('Min', extremeGradient), variadic('Max', extremeGradient), clip, where];

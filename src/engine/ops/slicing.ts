@@ -19,7 +19,7 @@ import {
 } from './inference';
 import { padded, sliced, unsliced, untaken, type Stretch } from './placement';
 
-/** Operators that join tensors, cut pieces out of them, and put borders around them. */
+/** Operators that join, split, slice and pad tensors. */
 
 const concat = defineOp({
   name: 'Concat',
@@ -46,7 +46,7 @@ const concat = defineOp({
             return shapes.length < types.length
               ? unknownLength(context, axis)
               : shapes.map((shape) => shape[axis] as Dimension).reduce((sum, length) => addDimensions(sum, length));
-          // A number says more than a name.
+          // A number is more specific than a name.
           const lengths = shapes.map((shape) => shape[index] as Dimension);
           return lengths.find((length) => typeof length === 'number') ?? (lengths[0] as Dimension);
         }),
@@ -135,10 +135,10 @@ function partLengths(context: GradientContext, whole: number): readonly number[]
   return Array.from({ length: parts }, (_, index) => Math.max(0, Math.min(size, whole - index * size)));
 }
 
-/** Length of `start:end:step` on an axis of the given length, or undefined where the axis has only a name. */
+/** Length of `start:end:step` on an axis of the given length, or undefined if the axis only has a name. */
 function slicedLength(length: Dimension, start: number, end: number, step: number): number | undefined {
   if (typeof length === 'string') {
-    // The first n of a named axis may be fewer; only a slice that starts at the end is known: the last one.
+    // The first n of a named axis may be fewer; only a slice from the end is known: the last element.
     return start === -1 && step === 1 && end >= 2 ** 31 - 1 ? 1 : undefined;
   }
   const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value < 0 ? value + length : value, low), high);
@@ -185,7 +185,7 @@ const slice = defineOp({
   },
 });
 
-/** What a Slice of known lengths takes. */
+/** The ranges of a Slice with known lengths. */
 function stretchesOf(context: GradientContext, shape: readonly number[], result: readonly number[]): readonly Stretch[] {
   const starts = intsAttribute(context.node, 'starts') ?? constantInts(context, 1);
   const axes = intsAttribute(context.node, 'axes') ?? constantInts(context, 3) ?? starts?.map((_, axis) => axis);
@@ -216,7 +216,7 @@ const trilu = defineOp({
   gradient: ({ build, node, inputs: [, k], outputGradients: [dy] }) => [dy && build.op('Trilu', [dy, k], node.attributes)],
 });
 
-/** Pads: [start of every axis, end of every axis]; since opset 18 optionally for some axes only. */
+/** Pads: [start of every axis, end of every axis]; since opset 18 optionally for a subset of the axes. */
 const pad = defineOp({
   name: 'Pad',
   inputs: 1,
@@ -239,7 +239,8 @@ const pad = defineOp({
 });
 
 /**
- * A constant border goes, a copied one (edge, reflect, wrap) is added to the places it was copied from. The fill value gets the sum of its border.
+ * A constant border is dropped; a copied one (edge, reflect, wrap) is added to the positions it was copied from. The fill value gets the
+ * sum of its border.
  */
 function padGradient(context: GradientContext): readonly (Value | undefined)[] {
   const { build, node, needs } = context;
@@ -276,7 +277,7 @@ function padGradient(context: GradientContext): readonly (Value | undefined)[] {
   ];
 }
 
-/** The place of an axis that a place outside it is a copy of. */
+/** The position on an axis from which a position outside it is copied. */
 function borderPlace(mode: string, at: number, length: number): number {
   if (mode === 'edge') return Math.min(Math.max(at, 0), length - 1);
   if (mode === 'wrap') return ((at % length) + length) % length;
@@ -287,5 +288,5 @@ function borderPlace(mode: string, at: number, length: number): number {
   return place < length ? place : period - place;
 }
 
-/** All of them. */
+/** The operators of this file. */
 export const slicingOperators = [concat, split, slice, trilu, pad];

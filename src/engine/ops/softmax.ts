@@ -5,7 +5,7 @@ import { formula } from './formula';
 import { staticShape } from './gradients';
 import { floatTypes, intAttribute, normalizeAxis, requireDType } from './inference';
 
-/** Softmax and its kin along one axis. */
+/** Softmax and related operators along one axis. */
 
 const alongAxis = (name: string, gradient: GradientRule | 'none'): DifferentiableOperator =>
   defineOp({
@@ -36,7 +36,7 @@ const logSoftmaxGradient: GradientRule = ({ build, node, outputs: [y], outputGra
   return [sub(dy, mul(op('Exp', y), build.op('ReduceSum', [dy, build.int64([axis])], { keepdims: int(1) })))];
 };
 
-/** All of them. */
+/** The operators of this file. */
 export const softmaxOperators = [
   alongAxis('Softmax', softmaxGradient),
   alongAxis('LogSoftmax', logSoftmaxGradient),

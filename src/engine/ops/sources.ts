@@ -20,9 +20,9 @@ import {
   unknownShape,
 } from './inference';
 
-/** Operators that make values of their own (constants, ranges, random numbers) or tell about others (Shape), and casts. */
+/** Operators that produce values (constants, ranges, random numbers) or describe others (Shape), and casts. */
 
-/** Element type named by an attribute, as ONNX's TensorProto.DataType. */
+/** Element type given by an attribute, as ONNX's TensorProto.DataType. */
 function elementType(code: number): DType {
   const dtype = dtypeOfElementType(code);
   if (dtype === undefined) throw invalid(`Element type ${code} is not one of ONNX's tensor types.`, { elementType: code });
@@ -48,7 +48,7 @@ const constant = defineOp({
   gradient: 'none',
 });
 
-/** Shape that a vector input of lengths asks for: known, or as many names as the vector is long. */
+/** Shape given by a vector input of lengths: known, or as many names as the vector is long. */
 function shapeFromInput(
   type: TensorType,
   lengths: readonly number[] | undefined,
@@ -102,7 +102,7 @@ const shape = defineOp({
 
 const size = defineOp({ name: 'Size', inputs: 1, infer: () => [{ dtype: 'int64', shape: [] }], gradient: 'none' });
 
-/** The gradient in the input's own type; whole numbers have none. */
+/** The gradient in the type of the input; integers have none. */
 const castGradient: GradientRule = ({ build, inputs: [x], outputGradients: [dy] }) =>
   x && dy && floatDTypes.includes(x.type.dtype) ? [castTo(build, dy, x.type.dtype)] : [];
 
@@ -120,7 +120,7 @@ const castLike = defineOp({
   gradient: castGradient,
 });
 
-/** The same bits under another element type of the same width. */
+/** The same bits as another element type of the same width. */
 const bitCast = defineOp({
   name: 'BitCast',
   inputs: 1,
@@ -154,7 +154,7 @@ const randomLike = (name: string) =>
     gradient: 'none',
   });
 
-/** Draws `sample_size` class indices a row from unnormalised log-probabilities [batch, classes]. */
+/** Draws `sample_size` class indices per row from unnormalised log-probabilities [batch, classes]. */
 const multinomial = defineOp({
   name: 'Multinomial',
   inputs: 1,
@@ -168,8 +168,8 @@ const multinomial = defineOp({
 });
 
 /**
- * In training dx = dy mask / (1 - ratio), with the mask that the node gave: another draw would be another function. In inference the input passes
- * unchanged and the mask is all true.
+ * In training, dx = dy mask / (1 - ratio), with the mask that the node output: another draw would be another function. In inference, the
+ * input is unchanged and the mask is all true.
  */
 const dropoutGradient: GradientRule = ({ build, inputs: [x, ratio, training], outputs: [, mask], outputGradients: [dy], constantOf }) => {
   if (!x || !dy) return [];
@@ -186,7 +186,7 @@ const dropoutGradient: GradientRule = ({ build, inputs: [x, ratio, training], ou
   return [mul(mul(dy, cast(mask)), known ? scale : where(training, scale, 1))];
 };
 
-/** In inference the input passes unchanged; the mask is all true. */
+/** In inference, the input is unchanged and the mask is all true. */
 const dropout = defineOp({
   name: 'Dropout',
   inputs: 1,
@@ -195,7 +195,7 @@ const dropout = defineOp({
   gradient: dropoutGradient,
 });
 
-/** Sorted distinct values, with indices; flat unless an axis is given. */
+/** Sorted distinct values with indices; flattened unless an axis is given. */
 const unique = defineOp({
   name: 'Unique',
   inputs: 1,
@@ -214,7 +214,7 @@ const unique = defineOp({
   },
 });
 
-/** All of them. */
+/** The operators of this file. */
 export const sourceOperators = [
   constant,
   constantOfShape,

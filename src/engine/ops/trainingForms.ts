@@ -7,7 +7,7 @@ import { reshaped, staticShape } from './gradients';
 import { floatAttribute, intAttribute } from './inference';
 import { operatorKey } from './inputRoles';
 
-/** Operators that do something else in training than in inference. */
+/** Operators that behave differently in training and in inference. */
 export const trainingForms: TrainingFormTable = {
   trainingForm: (node, inputs, build) =>
     operatorKey(node.domain, node.op) === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 0
@@ -16,14 +16,14 @@ export const trainingForms: TrainingFormTable = {
 };
 
 /**
- * Batch normalisation by the batch, for n values of each channel with mean m and variance v = mean (x - m)^2:
+ * Batch normalisation with batch statistics, for n values of each channel with mean m and variance v = mean (x - m)^2:
  *
  *   y = (x - m) / sqrt(v + epsilon) * scale + bias
  *   mean      becomes momentum * mean + (1 - momentum) * m
- *   variance  becomes momentum * variance + (1 - momentum) * v * n / (n - 1)      as PyTorch stores it; ONNX leaves the last factor out
+ *   variance  becomes momentum * variance + (1 - momentum) * v * n / (n - 1)      as PyTorch stores it; ONNX omits the last factor
  *
- * In plain operators: ONNX Runtime's own node in training mode writes the new statistics over the stored ones that it is given, which others
- * still read. Needs the shape of x.
+ * In basic operators: in training mode, ONNX Runtime's own node overwrites the stored statistics that it is given, which others still read.
+ * Needs the shape of x.
  */
 function batchNormalization(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder): TrainingForm | undefined {
   const [x, scale, bias, storedMean, storedVariance] = inputs;

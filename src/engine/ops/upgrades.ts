@@ -5,13 +5,13 @@ import type { UpgradeTable } from '../graph/passes/specialize';
 import { isStaticShape } from '../graph/shapes';
 import { floatScalar } from './gradients';
 
-/** Nodes of older operator versions as today's. Source: Changelog.md of ONNX 1.23, opsets 7 to 21. */
+/** Upgrades nodes of older opsets to the current form. Source: Changelog.md of ONNX 1.23, opsets 7 to 21. */
 
 interface Old {
   readonly node: Node;
   readonly inputs: readonly (Value | undefined)[];
   readonly build: GraphBuilder;
-  /** The standard's version that the node was written for. */
+  /** The opset for which the node was written. */
   readonly from: number;
 }
 
@@ -26,7 +26,7 @@ const numberOf = (attributes: Attributes, name: string): number | undefined => {
   return attribute?.kind === 'int' || attribute?.kind === 'float' ? attribute.value : undefined;
 };
 
-/** The same node with other inputs, and without attributes that are gone. */
+/** The same node with other inputs, and without removed attributes. */
 function remade(
   { node, build }: Old,
   inputs: readonly (Value | undefined)[],
@@ -46,7 +46,7 @@ const axesToInput =
     return old.from >= since || axes === undefined ? undefined : remade(old, [old.inputs[0], old.build.int64(axes)], ['axes']);
   };
 
-/** Until 12 the axes from `axis` (default 1) on were flattened into one. */
+/** Up to opset 12, the axes from `axis` (default 1) on were flattened into one. */
 const flattening: Upgrade = (old) => {
   if (old.from >= 13) return undefined;
   const [x] = old.inputs;
@@ -61,7 +61,7 @@ const flattening: Upgrade = (old) => {
   return [old.build.op('Reshape', [made, old.build.int64(shape)], { allowzero: int(shape.includes(0) ? 1 : 0) })];
 };
 
-/** Lengths were an attribute until 12; since 18 equal parts are asked for by number. */
+/** Lengths were an attribute up to opset 12; since 18, equal parts are requested by number. */
 const split: Upgrade = (old) => {
   const lengths = intsOf(old.node.attributes, 'split');
   if (lengths !== undefined) return remade(old, [old.inputs[0], old.build.int64(lengths)], ['split']);
@@ -100,7 +100,7 @@ const topK: Upgrade = (old) => {
   return old.from >= 10 || k === undefined ? undefined : remade(old, [old.inputs[0], old.build.int64([k])], ['k']);
 };
 
-/** A mask that somebody asks for keeps the node; the ratio became an input. */
+/** A requested mask keeps the node; the ratio became an input. */
 const dropout: Upgrade = (old) => {
   const ratio = numberOf(old.node.attributes, 'ratio');
   return old.from >= 12 || ratio === undefined ? undefined : remade(old, [old.inputs[0], old.build.float32(ratio)], ['ratio']);
@@ -112,7 +112,7 @@ const batchNormalization: Upgrade = (old) => {
   return old.node.attributes['spatial'] === undefined ? undefined : remade(old, old.inputs, ['spatial']);
 };
 
-/** Resize of version 10, and Upsample before it, took places from the corner and rounded down. */
+/** Resize of opset 10, and Upsample before it, sampled from the corner and rounded down. */
 function asResize(old: Old, scales: Value | undefined): readonly Value[] {
   const mode = old.node.attributes['mode'];
   const text = mode?.kind === 'string' ? mode.value.replace('bilinear', 'linear') : 'nearest';
@@ -137,7 +137,7 @@ const gridSample: Upgrade = (old) => {
   return old.from >= 20 || renamed === undefined ? undefined : remade(old, old.inputs, ['mode'], { mode: renamed });
 };
 
-/** The meaning changed in a way that is not followed here. */
+/** The meaning changed in a way that is not supported here. */
 const refusedBefore =
   (since: number): Upgrade =>
   (old) =>
@@ -172,7 +172,7 @@ const table: ReadonlyMap<string, Upgrade> = new Map<string, Upgrade>([
   ['DFT', refusedBefore(20)],
 ]);
 
-/** Older forms by operator. Versions before 7 broadcast in another way and are refused. */
+/** Older forms by operator. Opsets before 7 broadcast differently and are refused. */
 export const upgrades: UpgradeTable = {
   upgrade: (node, inputs, build, from) => {
     if (node.domain !== '' && node.domain !== 'ai.onnx') return undefined;

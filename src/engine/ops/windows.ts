@@ -2,9 +2,9 @@ import type { InferContext } from '../graph/operator';
 import type { Dimension } from '../graph/types';
 import { intAttribute, intsAttribute, invalid, stringAttribute, unknownLength } from './inference';
 
-/** Windows that slide over the space axes of [batch, channels, ...space]: shared by convolutions and pools. */
+/** Windows that slide over the spatial axes of [batch, channels, ...space]: shared by convolutions and pools. */
 
-/** Lengths of the space axes after sliding a window over them. */
+/** Lengths of the spatial axes after sliding a window over them. */
 export function slidSpace(space: readonly Dimension[], kernel: readonly Dimension[], context: InferContext): readonly Dimension[] {
   const strides = intsAttribute(context, 'strides');
   const dilations = intsAttribute(context, 'dilations');
@@ -23,15 +23,15 @@ export function slidSpace(space: readonly Dimension[], kernel: readonly Dimensio
     if (steps < 0)
       throw invalid(`A window of ${window} does not fit axis ${axis + 2} of length ${length} with pads ${before} and ${after}.`);
     const count = (roundUp ? Math.ceil(steps) : Math.floor(steps)) + 1;
-    // Rounding up may not start a window beyond the input and its first pad.
+    // Ceil mode may not start a window beyond the input and its leading pad.
     return roundUp && (count - 1) * stride >= length + before ? count - 1 : count;
   });
 }
 
-/** How a window of known size slides along one space axis of known length. */
+/** How a window of known size slides along one spatial axis of known length. */
 export interface SlidingAxis {
   readonly length: number;
-  /** Places in the window, before dilation. */
+  /** Positions in the window, before dilation. */
   readonly kernel: number;
   readonly stride: number;
   readonly dilation: number;
@@ -41,10 +41,10 @@ export interface SlidingAxis {
   readonly steps: number;
 }
 
-/** Length that a window covers. */
+/** Length covered by a window, with dilation. */
 export const reachOf = ({ kernel, dilation }: Pick<SlidingAxis, 'kernel' | 'dilation'>): number => (kernel - 1) * dilation + 1;
 
-/** The windows of a convolution or pool from its attributes, with `auto_pad` worked out. */
+/** The windows of a convolution or pool from its attributes, with `auto_pad` resolved. */
 export function slidingAxes(
   node: Pick<InferContext, 'attributes'>,
   lengths: readonly number[],

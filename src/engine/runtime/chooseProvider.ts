@@ -9,21 +9,21 @@ import { checkProvider, largeProbe, relativeError, smallProbe, timeProvider } fr
 import type { ProbeResult, ProbeSize } from './probe';
 import type { Provider } from './session';
 
-/** A provider and one sentence on why it was taken. */
+/** A provider and the reason for choosing it, as one sentence. */
 export interface ChosenProvider {
   readonly provider: Provider;
   readonly reason: string;
 }
 
-/** WebGPU must beat the CPU by this factor in the probe: below it the transfers of real work eat the gain. */
+/** Factor by which WebGPU must beat the CPU in the probe: below it, the transfers of real work outweigh the gain. */
 const webgpuAdvantage = 1.3;
-/** A software driver shows in the small probe already: a card needs a few milliseconds, most of them latency. */
+/** A software driver is already apparent in the small probe: a GPU needs a few milliseconds, most of them latency. */
 const hopelessMs = 20;
 const hopelessFactor = 10;
-/** Largest relative error of the probe's result against the CPU's. */
+/** Maximum relative error of the probe's result compared with the CPU's. */
 const probeTolerance = 1e-2;
 
-/** The checks that belong to a provider. The CPU needs none. */
+/** The checks of a provider. The CPU needs none. */
 export function checksOf(provider: Provider, machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   switch (provider) {
     case 'cpu':
@@ -39,7 +39,7 @@ export function checksOf(provider: Provider, machine: Machine, found: RuntimePac
   }
 }
 
-/** What is missing, as one sentence, or undefined where every check passed. */
+/** What is missing, as one sentence; undefined if every check passed. */
 export function missingPieces(checks: readonly DeviceCheck[]): string | undefined {
   const failed = checks.filter(({ passed }) => !passed);
   if (failed.length === 0) return undefined;
@@ -47,8 +47,8 @@ export function missingPieces(checks: readonly DeviceCheck[]): string | undefine
 }
 
 /**
- * Chooses where to run. A provider that was named is taken or refused with what is missing: never another in its place. `auto`
- * takes CUDA if it loads, else WebGPU where a timed probe shows it faster than the CPU with the same result, else the CPU.
+ * Chooses where to run. A named provider is used or refused with what is missing, but never replaced by another. `auto` uses CUDA if it
+ * loads, otherwise WebGPU if a timed probe shows it to be faster than the CPU with the same result, otherwise the CPU.
  */
 export async function chooseProvider(
   ort: Ort,

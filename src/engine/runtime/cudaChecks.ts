@@ -5,14 +5,17 @@ import type { RuntimePackage } from './loadOrt';
 import { findLibrary } from './machine';
 import type { Machine } from './machine';
 
-/** One line of a device's checks. */
+/** One of the checks of a device. */
 export type DeviceCheck = DeviceStatus['checks'][number];
 
-/** First driver for a major version of CUDA. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13, 580.65.06). */
+/**
+ * Minimum driver for a major version of CUDA. Source: CUDA Toolkit release notes, table of minimum driver versions (Linux 525.60.13,
+ * 580.65.06).
+ */
 const leastDrivers: Readonly<Record<string, number>> = { '12': 525, '13': 580 };
 
 const cudnnLibrary = 'libcudnn.so.9';
-/** Libraries that the npm package's CUDA provider is linked with; what a provider that is there asks for itself takes their place. */
+/** Libraries that the npm package's CUDA provider is linked with; replaced by the requirements of an installed provider. */
 const usualLibraries = [
   'libcudart.so.12',
   'libcublas.so.12',
@@ -25,21 +28,21 @@ const usualLibraries = [
 const isCudnn = (name: string) => name.startsWith('libcudnn');
 const providerLibrary = 'libonnxruntime_providers_cuda.so';
 
-/** A graphics card as nvidia-smi lists it. */
+/** A GPU as listed by nvidia-smi. */
 export interface NvidiaCard {
   readonly name: string;
   readonly driver: string;
-  /** Undefined where the driver does not say, as for a part of a card. */
+  /** Undefined if the driver does not report it, for example for a partition of a GPU. */
   readonly memoryFreeBytes?: number;
 }
 
 const cardQuery = ['--query-gpu=name,driver_version,memory.free', '--format=csv,noheader,nounits'];
 
-/** The NVIDIA card that CUDA takes: the first one, or the first of CUDA_VISIBLE_DEVICES. Undefined where nvidia-smi shows none. */
+/** The NVIDIA GPU that CUDA uses: the first one, or the first of CUDA_VISIBLE_DEVICES. Undefined if nvidia-smi lists none. */
 export function findNvidiaCard(machine: Machine): NvidiaCard | undefined {
   if (hidesEveryCard(machine)) return undefined;
   const wanted = firstVisible(machine);
-  // A part of a card (MIG-...) is not listed by its name: the first card stands for it.
+  // A partition of a GPU (MIG-...) is not listed by name: use the first GPU instead.
   const text = (wanted && machine.run('nvidia-smi', [`--id=${wanted}`, ...cardQuery])) || machine.run('nvidia-smi', cardQuery);
   const [name, driver, free] = (text?.split('\n')[0] ?? '').split(',').map((field) => field.trim());
   if (!name || !driver) return undefined;
@@ -49,20 +52,20 @@ export function findNvidiaCard(machine: Machine): NvidiaCard | undefined {
 
 const firstVisible = ({ env }: Machine): string | undefined => env['CUDA_VISIBLE_DEVICES']?.split(',')[0]?.trim();
 
-/** True where CUDA_VISIBLE_DEVICES is set to nothing or begins with a negative number: CUDA then sees no card. */
+/** True if CUDA_VISIBLE_DEVICES is empty or starts with a negative number, so that CUDA sees no GPU. */
 function hidesEveryCard(machine: Machine): boolean {
   const first = firstVisible(machine);
   return first !== undefined && (first === '' || first.startsWith('-'));
 }
 
-/** Driver version from the kernel module, where nvidia-smi is not installed. */
+/** Driver version from the kernel module, if nvidia-smi is not installed. */
 function driverFromKernel(machine: Machine): string | undefined {
   return /Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s/.exec(machine.read('/proc/driver/nvidia/version') ?? '')?.[1];
 }
 
 /**
- * Everything CUDA needs, in the order in which to set it up. Nothing is loaded: only looked for. A check that fails says in one
- * sentence what to do.
+ * Everything CUDA needs, in the order in which to set it up. Only looks for files, and loads nothing. A failed check says in one sentence
+ * what to do.
  */
 export function cudaChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   if (machine.platform !== 'linux' || machine.arch !== 'x64')
@@ -153,8 +156,8 @@ function packageChecks(machine: Machine, found: RuntimePackage): readonly Device
 }
 
 /**
- * What the provider needs of CUDA and cuDNN: asked of the file itself, since builds for CUDA 12 and for CUDA 13 are in use. Builds for CUDA 13 are not
- * linked with cuDNN: they load it when they first need it, so it is checked whether the file names it or not.
+ * What the provider needs from CUDA and cuDNN, read from the file itself, since builds for CUDA 12 and for CUDA 13 are in use. Builds for
+ * CUDA 13 are not linked with cuDNN but load it on first use, so it is checked whether or not the file names it.
  */
 function neededLibraries(machine: Machine, found: RuntimePackage): readonly string[] {
   const needed = machine
@@ -169,7 +172,7 @@ function libraryChecks(machine: Machine, found: RuntimePackage, needed: readonly
   const check = (names: readonly string[], title: string, install: string): DeviceCheck => {
     const missing = names.filter((name) => findLibrary(machine, name, [found.nativeFolder]) === undefined);
     if (missing.length === 0) return { name: title, passed: true, found: names.join(', ') };
-    // Installed but not where the loader looks is the usual case, and has another remedy.
+    // Libraries that are installed but not on the loader's path are the usual case, and have another remedy.
     const folder = toolkits.find((candidate) => missing.every((name) => machine.exists(join(candidate, name))));
     return {
       name: title,

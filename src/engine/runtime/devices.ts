@@ -10,7 +10,7 @@ import { checkProvider } from './probe';
 import type { Provider } from './session';
 import { chooseThreads, usableCores } from './threads';
 
-/** What the caller knows about the machine's memory, in bytes. */
+/** Known limits of the machine's memory, in bytes. */
 export interface MemoryFigures {
   readonly totalBytes: number;
   readonly availableBytes: number;
@@ -20,8 +20,8 @@ export interface MemoryFigures {
 const listed: readonly Provider[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
 
 /**
- * What this machine can compute with. A provider is usable only if it has computed a small product here and now; the checks say
- * what is missing for the others, each with what to do. Errors: as `findRuntimePackage` where the runtime itself is missing.
+ * The devices of this machine. A provider is only usable if it has just computed a small product; for the others, the checks say what is
+ * missing and what to do. Errors: as for `findRuntimePackage` if the runtime itself is missing.
  */
 export async function describeDevices(
   request: { readonly runtimePath?: string; readonly memory: MemoryFigures },

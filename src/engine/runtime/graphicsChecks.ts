@@ -4,10 +4,10 @@ import type { RuntimePackage } from './loadOrt';
 import { findLibrary } from './machine';
 import type { Machine } from './machine';
 
-/** Folders of Vulkan driver manifests, as the Vulkan loader searches them on Linux. */
+/** Folders of Vulkan driver manifests, as searched by the Vulkan loader on Linux. */
 const manifestFolders = ['/etc/vulkan/icd.d', '/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/local/etc/vulkan/icd.d'];
 
-/** What WebGPU needs on this platform: Vulkan on Linux, Direct3D 12 on Windows, Metal on macOS. */
+/** Requirements of WebGPU on this platform: Vulkan on Linux, Direct3D 12 on Windows, Metal on macOS. */
 export function webgpuChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   if (machine.platform === 'win32') return ['dxcompiler.dll', 'dxil.dll'].map((name) => fileCheck(machine, found, name));
   if (machine.platform === 'darwin')
@@ -50,7 +50,7 @@ function vulkanManifests(machine: Machine): readonly string[] {
   );
 }
 
-/** What DirectML needs: Windows and its library beside the runtime. */
+/** Requirements of DirectML: Windows, and its library next to the runtime. */
 export function directmlChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {
   if (machine.platform !== 'win32')
     return [
@@ -64,7 +64,7 @@ export function directmlChecks(machine: Machine, found: RuntimePackage): readonl
   return [fileCheck(machine, found, 'DirectML.dll')];
 }
 
-/** What CoreML needs: macOS on Apple silicon. */
+/** Requirements of CoreML: macOS on Apple silicon. */
 export function coremlChecks(machine: Machine): readonly DeviceCheck[] {
   const passed = machine.platform === 'darwin' && machine.arch === 'arm64';
   return [

@@ -7,31 +7,31 @@ import { LoomweightError } from '../../protocol/errors';
 /** ONNX Runtime's Node API. */
 export type Ort = typeof OrtModule;
 
-/** Version of onnxruntime-node that this engine is written and tested against. */
+/** The version of onnxruntime-node that this engine is written for and tested with. */
 export const coreRuntimeVersion = '1.30.0';
 
-/** Where an onnxruntime-node package lies and what it calls itself. Nothing is loaded to find that out. */
+/** Location and version of an onnxruntime-node package, determined without loading it. */
 export interface RuntimePackage {
   /** Folder of package.json. */
   readonly folder: string;
   readonly version: string;
   /** Folder of the native files for this platform. */
   readonly nativeFolder: string;
-  /** `bundled` beside the engine, or `configured` by loomweight.runtime.path. */
+  /** `bundled` next to the engine, or `configured` by loomweight.runtime.path. */
   readonly origin: 'bundled' | 'configured';
 }
 
 /** Environment variable with the same meaning as the setting `loomweight.runtime.path`. */
 export const runtimePathVariable = 'LOOMWEIGHT_RUNTIME_PATH';
 
-/** Folder that was asked for: the argument, else the environment, else none. */
+/** The requested folder: the argument, otherwise the environment variable, otherwise none. */
 export function configuredRuntimePath(runtimePath: string | undefined): string | undefined {
   return runtimePath || process.env[runtimePathVariable] || undefined;
 }
 
 /**
- * Finds the onnxruntime-node package: the configured folder (a package folder, or one whose node_modules holds it), else the
- * one beside the engine. Errors: `not-found` for a folder that is none, `unsupported` for a platform without native files.
+ * Finds the onnxruntime-node package: the configured folder (a package folder, or one whose node_modules contains it), otherwise the one
+ * next to the engine. Errors: `not-found` if the folder does not contain the package, `unsupported` for a platform without native files.
  */
 export function findRuntimePackage(
   runtimePath?: string,
@@ -70,7 +70,7 @@ function readName(manifest: string): unknown {
   try {
     return (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown }).name;
   } catch {
-    return undefined; // An unreadable manifest is no package.
+    return undefined; // An unreadable manifest means that there is no package.
   }
 }
 
@@ -88,8 +88,8 @@ function bundledFolder(): string {
 }
 
 /**
- * Loads ONNX Runtime. Done once per process by Node's own module cache. Two folders in one process are refused: their native
- * libraries share a name, so the second would run with the first one's.
+ * Loads ONNX Runtime. Node's module cache ensures that this happens once per process. A second folder in the same process is refused: the
+ * native libraries share a name, so the second would use those of the first.
  */
 export function loadOrt(found: RuntimePackage): Ort {
   const require = createRequire(__filename);
@@ -103,8 +103,8 @@ export function loadOrt(found: RuntimePackage): Ort {
         'Start a new process: reload the window, or run the command again.',
       { loaded: dirname(other), asked: found.folder },
     );
-  // Unless the user decided otherwise: NVIDIA's libraries would round the operands of float32 products and convolutions to TF32 (10 bits of mantissa),
-  // and ONNX Runtime's Node binding passes no provider options. Read when the libraries are loaded.
+  // Unless the user decided otherwise: by default NVIDIA's libraries round the operands of float32 products and convolutions to TF32 (10
+  // bits of mantissa), and ONNX Runtime's Node binding passes no provider options. The variable is read when the libraries are loaded.
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
   try {
     return require(found.folder) as Ort;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { sharedLibraryNeeds } from './sharedLibraryNeeds';
 
-/** The little of a machine that device checks look at. Tests give their own. */
+/** The parts of a machine that device checks use. Tests provide their own. */
 export interface Machine {
   readonly platform: string;
   readonly arch: string;
@@ -11,11 +11,11 @@ export interface Machine {
   exists(path: string): boolean;
   /** Text of a file, or undefined. */
   read(path: string): string | undefined;
-  /** Names in a folder; empty where there is none. */
+  /** Names in a folder; empty if there is none. */
   list(path: string): readonly string[];
-  /** Shared libraries that a library asks the loader for, or undefined where it cannot be read. */
+  /** Shared libraries that a library requires; undefined if it cannot be read. */
   needs(path: string): readonly string[] | undefined;
-  /** Standard output of a program, or undefined where it cannot be run. At most 5 s. */
+  /** Standard output of a program; undefined if it cannot be run. At most 5 s. */
   run(program: string, args: readonly string[]): string | undefined;
 }
 
@@ -38,11 +38,11 @@ function attempt<T>(action: () => T): T | undefined {
   try {
     return action();
   } catch {
-    return undefined; // The question was whether it is there.
+    return undefined; // Only its existence matters.
   }
 }
 
-/** Folders in which the Linux loader looks for libraries without being told: environment and defaults. */
+/** Folders that the Linux loader searches by default: from the environment and built in. */
 function searchedFolders({ env, arch }: Machine): readonly string[] {
   const triple = arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   return [
@@ -56,7 +56,10 @@ function searchedFolders({ env, arch }: Machine): readonly string[] {
   ];
 }
 
-/** Where a shared library would be loaded from on Linux: given folders, loader's folders, loader's cache. Undefined: nowhere. */
+/**
+ * Where a shared library would be loaded from on Linux: given folders, the loader's folders, the loader's cache. Undefined: it would not be
+ * found.
+ */
 export function findLibrary(machine: Machine, name: string, folders: readonly string[] = []): string | undefined {
   for (const folder of [...folders, ...searchedFolders(machine)]) {
     const path = join(folder, name);

@@ -5,8 +5,8 @@ import { isAlive } from '../formats/files/isAlive';
 import { usableCores } from './threads';
 
 /**
- * Processes of this user that compute at the moment, as files named by process id in a folder of the temporary directory.
- * Two processes whose idle threads spin halve each other's speed, so a session asks here first.
+ * Processes of this user that are currently computing, as files named by process id in a folder of the temporary directory. Two processes
+ * with spinning idle threads halve each other's speed, so a session checks this first.
  */
 function neighbourFolder(): string {
   return join(tmpdir(), `loomweight-engines-${userInfo().username.replace(/[^\w.-]/g, '_')}`);
@@ -20,11 +20,11 @@ export function announceComputing(folder = neighbourFolder()): void {
     writeFileSync(file, '');
     process.once('exit', () => rmSync(file, { force: true }));
   } catch {
-    // A read-only temporary directory: others will not know of us.
+    // With a read-only temporary directory, other processes will not know about this one.
   }
 }
 
-/** True where another announced process is alive. Files of dead processes are removed. */
+/** True if another announced process is alive. Removes files of dead processes. */
 export function hasComputingNeighbour(folder = neighbourFolder()): boolean {
   let names: string[];
   try {
@@ -43,8 +43,8 @@ export function hasComputingNeighbour(folder = neighbourFolder()): boolean {
 }
 
 /**
- * True where more was running in the last minute than there are cores (never on Windows, which does not say): threads that spin there take time from
- * each other. A training step of two threads on two loaded cores took a third longer with them.
+ * True if more was running in the last minute than there are cores (never on Windows, which does not report it): spinning threads then take
+ * time from each other. A training step with two threads on two loaded cores took a third longer with spinning.
  */
 export function isMachineBusy(load = loadavg()[0] ?? 0, cores = usableCores()): boolean {
   return load > cores + 0.5;

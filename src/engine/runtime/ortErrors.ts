@@ -1,7 +1,7 @@
 import { LoomweightError } from '../../protocol/errors';
 import type { ErrorCode } from '../../protocol/errors';
 
-/** Messages of ONNX Runtime that mean something more exact than `runtime`. Codes do not exist on its errors: only text. */
+/** Messages of ONNX Runtime with a more specific meaning than `runtime`. Its errors have no codes, only text. */
 const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; readonly advice: string }[] = [
   // Numbers of cudaError_t. Source: CUDA Runtime API, section "Data types used by CUDA Runtime".
   {
@@ -58,7 +58,7 @@ const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; r
   { pattern: /NO_SUCHFILE|file doesn't exist|External data path/i, code: 'not-found', advice: 'A file of the model is missing.' },
 ];
 
-/** Characters of the inputs' description in a message. */
+/** Maximum length of the inputs' description in a message. */
 const longestFeeds = 300;
 
 /** What was being done when the runtime failed. */
@@ -67,11 +67,11 @@ export interface RunContext {
   readonly model: string;
   readonly action: 'create' | 'run';
   readonly provider: string;
-  /** Names, types and shapes of what was fed. */
+  /** Names, types and shapes of the inputs. */
   readonly feeds?: string;
 }
 
-/** CUDA's errors come with source lines, template names and the name of the machine around them: this keeps what failed and in which call. */
+/** CUDA's errors include source lines, template names and the name of the machine: keep only what failed and in which call. */
 function withoutCudaNoise(text: string): string {
   const failure = /\b((?:CUDA|CUBLAS|CUDNN|CURAND|CUFFT)\w* failure \d+: [^;]+?)\s*;/.exec(text)?.[1];
   if (failure === undefined) return text;
@@ -80,8 +80,8 @@ function withoutCudaNoise(text: string): string {
 }
 
 /**
- * An error of ONNX Runtime as ours: says the model, the node where the text names one, and the shapes that were fed.
- * Errors that are ours already pass unchanged.
+ * Converts an error of ONNX Runtime to a LoomweightError with the model, the node if the text names one, and the shapes of the inputs.
+ * LoomweightErrors pass unchanged.
  */
 export function wrapOrtError(error: unknown, context: RunContext): LoomweightError {
   if (error instanceof LoomweightError) return error;
@@ -92,7 +92,7 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];
   const doing = context.action === 'create' ? 'could not load' : 'failed while running';
   const where = node ? ` at node '${node}'${op ? ` (${op})` : ''}` : op ? ` at an operator ${op}` : '';
-  // A language model has dozens of cache inputs: the details hold them all.
+  // A language model has dozens of cache inputs: the details list them all.
   const shown = (context.feeds?.length ?? 0) > longestFeeds ? `${context.feeds?.slice(0, longestFeeds)} ...` : context.feeds;
   const feeds = shown ? ` Inputs: ${shown}.` : '';
   return new LoomweightError(

@@ -14,7 +14,7 @@ export interface ProbeSize {
   readonly layers: number;
 }
 
-/** Only to see whether it works. */
+/** Only to check whether it works. */
 const tiny: ProbeSize = { rows: 4, width: 32, layers: 1 };
 /** 0.03 GFLOP: enough to tell a card from a software driver, which needs seconds for the large one. */
 export const smallProbe: ProbeSize = { rows: 64, width: 512, layers: 1 };
@@ -42,7 +42,7 @@ function probeGraph(size: ProbeSize): Graph {
   return { name: 'probe', inputs: [x, weight], outputs: [last], nodes, constants: new Map(), opsets: { '': 21 } };
 }
 
-/** Runs the smallest probe, so that a provider that cannot work says so. Throws what the runtime says. */
+/** Runs the smallest probe, so that a provider that does not work is detected. Throws the runtime's error. */
 export async function checkProvider(ort: Ort, provider: Provider): Promise<void> {
   const { output } = await runProbe(ort, provider, 1, tiny, 1);
   const { output: expected } = await runProbe(ort, 'cpu', 1, tiny, 1);
@@ -58,7 +58,7 @@ export function timeProvider(ort: Ort, provider: Provider, threads: number, size
 
 async function runProbe(ort: Ort, provider: Provider, threads: number, size: ProbeSize, repetitions: number): Promise<ProbeResult> {
   const random = new SeededRandom(1);
-  // Entries of variance 1 / width keep the chain's values near 1.
+  // Entries with variance 1 / width keep the chain's values near 1.
   const fill = (height: number, scale: number): RuntimeTensor => ({
     dtype: 'float32',
     shape: [height, size.width],
@@ -80,7 +80,7 @@ async function runProbe(ort: Ort, provider: Provider, threads: number, size: Pro
   }
 }
 
-/** Norm of the difference over the norm of what was expected. */
+/** Norm of the difference divided by the norm of the expected result. */
 export function relativeError(actual: Float32Array, expected: Float32Array): number {
   let difference = 0;
   let norm = 0;

@@ -18,11 +18,11 @@ import { SessionCache } from './sessionCache';
 import { chooseThreads } from './threads';
 import type { Runtime, Session, SessionOptions } from './types';
 
-/** What a job asks of its runtime. */
+/** Options of a job's runtime. */
 export interface RuntimeRequest {
   /** Default `auto`. */
   readonly provider?: ProviderChoice;
-  /** Default: all cores; never more than them. */
+  /** Default: all cores; never more. */
   readonly threads?: number;
   /** Folder of another onnxruntime-node package, as in the setting loomweight.runtime.path. */
   readonly runtimePath?: string;
@@ -30,8 +30,8 @@ export interface RuntimeRequest {
 }
 
 /**
- * Loads ONNX Runtime and chooses the provider, once. Errors: `unsupported` with what is missing where a named provider cannot
- * be used, `not-found` or `runtime` where the runtime itself cannot be loaded.
+ * Loads ONNX Runtime and chooses the provider, once. Errors: `unsupported` with what is missing if a named provider cannot be used,
+ * `not-found` or `runtime` if the runtime itself cannot be loaded.
  */
 export async function createRuntime(request: RuntimeRequest = {}): Promise<Runtime> {
   const found = findRuntimePackage(request.runtimePath);
@@ -81,7 +81,7 @@ class OrtRuntime implements Runtime {
     const { folder, keep, ...sessionOptions } = options;
     const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking]);
     const create = async (): Promise<Session> => {
-      // Our own check names the node and what is wrong; the runtime's messages often do not.
+      // Our own check names the node and the problem; the runtime's messages often do not.
       verifyGraph(graph, operators, { allowUnknownOperators: true });
       const model = { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) };
       try {

@@ -10,38 +10,38 @@ import { cpuProvider, readProfile, shareByProvider } from './profile';
 import { describeTensors, fromOrtTensor, isRuntimeDType, toOrtTensor } from './tensors';
 import type { RuntimeTensor, Session, SessionOptions } from './types';
 
-/** Providers as ONNX Runtime spells them. */
+/** Providers as spelled by ONNX Runtime. */
 export type Provider = 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
 
-/** What a session is made from. */
+/** Source of a session. */
 export interface SessionSource {
   /** Graph name or path, for messages. */
   readonly name: string;
   /** Model bytes or the path of a file. */
   readonly model: Uint8Array | string;
-  /** Folder of external data when the model is given as bytes. */
+  /** Folder of external data if the model is given as bytes. */
   readonly folder?: string;
 }
 
-/** What sessions of one runtime share. */
+/** State shared by the sessions of one runtime. */
 export interface SessionContext {
   readonly ort: Ort;
   readonly provider: Provider;
   readonly threads: number;
-  /** Told once for each session which operators ran on the CPU although another provider was chosen. */
+  /** Called once per session with the operators that ran on the CPU although another provider was chosen. */
   readonly onFallback?: (source: string, operators: readonly string[]) => void;
-  /** Fail instead of letting an operator run on the CPU. */
+  /** Fail instead of running an operator on the CPU. */
   readonly strict?: boolean;
 }
 
 const fallbackRefused = /fallback to CPU EP has been explicitly disabled/;
 
-/** Prepares a model for running. Blocks the thread for as long as that takes (1 s for 1 GB of weights). */
+/** Loads a model for running. Blocks the thread meanwhile (1 s for 1 GB of weights). */
 export async function createSession(context: SessionContext, source: SessionSource, options: SessionOptions = {}): Promise<Session> {
   const { ort, provider } = context;
   const create = async (settings: InferenceSession.SessionOptions): Promise<InferenceSession> => {
     try {
-      // The two overloads do not take a union.
+      // The two overloads do not accept a union.
       return typeof source.model === 'string'
         ? await ort.InferenceSession.create(source.model, settings)
         : await ort.InferenceSession.create(source.model, settings);
@@ -89,7 +89,7 @@ function ortOptions(
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
-    // DirectML demands both; elsewhere they are the defaults.
+    // DirectML requires both; elsewhere they are the defaults.
     ...(provider === 'dml' ? { enableMemPattern: false, executionMode: 'sequential' } : {}),
     extra: { session },
     ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
@@ -100,7 +100,7 @@ class OrtSession implements Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   private released = false;
-  /** Where the profile of the first run goes, until it is read. */
+  /** Path of the profile of the first run, until it is read. */
   private profileFolder: string | undefined;
   /** The caller asked for a profile. */
   private readonly profiles: boolean;
@@ -164,7 +164,7 @@ class OrtSession implements Session {
         `'${this.name}' has no output ${wrong.join(', ')}; its outputs are ${this.outputNames.join(', ')}.`,
         { model: this.name, wrong },
       );
-    // Fetching a 4-bit output would end the process, so it is refused before the run.
+    // Fetching a 4-bit output would end the process, so refuse it before the run.
     const unreadable = this.session.outputMetadata.filter(
       (output) => (outputs ?? this.outputNames).includes(output.name) && !(output.isTensor && isRuntimeDType(output.type)),
     );
@@ -177,7 +177,7 @@ class OrtSession implements Session {
       );
   }
 
-  /** After the first run of a mixed session: reads the profile, tells which operators the CPU ran, stops profiling. */
+  /** After the first run of a mixed session: reads the profile, reports the operators that ran on the CPU, stops profiling. */
   private reportFallback(): void {
     if (this.profileFolder === undefined) return;
     this.session.endProfiling();

@@ -9,7 +9,7 @@ interface Entry {
   users: number;
 }
 
-/** How much may stay prepared while nobody uses it. */
+/** Limits on idle sessions. */
 export interface SessionCacheLimits {
   readonly sessions: number;
   /** Bytes of inline constants over all idle sessions. */
@@ -17,11 +17,11 @@ export interface SessionCacheLimits {
 }
 
 /**
- * Prepared sessions by identity of their Graph object and options. Each user releases once; an idle session stays while the
- * limits allow, least recently used first to go. Creation is shared by concurrent askers; a failed one is forgotten.
+ * Sessions by identity of their Graph object and options. Each user releases once; an idle session is kept while the limits allow, and the
+ * least recently used one is released first. Concurrent requests share the creation; a failed one is forgotten.
  */
 export class SessionCache {
-  /** Oldest use first. */
+  /** Least recently used first. */
   private entries: Entry[] = [];
 
   constructor(private readonly limits: SessionCacheLimits = { sessions: 8, bytes: 256 * 2 ** 20 }) {}
@@ -44,12 +44,12 @@ export class SessionCache {
     }
   }
 
-  /** Releases every session that nobody uses. */
+  /** Releases every idle session. */
   releaseIdle(): Promise<void> {
     return this.trim({ sessions: 0, bytes: 0 });
   }
 
-  /** Releases everything, sessions in use included. */
+  /** Releases everything, including sessions in use. */
   async dispose(): Promise<void> {
     for (const { session } of this.entries.splice(0)) await (await session).release();
   }

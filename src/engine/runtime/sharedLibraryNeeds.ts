@@ -7,19 +7,19 @@ const dtNull = 0n;
 const dtNeeded = 1n;
 const dtStringTable = 5n;
 
-/** A dynamic section larger than that is no real library. */
+/** A larger dynamic section is not a real library. */
 const largestSection = 1 << 20;
 
 /**
- * Names of the shared libraries that a 64-bit little-endian ELF library asks the loader for, in its order. Undefined where the file cannot be
- * read as one. Reads a few kilobytes by position, whatever the file's size.
+ * Names of the shared libraries that a 64-bit little-endian ELF library requires, in its order. Undefined if the file cannot be read as
+ * one. Reads a few kilobytes by position, whatever the size of the file.
  */
 export function sharedLibraryNeeds(path: string): readonly string[] | undefined {
   let file: number;
   try {
     file = openSync(path, 'r');
   } catch {
-    return undefined; // The question was whether it can be read.
+    return undefined; // Only whether it can be read matters.
   }
   try {
     return needs((offset, length) => {
@@ -28,7 +28,7 @@ export function sharedLibraryNeeds(path: string): readonly string[] | undefined 
       return bytes.subarray(0, read);
     });
   } catch {
-    return undefined; // Truncated or lying offsets: not a library.
+    return undefined; // Truncated, or with wrong offsets: not a library.
   } finally {
     closeSync(file);
   }

@@ -6,8 +6,8 @@ import type { Ort } from './loadOrt';
 import type { RuntimeTensor } from './types';
 
 /**
- * Array type that carries each element type across the runtime's border. The 4-bit types are missing on purpose: the binding of
- * onnxruntime-node 1.30 refuses them as inputs, and ends the whole process when one is an output.
+ * Array type of each element type at the interface to the runtime. The 4-bit types are missing on purpose: the binding of onnxruntime-node
+ * 1.30 refuses them as inputs, and ends the whole process if one is an output.
  */
 const arrayTypes = {
   float32: Float32Array,
@@ -26,14 +26,14 @@ const arrayTypes = {
 
 type RuntimeDType = keyof typeof arrayTypes;
 
-/** True for element types that can be fed and fetched. */
+/** True for element types that can be passed in and read back. */
 export function isRuntimeDType(dtype: string): dtype is RuntimeDType {
   return Object.hasOwn(arrayTypes, dtype);
 }
 
 /**
- * Our tensor as ONNX Runtime's, without a copy. Errors: `unsupported` for types that have no JavaScript tensor (bfloat16,
- * 4-bit types, ...), `invalid-argument` where array type or length and shape disagree.
+ * Converts a tensor for ONNX Runtime, without a copy. Errors: `unsupported` for types that have no JavaScript tensor (bfloat16, 4-bit
+ * types, ...), `invalid-argument` if array type or length do not match the shape.
  */
 export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tensor {
   const { dtype, shape, data } = tensor;
@@ -55,7 +55,7 @@ export function toOrtTensor(ort: Ort, name: string, tensor: RuntimeTensor): Tens
   return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
 }
 
-/** ONNX Runtime's tensor as ours, without a copy. float16 is a Uint16Array of bit patterns whatever the Node version. */
+/** Converts a tensor from ONNX Runtime, without a copy. float16 is a Uint16Array of bit patterns in every version of Node. */
 export function fromOrtTensor(name: string, tensor: Tensor): RuntimeTensor {
   const dtype: string = tensor.type;
   const shape = [...tensor.dims];
@@ -70,7 +70,7 @@ export function fromOrtTensor(name: string, tensor: Tensor): RuntimeTensor {
     );
   const data = tensor.data as unknown as RuntimeTensor['data'];
   if (data instanceof arrayTypes[dtype]) return { dtype, shape, data };
-  // Node versions that have Float16Array hand that out.
+  // Versions of Node that have Float16Array return that.
   const view = data as ArrayBufferView;
   return { dtype, shape, data: new Uint16Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength / 2) };
 }

@@ -2,7 +2,7 @@ import type { DType } from '../../protocol/dtypes';
 import type { RunEnvironment } from '../../protocol/report';
 import type { Graph } from '../graph/graph';
 
-/** A tensor as it goes into and comes out of a run. Data of 16-bit floats is Uint16Array, of bool Uint8Array; 4-bit types cannot cross. */
+/** A tensor passed into or out of a run. Data of 16-bit floats is Uint16Array, of bool Uint8Array; 4-bit types are not supported. */
 export interface RuntimeTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -19,19 +19,19 @@ export interface RuntimeTensor {
     | BigUint64Array;
 }
 
-/** Options of a session that change its results. */
+/** Session options that change its results. */
 export interface SessionOptions {
   /** ORT's graph optimisation level. Default `all`. */
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
-  /** True: fused 4-bit kernels round activations to int8 only if false (ORT's default). Default true: exact. */
+  /** If false, fused 4-bit kernels round activations to int8 (ORT's default). Default true: exact. */
   readonly exactMatMulNBits?: boolean;
-  /** Keep initialisers unpacked and memory-mapped: quick to create, for models that run once or must stay small. */
+  /** Keep initialisers unpacked and memory-mapped: fast to create, for models that run once or must stay small. */
   readonly disablePrepacking?: boolean;
-  /** Write ONNX Runtime's profile of all runs to a file whose name begins so; complete after the release. */
+  /** Writes ONNX Runtime's profile of all runs to a file with this name prefix; complete after the release. */
   readonly profile?: string;
 }
 
-/** A graph ready to run. Runs block the thread; keep each under about a second where progress matters. */
+/** A graph ready to run. Runs block the thread; keep each below about a second if progress matters. */
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
@@ -39,22 +39,22 @@ export interface Session {
   release(): Promise<void>;
 }
 
-/** The runtime that a job was given: one provider, chosen once, reported. Nothing outside `runtime` knows ONNX Runtime. */
+/** The runtime of a job: one provider, chosen once and reported. Nothing outside `runtime` depends on ONNX Runtime. */
 export interface Runtime {
   /** Where it runs and why; names the operators that fell back to the CPU once a run has shown them. */
   readonly environment: RunEnvironment;
   /**
-   * A session for one of our graphs (constants inline, or external under `folder`). Asking again for the same Graph object
-   * with the same options gives the prepared session back; each must be released once. `keep: false` for graphs that nobody will ask for
-   * again: their working memory is given back with the release instead of staying prepared.
+   * A session for a graph (constants inline, or external under `folder`). Requesting the same Graph object with the same options again
+   * returns the existing session; each must be released once. `keep: false` for graphs that will not be requested again: their working
+   * memory is freed on release instead of being kept.
    */
   createFromGraph(graph: Graph, options?: SessionOptions & { readonly folder?: string; readonly keep?: boolean }): Promise<Session>;
-  /** A session for an ONNX file on disk, external data beside it. */
+  /** A session for an ONNX file on disk, with external data next to it. */
   createFromFile(path: string, options?: SessionOptions): Promise<Session>;
-  /** Sentences on what did not run where it should have: operators that fell back to the CPU. Empty on the CPU. */
+  /** Sentences about what did not run where it should have: operators that fell back to the CPU. Empty on the CPU. */
   notes(): readonly string[];
-  /** Releases prepared sessions that nobody uses: what they hold must not count against the next job. */
+  /** Releases idle sessions: their memory must not count against the next job. */
   releaseIdle(): Promise<void>;
-  /** Releases every session, kept ones too. */
+  /** Releases every session, including kept ones. */
   dispose(): Promise<void>;
 }

@@ -9,28 +9,28 @@ type JsonObject = Readonly<Record<string, unknown>>;
 export class TextTokenizer {
   private readonly tokenizer: Tokenizer;
 
-  /** `file` is tokenizer.json parsed, `settings` tokenizer_config.json where there is one. */
+  /** `file` is tokenizer.json parsed, `settings` tokenizer_config.json if there is one. */
   constructor(
     file: JsonObject,
     private readonly settings: JsonObject = {},
   ) {
-    // The library would change its normalisation by tokenizer_config; only tokenizer.json counts here.
+    // The library would let tokenizer_config change the normalisation; only tokenizer.json counts here.
     this.tokenizer = new Tokenizer(file, {});
   }
 
-  /** Token ids of a text, without special tokens around it. */
+  /** Token ids of a text, without added special tokens. */
   encode(text: string): readonly number[] {
     return text === '' ? [] : this.tokenizer.encode(text, { add_special_tokens: false }).ids;
   }
 
-  /** The text of token ids, special tokens left out. */
+  /** The text of token ids, without special tokens. */
   decode(ids: readonly number[]): string {
     return this.tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 
   /**
-   * The token that starts a text: `bos_token` of tokenizer_config, else `bos_token_id` of config; undefined where neither
-   * says one. `source` says which, for reports.
+   * The token that starts a text: `bos_token` of tokenizer_config, otherwise `bos_token_id` of config; undefined if neither names one.
+   * `source` names the file, for reports.
    */
   beginning(configBos: number | undefined): { readonly id: number; readonly source: string } | undefined {
     const token = this.settings['bos_token'];
@@ -43,10 +43,7 @@ export class TextTokenizer {
   }
 }
 
-/**
- * Loads the tokenizer that belongs to a model: tokenizer.json in the first of the folders that has one.
- * Errors: `not-found`, `malformed-file`.
- */
+/** Loads the tokenizer of a model: tokenizer.json in the first of the folders that has one. Errors: `not-found`, `malformed-file`. */
 export async function loadTokenizer(folders: readonly string[]): Promise<TextTokenizer> {
   for (const folder of folders) {
     const file = await readJson(path.join(folder, 'tokenizer.json'));
@@ -71,13 +68,13 @@ export async function loadTokenizer(folders: readonly string[]): Promise<TextTok
   );
 }
 
-/** True where one of the folders has a tokenizer.json. */
+/** True if one of the folders has a tokenizer.json. */
 export async function hasTokenizer(folders: readonly string[]): Promise<boolean> {
   for (const folder of folders) if ((await readJson(path.join(folder, 'tokenizer.json'))) !== undefined) return true;
   return false;
 }
 
-/** A tokenizer from the texts of its files, where a model carries it inside (GGUF). `model` names it in messages. */
+/** A tokenizer from the texts of its files, for a model that embeds it (GGUF). `model` names it in messages. */
 export function parseTokenizer(files: ReadonlyMap<string, string>, model: string): TextTokenizer | undefined {
   const text = files.get('tokenizer.json');
   if (text === undefined) return undefined;
@@ -104,7 +101,7 @@ function parseJson(text: string, file: string): JsonObject {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
   } catch {
-    // Told below, together with values that are no objects.
+    // Reported below, together with values that are not objects.
   }
   throw new LoomweightError('malformed-file', `${file} must contain a JSON object. Download it again.`, { path: file });
 }

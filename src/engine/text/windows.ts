@@ -1,16 +1,16 @@
 import { LoomweightError } from '../../protocol/errors';
 
-/** Token ids cut into windows of equal length. */
+/** Token ids split into windows of equal length. */
 export interface TextWindows {
   readonly window: number;
   readonly count: number;
-  /** [count * window]: what is predicted. */
+  /** [count * window]: the tokens to predict. */
   readonly targets: Int32Array;
 }
 
 /**
- * Cuts token ids into consecutive windows; a shorter rest is dropped. `limit` keeps the first windows.
- * Errors: `invalid-argument` where not even one window can be filled.
+ * Splits token ids into consecutive windows; a shorter remainder is dropped. `limit` keeps the first windows. Errors: `invalid-argument` if
+ * not even one window can be filled.
  */
 export function cutWindows(ids: ArrayLike<number>, window: number, limit?: number): TextWindows {
   if (!Number.isSafeInteger(window) || window < 2)
@@ -30,8 +30,8 @@ export function cutWindows(ids: ArrayLike<number>, window: number, limit?: numbe
 }
 
 /**
- * What the model reads for some windows, int64 [count, length]: with a BOS, BOS and the window's first tokens (length =
- * window); without, the window's tokens but the last (length = window - 1).
+ * Input of the model for some windows, int64 [count, length]: with a BOS, BOS and the window's first tokens (length = window); without, the
+ * window's tokens except the last (length = window - 1).
  */
 export function inputIds({ window, targets }: TextWindows, first: number, count: number, bos: number | undefined): BigInt64Array {
   const length = bos === undefined ? window - 1 : window;
@@ -46,7 +46,7 @@ export function inputIds({ window, targets }: TextWindows, first: number, count:
   return ids;
 }
 
-/** What is predicted for the same windows, int64 [count, length]: all tokens with a BOS, all but the first without. */
+/** Targets of the same windows, int64 [count, length]: all tokens with a BOS, all except the first without. */
 export function targetIds({ window, targets }: TextWindows, first: number, count: number, bos: number | undefined): BigInt64Array {
   const skipped = bos === undefined ? 1 : 0;
   const length = window - skipped;

@@ -1,12 +1,12 @@
 import { LoomweightError } from '../../../protocol/errors';
 
-/** config.json of a Hugging Face directory, as it was written. */
+/** config.json of a Hugging Face folder, as written. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** More blocks than any model has: graphs are planned block by block, and a lying number must not keep us busy. */
+/** More blocks than any model has: graphs are planned block by block, and a false number must not keep us busy. */
 const mostLayers = 10_000;
 
-/** A whole number of config.json. Missing or null: the fallback, or an error where none is given. */
+/** An integer of config.json. Missing or null: the fallback, or an error if there is none. */
 export function wholeNumber(config: RawConfig, key: string, fallback?: number): number {
   const value = config[key] ?? fallback;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) {
@@ -16,28 +16,28 @@ export function wholeNumber(config: RawConfig, key: string, fallback?: number): 
   throw malformed(key, 'a positive whole number', config[key]);
 }
 
-/** A positive real number of config.json. */
+/** A positive number of config.json. */
 export function positiveNumber(config: RawConfig, key: string, fallback?: number): number {
   const value = config[key] ?? fallback;
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
   throw malformed(key, 'a positive number', config[key]);
 }
 
-/** A yes or no of config.json. */
+/** A boolean of config.json. */
 export function flag(config: RawConfig, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback;
   if (typeof value === 'boolean') return value;
   throw malformed(key, 'true or false', value);
 }
 
-/** A token id, or undefined where it is missing, null or negative. */
+/** A token id; undefined if it is missing, null or negative. */
 export function tokenId(config: RawConfig, key: string): number | undefined {
   const value = config[key];
   const first: unknown = Array.isArray(value) ? value[0] : value;
   return typeof first === 'number' && Number.isSafeInteger(first) && first >= 0 ? first : undefined;
 }
 
-/** Token ids given as one number or as a list. */
+/** Token ids given as one number or a list. */
 export function tokenIds(config: RawConfig, key: string): readonly number[] {
   const value = config[key];
   return (Array.isArray(value) ? value : [value]).filter(
@@ -45,7 +45,7 @@ export function tokenIds(config: RawConfig, key: string): readonly number[] {
   );
 }
 
-/** A nested object, or undefined where it is missing or null. */
+/** A nested object; undefined if it is missing or null. */
 export function nested(config: RawConfig, key: string): RawConfig | undefined {
   const value = config[key];
   if (value === undefined || value === null) return undefined;
@@ -53,7 +53,7 @@ export function nested(config: RawConfig, key: string): RawConfig | undefined {
   throw malformed(key, 'an object', value);
 }
 
-/** The error of a wrong entry. */
+/** The error for an invalid entry. */
 export function malformed(key: string, wanted: string, got: unknown): LoomweightError {
   return new LoomweightError(
     'malformed-file',
@@ -62,7 +62,7 @@ export function malformed(key: string, wanted: string, got: unknown): Loomweight
   );
 }
 
-/** The error of an entry that is right but asks for something not built here. */
+/** The error for a valid entry that requests something unsupported. */
 export function unsupportedEntry(key: string, supported: string, got: unknown): LoomweightError {
   return new LoomweightError(
     'unsupported',

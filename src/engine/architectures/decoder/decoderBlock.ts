@@ -5,23 +5,23 @@ import type { DecoderConfig, WeightSource } from '../architecture';
 import { blockNames } from './expectedTensors';
 import { applyRotary, type RotaryAngles } from './rope';
 
-/** Keys or values of the tokens before, [batch, keyValueHeads, past, headSize]. */
+/** Keys or values of the preceding tokens, [batch, keyValueHeads, past, headSize]. */
 export interface BlockCache {
   readonly key: Value;
   readonly value: Value;
 }
 
-/** What a block gets besides its weights. */
+/** Inputs of a block besides its weights. */
 export interface BlockInputs {
   /** [batch, sequence, hiddenSize]. */
   readonly hidden: Value;
   readonly angles: RotaryAngles;
-  /** Added to the scores: 0 where a query may look, a large negative number elsewhere; [batch or 1, 1, 1, sequence, total]. */
+  /** Added to the scores: 0 for visible keys, a large negative number elsewhere; [batch or 1, 1, 1, sequence, total]. */
   readonly mask: Value;
   readonly past?: BlockCache;
 }
 
-/** One block's results: the residual stream, and keys and values including the past. */
+/** The results of a block: the residual stream, and keys and values including the past. */
 export interface BlockOutputs {
   readonly hidden: Value;
   readonly key: Value;
@@ -31,7 +31,7 @@ export interface BlockOutputs {
 /**
  * One decoder block of the Llama family, in standard operators:
  *   h = x + attention(norm(x)),   y = h + down(silu(gate(norm(h))) * up(norm(h)))
- * Query heads of one group share a key head: the queries of a group are folded into rows, so keys are never repeated.
+ * Query heads of one group share a key head: the queries of a group are folded into rows, so that keys are never repeated.
  */
 export function decoderBlock(
   build: GraphBuilder,
@@ -121,9 +121,9 @@ function groupRows(build: GraphBuilder, x: Value, hidden: Value, group: number, 
 }
 
 /**
- * The additive mask of causal attention: query q at slot `past + q` looks at slots up to its own, within the sliding
- * window where there is one (its own slot and the window - 1 before), and only where the attention mask is not 0.
- * Shapes: `sequence` and `total` [] int64; `attentionMask` [batch, total] int64, if any. Result [batch or 1, 1, 1, sequence, total].
+ * The additive mask of causal attention: the query at slot `past + q` sees slots up to its own, within the sliding window if there is one
+ * (its own slot and the window - 1 before it), and only where the attention mask is not 0. Shapes: `sequence` and `total` [] int64;
+ * `attentionMask` [batch, total] int64, if any. Result [batch or 1, 1, 1, sequence, total].
  */
 export function causalMask(
   build: GraphBuilder,
@@ -145,6 +145,6 @@ export function causalMask(
   } else {
     allowed = build.op('Unsqueeze', [allowed, build.int64([0, 1, 2])]);
   }
-  // Finite, so that a row without any allowed key (left padding) gives equal weights and no NaN.
+  // Finite, so that a row without any visible key (left padding) gives equal weights instead of NaN.
   return build.op('Where', [allowed, build.float32(0), build.float32(-1e30)]);
 }

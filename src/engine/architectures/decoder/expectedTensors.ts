@@ -6,7 +6,7 @@ export const embeddingName = 'model.embed_tokens.weight';
 export const finalNormName = 'model.norm.weight';
 export const headName = 'lm_head.weight';
 
-/** Name of the head's matrix [vocabulary, hiddenSize]: `lm_head.weight`, or the embedding where the two are tied. */
+/** Name of the head's matrix [vocabulary, hiddenSize]: `lm_head.weight`, or the embedding if the two are tied. */
 export function headMatrixName({ tiedEmbeddings }: DecoderConfig): string {
   return tiedEmbeddings ? embeddingName : headName;
 }
@@ -27,7 +27,7 @@ export function blockNames(block: number) {
   };
 }
 
-/** Every weight of a Llama-like model in the names of Hugging Face. Linear weights are [out, in]. A tied head is not listed. */
+/** Every weight of a Llama-like model under its Hugging Face name. Linear weights are [out, in]. A tied head is not listed. */
 export function expectedDecoderTensors(config: DecoderConfig): readonly ExpectedTensor[] {
   const result: ExpectedTensor[] = [
     { name: embeddingName, shape: [config.vocabularySize, config.hiddenSize], role: 'embedding', block: undefined },

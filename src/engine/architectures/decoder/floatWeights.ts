@@ -5,8 +5,8 @@ import { LoomweightError } from '../../../protocol/errors';
 import type { WeightSource } from '../architecture';
 
 /**
- * Weights as float32 constants of the graph, in their order on disk ([out, in]) with a Transpose that the runtime folds
- * at load. A tied matrix is stored once. For tests, verification and small models.
+ * Weights as float32 constants of the graph, in their order on disk ([out, in]) followed by a Transpose that the runtime folds at load. A
+ * tied matrix is stored once. For tests, verification and small models.
  */
 export function floatWeights(tensors: ReadonlyMap<string, Float32Array>): WeightSource {
   const made = new WeakMap<GraphBuilder, Map<string, Value>>();

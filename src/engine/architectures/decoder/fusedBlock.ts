@@ -7,16 +7,16 @@ import { inverseFrequencies } from './rope';
 
 const microsoft = { domain: 'com.microsoft' };
 
-/** True where ONNX Runtime's GroupQueryAttention takes the model: its rotary kernel wants head sizes in steps of 16. */
+/** True if ONNX Runtime's GroupQueryAttention supports the model: its rotary kernel requires head sizes that are multiples of 16. */
 export function canFuseBlock(config: DecoderConfig): boolean {
   return config.headSize % 16 === 0;
 }
 
 /**
- * One decoder block for sequences that start at position 0, with ONNX Runtime's own operators: attention in one kernel
- * that never computes masked scores, sum and norm in one pass. Same result as `decoderBlock` to rounding; CPU only,
- * because the CUDA kernel of GroupQueryAttention takes no float32.
- * `hidden` [batch, sequence, hiddenSize]; `sequence` [] int64. Result [batch, sequence, hiddenSize].
+ * One decoder block for sequences that start at position 0, with ONNX Runtime's own operators: attention in one kernel that never computes
+ * masked scores, and sum and norm in one pass. Same result as `decoderBlock` up to rounding. CPU only, because the CUDA kernel of
+ * GroupQueryAttention does not support float32. `hidden` [batch, sequence, hiddenSize]; `sequence` [] int64. Result [batch, sequence,
+ * hiddenSize].
  */
 export function fusedDecoderBlock(
   build: GraphBuilder,
@@ -65,7 +65,7 @@ export function fusedDecoderBlock(
   );
   const gate = linear(names.gate, normedMiddle as Value, intermediateSize, hiddenSize, biases.mlp);
   const up = linear(names.up, normedMiddle as Value, intermediateSize, hiddenSize, biases.mlp);
-  // Alpha 1 makes QuickGelu x * sigmoid(x).
+  // With alpha 1, QuickGelu is x * sigmoid(x).
   const activated = build.op('QuickGelu', [gate], { alpha: float(1) }, microsoft);
   const down = linear(names.down, build.op('Mul', [activated, up]), hiddenSize, intermediateSize, biases.mlp);
   return build.op('Add', [middle as Value, down]);

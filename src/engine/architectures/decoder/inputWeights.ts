@@ -4,8 +4,8 @@ import type { Value } from '../../graph/graph';
 import type { WeightSource } from '../architecture';
 
 /**
- * Weights as graph inputs under their names on disk, float32, [out, in]: a graph is compiled once and run with any
- * block's weights, which the runtime reads where they lie. From some 64 rows on this is as fast as constants.
+ * Weights as graph inputs under their names on disk, float32, [out, in]: a graph is compiled once and run with the weights of any block,
+ * which the runtime reads in place. From about 64 rows on, this is as fast as constants.
  */
 export function inputWeights(): WeightSource {
   const made = new Map<string, Value>();

@@ -8,11 +8,10 @@ import { windowOfBlock } from './readDecoderConfig';
 import { rotaryAngles } from './rope';
 
 /**
- * The whole model as ONNX with Optimum's names and a cache, standard operators of opset 21 only (as far as the weight
- * source keeps to them).
- * Inputs: input_ids [batch, sequence], attention_mask [batch, past + sequence], position_ids [batch, sequence], all
- * int64; past_key_values.N.key and .value [batch, keyValueHeads, past, headSize] float32, past may be 0.
- * Outputs: logits [batch, sequence, vocabulary] and present.N.key and .value [batch, keyValueHeads, past + sequence, headSize].
+ * The whole model as ONNX with Optimum's names and a cache, using only standard operators of opset 21 (as far as the weight source does).
+ * Inputs: input_ids [batch, sequence], attention_mask [batch, past + sequence], position_ids [batch, sequence], all int64;
+ * past_key_values.N.key and .value [batch, keyValueHeads, past, headSize] float32, past may be 0. Outputs: logits [batch, sequence,
+ * vocabulary] and present.N.key and .value [batch, keyValueHeads, past + sequence, headSize].
  */
 export function buildDecoderLanguageModel(config: DecoderConfig, weights: WeightSource): Graph {
   const build = new GraphBuilder(operators, config.architecture);

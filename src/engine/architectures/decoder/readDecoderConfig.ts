@@ -2,7 +2,7 @@ import type { DecoderConfig } from '../architecture';
 import { flag, malformed, positiveNumber, tokenId, tokenIds, unsupportedEntry, wholeNumber, type RawConfig } from './configReader';
 import { readRope } from './rope';
 
-/** What differs between architectures of the Llama family when their config.json is read. */
+/** Differences between architectures of the Llama family in reading their config.json. */
 export interface FamilyDefaults {
   readonly architecture: string;
   readonly contextLength: number;
@@ -13,8 +13,8 @@ export interface FamilyDefaults {
 }
 
 /**
- * Reads the entries that all Llama-like architectures share, in either style: `rope_theta` + `rope_scaling` or
- * `rope_parameters`. Sizes must fit each other. Errors: `malformed-file`, `unsupported` (activation, rotary scaling).
+ * Reads the entries that all Llama-like architectures share, in either style: `rope_theta` + `rope_scaling` or `rope_parameters`. Sizes
+ * must be consistent. Errors: `malformed-file`, `unsupported` (activation, rotary scaling).
  */
 export function readDecoderConfig(config: RawConfig, family: FamilyDefaults): DecoderConfig {
   const activation = config['hidden_act'] ?? 'silu';
@@ -46,7 +46,7 @@ export function readDecoderConfig(config: RawConfig, family: FamilyDefaults): De
   };
 }
 
-/** The sliding window of a block, or undefined where it looks at everything before. */
+/** The sliding window of a block; undefined if it sees everything before. */
 export function windowOfBlock(config: DecoderConfig, block: number): number | undefined {
   return (config.windowedBlocks?.[block] ?? true) ? config.slidingWindow : undefined;
 }

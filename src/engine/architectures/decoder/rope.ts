@@ -4,11 +4,11 @@ import type { Value } from '../../graph/graph';
 import type { DecoderConfig } from '../architecture';
 import { nested, positiveNumber, unsupportedEntry, type RawConfig } from './configReader';
 
-/** Rotary positions: pairs (i, i + headSize / 2) of a head are turned by position * frequency[i]. */
+/** Rotary position embeddings: pairs (i, i + headSize / 2) of a head are rotated by position * frequency[i]. */
 
 /**
- * Base and scaling of the rotary frequencies, from `rope_parameters` (newer) or `rope_theta` and `rope_scaling`.
- * Supported scalings: none, `linear`, `llama3`.
+ * Base and scaling of the rotary frequencies, from `rope_parameters` (newer) or `rope_theta` and `rope_scaling`. Supported scalings: none,
+ * `linear`, `llama3`.
  */
 export function readRope(config: RawConfig, headSize: number): Pick<DecoderConfig, 'ropeTheta' | 'ropeScaling'> {
   const parameters = nested(config, 'rope_parameters') ?? nested(config, 'rope_scaling') ?? {};
@@ -19,7 +19,7 @@ export function readRope(config: RawConfig, headSize: number): Pick<DecoderConfi
   const original = parameters['original_max_position_embeddings'] ?? config['max_position_embeddings'];
   const ropeScaling = type === 'default' ? undefined : { ...parameters, rope_type: type, original_max_position_embeddings: original };
   const read = { ropeTheta, ropeScaling };
-  // Computing them once here makes a wrong entry fail while the config is read.
+  // Computing them here makes an invalid entry fail while the config is read.
   inverseFrequencies({ ...read, headSize });
   return read;
 }
@@ -27,8 +27,8 @@ export function readRope(config: RawConfig, headSize: number): Pick<DecoderConfi
 /**
  * Frequencies in radians per position, float32, [headSize / 2]:
  *   f[i] = theta^(-2i / headSize)
- * `linear`: f / factor. `llama3` (Llama 3.1): wavelengths above original / low_freq_factor are divided by the factor, those
- * below original / high_freq_factor kept, those between blended with s = (original / wavelength - low) / (high - low).
+ * `linear`: f / factor. `llama3` (Llama 3.1): wavelengths above original / low_freq_factor are divided by the factor, those below original
+ * / high_freq_factor are kept, and those between are blended with s = (original / wavelength - low) / (high - low).
  */
 export function inverseFrequencies(config: Pick<DecoderConfig, 'ropeTheta' | 'ropeScaling' | 'headSize'>): Float32Array {
   const plain = Float32Array.from({ length: config.headSize / 2 }, (_, index) => 1 / config.ropeTheta ** ((2 * index) / config.headSize));
@@ -50,14 +50,14 @@ export function inverseFrequencies(config: Pick<DecoderConfig, 'ropeTheta' | 'ro
   });
 }
 
-/** Cosines and sines for a run, shared by all blocks. */
+/** Cosines and sines of a run, shared by all blocks. */
 export interface RotaryAngles {
   /** [batch or 1, 1, sequence, headSize] float32 each. */
   readonly cosine: Value;
   readonly sine: Value;
 }
 
-/** Angles for `positions` [batch or 1, sequence] int64. Both halves of a head turn by the same angles. */
+/** Angles for `positions` [batch or 1, sequence] int64. Both halves of a head rotate by the same angles. */
 export function rotaryAngles(build: GraphBuilder, config: DecoderConfig, positions: Value): RotaryAngles {
   const frequencies = build.float32([...inverseFrequencies(config)]);
   const float = build.op('Cast', [positions], { to: int(1) });
@@ -66,7 +66,7 @@ export function rotaryAngles(build: GraphBuilder, config: DecoderConfig, positio
   return { cosine: build.op('Cos', [both]), sine: build.op('Sin', [both]) };
 }
 
-/** x [batch, heads, sequence, headSize] turned: x * cos + (-second half, first half) * sin. */
+/** x [batch, heads, sequence, headSize] rotated: x * cos + (-second half, first half) * sin. */
 export function applyRotary(build: GraphBuilder, config: DecoderConfig, x: Value, angles: RotaryAngles, name: string): Value {
   const half = config.headSize / 2;
   const [first, second] = build.node('Split', [x, build.int64([half, half])], { axis: int(3) }, { outputs: 2, name: `${name}/Split` });

@@ -10,24 +10,24 @@ import { axisLength } from './languageModel';
 import { rotaryAngles } from './rope';
 
 /**
- * The parts of a decoder whose weights are inputs: one block for all blocks, and final norm + head + loss. (The embedding is a
- * look-up of rows, done where they are read.) Sequences start at position 0, without padding and without a cache.
+ * The parts of a decoder with weights as inputs: one graph for all blocks, and one for final norm, head and loss. (The embedding is a row
+ * lookup, done where the rows are read.) Sequences start at position 0, without padding and without a cache.
  */
 
-/** Which block graph is built. */
+/** Options of the block graph. */
 export interface BlockGraphOptions {
   readonly slidingWindow: number | undefined;
   /** Uses ONNX Runtime's own operators (CPU only). */
   readonly fused: boolean;
-  /** What the block takes its weights from. Default: graph inputs. A decorator of them may add outputs to the graph. */
+  /** Source of the block's weights. Default: graph inputs. A decorator of it may add outputs to the graph. */
   readonly weights?: WeightSource;
-  /** False leaves the output `next` out, for graphs whose weights add outputs of their own. Default true. */
+  /** False omits the output `next`, for graphs whose weights add their own outputs. Default true. */
   readonly next?: boolean;
 }
 
 /**
- * hidden [batch, sequence, hiddenSize] and the weights of block 0 by name -> next [batch, sequence, hiddenSize]. Other blocks feed
- * their weights under block 0's names.
+ * hidden [batch, sequence, hiddenSize] and the weights of block 0 by name -> next [batch, sequence, hiddenSize]. Other blocks feed their
+ * weights under the names of block 0.
  */
 export function blockGraph(
   config: DecoderConfig,
@@ -56,9 +56,10 @@ function plainBlock(
 }
 
 /**
- * Final norm and a slice of the head's rows. hidden [rows, hiddenSize], targets [rows] int64 (indices into the slice; any valid one where
- * the target lies elsewhere), `norm` [hiddenSize], `head` [slice, hiddenSize] -> total [rows] = log(sum(exp(logits))) over the slice and
- * chosen [rows] = logit of the target; float32. The logits never leave the runtime. Loss in nats of the whole: log(sum(exp(totals))) - chosen.
+ * Final norm and a slice of the head's rows. hidden [rows, hiddenSize], targets [rows] int64 (indices into the slice; any valid index if
+ * the target is in another slice), `norm` [hiddenSize], `head` [slice, hiddenSize] -> total [rows] = log(sum(exp(logits))) over the slice
+ * and chosen [rows] = logit of the target; float32. The logits never leave the runtime. The total loss in nats: log(sum(exp(totals))) -
+ * chosen.
  */
 export function headLossGraph(config: DecoderConfig): Graph {
   const build = new GraphBuilder(operators, 'head_loss');

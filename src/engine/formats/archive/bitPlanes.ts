@@ -1,15 +1,15 @@
-/** Levels that a plane can be cut from. */
+/** Arrays from which a bit plane can be extracted. */
 export type Levels = Uint8Array | Uint16Array;
 
-/** Bytes that `count` levels of `bits` bits take: whole bytes of every plane, then the last `count % 8` levels bit by bit. */
+/** Bytes for `count` levels of `bits` bits: whole bytes of every plane, then the last `count % 8` levels bit by bit. */
 export function planeBytes(count: number, bits: number): number {
   return Math.floor(count / 8) * bits + Math.ceil(((count % 8) * bits) / 8);
 }
 
 /**
- * Packs levels as bit planes: plane k (bytes k * floor(count / 8) on) holds bit k of all levels, level i in bit i % 8 of byte i / 8. The
- * levels that do not fill a byte of a plane follow as `bits` bits each, lowest first. Less than a byte is lost in all. `target` must be
- * zero from `offset` on. Returns the position behind the packed bytes.
+ * Packs levels as bit planes: plane k (starting at byte k * floor(count / 8)) contains bit k of all levels, level i in bit i % 8 of byte i
+ * / 8. The levels that do not fill a byte of a plane follow as `bits` bits each, lowest first, so that less than a byte is lost in total.
+ * `target` must be zero from `offset` on. Returns the position after the packed bytes.
  */
 export function packPlanes(levels: Levels, count: number, bits: number, target: Uint8Array, offset: number): number {
   const whole = Math.floor(count / 8);
@@ -22,8 +22,8 @@ export function packPlanes(levels: Levels, count: number, bits: number, target: 
 }
 
 /**
- * The inverse of `packPlanes`: fills the first `count` levels and returns the position behind. With `planes` below `bits` only the highest
- * planes are read and the lower bits are 0: a coarser tensor from fewer bytes.
+ * The inverse of `packPlanes`: fills the first `count` levels and returns the position after them. With `planes` below `bits`, only the
+ * highest planes are read and the lower bits are 0: a coarser tensor from fewer bytes.
  */
 export function unpackPlanes(source: Uint8Array, offset: number, count: number, bits: number, levels: Levels, planes = bits): number {
   const whole = Math.floor(count / 8);
@@ -41,7 +41,7 @@ export function unpackPlanes(source: Uint8Array, offset: number, count: number, 
   return offset + planeBytes(count, bits);
 }
 
-/** Eight levels at a time: an 8 x 8 bit matrix is transposed in two words, row 7 at the top. */
+/** Eight levels at a time: transposes an 8 x 8 bit matrix in two words, with row 7 at the top. */
 function packByteOfLevels(levels: Levels, whole: number, shift: number, width: number, target: Uint8Array, offset: number): void {
   for (let block = 0, index = 0; block < whole; block += 1, index += 8) {
     let high =

@@ -3,7 +3,7 @@ import type { LearnedTensor } from './learnedTensor';
 /** Widest stored level. */
 export const widestLearned = 15;
 
-/** Entries of one group: the whole tensor where the group size is 0. At least 1. */
+/** Entries of one group: the whole tensor if the group size is 0. At least 1. */
 export function learnedGroupSize({
   groupSize,
   levels,
@@ -15,16 +15,16 @@ export function learnedGroupSize({
 }
 
 /**
- * Distance of two neighbouring levels of a width, in float32: (maximum - minimum) / (2^bits - 1), each operation rounded to float32.
- * 0 for constant tensors and for 0 bits.
+ * Distance between adjacent levels of a width, in float32: (maximum - minimum) / (2^bits - 1), each operation rounded to float32. 0 for
+ * constant tensors and for 0 bits.
  */
 export function learnedStep(minimum: number, maximum: number, bits: number): number {
   return bits === 0 ? 0 : Math.fround(Math.fround(maximum - minimum) / (2 ** bits - 1));
 }
 
 /**
- * Values of all levels of a width: minimum + level * step, product and sum each rounded to float32, so that a graph of Mul and Add gives the
- * same bits. A pruned group (0 bits) has the value 0.
+ * Values of all levels of a width: minimum + level * step, with product and sum each rounded to float32, so that a graph of Mul and Add
+ * gives identical bits. A pruned group (0 bits) has the value 0.
  */
 export function learnedValues(minimum: number, maximum: number, bits: number): Float32Array {
   if (bits === 0) return new Float32Array(1);
@@ -33,7 +33,7 @@ export function learnedValues(minimum: number, maximum: number, bits: number): F
   return Float32Array.from({ length: 2 ** bits }, (_, level) => Math.fround(Math.fround(level * step) + offset));
 }
 
-/** The float32 weights that a learned tensor stands for, in canonical order. `target`: an array of the same length to be filled. */
+/** The float32 weights of a learned tensor in canonical order. `target`: an array of the same length to fill. */
 export function dequantizeLearned(tensor: LearnedTensor, target?: Float32Array): Float32Array {
   const { levels, bits, minimum, maximum } = tensor;
   const size = learnedGroupSize(tensor);
@@ -49,8 +49,8 @@ export function dequantizeLearned(tensor: LearnedTensor, target?: Float32Array):
 }
 
 /**
- * Bits of a learned tensor as the published formula counts them: levels, minimum and maximum as float32, one byte for the size of a
- * table entry, and the table of widths. Entries of a shorter last group count once.
+ * Bits of a learned tensor by the published formula: levels, minimum and maximum as float32, one byte for the size of a table entry, and
+ * the table of widths. A shorter last group counts only its own entries.
  */
 export function learnedBits(tensor: LearnedTensor): number {
   const size = learnedGroupSize(tensor);

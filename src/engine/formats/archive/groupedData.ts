@@ -5,12 +5,12 @@ import { checkCounts, type EncodedTensor } from './learnedData';
 import { matrixOf, type GroupedFields, type GroupedTensor } from './tensorKinds';
 import { collectClass, entriesByWidth, groupCount, groupsByWidth, spreadClass, type GroupGrid } from './widthClasses';
 
-/** Groups as a grid of their own: one entry each. */
+/** The groups as a grid with one entry each. */
 const groupsAsEntries = (groups: number): GroupGrid => ({ rows: 1, columns: groups, groupSize: 1 });
 
 /**
- * Bytes of a matrix with scales: the table of widths as bit planes (only where widths differ), then for each width from the smallest the codes of
- * its groups in order as bit planes; scales in their type; zero points as bit planes of their groups' widths. Pruned groups store nothing.
+ * Encodes a matrix with scales: the table of widths as bit planes (only if widths differ), then, for each width in ascending order, the
+ * codes of its groups as bit planes; scales in their type; zero points as bit planes of their groups' widths. Pruned groups store nothing.
  */
 export function encodeGrouped(tensor: GroupedTensor): EncodedTensor<GroupedFields> {
   const { name, shape, transposed, bits, groupSize, granularity, symmetric, scaleDType, groupBits } = tensor;
@@ -146,7 +146,7 @@ export function groupedValues(tensor: GroupedTensor): Float32Array {
 interface GroupedLayout {
   readonly groups: Float64Array;
   readonly entries: Float64Array;
-  /** Bits of an entry of the table of widths. */
+  /** Bits per entry of the table of widths. */
   readonly tableBits: number;
   /** Stored scales. */
   readonly scales: number;
@@ -174,7 +174,7 @@ function layoutOf(
   return { groups, entries, tableBits, scales, length: planeBytes(total, tableBits) + codeBytes + scaleBytes + zeroBytes };
 }
 
-/** Bits of a table entry for widths in ascending order. */
+/** Bits per table entry for widths in ascending order. */
 function tableBitsOf(widths: readonly number[]): number {
   return Math.ceil(Math.log2(1 + (widths.at(-1) ?? 0) - (widths[0] ?? 0)));
 }

@@ -5,16 +5,16 @@ import type { ArchiveFields, DataRange } from './tensorKinds';
 import { matrixOf } from './tensorKinds';
 
 /**
- * First bytes of an archive: `LOOMQ` and three zeros, the version (uint32), four zeros, then where the table of tensors begins and how long it is (two
- * uint64). The table is JSON and stands at the end, so that tensors can be written one after the other.
+ * First bytes of an archive: `LOOMQ` and three zero bytes, the version (uint32), four zero bytes, then offset and length of the table of
+ * tensors (two uint64). The table is JSON and comes last, so that tensors can be written one after the other.
  */
 export const prologueBytes = 32;
 export const archiveMagic = 'LOOMQ\0\0\0';
 export const archiveVersion = 1;
 
-/** Longest table that is read: a million tensors. */
+/** Maximum length of a table: enough for a million tensors. */
 const longestTable = 256e6;
-/** Entries that one byte of data may stand for at most: pruned tensors cost almost nothing, and a lie must not reserve memory. */
+/** Maximum number of entries per byte of data: pruned tensors take almost no space, and a false count must not reserve memory. */
 const entriesPerByte = 2 ** 24;
 
 /** The table of an archive. */
@@ -33,7 +33,7 @@ export function encodePrologue(tableOffset: number, tableLength: number): Uint8A
   return bytes;
 }
 
-/** Where the table lies. Errors: `malformed-file`, `unsupported` for another version. */
+/** Reads the position of the table. Errors: `malformed-file`, `unsupported` for another version. */
 export function decodePrologue(bytes: Uint8Array, file: string, fileSize: number): DataRange {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (data.toString('latin1', 0, 8) !== archiveMagic) throw wrongMagic(file, 'An archive', 'LOOMQ and three zero bytes');
@@ -63,7 +63,7 @@ export function decodePrologue(bytes: Uint8Array, file: string, fileSize: number
   return [Number(offset), Number(length)];
 }
 
-/** Checks the parsed table: names once, shapes and ranges sound, no two tensors over the same bytes. `end`: where the data ends. */
+/** Checks the parsed table: unique names, valid shapes and ranges, no overlapping data. `end`: end of the data. */
 export function checkTable(value: Readonly<Record<string, unknown>>, file: string, end: number): ArchiveTable {
   const { metadata, tensors } = value;
   const fail = (message: string) => malformedFile(file, end, 'invalid-table', message);
@@ -171,7 +171,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Bits a weight of the tensors that are not plain, from the table alone. Undefined where there are none. */
+/** Bits per weight of the tensors that are not plain, computed from the table alone. Undefined if there are none. */
 export function packedBitsPerWeight({ tensors }: ArchiveTable): number | undefined {
   const packed = tensors.filter(({ kind }) => kind !== 'plain');
   const weights = packed.reduce((sum, { shape }) => sum + elementCount(shape), 0);

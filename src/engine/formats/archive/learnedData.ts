@@ -7,7 +7,7 @@ import { packPlanes, planeBytes, unpackPlanes, type Levels } from './bitPlanes';
 import type { LearnedFields } from './tensorKinds';
 import { collectClass, entriesByWidth, groupsByWidth, spreadClass, type GroupGrid } from './widthClasses';
 
-/** Minimum and maximum as float32 and the bits of a table entry. */
+/** Minimum and maximum as float32, and the bits of a table entry. */
 const fixedBytes = 9;
 
 /** A learned tensor with its groups counted, ready to be written. */
@@ -17,9 +17,9 @@ export interface EncodedTensor<Fields> {
 }
 
 /**
- * Bytes of a learned tensor: minimum, maximum (float32), bits of a table entry (one byte), the table of widths as bit planes, relative to the
- * smallest width, then for each width from the smallest the levels of all its groups in order, as bit planes.
- * Errors: `invalid-argument` for a tensor whose parts do not fit each other.
+ * Encodes a learned tensor: minimum, maximum (float32), bits of a table entry (one byte), the table of widths relative to the smallest
+ * width as bit planes, then, for each width in ascending order, the levels of all its groups as bit planes. Errors: `invalid-argument` for
+ * a tensor with inconsistent parts.
  */
 export function encodeLearned(tensor: LearnedTensor): EncodedTensor<LearnedFields> {
   const { name, shape, transposed, groupSize, bits, levels, bitsOfWidth } = tensor;
@@ -53,7 +53,7 @@ export function encodeLearned(tensor: LearnedTensor): EncodedTensor<LearnedField
   return { fields: { name, kind: 'learned', shape, transposed, groupSize, groups }, bytes };
 }
 
-/** What the bytes of a learned tensor hold besides its levels. */
+/** Contents of a learned tensor's bytes besides its levels. */
 interface LearnedParts {
   readonly minimum: number;
   readonly maximum: number;
@@ -64,7 +64,7 @@ interface LearnedParts {
   readonly entries: Float64Array;
 }
 
-/** The inverse of `encodeLearned`. `fail` makes the error for a place in the data. */
+/** The inverse of `encodeLearned`. `fail` creates the error for a position in the data. */
 export function decodeLearned(fields: LearnedFields, bytes: Uint8Array, fail: (place: number, message: string) => Error): LearnedTensor {
   const { name, shape, transposed, groupSize } = fields;
   const { minimum, maximum, bitsOfWidth, bits, grid, levelsAt, entries } = readParts(fields, bytes, fail);
@@ -73,7 +73,7 @@ export function decodeLearned(fields: LearnedFields, bytes: Uint8Array, fail: (p
   return { name, shape, transposed, groupSize, bits, minimum, maximum, levels, bitsOfWidth };
 }
 
-/** The float32 weights alone, without an array of levels. Canonical order. */
+/** Only the float32 weights, without an array of levels. Canonical order. */
 export function decodeLearnedValues(
   fields: LearnedFields,
   bytes: Uint8Array,
@@ -124,7 +124,7 @@ function readParts(fields: LearnedFields, bytes: Uint8Array, fail: (place: numbe
   return { minimum, maximum, bitsOfWidth, bits, grid, levelsAt, entries };
 }
 
-/** The table of widths must hold what the header counts. */
+/** The table of widths must match the counts in the header. */
 export function checkCounts(
   bits: Uint8Array,
   counted: readonly (readonly [bits: number, groups: number])[],

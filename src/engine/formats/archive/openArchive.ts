@@ -13,11 +13,11 @@ import { checkTable, decodePrologue, packedBitsPerWeight, prologueBytes, type Ar
 import { decodeLearned, decodeLearnedValues } from './learnedData';
 import type { ArchiveFields, GroupedFields, GroupedTensor, LearnedFields } from './tensorKinds';
 
-/** Extension and usual name of an archive. */
+/** Extension and default name of an archive. */
 export const archiveExtension = '.loomq';
 export const archiveName = `model${archiveExtension}`;
 
-/** What a directory adds to the archive inside it. */
+/** Information from the folder around an archive. */
 export interface ArchiveSurroundings {
   readonly format?: ModelFormat;
   readonly path?: string;
@@ -25,7 +25,7 @@ export interface ArchiveSurroundings {
   readonly companions?: readonly string[];
 }
 
-/** Opens an archive: reads its table, no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
+/** Opens an archive: reads its table but no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
 export async function openArchive(file: string, surroundings: ArchiveSurroundings = {}): Promise<ArchiveContainer> {
   const absolute = path.resolve(file);
   return new ArchiveContainer(absolute, await readArchiveTable(absolute), surroundings);
@@ -44,8 +44,8 @@ async function readArchiveTable(absolute: string): Promise<ArchiveTable> {
 }
 
 /**
- * An opened archive. Tensors of learned widths and matrices with scales show as the float32 values that they stand for, in the layout of the model that
- * they came from; a tensor is unpacked when it is read, and the last one is kept so that reading it in pieces unpacks it once.
+ * An opened archive. Tensors with learned widths and matrices with scales appear as their float32 values, in the layout of the model that
+ * they came from. A tensor is unpacked when it is read, and the last one is kept, so that reading it in pieces unpacks it only once.
  */
 export class ArchiveContainer implements TensorContainer {
   readonly format: ModelFormat;
@@ -76,7 +76,7 @@ export class ArchiveContainer implements TensorContainer {
     if (surroundings.companions) this.companions = surroundings.companions;
   }
 
-  /** Kind of a tensor in the archive and bytes of its data. */
+  /** Kind of a tensor in the archive, and the number of bytes of its data. */
   describe(name: string): ArchiveFields {
     return this.fieldsOf(name);
   }
@@ -95,18 +95,18 @@ export class ArchiveContainer implements TensorContainer {
       this.last = { name, bytes };
     }
     const whole = await this.last.bytes;
-    // A buffer of its own, as everywhere: a reader may keep or change it.
+    // A separate buffer, as for every container: a reader may keep or change it.
     return whole.slice(offset, offset + length);
   }
 
-  /** A tensor of learned widths as it was stored. Errors: `not-found`, `invalid-argument` for another kind, `malformed-file`. */
+  /** A learned tensor as stored. Errors: `not-found`, `invalid-argument` for another kind, `malformed-file`. */
   async readLearned(name: string): Promise<LearnedTensor> {
     const fields = this.fieldsOf(name);
     if (fields.kind !== 'learned') throw this.otherKind(fields, 'learned');
     return decodeLearned(fields, await this.dataOf(fields), this.failureIn(fields));
   }
 
-  /** A matrix with scales as it was stored. Errors as `readLearned`. */
+  /** A matrix with scales as stored. Errors as for `readLearned`. */
   async readGrouped(name: string): Promise<GroupedTensor> {
     const fields = this.fieldsOf(name);
     if (fields.kind !== 'grouped') throw this.otherKind(fields, 'grouped');
@@ -159,7 +159,7 @@ function entryOf(file: string, fields: ArchiveFields): TensorEntry {
   return { name, dtype: 'float32', shape: stored, bytes: byteLength('float32', shape), location: undefined, storedBytes: data[1] };
 }
 
-/** [out, in] as [in, out]. */
+/** Transposes [out, in] to [in, out]. */
 function turned(values: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(values.length);
   const tile = 64;

@@ -1,9 +1,9 @@
 import type { DType } from '../../../protocol/dtypes';
 
 /**
- * A matrix with a scale and a zero point for each group along its rows: weight = (code - zero point) * scale. Rows are the first axis of
- * `shape`, columns all the others. `groupBits` [rows * groups]: widths of the groups where they differ, 0 for pruned ones, which store no code,
- * scale or zero point; `bits` is then the largest. Symmetric matrices store no zero points: it is 2^(width - 1).
+ * A matrix with a scale and a zero point per group along its rows: weight = (code - zero point) * scale. Rows are the first axis of
+ * `shape`, columns all others. `groupBits` [rows * groups]: widths of the groups if they differ, 0 for pruned ones, which store no code,
+ * scale or zero point; `bits` is then the largest. Symmetric matrices store no zero points: they are 2^(width - 1).
  */
 export interface GroupedTensor {
   readonly name: string;
@@ -22,7 +22,7 @@ export interface GroupedTensor {
   readonly groupBits?: Uint8Array;
 }
 
-/** Where the bytes of a tensor lie: [offset from the start of the file, length]. */
+/** Position of a tensor's bytes: [offset from the start of the file, length]. */
 export type DataRange = readonly [offset: number, length: number];
 
 interface SharedFields {
@@ -31,12 +31,12 @@ interface SharedFields {
   readonly data: DataRange;
 }
 
-/** A tensor of learned widths, as the header describes it. Minimum, maximum, table of widths and levels lie in the data. */
+/** A tensor with learned widths, as described by the header. Minimum, maximum, table of widths and levels are in the data. */
 export interface LearnedFields extends SharedFields {
   readonly kind: 'learned';
   readonly transposed: boolean;
   readonly groupSize: number;
-  /** Number of groups of each width that occurs, widths ascending. */
+  /** Number of groups of each width that occurs, in ascending order of width. */
   readonly groups: readonly (readonly [bits: number, groups: number])[];
 }
 
@@ -48,11 +48,11 @@ export interface GroupedFields extends SharedFields {
   readonly granularity: 'group' | 'row' | 'tensor';
   readonly symmetric: boolean;
   readonly scales: 'float16' | 'float32';
-  /** Only where widths differ. */
+  /** Present only if widths differ. */
   readonly groups?: readonly (readonly [bits: number, groups: number])[];
 }
 
-/** Bytes as they are. */
+/** Unchanged bytes. */
 export interface PlainFields extends SharedFields {
   readonly kind: 'plain';
   readonly dtype: DType;
@@ -60,7 +60,7 @@ export interface PlainFields extends SharedFields {
 
 export type ArchiveFields = LearnedFields | GroupedFields | PlainFields;
 
-/** Rows and columns of a canonical shape: the first axis against all others. */
+/** Rows and columns of a canonical shape: the first axis and all others. */
 export function matrixOf(shape: readonly number[]): { readonly rows: number; readonly columns: number } {
   const [rows = 1, ...others] = shape;
   return { rows, columns: others.reduce((product, length) => product * length, 1) };

@@ -8,15 +8,17 @@ import { editModel } from '../onnx/editModel';
 import { openOnnx } from '../onnx/openOnnx';
 import { openArchive, type ArchiveContainer } from './openArchive';
 
-/** The graph beside the archive of an ONNX model: the model as it was, with inputs in the place of the weights that the archive holds. */
+/**
+ * The graph stored next to the archive of an ONNX model: the original model with inputs in place of the weights that the archive contains.
+ */
 export const graphName = 'graph.onnx';
 
-/** Bytes of a tensor that are unpacked into the file at a time. */
+/** Number of bytes of a tensor that are unpacked into the file at a time. */
 const chunk = 16 * 2 ** 20;
-/** Larger models are written with their weights in a file of their own. */
+/** Larger models are written with their weights in a separate file. */
 const inlineLimit = 2 ** 30;
 
-/** Writes the graph of an ONNX model without the weights that an archive holds: they become inputs of the same name. */
+/** Writes the graph of an ONNX model without the weights that an archive contains: they become inputs of the same name. */
 export async function writeEmptyGraph(model: string, target: string, names: Iterable<string>): Promise<void> {
   const editor = await editModel(model);
   try {
@@ -27,7 +29,7 @@ export async function writeEmptyGraph(model: string, target: string, names: Iter
   }
 }
 
-/** Puts the weights of an archive back into their graph and writes the whole as an ONNX file. */
+/** Puts the weights of an archive back into their graph and writes a complete ONNX file. */
 export async function writeFilledGraph(archive: ArchiveContainer, graph: string, target: string): Promise<void> {
   const editor = await editModel(graph);
   try {
@@ -51,8 +53,8 @@ export async function writeFilledGraph(archive: ArchiveContainer, graph: string,
 }
 
 /**
- * Opens the archive of an ONNX model as the ONNX model it stands for: unpacked into a temporary folder, which is removed when the container is closed.
- * Errors: `malformed-file` where archive and graph do not belong together; `insufficient-disk`.
+ * Opens the archive of an ONNX model as an ONNX model: unpacked into a temporary folder that is removed when the container is closed.
+ * Errors: `malformed-file` if archive and graph do not match; `insufficient-disk`.
  */
 export async function openUnpacked(file: string, graph: string): Promise<TensorContainer> {
   const archive = await openArchive(file);

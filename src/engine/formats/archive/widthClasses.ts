@@ -1,8 +1,8 @@
 import type { Levels } from './bitPlanes';
 
 /**
- * How entries are cut into groups: row by row, `groupSize` consecutive entries each, the last group of a row shorter where the row does not
- * divide. A learned tensor is one row of all its entries.
+ * How entries are divided into groups: row by row, `groupSize` consecutive entries each, with a shorter last group if the row is not a
+ * multiple. A learned tensor is one row of all its entries.
  */
 export interface GroupGrid {
   readonly rows: number;
@@ -33,7 +33,7 @@ export function entriesByWidth(grid: GroupGrid, bits: Uint8Array): Float64Array 
   return counts;
 }
 
-/** Copies the entries of all groups of one width behind each other, in order. Returns how many. */
+/** Copies the entries of all groups of one width, in order, one after the other. Returns their number. */
 export function collectClass(source: Levels, grid: GroupGrid, bits: Uint8Array, width: number, target: Levels): number {
   const { rows, columns, groupSize } = grid;
   let group = 0;
@@ -47,7 +47,7 @@ export function collectClass(source: Levels, grid: GroupGrid, bits: Uint8Array, 
   return position;
 }
 
-/** The inverse: puts entries of one width back to their places, each as `table` says, or as it is. */
+/** The inverse: puts entries of one width back in their positions, mapped through `table` if given. */
 export function spreadClass(
   source: Levels,
   grid: GroupGrid,

@@ -8,15 +8,15 @@ import { encodePrologue, prologueBytes } from './header';
 import { encodeLearned } from './learnedData';
 import type { ArchiveFields, GroupedTensor } from './tensorKinds';
 
-/** What was written. */
+/** Result of writing an archive. */
 export interface WrittenArchive {
   readonly bytes: number;
-  /** Of `bytes`: the prologue and the table of tensors; the rest is data. */
+  /** The part of `bytes` taken by the prologue and the table of tensors; the rest is data. */
   readonly headerBytes: number;
 }
 
 /**
- * Writes an archive tensor by tensor; memory is one tensor. The file should lie in a temporary folder (createOutputFolder).
+ * Writes an archive tensor by tensor, holding one tensor in memory. The file should be in a temporary folder (createOutputFolder).
  *
  *   const writer = await ArchiveWriter.create(path);
  *   await writer.addLearned(tensor);
@@ -37,17 +37,17 @@ export class ArchiveWriter {
     return new ArchiveWriter(await open(path, 'wx'), metadata);
   }
 
-  /** Stores a tensor of learned widths; gives its bytes. Errors: `invalid-argument`. */
+  /** Stores a tensor with learned widths; returns the number of its bytes. Errors: `invalid-argument`. */
   async addLearned(tensor: LearnedTensor): Promise<number> {
     return this.add(encodeLearned(tensor));
   }
 
-  /** Stores a matrix with scales; gives its bytes. */
+  /** Stores a matrix with scales; returns the number of its bytes. */
   async addGrouped(tensor: GroupedTensor): Promise<number> {
     return this.add(encodeGrouped(tensor));
   }
 
-  /** Stores little-endian bytes as they are, whole or in chunks. */
+  /** Stores little-endian bytes unchanged, whole or in chunks. */
   async addPlain(name: string, dtype: DType, shape: readonly number[], data: Uint8Array | AsyncIterable<Uint8Array>): Promise<number> {
     const expected = byteLength(dtype, shape);
     const start = this.position;
@@ -75,7 +75,7 @@ export class ArchiveWriter {
     return { bytes: this.position, headerBytes: prologueBytes + table.length };
   }
 
-  /** Closes the file as it is; removing it is the folder's business. */
+  /** Closes the unfinished file; the owner of the folder removes it. */
   async abort(): Promise<void> {
     await this.handle.close().catch(() => undefined);
   }

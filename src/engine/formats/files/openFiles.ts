@@ -1,8 +1,8 @@
 import { RandomAccessFile } from './randomAccessFile';
 
 /**
- * The open files of one container: each is opened at its first read and kept until `close`. At most `limit` stay open
- * (the one used longest ago goes first), so that a model of hundreds of shards does not use up the process's handles.
+ * The open files of one container: each is opened on first read and kept until `close`. At most `limit` stay open (the least recently used
+ * is closed first), so that a model with hundreds of shards does not exhaust the process's handles.
  */
 export class OpenFiles {
   private readonly files = new Map<string, Promise<RandomAccessFile>>();
@@ -38,7 +38,7 @@ export class OpenFiles {
   private async using<T>(path: string, action: (file: RandomAccessFile) => Promise<T>): Promise<T> {
     if (this.closed) throw new Error(`${path} was read after its model was closed`);
     const opening = this.files.get(path) ?? RandomAccessFile.open(path);
-    // Deleting first moves the entry to the end: the map's order is the order of use.
+    // Deleting first moves the entry to the end: the order of the map is the order of use.
     this.files.delete(path);
     this.files.set(path, opening);
     this.readers.set(path, (this.readers.get(path) ?? 0) + 1);

@@ -5,20 +5,22 @@ import { LoomweightError } from '../../../protocol/errors';
 import { temporaryName } from '../../../protocol/client/temporaryNames';
 import { removeStaleOutputs } from './staleOutputs';
 
-/** An output that exists under a temporary sibling name until it is whole. */
+/** An output that has a temporary name next to its final one until it is complete. */
 export interface PendingOutput {
-  /** Write here. */
+  /** Path to write to. */
   readonly path: string;
-  /** Syncs everything and moves it to its final name. Errors: `insufficient-disk`, `io`, `invalid-argument`; nothing is left then. */
+  /**
+   * Syncs everything and moves it to its final name. Errors: `insufficient-disk`, `io`, `invalid-argument`; nothing is left behind then.
+   */
   commit(): Promise<void>;
-  /** Removes everything written. Safe to call twice and after `commit` (which it then leaves alone). */
+  /** Removes everything written. Safe to call twice, and has no effect after `commit`. */
   discard(): Promise<void>;
 }
 
 /**
- * Starts an output folder beside its final place, so that the last step is one rename on the same disk. Never in place: an
- * existing folder is refused unless it is empty. Left-overs of processes that died are removed.
- * Errors: `invalid-argument` where the folder exists and is not empty, `io`, `insufficient-disk`.
+ * Starts an output folder next to its final location, so that the last step is one rename on the same disk. Never in place: an existing
+ * folder is refused unless it is empty. Leftovers of processes that died are removed. Errors: `invalid-argument` if the folder exists and
+ * is not empty, `io`, `insufficient-disk`.
  */
 export async function createOutputFolder(directory: string): Promise<PendingOutput> {
   const final = path.resolve(directory);
@@ -30,7 +32,7 @@ export async function createOutputFolder(directory: string): Promise<PendingOutp
   await mkdir(temporary);
   return pending(temporary, async () => {
     await syncTree(temporary);
-    // An empty folder may stand there: rename onto it works on POSIX only, so it goes first everywhere.
+    // There may be an empty folder: renaming onto it only works on POSIX, so it is removed first everywhere.
     await refuseExisting(final);
     await rmdir(final).catch((error: unknown) => {
       if ((error as { code?: string }).code !== 'ENOENT') throw error;
@@ -40,7 +42,7 @@ export async function createOutputFolder(directory: string): Promise<PendingOutp
   });
 }
 
-/** The same for a single file; an existing file is replaced by the rename, in one step. */
+/** The same for a single file; the rename replaces an existing file atomically. */
 export async function createOutputFile(file: string): Promise<PendingOutput> {
   const final = path.resolve(file);
   const parent = path.dirname(final);
@@ -91,7 +93,7 @@ async function refuseExisting(final: string): Promise<void> {
     );
 }
 
-/** Forces every file below a folder to the disk: only then does the rename promise whole files. */
+/** Flushes every file below a folder to disk: only then does the rename guarantee complete files. */
 async function syncTree(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const child = path.join(folder, entry.name);
@@ -102,7 +104,7 @@ async function syncTree(folder: string): Promise<void> {
 }
 
 async function syncFile(file: string): Promise<void> {
-  // Windows syncs only through a handle that may write.
+  // Windows only syncs through a writable handle.
   const handle = await open(file, 'r+');
   try {
     await handle.sync();
@@ -111,7 +113,7 @@ async function syncFile(file: string): Promise<void> {
   }
 }
 
-/** Makes names durable. Windows cannot open folders for this and needs no such step. */
+/** Makes renames durable. Windows cannot open folders for this and does not need it. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return;
   const handle = await open(folder, 'r');

@@ -3,15 +3,15 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { LoomweightError } from '../../../protocol/errors';
 import { malformedFile } from '../malformed';
 
-/** One read of the operating system takes at most 2^31 - 1 bytes; larger ones are cut into pieces of this size. */
+/** One read of the operating system returns at most 2^31 - 1 bytes; larger ones are split into pieces of this size. */
 const largestRead = 2 ** 30;
 
-/** Opening a pipe waits for its writer, and nothing can end that wait; regular files do not heed the flag. Windows has none. */
+/** Opening a pipe blocks until it has a writer, and nothing can interrupt that; regular files ignore the flag. Windows does not have it. */
 const readWithoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
- * A regular file read by position, of any size. Several reads may run at once. Every `read` gives bytes in a buffer of
- * their own that starts at position 0, so that typed arrays of any width can be laid over them.
+ * A regular file of any size, read by position. Concurrent reads are allowed. Every `read` returns bytes in a separate buffer that starts
+ * at position 0, so that it can be viewed as a typed array of any width.
  */
 export class RandomAccessFile {
   private constructor(
@@ -20,7 +20,7 @@ export class RandomAccessFile {
     private readonly handle: FileHandle,
   ) {}
 
-  /** Errors: `not-found`, `io`; `invalid-argument` for anything but a regular file (a pipe would block for ever). */
+  /** Errors: `not-found`, `io`; `invalid-argument` for anything but a regular file (a pipe would block forever). */
   static async open(path: string): Promise<RandomAccessFile> {
     const handle = await openRegularFile(path);
     try {
@@ -31,7 +31,7 @@ export class RandomAccessFile {
     }
   }
 
-  /** The bytes from `offset`, exactly `length` of them. A range beyond the end is a `malformed-file` error with the position. */
+  /** Exactly `length` bytes from `offset`. A range beyond the end is a `malformed-file` error with the position. */
   async read(offset: number, length: number): Promise<Uint8Array> {
     // Checked before allocating: a length from a hostile header must not reserve memory.
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > this.size)
@@ -68,8 +68,8 @@ export class RandomAccessFile {
 }
 
 /**
- * Opens a regular file for reading, without ever waiting: a pipe or a device that stands where a file is expected is refused.
- * Errors: `not-found`, `io`, `invalid-argument`.
+ * Opens a regular file for reading, without ever blocking: a pipe or a device in place of a file is refused. Errors: `not-found`, `io`,
+ * `invalid-argument`.
  */
 export async function openRegularFile(path: string): Promise<FileHandle> {
   const handle = await open(path, readWithoutWaiting).catch((error: unknown) => {

@@ -5,7 +5,7 @@ import { RandomAccessFile } from './randomAccessFile';
 /** Companion files (config, tokenizer, index) are small; a larger one is refused before it is read. */
 const largestText = 256e6;
 
-/** Decodes strict UTF-8; a wrong byte is a `malformed-file` error that names its position. */
+/** Decodes strict UTF-8; an invalid byte is a `malformed-file` error that gives its position. */
 export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -14,10 +14,13 @@ export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string 
   }
 }
 
-/** One string of the language holds no more characters than this allows. */
+/** Maximum number of characters in a JavaScript string. */
 const largestString = 500e6;
 
-/** Reads a text whole; wrong bytes become replacement characters. Errors: `not-found`, `unsupported`, `invalid-argument` (a pipe, a device). */
+/**
+ * Reads a whole text; invalid bytes become replacement characters. Errors: `not-found`, `unsupported`, `invalid-argument` (a pipe, a
+ * device).
+ */
 export async function readText(path: string): Promise<string> {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await readWhole(path, largestString, 'Split it, or use a part of it'));
 }
@@ -60,14 +63,14 @@ export function parseJsonObject(text: string, path: string): Record<string, unkn
   return value as Record<string, unknown>;
 }
 
-/** Position of the first byte that is not part of valid UTF-8, by halving; only called for text that is known to be wrong. */
+/** Position of the first byte that is not valid UTF-8, by bisection; only called for text known to be invalid. */
 function firstInvalidByte(bytes: Uint8Array): number {
   let low = 0;
   let high = bytes.length;
   while (low < high) {
     const middle = (low + high + 1) >>> 1;
     try {
-      // `stream` lets a sequence be cut at the end of the piece.
+      // With `stream`, a sequence may be cut off at the end of the piece.
       new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
       low = middle;
     } catch {

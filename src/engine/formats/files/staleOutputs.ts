@@ -3,7 +3,7 @@ import path from 'node:path';
 import { temporaryWriter } from '../../../protocol/client/temporaryNames';
 import { isAlive } from './isAlive';
 
-/** Removes temporary outputs in a folder whose process on this machine is gone. Never fails: clean-up is a courtesy. */
+/** Removes temporary outputs in a folder whose process no longer exists on this machine. Never fails: cleaning up is best effort. */
 export async function removeStaleOutputs(folder: string): Promise<readonly string[]> {
   const removed: string[] = [];
   for (const name of await readdir(folder).catch(() => [])) {

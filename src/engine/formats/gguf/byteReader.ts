@@ -2,12 +2,12 @@ import type { RandomAccessFile } from '../files/randomAccessFile';
 import { decodeUtf8 } from '../files/readText';
 import { malformedFile } from '../malformed';
 
-/** Bytes fetched at once. */
+/** Number of bytes fetched at a time. */
 const windowBytes = 1 << 18;
 
 /**
- * Reads little-endian values from a file front to back through a window, so that a header of any length takes bounded memory.
- * Every length is checked against the file before memory is reserved.
+ * Reads little-endian values from a file sequentially through a window, so that a header of any length takes bounded memory. Every length
+ * is checked against the file before memory is reserved.
  */
 export class ByteReader {
   position = 0;
@@ -21,17 +21,17 @@ export class ByteReader {
     return malformedFile(this.file.path, offset, diagnostic, message);
   }
 
-  /** Bytes from the position to the end. */
+  /** Number of bytes from the position to the end. */
   get remaining(): number {
     return this.file.size - this.position;
   }
 
-  /** Makes the next `length` bytes available without waiting: true at once while they are in the window. */
+  /** Tells whether the next `length` bytes are in the window, so that they can be read without waiting. */
   has(length: number): boolean {
     return this.position >= this.windowStart && this.position + length <= this.windowStart + this.window.length;
   }
 
-  /** Fetches a window that begins at the position and holds at least `length` bytes. */
+  /** Fetches a window that starts at the position and has at least `length` bytes. */
   async fill(length: number): Promise<void> {
     if (this.has(length)) return;
     if (length > this.remaining) throw this.fail('truncated', `The file ends after ${this.file.size} bytes, but ${length} more are needed`);
@@ -40,7 +40,7 @@ export class ByteReader {
     this.view = new DataView(this.window.buffer, this.window.byteOffset, this.window.length);
   }
 
-  /** The next bytes, consumed; valid until the next call. The window must hold them. */
+  /** The next bytes, consumed; valid until the next call. They must be in the window. */
   take(length: number): { readonly view: DataView; readonly at: number } {
     const at = this.position - this.windowStart;
     this.position += length;
@@ -53,7 +53,7 @@ export class ByteReader {
     return view.getUint32(at, true);
   }
 
-  /** An unsigned 64-bit count, offset or size; above 2^53 it is an error. */
+  /** An unsigned 64-bit count, offset or size; values of 2^53 and above are an error. */
   async size(what: string): Promise<number> {
     if (!this.has(8)) await this.fill(8);
     const { view, at } = this.take(8);
@@ -62,7 +62,7 @@ export class ByteReader {
     return high * 2 ** 32 + view.getUint32(at, true);
   }
 
-  /** Text with a 64-bit length in front. `limit` in bytes. */
+  /** Text preceded by a 64-bit length. `limit` in bytes. */
   async text(what: string, limit: number): Promise<string> {
     const length = await this.size(`The length of ${what}`);
     if (length > limit || length > this.remaining)

@@ -8,17 +8,17 @@ import { huggingFaceName } from './llamaNames';
 import { llamaTokenizer } from './llamaTokenizer';
 import type { GgufContainer } from './openGguf';
 
-/** True where `viewAsHuggingFace` knows the architecture. */
+/** True if `viewAsHuggingFace` supports the architecture. */
 export function isConvertible(container: GgufContainer): boolean {
   return convertibleFamily(container.values) !== undefined;
 }
 
 /**
- * A Llama or Qwen2 GGUF file seen as a Hugging Face directory: the same names, shapes and config, tokenizer files as
- * `generatedCompanions`. Block types appear as float32 (exactly what the blocks mean); other types stay. For the family `llama` the
- * rows of q and k, which llama.cpp's converter interleaves for its rotary kernels, are put back. Closing the view closes the file.
- * A tokenizer that cannot be rebuilt is a warning `tokenizer-unsupported`; the weights are still there.
- * Errors: `unsupported` for other architectures, tensors without a counterpart, and types that cannot be decoded (K-quants).
+ * Presents a Llama or Qwen2 GGUF file as a Hugging Face folder: the same names, shapes and config, with tokenizer files as
+ * `generatedCompanions`. Block types appear as their exact float32 values; other types are kept. For the family `llama`, the rows of q and
+ * k, which llama.cpp's converter interleaves for its rotary kernels, are restored to their original order. Closing the view closes the
+ * file. A tokenizer that cannot be rebuilt causes the warning `tokenizer-unsupported`; the weights are still available. Errors:
+ * `unsupported` for other architectures, tensors without a counterpart, and types that cannot be decoded (K-quants).
  */
 export async function viewAsHuggingFace(source: GgufContainer): Promise<TensorContainer> {
   const family = convertibleFamily(source.values);
@@ -42,7 +42,7 @@ export async function viewAsHuggingFace(source: GgufContainer): Promise<TensorCo
         'unsupported-architecture',
         `${source.path} has the tensor ${quoteName(entry.name)}, for which a ${family} model in Hugging Face format has no place.`,
       );
-    if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0)); // throws, saying what to use instead
+    if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0)); // throws, with advice on what to use instead
     tensors.set(name, viewTensor(entry, name, family === 'llama' ? permutedHeads(name, config) : undefined));
   }
   const tokenizer = llamaTokenizer(source.values);
@@ -73,7 +73,7 @@ export async function viewAsHuggingFace(source: GgufContainer): Promise<TensorCo
 
 interface ViewedTensor extends TensorEntry {
   readonly source: TensorEntry;
-  /** Number of heads whose rows are interleaved, or undefined where rows stay. */
+  /** Number of heads whose rows are interleaved, or undefined if rows are in order. */
   readonly heads: number | undefined;
 }
 
@@ -108,7 +108,7 @@ async function readViewed(
   if (!(offset >= 0 && length >= 0 && offset + length <= tensor.bytes)) throw rangeOutsideTensor(name, tensor.bytes, { offset, length });
   if (tensor.location) return source.read(tensor.source.name, { offset, length });
   if (length === 0) return new Uint8Array(0);
-  // Whole rows are decoded, whole heads where rows are interleaved; then the range is cut out.
+  // Decodes whole rows, or whole heads if rows are interleaved, and then extracts the range.
   const rows = tensor.shape.length > 1 ? (tensor.shape[0] as number) : tensor.heads === undefined ? 1 : (tensor.shape[0] as number);
   const rowBytes = tensor.bytes / rows;
   const unit = tensor.heads === undefined ? 1 : rows / tensor.heads;

@@ -1,6 +1,6 @@
 /**
- * GGUF block types to float32. Layouts: https://github.com/ggml-org/ggml, docs/gguf.md and the block structures of ggml-common.h.
- * A block holds 32 elements; d and m are float16. Low nibbles are elements 0 to 15, high nibbles elements 16 to 31.
+ * GGUF block types to float32. Layouts: https://github.com/ggml-org/ggml, docs/gguf.md and the block structures of ggml-common.h. A block
+ * has 32 elements; d and m are float16. Low nibbles are elements 0 to 15, high nibbles elements 16 to 31.
  *   Q4_0: d, 16 bytes;            value = (q - 8) d          Q4_1: d, m, 16 bytes;            value = q d + m
  *   Q5_0: d, 4 bytes, 16 bytes;   value = (q - 16) d         Q5_1: d, m, 4 bytes, 16 bytes;   value = q d + m
  *   Q8_0: d, 32 signed bytes;     value = q d                (the 4 bytes are the fifth bits, element i at bit i)
@@ -11,7 +11,7 @@ import { dtypes, type DType } from '../../../protocol/dtypes';
 const elements = 32;
 
 interface BlockLayout {
-  /** Bytes from the block's start: 0 where the block has none. */
+  /** Offsets from the start of the block: 0 if the block does not have the part. */
   readonly minimum: number;
   readonly highBits: number;
   readonly codes: number;
@@ -26,12 +26,12 @@ const layouts: Readonly<Partial<Record<DType, BlockLayout>>> = {
   q5_1: { minimum: 2, highBits: 4, codes: 8, centre: 0 },
 };
 
-/** True for the block types that `dequantizeBlocks` knows. */
+/** True for the block types that `dequantizeBlocks` supports. */
 export function isDecodableBlockType(dtype: DType): boolean {
   return dtype === 'q8_0' || layouts[dtype] !== undefined;
 }
 
-/** Fills `out` with the values of whole blocks. Each value is computed in float32, as GGML does: a product and a sum, each rounded. */
+/** Fills `out` with the values of whole blocks. Each value is computed in float32, as in GGML: a product and a sum, each rounded. */
 export function dequantizeBlocks(dtype: DType, bytes: Uint8Array, out: Float32Array): void {
   const { blockBytes } = dtypes[dtype];
   const layout = layouts[dtype];

@@ -2,7 +2,7 @@ import type { TensorEntry } from '../container';
 import { unsupportedContent } from '../malformed';
 import type { GgufValue } from './metadata';
 
-/** What config.json is made from. */
+/** Input of config.json. */
 export interface GgufModel {
   readonly path: string;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
@@ -14,15 +14,15 @@ const families: Readonly<Record<string, { readonly architecture: string; readonl
   qwen2: { architecture: 'Qwen2ForCausalLM', type: 'qwen2' },
 };
 
-/** The architecture word of a GGUF file whose weights can be read under Hugging Face names, or undefined. */
+/** The architecture name of a GGUF file whose weights can be mapped to Hugging Face names, or undefined. */
 export function convertibleFamily(values: ReadonlyMap<string, GgufValue>): string | undefined {
   const family = values.get('general.architecture');
   return typeof family === 'string' && Object.hasOwn(families, family) ? family : undefined;
 }
 
 /**
- * config.json of a Llama or Qwen2 model from GGUF metadata. `ropeFactors` are the values of `rope_freqs.weight` where the file
- * has it. Errors: `unsupported` for mixtures of experts, sizes that differ by layer and rotary scalings that cannot be expressed.
+ * config.json of a Llama or Qwen2 model from GGUF metadata. `ropeFactors` are the values of `rope_freqs.weight` if the file has it. Errors:
+ * `unsupported` for mixtures of experts, sizes that differ by layer and rotary scalings that config.json cannot express.
  */
 export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefined): Readonly<Record<string, unknown>> {
   const { path: file, tensors, values } = model;
@@ -86,9 +86,9 @@ function metadataScaling(model: GgufModel, family: string, read: (key: string) =
 }
 
 /**
- * Llama 3 files hold the scaling as one divisor per frequency. The divisors are computed anew from the four numbers that
- * config.json has, and must agree: a scaling that is written down wrongly would go unnoticed until long texts.
- * Formula: transformers, rope type `llama3`; the published models have low 1, high 4, original context 8,192.
+ * Llama 3 files store the scaling as one divisor per frequency. The divisors are recomputed from the four numbers in config.json and must
+ * agree: a wrong scaling would go unnoticed until texts get long. Formula: transformers, rope type `llama3`; the published models have low
+ * 1, high 4, original context 8,192.
  */
 function llama3Scaling(factors: Float32Array, theta: number, headSize: number, file: string): Record<string, unknown> {
   const factor = Math.max(...factors);

@@ -1,4 +1,4 @@
-/** Names of tensors of Llama-like models: GGUF's and Hugging Face's. */
+/** Tensor names of Llama-like models in GGUF and in Hugging Face. */
 
 const outer: Readonly<Record<string, string>> = {
   'token_embd.weight': 'model.embed_tokens.weight',
@@ -18,7 +18,7 @@ const inner: Readonly<Record<string, string>> = {
   ffn_down: 'mlp.down_proj',
 };
 
-/** `blk.3.attn_q.weight` becomes `model.layers.3.self_attn.q_proj.weight`; undefined for names that Llama has not. */
+/** `blk.3.attn_q.weight` becomes `model.layers.3.self_attn.q_proj.weight`; undefined for names that Llama does not have. */
 export function huggingFaceName(ggufName: string): string | undefined {
   if (Object.hasOwn(outer, ggufName)) return outer[ggufName];
   const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(ggufName);

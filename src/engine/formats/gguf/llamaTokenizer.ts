@@ -2,12 +2,12 @@ import { describeValue, type GgufValue } from './metadata';
 import { sentencePieceTokenizer } from './sentencePiece';
 import { addedTokens, specialTokenTemplate, texts, tokenText, tokenTypes, typesOf } from './tokenizerParts';
 
-/** tokenizer.json and tokenizer_config.json, or why they cannot be made. */
+/** tokenizer.json and tokenizer_config.json, or the reason why they cannot be created. */
 export type TokenizerFiles = { readonly files: ReadonlyMap<string, string> } | { readonly problem: string };
 
-/** How each pre-tokeniser splits text, as the tokenizer.json of the models that use it says. */
+/** How each pre-tokeniser splits text, from the tokenizer.json of the models that use it. */
 interface Splitting {
-  /** Undefined: the byte-level step's own GPT-2 rule. */
+  /** Undefined: the GPT-2 rule of the byte-level step. */
   readonly pattern?: string;
   readonly normalizer?: Readonly<Record<string, unknown>>;
   readonly ignoreMerges?: boolean;
@@ -24,9 +24,9 @@ const splittings: Readonly<Record<string, Splitting>> = {
 };
 
 /**
- * The tokenizer of a GGUF file as Hugging Face files. A file that carries tokenizer.json itself gives it unchanged; byte-level BPE
- * (`gpt2`) with a known pre-tokeniser and SentencePiece's BPE (`llama`) are rebuilt. Everything else is a problem in words: a tokenizer that is nearly
- * right would spoil every measurement without being noticed.
+ * The tokenizer of a GGUF file as Hugging Face files. A tokenizer.json embedded in the file is returned unchanged; byte-level BPE (`gpt2`)
+ * with a known pre-tokeniser and SentencePiece's BPE (`llama`) are rebuilt. Everything else is reported as a problem: a tokenizer that is
+ * almost right would distort every measurement unnoticed.
  */
 export function llamaTokenizer(values: ReadonlyMap<string, GgufValue>): TokenizerFiles {
   const settings = JSON.stringify(tokenizerSettings(values), undefined, 2);
@@ -89,7 +89,7 @@ function bytePairTokenizer(
   const added = addedTokens(tokens, typesOf(values, tokens.length), [tokenTypes.control]);
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: pattern === undefined };
   const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
-  // Object.fromEntries would mistake a token "__proto__" only in literals; entries define own properties.
+  // A token "__proto__" would only be misread in object literals; Object.fromEntries defines own properties.
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   return {
     version: '1.0',

@@ -1,20 +1,22 @@
 import { quoteName } from '../malformed';
 import type { ByteReader } from './byteReader';
 
-/** A value of GGUF metadata. Whole numbers of 64 bits beyond 2^53 stay exact as bigint. */
+/** A value of GGUF metadata. 64-bit integers beyond 2^53 are kept exact as bigint. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
 
 const textType = 8;
 const arrayType = 9;
-/** Bytes of each scalar type by its number: uint8, int8, uint16, int16, uint32, int32, float32, bool, -, -, uint64, int64, float64. */
+/**
+ * Size in bytes of each scalar type by its number: uint8, int8, uint16, int16, uint32, int32, float32, bool, -, -, uint64, int64, float64.
+ */
 const scalarBytes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8];
 
-/** Longest text and array; real vocabularies have some 300,000 entries. */
+/** Maximum length of texts and arrays; real vocabularies have about 300,000 entries. */
 const longestText = 64e6;
 const longestArray = 16e6;
 const deepestNesting = 4;
 
-/** Reads one value of the type with that number. Errors: `malformed-file`. */
+/** Reads one value of the type with the given number. Errors: `malformed-file`. */
 export async function readValue(reader: ByteReader, type: number, key: string, depth = 0): Promise<GgufValue> {
   if (type === textType) return reader.text(`Metadata ${quoteName(key)}`, longestText);
   if (type === arrayType) return readArray(reader, key, depth);
@@ -40,7 +42,7 @@ async function readArray(reader: ByteReader, key: string, depth: number): Promis
     );
   const values: GgufValue[] = [];
   for (let i = 0; i < count; i += 1) {
-    // Awaiting every one of 300,000 numbers would take longer than reading them.
+    // Awaiting each of 300,000 numbers would take longer than reading them.
     if (type !== textType && type !== arrayType && reader.has(smallest)) values.push(scalar(reader, type, smallest));
     else values.push(await readValue(reader, type, key, depth + 1));
   }
@@ -80,7 +82,7 @@ function exact(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** A value for people: long lists as their length and first entries. */
+/** A value for display: long lists as their length and first entries. */
 export function describeValue(value: GgufValue): string {
   if (typeof value === 'object') {
     const first = value.slice(0, 4).map(describeValue).join(', ');

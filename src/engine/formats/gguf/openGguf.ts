@@ -9,7 +9,7 @@ import { malformedFile, quoteName, safeProduct, unsupportedContent, fileTooShort
 import { ByteReader } from './byteReader';
 import { describeValue, readValue, type GgufValue } from './metadata';
 
-/** Element types by their number in the file. Numbers that are not here are listed as `gguf_other`. */
+/** Element types by their number in the file. Unknown numbers are listed as `gguf_other`. */
 const dtypeOfNumber: Readonly<Record<number, DType>> = {
   0: 'float32',
   1: 'float16',
@@ -35,19 +35,19 @@ const dtypeOfNumber: Readonly<Record<number, DType>> = {
 
 const mostAxes = 8;
 const longestName = 65_535;
-/** Smallest size of a tensor's description and of a metadata entry: bounds what a hostile count can ask for. */
+/** Minimum sizes of a tensor's description and of a metadata entry, which bound hostile counts. */
 const smallestInfo = 8 + 4 + 4 + 8;
 const smallestPair = 8 + 4 + 1;
 
-/** An opened GGUF file: its metadata as values, beside what every container has. */
+/** An opened GGUF file: its metadata as values, in addition to the container interface. */
 export interface GgufContainer extends TensorContainer {
   readonly values: ReadonlyMap<string, GgufValue>;
 }
 
 /**
- * Opens a GGUF file of any architecture: metadata and tensor descriptions, no weights. Shapes are given in the usual order
- * (rows first; the file has them reversed). Errors: `malformed-file` with the position; `unsupported` for version 1, big-endian
- * files and models split over several files.
+ * Opens a GGUF file of any architecture: metadata and tensor descriptions, but no weights. Shapes are given in the usual order (rows first;
+ * the file stores them reversed). Errors: `malformed-file` with the position; `unsupported` for version 1, big-endian files and models
+ * split over several files.
  */
 export async function openGguf(model: string): Promise<GgufContainer> {
   const absolute = path.resolve(model);
@@ -111,7 +111,7 @@ interface TensorInfo {
   readonly shape: readonly number[];
   readonly type: number;
   readonly offset: number;
-  /** Where the description stands, for messages. */
+  /** Position of the description, for messages. */
   readonly at: number;
 }
 
@@ -134,7 +134,7 @@ async function readInfos(reader: ByteReader, count: number): Promise<readonly Te
   return infos;
 }
 
-/** Gives every tensor its place in the file and checks it: alignment, whole blocks, inside the file, no overlap. */
+/** Determines the position of every tensor in the file and checks it: alignment, whole blocks, within the file, no overlap. */
 function placeTensors(
   infos: readonly TensorInfo[],
   values: ReadonlyMap<string, GgufValue>,
@@ -153,7 +153,7 @@ function placeTensors(
   sorted.forEach((info, i) => {
     const { name, shape, at, offset } = info;
     const dtype = Object.hasOwn(dtypeOfNumber, info.type) ? dtypeOfNumber[info.type] : undefined;
-    // The size of an unknown type is not known: up to the next tensor.
+    // The size of an unknown type is unknown: assume up to the next tensor.
     const bytes = dtype === undefined ? (sorted[i + 1]?.offset ?? size - dataStart) - offset : bytesOf(dtype, shape);
     if (bytes === undefined)
       throw malformedFile(
@@ -190,11 +190,11 @@ function placeTensors(
     if (dtype === undefined) diagnostics.push(unknownType(file, info));
     placed.set(name, { name, dtype: dtype ?? 'gguf_other', shape, bytes, location: { file, offset: dataStart + offset, length: bytes } });
   });
-  // The order of the file is the order of the layers.
+  // File order is layer order.
   return new Map(infos.map(({ name }) => [name, placed.get(name) as TensorEntry]));
 }
 
-/** Blocks lie along the last axis; a row is a whole number of them. */
+/** Blocks run along the last axis; a row is a whole number of them. */
 function bytesOf(dtype: DType, shape: readonly number[]): number | undefined {
   const { blockSize, blockBytes } = dtypes[dtype];
   const columns = shape.at(-1) ?? 1;

@@ -3,17 +3,17 @@ import { addedTokens, specialTokenTemplate, texts, tokenText, tokenTypes, typesO
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** SentencePiece writes a space as this character. */
+/** SentencePiece represents a space by this character. */
 const spaceMark = '\u2581';
-/** SentencePiece trains pieces of at most 16 characters unless told; far longer ones would take a quadratic time to split. */
+/** By default SentencePiece trains pieces of at most 16 characters; much longer ones would take quadratic time to split. */
 const longestPiece = 512;
 
 /**
- * tokenizer.json for a vocabulary of SentencePiece's BPE kind (`tokenizer.ggml.model` = `llama`: Llama 2, Mistral), or why it cannot
- * be made. A SentencePiece model joins the neighbouring pieces whose joint piece has the highest score; a BPE model joins by a
- * list of merges. So every way to cut a piece into two pieces is a merge, ordered by the score of the joint piece.
- * Normalisation as Llama 2's published tokenizer.json: a space in front (also of a text that begins with one), spaces as U+2581.
- * Characters without a piece become byte tokens.
+ * tokenizer.json for a SentencePiece BPE vocabulary (`tokenizer.ggml.model` = `llama`: Llama 2, Mistral), or the reason why it cannot be
+ * created. A SentencePiece model merges the adjacent pieces whose merged piece has the highest score; a BPE model merges by a list. So
+ * every way to split a piece into two pieces is a merge, ordered by the score of the merged piece. Normalisation follows Llama 2's
+ * published tokenizer.json: a leading space (even if the text starts with one), spaces as U+2581. Characters without a piece become byte
+ * tokens.
  */
 export function sentencePieceTokenizer(
   values: ReadonlyMap<string, GgufValue>,
@@ -84,7 +84,7 @@ interface Merge {
   readonly lengths: readonly [number, number];
 }
 
-/** Equal scores: the longer left part first, then the order of the vocabulary. */
+/** For equal scores: the longer left part first, then the order of the vocabulary. */
 function mergesByScore(tokens: readonly string[], types: readonly number[], scores: readonly number[]): Merges {
   const joinable = (id: number) => types[id] === tokenTypes.normal || types[id] === tokenTypes.unused;
   const ids = new Map(tokens.flatMap((token, id) => (joinable(id) ? [[token, id] as const] : [])));
@@ -103,7 +103,7 @@ function mergesByScore(tokens: readonly string[], types: readonly number[], scor
     }
     if (merges.length > before) joined.push(score);
   }
-  // Scores that say nothing would give an arbitrary order.
+  // Uninformative scores would give an arbitrary order.
   if (joined.length > 1 && new Set(joined).size < joined.length / 2)
     return { problem: 'Most tokens have the same score, so the order of merges is unknown.' };
   merges.sort((a, b) => b.score - a.score || b.lengths[0] - a.lengths[0] || b.lengths[1] - a.lengths[1]);

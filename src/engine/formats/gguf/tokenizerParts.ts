@@ -2,17 +2,17 @@ import type { GgufValue } from './metadata';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Numbers of tokenizer.ggml.token_type. */
+/** Values of tokenizer.ggml.token_type. */
 export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
-/** The type of every token; a file without types has only normal ones. */
+/** The type of every token; a file without types only has normal ones. */
 export function typesOf(values: ReadonlyMap<string, GgufValue>, count: number): readonly number[] {
   const types = values.get('tokenizer.ggml.token_type');
   const given = Array.isArray(types) ? (types as readonly GgufValue[]) : [];
   return Array.from({ length: count }, (_, id) => (typeof given[id] === 'number' ? given[id] : tokenTypes.normal));
 }
 
-/** Tokens that are matched whole in the text before anything else: `added_tokens` of tokenizer.json. */
+/** Tokens that are matched as a whole in the text before anything else: `added_tokens` of tokenizer.json. */
 export function addedTokens(tokens: readonly string[], types: readonly number[], special: readonly number[]): readonly Json[] {
   return tokens.flatMap((content, id) => {
     const type = types[id] as number;
@@ -21,7 +21,7 @@ export function addedTokens(tokens: readonly string[], types: readonly number[],
   });
 }
 
-/** A special token by its role (`bos`, `eos`, `unknown`, `padding`), where the file names one. */
+/** A special token by its role (`bos`, `eos`, `unknown`, `padding`), if the file names one. */
 export function tokenText(
   values: ReadonlyMap<string, GgufValue>,
   kind: string,
@@ -33,8 +33,8 @@ export function tokenText(
 }
 
 /**
- * The step that puts the beginning and the end token around a text, as the file's flags say; undefined where it adds neither.
- * `addsBos`: what a file without the flag means.
+ * The step that adds the start and end tokens to a text, according to the file's flags; undefined if it adds neither. `addsBos`: the
+ * default for a file without the flag.
  */
 export function specialTokenTemplate(values: ReadonlyMap<string, GgufValue>, addsBos: boolean): Json | undefined {
   const wanted = (kind: 'bos' | 'eos', otherwise: boolean) =>
@@ -53,7 +53,7 @@ export function specialTokenTemplate(values: ReadonlyMap<string, GgufValue>, add
   };
 }
 
-/** A list of texts, or undefined for anything else. */
+/** A list of strings, or undefined for anything else. */
 export function texts(value: GgufValue | undefined): readonly string[] | undefined {
   return Array.isArray(value) && value.every((item) => typeof item === 'string') ? (value as readonly string[]) : undefined;
 }

@@ -3,15 +3,15 @@ import path from 'node:path';
 import { malformedFile, quoteName } from '../malformed';
 
 /**
- * The absolute path of a file that a model's index names, which must stay in the model's folder: no absolute path, no
- * `..`, no symbolic link that leads out. One link is allowed unless `limited`: the download cache of Hugging Face keeps
- * a model as `snapshots/<revision>/<file>` with every file linked to `../../blobs/<hash>`.
- * Errors: `malformed-file` (`path-escape`, `missing-file`) with `index` as the file and `offset` 0.
+ * The absolute path of a file named by a model's index, which must be in the model's folder: no absolute path, no `..`, no symbolic link
+ * that leads outside. One kind of link is allowed unless `limited`: the Hugging Face download cache stores a model as
+ * `snapshots/<revision>/<file>` with every file linked to `../../blobs/<hash>`. Errors: `malformed-file` (`path-escape`, `missing-file`)
+ * with `index` as the file and `offset` 0.
  */
 export async function containedPath(folder: string, name: string, index: string, limited: boolean): Promise<string> {
   const escape = () =>
     malformedFile(index, 0, 'path-escape', `Files named by the index must be in the model's folder, but ${quoteName(name)} is not`);
-  // Both separators on every system: an index written on Windows may be opened on Linux and the other way round.
+  // Both separators on every system: an index written on Windows may be opened on Linux and vice versa.
   const parts = name.split(/[\\/]/);
   if (
     name === '' ||
@@ -34,7 +34,7 @@ export async function containedPath(folder: string, name: string, index: string,
   throw escape();
 }
 
-/** True where `inner` lies below `outer`; both resolved. */
+/** True if `inner` is below `outer`; both are resolved. */
 export function isInside(outer: string, inner: string): boolean {
   const relative = path.relative(outer, inner);
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);

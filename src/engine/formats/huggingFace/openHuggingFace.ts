@@ -10,22 +10,22 @@ import { readSafetensorsHeader } from '../safetensors/openSafetensors';
 import { readShards, type ShardedTensors } from '../safetensors/shardIndex';
 import { containedPath } from './containedPath';
 
-/** File names that belong to a model and travel with it to an output directory. config.json is listed too. */
+/** Names of files that belong to a model and are copied to its outputs. config.json is included. */
 const companionPattern =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|preprocessor_config|processor_config|chat_template)\.json$|^(merges\.txt|vocab\.txt|tokenizer\.model|spiece\.model|sentencepiece\.bpe\.model|chat_template\.jinja)$|^(LICENSE|NOTICE|USE_POLICY|README)(\.(md|txt))?$/i;
 
 const indexName = 'model.safetensors.index.json';
 
-/** True where a folder's file names make it a Hugging Face model: config.json and safetensors weights, or an archive. */
+/** True if a folder's file names make it a Hugging Face model: config.json and safetensors weights, or an archive. */
 export function isHuggingFaceListing(names: readonly string[]): boolean {
   const weights = (name: string) => name === indexName || name === archiveName || name.endsWith('.safetensors');
   return names.includes('config.json') && names.some(weights);
 }
 
 /**
- * Opens a directory with config.json and safetensors weights, in one file or in shards, or an archive in their place. config stays as written
- * (`rope_theta` and `torch_dtype`, or `rope_parameters` and `dtype`): reading it is the architecture's business.
- * Errors: `not-found`, `unsupported` (weights in another format), `malformed-file`.
+ * Opens a folder with config.json and safetensors weights, in one file or in shards, or with an archive in their place. config is returned
+ * as written (`rope_theta` and `torch_dtype`, or `rope_parameters` and `dtype`): interpreting it is up to the architecture. Errors:
+ * `not-found`, `unsupported` (weights in another format), `malformed-file`.
  */
 export async function openHuggingFace(directory: string, { limited = false } = {}): Promise<TensorContainer> {
   const folder = path.resolve(directory);
@@ -44,7 +44,7 @@ export async function openHuggingFace(directory: string, { limited = false } = {
   const companions: string[] = [];
   for (const name of names.filter((candidate) => companionPattern.test(candidate))) {
     const companion = await containedPath(folder, name, path.join(folder, name), limited);
-    // They are copied later: reading a pipe would wait for ever.
+    // They are copied later, and reading a pipe would block forever.
     if (!(await stat(companion)).isFile()) throw malformedFile(companion, 0, 'not-a-file', 'Not a regular file');
     companions.push(companion);
   }

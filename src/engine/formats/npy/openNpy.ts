@@ -28,13 +28,13 @@ const dtypeOfDescription: Readonly<Record<string, DType>> = {
   c16: 'complex128',
 };
 
-/** Longest header that is read; NumPy itself refuses above 10,000 bytes unless told otherwise. */
+/** Maximum length of a header; NumPy itself refuses more than 10,000 bytes unless told otherwise. */
 const largestHeader = 1e6;
 
 /**
- * Opens a .npy file as a container of one tensor, named after the file. Little-endian, C order (a one-dimensional array is both
- * orders at once). Errors: `malformed-file`; `unsupported` for big-endian, Fortran order, objects (pickle), text and structures,
- * each with what to do in NumPy.
+ * Opens a .npy file as a container with one tensor, named after the file. Little-endian, C order (a one-dimensional array has both orders).
+ * Errors: `malformed-file`; `unsupported` for big-endian, Fortran order, objects (pickle), text and structured arrays, each with advice for
+ * NumPy.
  */
 export async function openNpy(file: string): Promise<TensorContainer> {
   const absolute = path.resolve(file);
@@ -56,7 +56,7 @@ export interface NpyArray {
   readonly bytes: Uint8Array;
 }
 
-/** Reads a whole .npy file. Errors as `openNpy`. */
+/** Reads a whole .npy file. Errors as for `openNpy`. */
 export async function readNpy(file: string): Promise<NpyArray> {
   const container = await openNpy(file);
   try {
@@ -106,7 +106,7 @@ interface NpyHeader {
   readonly shape: readonly number[];
 }
 
-/** Reads the dictionary that numpy.save writes: the three keys in any order, nothing else. */
+/** Parses the dictionary that numpy.save writes: the three keys in any order, nothing else. */
 function parseNpyHeader(text: string, file: string, offset: number): NpyHeader {
   const fail = (message: string) => malformedFile(file, offset, 'invalid-header', message);
   const trimmed = text.trim();

@@ -27,13 +27,13 @@ import { readSkeleton } from './wire/skeleton';
 import type { WrittenModel } from './writeOnnxModel';
 import { missingGraph, tooLargeForOneFile } from './refusals';
 
-/** A weight of a model that is being edited: an initialiser of the main graph, or what a Constant node of it makes. */
+/** A weight of a model that is being edited: an initialiser of the main graph, or the output of one of its Constant nodes. */
 export interface EditableWeight {
-  /** Name of the value that nodes take. */
+  /** Name of the value that nodes consume. */
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Nodes that take it, with the place among their inputs; bodies included. */
+  /** Nodes that consume it, with the input index; including nodes in bodies. */
   readonly uses: readonly { readonly node: NodeProto; readonly input: number }[];
 }
 
@@ -45,8 +45,8 @@ export function editModel(path: string): Promise<OnnxEditor> {
 }
 
 /**
- * An ONNX file being changed: the original messages with weights left on disk. What is not touched is written as it was:
- * metadata, doc strings, functions, unknown fields. The usual course:
+ * An ONNX file being edited: the original messages, with weights left on disk. Everything else is written unchanged: metadata, doc strings,
+ * functions, unknown fields. Typical use:
  *
  *   const editor = await editModel('model.onnx');
  *   const weight = editor.weights().get('fc.weight');          // its dtype, shape, uses
@@ -60,13 +60,13 @@ export function editModel(path: string): Promise<OnnxEditor> {
  *   await editor.write('out/model.onnx');
  *   await editor.close();
  *
- * `model` and `graph` are the generated messages and may be edited directly too.
+ * `model` and `graph` are the generated messages and may also be edited directly.
  */
 export class OnnxEditor {
   private readonly names = new Set<string>();
-  /** Names given out by `uniqueName` and not used yet. */
+  /** Names returned by `uniqueName` and not used yet. */
   private readonly reserved = new Set<string>();
-  /** Suffix that each stem has reached, so that many values of one stem stay quick. */
+  /** Last suffix of each base name, so that many values with one base name are fast. */
   private readonly suffixes = new Map<string, number>();
   private readonly streamed = new Map<TensorProto, NewWeight>();
 
@@ -90,12 +90,12 @@ export class OnnxEditor {
     return new OnnxEditor(absolute, model, model.graph, new OnnxWeights(absolute, weights));
   }
 
-  /** Version of the standard operators. */
+  /** Opset of the standard domain. */
   get opset(): number {
     return Number(this.model.opsetImport.find((entry) => entry.domain === '' || entry.domain === 'ai.onnx')?.version ?? 1n);
   }
 
-  /** Weights by value name, as the model is now. Tensors of unknown type or impossible shape throw `malformed-file`. */
+  /** Weights by value name, in the current state of the model. Tensors of unknown type or impossible shape throw `malformed-file`. */
   weights(): ReadonlyMap<string, EditableWeight> {
     const result = new Map<string, EditableWeight>();
     const uses = this.usesByName();
@@ -109,7 +109,7 @@ export class OnnxEditor {
     return result;
   }
 
-  /** Raw little-endian bytes of a weight that the file has. */
+  /** Raw little-endian bytes of a weight of the file. */
   async read(name: string): Promise<Uint8Array> {
     return this.weightFiles.read(this.tensorOf(name));
   }
@@ -119,7 +119,7 @@ export class OnnxEditor {
     return this.weightFiles.pieces(this.tensorOf(name));
   }
 
-  /** Adds an initialiser under a free name, or one that `uniqueName` gave. Throws `invalid-argument` where it is taken. */
+  /** Adds an initialiser under an unused name, or one returned by `uniqueName`. Throws `invalid-argument` if the name is taken. */
   addInitializer(name: string, weight: NewWeight): void {
     if (this.names.has(name) && !this.reserved.delete(name))
       throw new LoomweightError('invalid-argument', `The model already has a value named '${name}'.`, { value: name });
@@ -129,7 +129,7 @@ export class OnnxEditor {
     this.graph.initializer.push(tensor);
   }
 
-  /** Puts other values (of any type and shape) under the name of an initialiser or of a Constant node's output. */
+  /** Replaces the values (with any type and shape) of an initialiser or of a Constant node's output. */
   replaceInitializer(name: string, weight: NewWeight): void {
     const tensor = this.newTensor(name, weight);
     this.modernize();
@@ -142,12 +142,12 @@ export class OnnxEditor {
       this.graph.node.splice(node, 1);
       this.graph.initializer.push(tensor);
     }
-    // An input of the same name would let a caller put the old weight in again; value_info may state the old type.
+    // An input of the same name would let a caller override the weight; value_info may declare the old type.
     this.graph.input = this.graph.input.filter((value) => value.name !== name);
     this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
   }
 
-  /** Makes an input of a weight: its values then lie elsewhere and are fed, or put back with `fillInput`. */
+  /** Turns a weight into an input: its values are then stored elsewhere and fed, or put back with `fillInput`. */
   emptyWeight(name: string): void {
     const { dtype, shape } = this.weightFiles.describe(this.tensorOf(name));
     this.modernize();
@@ -157,14 +157,14 @@ export class OnnxEditor {
     this.graph.input.push(create(ValueInfoProtoSchema, type === undefined ? { name } : { name, type }));
   }
 
-  /** Makes a weight of an input: the inverse of `emptyWeight`. Throws `not-found` where there is no such input. */
+  /** Turns an input into a weight: the inverse of `emptyWeight`. Throws `not-found` if there is no such input. */
   fillInput(name: string, weight: NewWeight): void {
     if (!this.graph.input.some((value) => value.name === name)) throw this.noWeight(name);
     this.graph.input = this.graph.input.filter((value) => value.name !== name);
     this.graph.initializer.push(this.newTensor(name, weight));
   }
 
-  /** Removes initialisers and Constant nodes that nothing takes any more; gives their names. */
+  /** Removes initialisers and Constant nodes that are no longer used; returns their names. */
   removeUnusedWeights(): readonly string[] {
     const uses = this.usesByName();
     const outputs = new Set<string>();
@@ -182,7 +182,7 @@ export class OnnxEditor {
     return removed;
   }
 
-  /** Puts nodes in front of another of the main graph (which must take their outputs later than they are made). */
+  /** Inserts nodes before a node of the main graph (consumers of their outputs must come later). */
   insertBefore(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
     const index = this.graph.node.indexOf(node);
     if (index < 0) throw new LoomweightError('invalid-argument', `Node '${node.name}' is not in the main graph.`, { node: node.name });
@@ -191,19 +191,19 @@ export class OnnxEditor {
     return made;
   }
 
-  /** Puts nodes in the place of another of the main graph. */
+  /** Replaces a node of the main graph by other nodes. */
   replaceNode(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
     const made = this.insertBefore(node, nodes);
     this.graph.node.splice(this.graph.node.indexOf(node), 1);
     return made;
   }
 
-  /** Makes a node take another value. */
+  /** Makes a node consume another value. */
   replaceInput(node: NodeProto, input: number, name: string): void {
     node.input[input] = name;
   }
 
-  /** A name that no value or node has, made from a stem; it counts as taken from now on. */
+  /** A name that no value or node has, derived from a base name; it counts as taken from now on. */
   uniqueName(stem: string): string {
     let suffix = this.suffixes.get(stem) ?? 0;
     let name = suffix === 0 ? stem : `${stem}_${suffix}`;
@@ -217,20 +217,20 @@ export class OnnxEditor {
     return name;
   }
 
-  /** Declares an operator domain (`com.microsoft`) where the model does not yet. */
+  /** Declares an operator domain (`com.microsoft`) if the model does not have it yet. */
   requireDomain(domain: string, version = 1): void {
     if (!this.model.opsetImport.some((entry) => entry.domain === domain))
       this.model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }));
   }
 
-  /** Lifts the standard operators to at least this version; see `raiseOpset`. */
+  /** Upgrades the standard operators to at least this opset; see `raiseOpset`. */
   raiseOpset(version: number): void {
     raiseOpset(this.model, version, (stem) => this.uniqueName(stem));
   }
 
   /**
-   * Writes the model, synced; the caller renames the folder into place. External data of the source is copied into
-   * `<path>_data` beside the new file. Never over the source.
+   * Writes the model, synced; the caller renames the folder into place. External data of the source is copied into `<path>_data` next to
+   * the new file. Never overwrites the source.
    */
   async write(path: string, options: WriteEditedOptions = {}): Promise<WrittenModel> {
     const target = resolve(path);
@@ -268,12 +268,12 @@ export class OnnxEditor {
     }
   }
 
-  /** Closes the files that weights were read from. */
+  /** Closes the files from which weights were read. */
   close(): Promise<void> {
     return this.weightFiles.close();
   }
 
-  /** Before IR version 4 every initialiser had to be an input as well; then a new one would have to be fed. */
+  /** Before IR version 4, every initialiser had to be an input as well; a new one would then have to be fed. */
   private modernize(): void {
     if (this.model.irVersion >= 4n) return;
     const weights = new Set(this.graph.initializer.map((tensor) => tensor.name));

@@ -1,12 +1,12 @@
 import type { DType } from '../../../protocol/dtypes';
 import type { Attribute } from '../../graph/graph';
 
-/** Values to put in: whole, or pieces that are asked for when the file is written. */
+/** New values: whole, or pieces that are requested when the file is written. */
 export type NewWeight =
   | { readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: Uint8Array }
   | { readonly dtype: DType; readonly shape: readonly number[]; readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array> };
 
-/** A node to put in, by names of values. Empty names are left-out inputs. */
+/** A node to insert, by names of values. Empty names are omitted inputs. */
 export interface NewNode {
   readonly op: string;
   readonly domain?: string;
@@ -16,7 +16,7 @@ export interface NewNode {
   readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
-/** How an edited model is written. `auto` (default) moves weights to `<path>_data` where the file would exceed 1 GiB. */
+/** Options for writing an edited model. `auto` (default) moves weights to `<path>_data` if the file would exceed 1 GiB. */
 export interface WriteEditedOptions {
   readonly externalData?: 'never' | 'auto' | 'always';
 }

@@ -25,13 +25,13 @@ import { encodeTypeProto } from './typeProto';
 import { stringsOfBytes } from './tensorData';
 import { tooLargeForOneFile } from './refusals';
 
-/** What a written model says about itself besides its graph. */
+/** Description of a written model besides its graph. */
 export interface ModelDescription {
   /** Default `loomweight`. */
   readonly producer?: string;
   readonly producerVersion?: string;
   readonly docString?: string;
-  /** Free key and value texts (`metadata_props`). */
+  /** Arbitrary keys and values (`metadata_props`). */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
@@ -39,8 +39,8 @@ export interface ModelDescription {
 export const largestMessage = 2 ** 31 - 1;
 
 /**
- * The graph as the bytes of an ONNX file. External constants are referred to, not written. Throws `unsupported` where the
- * inline constants make it larger than 2 GiB - 1: protobuf's limit; `writeOnnxModel` moves them to a file of their own.
+ * The graph as the bytes of an ONNX file. External constants are referenced, not written. Throws `unsupported` if the inline constants
+ * exceed protobuf's limit of 2 GiB - 1; `writeOnnxModel` moves them to a separate file.
  */
 export function encodeModel(graph: Graph, description: ModelDescription = {}): Uint8Array {
   const inline = inlineBytes(graph);
@@ -48,7 +48,7 @@ export function encodeModel(graph: Graph, description: ModelDescription = {}): U
   return toBinary(ModelProtoSchema, modelProtoOf(graph, description));
 }
 
-/** Bytes of all inline constants of a graph and of its bodies. */
+/** Total bytes of the inline constants of a graph and its bodies. */
 export function inlineBytes(graph: Graph): number {
   let total = 0;
   for (const data of graph.constants.values()) if (data.kind === 'inline') total += data.bytes.byteLength;
@@ -73,8 +73,8 @@ export function modelProtoOf(graph: Graph, description: ModelDescription = {}): 
 }
 
 /**
- * The lowest IR version that knows an opset, from ONNX's table of releases: readers refuse versions that they do not know,
- * so no newer one than needed is written. Below opset 15 it stays 8, which lets initialisers be no inputs.
+ * The lowest IR version that supports an opset, from ONNX's table of releases: readers refuse versions that they do not know, so no newer
+ * one than needed is written. Below opset 15 it stays 8, which allows initialisers that are not inputs.
  */
 export function irVersionFor(opset: number): number {
   if (opset >= 28) return 14;
@@ -105,7 +105,7 @@ function graphProtoOf(graph: Graph): GraphProto {
   });
 }
 
-/** Names of values; left-out ones are empty texts, at the end they are not written at all. */
+/** Names of values; omitted ones are empty strings, trailing ones are not written at all. */
 function trimmed(values: readonly (Value | undefined)[]): string[] {
   const names = values.map((value) => value?.name ?? '');
   while (names.at(-1) === '') names.pop();
@@ -117,7 +117,7 @@ function valueInfoOf(value: Value): ValueInfoProto {
   return create(ValueInfoProtoSchema, { name: value.name, ...(type === undefined ? {} : { type }) });
 }
 
-/** An attribute message. Whole numbers beyond 64 bits are cut to the nearest that fits (ONNX's "to the end" is 2^63 - 1). */
+/** An attribute message. Integers beyond 64 bits are clamped (ONNX's "to the end" is 2^63 - 1). */
 export function encodeAttribute(name: string, attribute: Attribute): AttributeProto {
   const utf8 = (text: string) => new TextEncoder().encode(text);
   switch (attribute.kind) {
@@ -142,7 +142,7 @@ export function encodeAttribute(name: string, attribute: Attribute): AttributePr
   }
 }
 
-/** A tensor message: raw data, external data, or texts. */
+/** A tensor message: raw data, external data, or strings. */
 export function encodeTensor(data: ConstantData, name: string): TensorProto {
   const dataType = elementTypeOf(data.dtype);
   if (dataType === undefined)

@@ -3,24 +3,24 @@ import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import type { ByteLocation } from '../container';
 
-/** A stretch of another file as an ONNX model writes it down: texts, unchecked. */
+/** A reference to a range of another file as written in an ONNX model: unchecked strings. */
 export interface ExternalReference {
   readonly location: string;
   /** Decimal text; empty means 0. */
   readonly offset: string;
-  /** Decimal text; empty means as much as the shape needs. */
+  /** Decimal text; empty means as many bytes as the shape needs. */
   readonly length: string;
 }
 
-/** Where the bytes are, or why they may not or cannot be read. */
+/** The position of the bytes, or why they may not or cannot be read. */
 export type ResolvedExternal =
   | { readonly ok: true; readonly location: ByteLocation }
   | { readonly ok: false; readonly code: 'external-path' | 'external-missing' | 'external-range'; readonly problem: string };
 
 /**
- * Finds external data and keeps it inside the model's folder. A location must be a relative path without `..`; after every
- * symbolic link is followed the file must lie in the folder of the model, or of the file that the model's own path links to
- * (download caches link both into one folder). Offset and length must be whole numbers within the file.
+ * Resolves external data and confines it to the model's folder. A location must be a relative path without `..`; after resolving all
+ * symbolic links, the file must be in the folder of the model, or of the file that the model's own path links to (download caches link both
+ * into one folder). Offset and length must be integers within the file.
  */
 export class ExternalDataResolver {
   private folders: Promise<readonly string[]> | undefined;
@@ -81,7 +81,7 @@ export class ExternalDataResolver {
   }
 }
 
-/** Why a location is not allowed, whatever the disk looks like. Both kinds of separators count on every system. */
+/** Why a location is not allowed, regardless of the disk. Both kinds of separators count on every system. */
 export function pathProblem(location: string): string | undefined {
   if (location === '') return 'its external data does not name a file.';
   if (location.includes('\0')) return 'the name of the data file contains a NUL character.';

@@ -5,14 +5,14 @@ import { LoomweightError } from '../../../protocol/errors';
 import { formatShape } from '../../graph/shapes';
 import type { ConstantData } from '../../graph/types';
 
-/** Tensors of this size and above start on a page, so that the runtime can map them; smaller ones on a cache line. */
+/** Tensors of this size and above are page-aligned, so that the runtime can map them; smaller ones are aligned to a cache line. */
 const pageFrom = 2 ** 20;
 const page = 4096;
 const line = 64;
 
 /**
- * Writes tensors one after another into the data file of an ONNX model (`model.onnx` has `model.onnx_data` beside it) and
- * gives what the graph must refer to. Weights pass through in pieces; nothing is kept.
+ * Writes tensors one after another into the data file of an ONNX model (`model.onnx_data` for `model.onnx`) and returns the references for
+ * the graph. Weights pass through in pieces; nothing is kept in memory.
  */
 export class ExternalDataWriter {
   private position = 0;
@@ -23,18 +23,18 @@ export class ExternalDataWriter {
     private readonly file: FileHandle,
   ) {}
 
-  /** Starts an empty data file beside the ONNX file; both must lie in one folder. */
+  /** Creates an empty data file next to the ONNX file; both must be in one folder. */
   static async create(onnxPath: string): Promise<ExternalDataWriter> {
     const path = `${onnxPath}_data`;
     return new ExternalDataWriter(path, await open(path, 'w'));
   }
 
-  /** Bytes written so far, padding included. */
+  /** Bytes written so far, including padding. */
   get bytes(): number {
     return this.position;
   }
 
-  /** Appends one tensor, whole or in pieces. Throws `invalid-argument` where the bytes do not fit type and shape. */
+  /** Appends one tensor, whole or in pieces. Throws `invalid-argument` if the bytes do not match type and shape. */
   async append(
     dtype: DType,
     shape: readonly number[],
@@ -54,20 +54,20 @@ export class ExternalDataWriter {
     return { kind: 'external', dtype, shape, location: basename(this.path), offset, length };
   }
 
-  /** Syncs and closes the file. The last tensor may be empty: the file then still reaches to its offset. */
+  /** Syncs and closes the file. The last tensor may be empty: the file then still extends to its offset. */
   async close(): Promise<void> {
     await this.file.truncate(this.position);
     await this.file.sync();
     await this.file.close();
   }
 
-  /** Closes the file without syncing, after an error; whoever made the folder removes it. */
+  /** Closes the file without syncing, after an error; whoever created the folder removes it. */
   async abandon(): Promise<void> {
     await this.file.close();
   }
 }
 
-/** Writes every byte at a position: one call may write less than asked for on a nearly full disk. */
+/** Writes every byte at a position: one call may write fewer bytes than requested on a nearly full disk. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.byteLength;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done);

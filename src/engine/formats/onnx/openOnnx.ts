@@ -16,20 +16,20 @@ import { WireReader, type WireField } from './wire/wireReader';
 import { rangeOutsideTensor, tensorNotFound } from '../malformed';
 import { invalidOnnx, truncatedOnnx } from './refusals';
 
-/** How a model is opened. */
+/** Options for opening a model. */
 export interface OpenOnnxOptions {
-  /** For workspaces that are not trusted: external data is listed but no file beside the model is touched. */
+  /** For untrusted workspaces: external data is listed, but no file next to the model is accessed. */
   readonly limited?: boolean;
 }
 
-/** A value info larger than this is not decoded: real ones take some hundred bytes. */
+/** A larger value info is not decoded: real ones take a few hundred bytes. */
 const largestValueInfo = 1 << 20;
 
 /**
- * Opens an ONNX file: names, shapes and places of its tensors, and the graph in numbers, read from the wire format without
- * loading weights. Listed are initialisers of the main graph under their names; tensors of bodies, functions and training
- * graphs under the path that leads to them; tensors of nodes (Constant) unless they are scalars or short lists.
- * Throws `malformed-file` with the byte offset where the protobuf is broken; one bad tensor is a diagnostic and unreadable.
+ * Opens an ONNX file: names, shapes and positions of its tensors, and a summary of the graph, read from the wire format without loading
+ * weights. Listed are initialisers of the main graph under their names; tensors of bodies, functions and training graphs under the path
+ * that leads to them; tensors of nodes (Constant) unless they are scalars or short lists. Throws `malformed-file` with the byte offset if
+ * the protobuf is broken; a single bad tensor is a diagnostic and unreadable.
  */
 export async function openOnnx(path: string, options: OpenOnnxOptions = {}): Promise<TensorContainer> {
   const absolute = resolve(path);
@@ -55,7 +55,7 @@ function summarize(reader: WireReader, scanned: ScannedModel): GraphSummary {
     });
   return {
     opset: scanned.opsets,
-    // Before IR version 4 every initialiser is listed as an input as well; it is none that anyone feeds.
+    // Before IR version 4, every initialiser is also listed as an input, although it is not fed.
     inputs: values(scanned.inputs).filter((input) => !initialisers.has(input.name)),
     outputs: values(scanned.outputs),
     operators: scanned.operators,
@@ -88,7 +88,7 @@ class OnnxContainer implements TensorContainer {
     const report = (code: string, severity: Diagnostic['severity'], message: string, tensor: ScannedTensor) => {
       if (diagnostics.length < 400) diagnostics.push({ severity, code, message, file: path, offset: tensor.start, subject: tensor.name });
     };
-    // A name that many tensors share is counted on from where it was left: one million equal names stay quick.
+    // For a name shared by many tensors, continue counting from the last suffix: one million equal names stay fast.
     const copies = new Map<string, number>();
     for (const tensor of model.tensors) {
       let name = tensor.name === '' ? 'unnamed' : tensor.name;
@@ -138,7 +138,7 @@ class OnnxContainer implements TensorContainer {
     if (entry === undefined || tensor === undefined) throw tensorNotFound(this.path, name);
     const problem = this.problems.get(name);
     if (problem !== undefined) {
-      // What trust would allow is no fault of the file.
+      // Values that trust would make readable are not a fault of the file.
       const code = this.limited && tensor.problem === undefined ? 'unsupported' : 'malformed-file';
       throw new LoomweightError(code, `Tensor '${name}' cannot be read: ${problem.replace(/\.$/, '')}: ${this.path}.`, {
         tensor: name,
@@ -180,7 +180,7 @@ class OnnxContainer implements TensorContainer {
     try {
       const handle = await file;
       for (let done = 0; done < length;) {
-        // One read call moves at most 2 GiB.
+        // One read call returns at most 2 GiB.
         const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
         if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
         done += bytesRead;

@@ -13,10 +13,10 @@ import {
 import { eachGraph } from './walk';
 
 /**
- * Lifts the standard operators of a model to a later version in place. Most operators only learned types and optional
- * attributes; the others are listed with the versions that changed their meaning or moved attributes to inputs.
- * Where a change is mechanical it is made (`axes` of reductions, Squeeze and Unsqueeze become an input); for the rest
- * `unsupported` is thrown and names the node, with the model unchanged. Source: Changelog.md of ONNX 1.23, opsets 7 to 26.
+ * Upgrades the standard operators of a model to a later opset in place. Most operators only gained types and optional attributes; the
+ * others are listed with the opsets that changed their meaning or moved attributes to inputs. Mechanical changes are made (`axes` of
+ * reductions, Squeeze and Unsqueeze become an input); otherwise `unsupported` is thrown with the name of the node, and the model is
+ * unchanged. Source: Changelog.md of ONNX 1.23, opsets 7 to 26.
  */
 export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem: string) => string): void {
   const entry = model.opsetImport.find((item) => item.domain === '' || item.domain === 'ai.onnx');
@@ -39,7 +39,7 @@ export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem
   if (model.irVersion < ir) model.irVersion = ir;
 }
 
-/** Versions in which an operator's meaning changed for nodes that were valid before. */
+/** Opsets in which an operator's meaning changed for previously valid nodes. */
 const changes: Readonly<Record<string, readonly number[]>> = {
   BatchNormalization: [9, 14],
   Clip: [11],
@@ -62,7 +62,7 @@ const changes: Readonly<Record<string, readonly number[]>> = {
   Upsample: [9, 10],
 };
 
-/** Operators whose `axes` attribute became the second input, and when. */
+/** Operators whose `axes` attribute became the second input, and since which opset. */
 const axesBecameInput: Readonly<Record<string, number>> = {
   Squeeze: 13,
   Unsqueeze: 13,
@@ -94,12 +94,12 @@ function planNode(
   }
   const change = (changes[node.opType] ?? []).find(crosses);
   if (change === undefined) return undefined;
-  // Dropout and BatchNormalization with one output mean the same in inference.
+  // Dropout and BatchNormalization with one output have the same meaning in inference.
   if (node.opType === 'BatchNormalization' && change === 14 && node.output.length === 1) return undefined;
   if (node.opType === 'Dropout') return node.output.length === 1 ? () => void (node.attribute = []) : undefined;
-  // Until 12 Softmax flattened the axes behind `axis` (default 1); over the last axis both forms agree.
+  // Up to opset 12, Softmax flattened the axes after `axis` (default 1); over the last axis both forms agree.
   if (/^(Softmax|LogSoftmax|Hardmax)$/.test(node.opType) && attribute('axis')?.i === -1n) return undefined;
-  // Equal parts by the number of outputs: since 18 that number is written down.
+  // Equal parts by the number of outputs: since opset 18 that number is explicit.
   if (node.opType === 'Split' && change === 18) {
     if (node.input.length > 1) return undefined;
     const count = create(AttributeProtoSchema, {

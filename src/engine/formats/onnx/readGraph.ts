@@ -20,19 +20,19 @@ import { constantBehind, lookUp } from '../../graph/scope';
 import type { Scope } from '../../graph/scope';
 import { missingGraph } from './refusals';
 
-/** How a graph is read. */
+/** Options for reading a graph. */
 export interface ReadGraphOptions {
-  /** Shape rules fill in the types that the file does not state. Without them such values stay unknown. */
+  /** Shape rules infer the types that the file does not declare. Without them such values stay unknown. */
   readonly operators?: OperatorTable;
   /** Constants of at least this many bytes stay on disk as external constants. Default 64 KiB; Infinity loads all. */
   readonly externalFrom?: number;
 }
 
 /**
- * Reads an ONNX file as a graph. Large constants stay where they are, as external constants whose `location` is relative to
- * the file's folder (often the file itself): the runtime takes them from there when it is given that folder. Bodies become
- * graph attributes; operators without a rule are kept, and the types behind them are unknown unless the file states them.
- * Functions are not expanded: their calls are such operators. Errors: `malformed-file`, `unsupported` (sparse initialisers).
+ * Reads an ONNX file as a graph. Large constants are not loaded but become external constants whose `location` is relative to the file's
+ * folder (often the file itself): given that folder, the runtime reads them from there. Bodies become graph attributes; operators without a
+ * rule are kept, and the types behind them are unknown unless the file declares them. Functions are not expanded: their calls are such
+ * operators. Errors: `malformed-file`, `unsupported` (sparse initialisers).
  */
 export async function readGraph(path: string, options: ReadGraphOptions = {}): Promise<Graph> {
   const absolute = resolve(path);
@@ -78,7 +78,7 @@ class GraphReader {
     const initializers = new Set(proto.initializer.map((tensor) => tensor.name));
     const inputs: Value[] = [];
     for (const info of proto.input) {
-      // Old files list every initialiser as an input; nobody feeds it.
+      // Old files list every initialiser as an input, although it is not fed.
       if (initializers.has(info.name)) continue;
       inputs.push(this.define(scope, info.name, decodeTypeProto(info.type, info.name)));
     }
@@ -133,7 +133,7 @@ class GraphReader {
     return { name, op: node.opType, domain, inputs, outputs, attributes };
   }
 
-  /** Types by the operator's rule. A rule that refuses is the verifier's matter: here the types stay unknown. */
+  /** Types by the operator's rule. If a rule refuses, that is for the verifier to report: here the types stay unknown. */
   private infer(
     op: string,
     domain: string,
@@ -181,7 +181,7 @@ class GraphReader {
         case Kind.STRINGS:
           return { kind: 'strings', value: proto.strings.map(text) };
         case Kind.TENSOR:
-          // A tensor attribute must stand in the message: readers do not follow external data everywhere.
+          // A tensor attribute must be in the message: not all readers resolve external data there.
           if (proto.t !== undefined) return { kind: 'tensor', value: await this.inline(proto.t) };
           break;
         case Kind.GRAPH:
@@ -212,7 +212,7 @@ class GraphReader {
   }
 }
 
-/** Files before IR version 2 do not state the kind of an attribute: then it is the field that is set. */
+/** Files before IR version 2 do not declare the kind of an attribute: it follows from the field that is set. */
 function kindOf(proto: AttributeProto): Kind {
   if (proto.type !== Kind.UNDEFINED) return proto.type;
   if (proto.t !== undefined) return Kind.TENSOR;
@@ -225,7 +225,7 @@ function kindOf(proto: AttributeProto): Kind {
   return Kind.INT;
 }
 
-/** Names of nodes are free texts in ONNX; ours are unique. `taken` counts how often a stem was asked for. */
+/** Names of nodes are arbitrary in ONNX; ours are unique. `taken` counts how often a base name was requested. */
 function uniqueNodeName(node: NodeProto, index: number, taken: Map<string, number>): string {
   const stem = node.name || `${node.opType}_${index}`;
   let count = taken.get(stem) ?? 0;

@@ -3,13 +3,13 @@ import { LoomweightError } from '../../../protocol/errors';
 import type { TensorProto } from './generated/onnx';
 
 /**
- * Values of ONNX tensors as raw little-endian bytes, whichever field of TensorProto holds them. The fields:
- * float_data: float32, complex64. double_data: float64, complex128. int64_data: int64. uint64_data: uint32, uint64.
- * int32_data: int32 and every narrower type, one value each; 16-bit floats as their bit patterns in the low half; 4-bit and
- * 2-bit types as whole packed bytes, one byte an entry. string_data: texts.
+ * Values of ONNX tensors as raw little-endian bytes, whichever field of TensorProto stores them. The fields: float_data: float32,
+ * complex64. double_data: float64, complex128. int64_data: int64. uint64_data: uint32, uint64. int32_data: int32 and every narrower type,
+ * one value each; 16-bit floats as their bit patterns in the low half; 4-bit and 2-bit types as whole packed bytes, one byte per entry.
+ * string_data: strings.
  */
 
-/** Types that int32_data may hold, with the bytes that each entry gives. */
+/** Types that int32_data may store, with the number of bytes per entry. */
 const narrow: Readonly<Partial<Record<DType, 1 | 2 | 4>>> = {
   int32: 4,
   int16: 2,
@@ -29,19 +29,19 @@ const narrow: Readonly<Partial<Record<DType, 1 | 2 | 4>>> = {
   float8_e5m2: 1,
   float8_e5m2fnuz: 1,
   float8_e8m0: 1,
-  // One value an entry in the field's low bits: the schema packs only the 4- and 2-bit types.
+  // One value per entry in the field's low bits: the schema packs only the 4-bit and 2-bit types.
   float6_e2m3: 1,
   float6_e3m2: 1,
 };
 
-/** Bytes that each entry of int32_data gives; undefined for types that it does not hold. */
+/** Number of bytes per entry of int32_data; undefined for types that it does not store. */
 export function int32Width(dtype: DType): 1 | 2 | 4 | undefined {
   return narrow[dtype];
 }
 
 /**
- * Raw bytes of a tensor whose data stands in the message itself. Texts come as `bytesOfStrings`. Throws `malformed-file`
- * where the number of values does not fit the shape.
+ * Raw bytes of a tensor whose data is in the message itself. Strings are returned as by `bytesOfStrings`. Throws `malformed-file` if the
+ * number of values does not match the shape.
  */
 export function bytesOfTensor(tensor: TensorProto, dtype: DType, shape: readonly number[]): Uint8Array {
   const count = elementCount(shape);
@@ -85,7 +85,7 @@ function packed6(values: readonly number[], expected: number): Uint8Array {
   return bytes;
 }
 
-/** Texts of a tensor in one piece: each as its length in bytes (uint32, little-endian) followed by its UTF-8 bytes. */
+/** Strings of a tensor in one buffer: for each, its length in bytes (uint32, little-endian) followed by its UTF-8 bytes. */
 export function bytesOfStrings(strings: readonly Uint8Array[]): Uint8Array {
   const total = strings.reduce((sum, text) => sum + 4 + text.byteLength, 0);
   const bytes = new Uint8Array(total);

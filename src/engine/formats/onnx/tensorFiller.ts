@@ -9,10 +9,10 @@ import type { OnnxWeights } from './tensorReader';
 import { copyData, joinPieces } from './tensorMessages';
 import { eachTensor } from './walk';
 
-/** Smaller tensors stay in the model file: the runtime wants to see shapes and axes while it infers. */
+/** Smaller tensors stay in the model file: the runtime needs shapes and axes during inference of shapes. */
 const inlineBelow = 1024;
 
-/** Puts values back into the messages of an edited model for the time of writing. */
+/** Puts values back into the messages of an edited model while it is written. */
 export class TensorFiller {
   constructor(
     private readonly weights: OnnxWeights,
@@ -20,14 +20,14 @@ export class TensorFiller {
     private readonly streamed: ReadonlyMap<TensorProto, NewWeight>,
   ) {}
 
-  /** Bytes of all values, wherever they are now. */
+  /** Total bytes of all values, wherever they are stored. */
   totalBytes(model: ModelProto): number {
     let total = 0;
     eachTensor(model, (tensor) => (total += this.byteCount(tensor)));
     return total;
   }
 
-  /** Puts a tensor's values into its message, or into the data file; gives a function that takes them out again. */
+  /** Puts a tensor's values into its message or into the data file; returns a function that removes them again. */
   async fill(tensor: TensorProto, writer: ExternalDataWriter | undefined): Promise<() => void> {
     const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
     const given = this.streamed.get(tensor);
@@ -38,7 +38,7 @@ export class TensorFiller {
       tensor.dataType !== 8 &&
       (given !== undefined || isExternal || this.byteCount(tensor) >= inlineBelow);
     if (given === undefined && !movable && (!known || !isExternal)) {
-      // What stays in the file keeps the form that it had there.
+      // Tensors that stay in the file keep their original form.
       if (!this.weights.isCut(tensor)) return () => undefined;
       const cut = create(TensorProtoSchema);
       copyData(tensor, cut);

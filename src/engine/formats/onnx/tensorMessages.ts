@@ -4,7 +4,7 @@ import type { NodeProto, TensorProto } from './generated/onnx';
 
 /** Handling of TensorProto messages while a model is edited. */
 
-/** Fields that say where the values of a tensor are. */
+/** Fields that give the location of a tensor's values. */
 const dataKeys = [
   'rawData',
   'floatData',
@@ -17,7 +17,7 @@ const dataKeys = [
   'dataLocation',
 ] as const satisfies readonly (keyof TensorProto)[];
 
-/** Makes the data fields of one message those of another. A field that is not set is an inherited default: it is removed. */
+/** Copies the data fields of one message to another. An unset field is an inherited default: it is removed. */
 export function copyData(from: TensorProto, to: TensorProto): void {
   for (const key of dataKeys) {
     if (Object.hasOwn(from, key)) Object.assign(to, { [key]: from[key] });
@@ -25,13 +25,13 @@ export function copyData(from: TensorProto, to: TensorProto): void {
   }
 }
 
-/** The tensor that a Constant node makes; undefined for other nodes and for constants given as plain numbers. */
+/** The tensor of a Constant node; undefined for other nodes and for constants given as plain numbers. */
 export function constantTensor(node: NodeProto): TensorProto | undefined {
   if (node.opType !== 'Constant' || (node.domain !== '' && node.domain !== 'ai.onnx')) return undefined;
   return node.attribute.find((attribute) => attribute.name === 'value')?.t;
 }
 
-/** Pieces as one array of the size that type and shape ask for. Throws `invalid-argument` where they do not fit. */
+/** Joins pieces into one array of the size that type and shape require. Throws `invalid-argument` if they do not match. */
 export async function joinPieces(
   dtype: DType,
   shape: readonly number[],

@@ -11,10 +11,10 @@ import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
 import { truncatedOnnx } from './refusals';
 
-/** Pieces in which weights are copied. */
+/** Size of the pieces in which weights are copied. */
 const pieceBytes = 8 * 2 ** 20;
 
-/** Values of a model's tensors: in the message, cut out of it, or in another file. One owner closes the files. */
+/** Values of a model's tensors: in the message, cut out of it, or in another file. A single owner closes the files. */
 export class OnnxWeights {
   private readonly resolver: ExternalDataResolver;
   private readonly files = new Map<string, Promise<FileHandle>>();
@@ -27,7 +27,7 @@ export class OnnxWeights {
     this.resolver = new ExternalDataResolver(path);
   }
 
-  /** Element type and shape. Throws `malformed-file` for types and shapes that cannot be. */
+  /** Element type and shape. Throws `malformed-file` for impossible types and shapes. */
   describe(tensor: TensorProto): { readonly dtype: DType; readonly shape: readonly number[] } {
     const scanned = this.cut.get(tensor);
     if (scanned?.problem !== undefined) throw this.malformed(tensor, scanned.problem);
@@ -39,7 +39,7 @@ export class OnnxWeights {
     return { dtype, shape: tensor.dims.map(Number) };
   }
 
-  /** Where the raw bytes lie on disk; undefined where they are in memory or must be decoded. */
+  /** Position of the raw bytes on disk; undefined if they are in memory or must be decoded. */
   async locate(tensor: TensorProto): Promise<ByteLocation | undefined> {
     const { dtype, shape } = this.describe(tensor);
     const scanned = this.cut.get(tensor);
@@ -58,7 +58,7 @@ export class OnnxWeights {
     return found.location;
   }
 
-  /** All bytes, raw and little-endian; texts as `bytesOfStrings`. */
+  /** All bytes, raw and little-endian; strings as by `bytesOfStrings`. */
   async read(tensor: TensorProto): Promise<Uint8Array> {
     const { dtype, shape } = this.describe(tensor);
     const location = await this.locate(tensor);
@@ -69,7 +69,7 @@ export class OnnxWeights {
     return decodeTypedFields(message, { name: tensor.name, dtype, shape, file: this.path, offset: scanned.start });
   }
 
-  /** The same in pieces, where the bytes lie on disk. */
+  /** The same in pieces, if the bytes are on disk. */
   async *pieces(tensor: TensorProto): AsyncIterable<Uint8Array> {
     const location = await this.locate(tensor);
     if (location === undefined) {
@@ -80,12 +80,12 @@ export class OnnxWeights {
       yield await this.readBytes(location.file, location.offset + done, Math.min(pieceBytes, location.length - done));
   }
 
-  /** True where the element type is one that we know; others are carried along as they are. */
+  /** True if the element type is known; tensors of other types are carried along unchanged. */
   isKnown(tensor: TensorProto): boolean {
     return dtypeOfElementType(tensor.dataType) !== undefined;
   }
 
-  /** The whole message as it stands in the file, of a tensor whose values were cut out. */
+  /** The whole message as in the file, for a tensor whose values were cut out. */
   async original(tensor: TensorProto): Promise<TensorProto> {
     const scanned = this.cut.get(tensor);
     return scanned === undefined
@@ -93,13 +93,13 @@ export class OnnxWeights {
       : fromBinary(TensorProtoSchema, await this.readBytes(this.path, scanned.start, scanned.end - scanned.start));
   }
 
-  /** Bytes that the values take in the message, roughly: for texts and for types that are not known. */
+  /** Approximate number of bytes that the values take in the message: for strings and unknown types. */
   payload(tensor: TensorProto): number {
     const inMessage = tensor.rawData.byteLength + tensor.stringData.reduce((sum, text) => sum + text.byteLength + 4, 0);
     return this.cut.get(tensor)?.payload ?? inMessage + (tensor.int32Data.length + tensor.floatData.length) * 4;
   }
 
-  /** True where the values were cut out of the message: it may not be written as it is. */
+  /** True if the values were cut out of the message, so that it cannot be written unchanged. */
   isCut(tensor: TensorProto): boolean {
     return this.cut.has(tensor);
   }
@@ -120,7 +120,7 @@ export class OnnxWeights {
     try {
       const handle = await file;
       for (let done = 0; done < length;) {
-        // One read call moves at most 2 GiB.
+        // One read call returns at most 2 GiB.
         const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
         if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
         done += bytesRead;

@@ -10,9 +10,9 @@ import {
   type TypeProto,
 } from './generated/onnx';
 
-/** Types of values between our graphs and the schema's messages. */
+/** Conversion of value types between graphs and messages of the schema. */
 
-/** The message of a tensor type; undefined for a type that is not known. */
+/** The message of a tensor type; undefined for an unknown type. */
 export function encodeTypeProto(type: TensorType): TypeProto | undefined {
   const elemType = elementTypeOf(type.dtype);
   if (type.unknown === true || elemType === undefined) return undefined;
@@ -30,7 +30,10 @@ export function encodeTypeProto(type: TensorType): TypeProto | undefined {
   });
 }
 
-/** Our type of a message. Sequences, maps, optionals and sparse tensors are unknown to graphs. `stem` names unnamed axes. */
+/**
+ * The graph type of a message. Sequences, maps, optionals and sparse tensors are unknown to graphs. `stem` is the base of names for unnamed
+ * axes.
+ */
 export function decodeTypeProto(type: TypeProto | undefined, stem: string): TensorType {
   const unknown = { dtype: 'float32' as const, shape: undefined, unknown: true as const };
   if (type?.value.case !== 'tensorType') return unknown;
@@ -42,13 +45,13 @@ export function decodeTypeProto(type: TypeProto | undefined, stem: string): Tens
 /** Known and named lengths; an axis without either is called `<stem>.<axis>`. */
 export function decodeShape(shape: TensorShapeProto | undefined, stem: string): readonly Dimension[] | undefined {
   return shape?.dim.map(({ value }, axis): Dimension => {
-    // Some exporters write -1 for "not known".
+    // Some exporters write -1 for an unknown length.
     if (value.case === 'dimValue' && value.value >= 0n) return Number(value.value);
     return value.case === 'dimParam' && value.value !== '' ? value.value : `${stem}.${axis}`;
   });
 }
 
-/** What a type is called where it is shown: `float32`, or `sequence`, `map`, `optional`, `unknown`. */
+/** Display name of a type: `float32`, or `sequence`, `map`, `optional`, `unknown`. */
 export function typeWord(type: TypeProto | undefined): string {
   const kind = type?.value.case;
   if (kind === 'tensorType') return dtypeOfElementType(type?.value.case === 'tensorType' ? type.value.value.elemType : 0) ?? 'unknown';

@@ -1,6 +1,6 @@
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto } from './generated/onnx';
 
-/** Visits every tensor of a model: initialisers, attributes, bodies, functions, sparse and training ones. */
+/** Visits every tensor of a model: in initialisers, attributes, bodies, functions, sparse tensors and training graphs. */
 export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => void): void {
   const sparse = (tensor: SparseTensorProto) => {
     if (tensor.values) visit(tensor.values);
@@ -42,7 +42,7 @@ export function eachGraph(model: ModelProto, visit: (graph: GraphProto) => void)
   for (const definition of model.functions) nodes(definition.node);
 }
 
-/** Visits every node of a model, in bodies and functions too. */
+/** Visits every node of a model, including those in bodies and functions. */
 export function eachNode(model: ModelProto, visit: (node: NodeProto) => void): void {
   eachGraph(model, (graph) => graph.node.forEach(visit));
   for (const definition of model.functions) definition.node.forEach(visit);

@@ -4,17 +4,17 @@ import type { ConstantData } from '../../graph/types';
 import { encodeModel, inlineBytes, type ModelDescription } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 
-/** How a graph is written to disk. */
+/** Options for writing a graph to disk. */
 export interface WriteOptions extends ModelDescription {
   /**
-   * `never`: inline constants stay in the file (an error above 2 GiB). `auto` (default): they move to `<path>_data` when
-   * together they exceed 1 GiB. `always`: every constant of 1 KiB and more moves. Not for graphs that already have
-   * external constants: their data file is written by whoever made them.
+   * `never`: inline constants stay in the file (an error above 2 GiB). `auto` (default): they move to `<path>_data` if they exceed 1 GiB in
+   * total. `always`: every constant of 1 KiB or more moves. Not for graphs that already have external constants: their creator writes the
+   * data file.
    */
   readonly externalData?: 'never' | 'auto' | 'always';
 }
 
-/** Files that were written, and their sizes in bytes. */
+/** Written files, with their sizes in bytes. */
 export interface WrittenModel {
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
 }
@@ -23,8 +23,8 @@ const autoLimit = 2 ** 30;
 const movedFrom = 1024;
 
 /**
- * Writes a graph as an ONNX file at `path` (and its data file where needed), synced. The caller gives a path inside a folder
- * that is renamed into place when everything is done.
+ * Writes a graph as an ONNX file at `path` (and its data file if needed), synced. `path` should be in a folder that the caller renames into
+ * place when everything is done.
  */
 export async function writeOnnxModel(graph: Graph, path: string, options: WriteOptions = {}): Promise<WrittenModel> {
   const policy = options.externalData ?? 'auto';
@@ -52,7 +52,7 @@ export async function writeOnnxModel(graph: Graph, path: string, options: WriteO
   return { files: [{ path, bytes: bytes.byteLength }, ...files] };
 }
 
-/** The graph with its larger constants in the data file. Values keep their identity, so nodes stay as they are. */
+/** The graph with its larger constants in the data file. Values keep their identity, so that nodes are unchanged. */
 async function moveConstants(graph: Graph, writer: ExternalDataWriter): Promise<Graph> {
   const constants = new Map<Value, ConstantData>();
   for (const [value, data] of graph.constants) constants.set(value, await moved(data, writer));
@@ -67,7 +67,7 @@ async function moveConstants(graph: Graph, writer: ExternalDataWriter): Promise<
 }
 
 async function moved(data: ConstantData, writer: ExternalDataWriter): Promise<ConstantData> {
-  // Shapes, axes and other small integers stay: the runtime wants to see them while it infers shapes.
+  // Shapes, axes and other small integers stay: the runtime needs them to infer shapes.
   if (data.kind === 'external' || data.bytes.byteLength < movedFrom || data.dtype === 'string') return data;
   return writer.append(data.dtype, data.shape, data.bytes);
 }

@@ -1,6 +1,6 @@
 import type { DType } from '../../../protocol/dtypes';
 
-/** Names of element types in the safetensors format (as of safetensors 0.8), and ours. */
+/** Names of element types in the safetensors format (as of safetensors 0.8) and in Loomweight. */
 export const dtypeOfSafetensors: Readonly<Record<string, DType>> = {
   BOOL: 'bool',
   U8: 'uint8',
@@ -26,7 +26,7 @@ export const dtypeOfSafetensors: Readonly<Record<string, DType>> = {
   F4: 'float4_e2m1',
 };
 
-/** The safetensors name of one of our types, or undefined where the format has none. */
+/** The safetensors name of an element type, or undefined if the format does not have it. */
 export function safetensorsNameOf(dtype: DType): string | undefined {
   return Object.keys(dtypeOfSafetensors).find((name) => dtypeOfSafetensors[name] === dtype);
 }

@@ -9,13 +9,13 @@ import { malformedFile, quoteName, safeProduct, unsupportedContent } from '../ma
 import { dtypeOfSafetensors } from './dtypeNames';
 import { JsonScanner } from './jsonScanner';
 
-/** Longest header that is read, as in the format's own library. */
+/** Maximum length of a header, as in the format's own library. */
 export const largestHeader = 100_000_000;
 
-/** Most axes of a tensor; far above any real one, small enough that a hostile header cannot ask for memory. */
+/** Maximum number of axes of a tensor; far above any real one, small enough that a hostile header cannot demand memory. */
 const mostAxes = 64;
 
-/** What a header says. */
+/** Contents of a header. */
 export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -41,9 +41,8 @@ export function headerLength(first8: Uint8Array, file: string, fileSize: number)
 }
 
 /**
- * Parses a header and checks every claim against the file: known types, sizes that multiply to the byte range, ranges
- * that cover the data exactly once. A tensor of an unknown type is left out with a diagnostic; its range still counts.
- * Errors: `malformed-file`.
+ * Parses a header and checks it against the file: known types, sizes that match the byte ranges, ranges that cover the data exactly once. A
+ * tensor of an unknown type is omitted with a diagnostic; its range still counts. Errors: `malformed-file`.
  */
 export function parseHeader(json: Uint8Array, file: string, fileSize: number): SafetensorsHeader {
   const scanner = new JsonScanner(json, file, 8);
@@ -64,7 +63,7 @@ export function parseHeader(json: Uint8Array, file: string, fileSize: number): S
     sawMetadata = true;
     scanner.object((name, offset) => {
       if (Object.hasOwn(state.metadata, name)) throw scanner.fail(`Metadata ${quoteName(name)} appears twice`, 'duplicate-name', offset);
-      // defineProperty, so that a key "__proto__" is a key like any other.
+      // defineProperty, so that "__proto__" is an ordinary key.
       Object.defineProperty(state.metadata, name, { value: scanner.string(), enumerable: true });
     });
   });
@@ -79,7 +78,9 @@ interface HeaderState {
   readonly tensors: Map<string, TensorEntry>;
   readonly metadata: Record<string, string>;
   readonly diagnostics: Diagnostic[];
-  /** Every tensor's begin and end relative to the data, its key's place and its name: columns, not a million small objects. */
+  /**
+   * Start and end of every tensor relative to the data, the position of its key and its name: columns instead of a million small objects.
+   */
   readonly ranges: { readonly begins: number[]; readonly ends: number[]; readonly keyOffsets: number[]; readonly names: string[] };
   readonly unknown: Set<string>;
 }
@@ -127,7 +128,7 @@ function readTensor(scanner: JsonScanner, state: HeaderState, name: string, keyO
   state.tensors.set(name, { name, dtype, shape, bytes, location: { file: state.file, offset: state.dataStart + begin, length: bytes } });
 }
 
-/** Exact byte count, or undefined where it overflows or elements do not fill whole bytes. */
+/** Exact byte count, or undefined if it overflows or elements do not fill whole bytes. */
 function tensorBytes(dtype: DType, shape: readonly number[]): number | undefined {
   const count = safeProduct(shape);
   const { blockSize, blockBytes } = dtypes[dtype];

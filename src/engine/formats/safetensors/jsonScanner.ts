@@ -5,8 +5,8 @@ const quote = 0x22;
 const backslash = 0x5c;
 
 /**
- * Reads JSON straight from bytes, token by token, knowing its position. JSON.parse would drop duplicate keys without a
- * word, lose the position, and build objects for a million tensors that are thrown away at once.
+ * Reads JSON directly from bytes, token by token, keeping track of the position. JSON.parse would silently drop duplicate keys, lose the
+ * position, and build objects for a million tensors only to discard them.
  */
 export class JsonScanner {
   position = 0;
@@ -82,7 +82,7 @@ export class JsonScanner {
     }
   }
 
-  /** A number that is a whole one from 0 to 2^53 - 1: sizes and offsets. `what` names it, if a message needs it. */
+  /** An integer from 0 to 2^53 - 1: sizes and offsets. `what` names it in error messages. */
   size(what: () => string): number {
     this.peek();
     const start = this.position;
@@ -114,7 +114,7 @@ export class JsonScanner {
     return values;
   }
 
-  /** An object: calls `member` for each key, which must consume the value. `keyOffset` is the key's place in the file. */
+  /** An object: calls `member` for each key, which must consume the value. `keyOffset` is the position of the key in the file. */
   object(member: (key: string, keyOffset: number) => void): void {
     this.expect('{');
     if (this.take('}')) return;
@@ -130,8 +130,8 @@ export class JsonScanner {
 }
 
 /**
- * ASCII bytes as text. Pieces of a few letters are faster by hand than through a decoder; longer ones would stay in memory as chains
- * of their letters (a header of a million names: 1,300 MB instead of 650, and more than twice the time).
+ * ASCII bytes as a string. Short strings are faster by hand than through a decoder; longer ones would remain in memory as chains of single
+ * letters (for a header of a million names: 1,300 MB instead of 650, and more than twice the time).
  */
 function asciiText(bytes: Uint8Array, start: number, end: number): string {
   if (end - start > 12) return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');

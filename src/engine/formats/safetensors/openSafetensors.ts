@@ -5,7 +5,7 @@ import { RandomAccessFile } from '../files/randomAccessFile';
 import { fileTooShort } from '../malformed';
 import { headerLength, parseHeader, type SafetensorsHeader } from './header';
 
-/** Opens one .safetensors file: reads its header, no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
+/** Opens one .safetensors file: reads its header but no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
 export async function openSafetensors(file: string): Promise<TensorContainer> {
   const absolute = path.resolve(file);
   const header = await readSafetensorsHeader(absolute);

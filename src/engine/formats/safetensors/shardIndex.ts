@@ -14,13 +14,13 @@ export interface ShardedTensors {
   readonly weightFiles: readonly string[];
 }
 
-/** More shards than any real model has; bounds what a hostile index can make us open. */
+/** More shards than any real model has; bounds how many files a hostile index can make us open. */
 const mostShards = 10_000;
 
 /**
- * Reads `model.safetensors.index.json` and the headers of every shard it names. A tensor that the index places in a shard
- * without it is an error; one that the index does not list is read all the same, with a warning.
- * Errors: `malformed-file` (`path-escape`, `missing-file`, `missing-tensor`, `duplicate-name` and those of each header).
+ * Reads `model.safetensors.index.json` and the headers of all shards that it names. A tensor that the index places in a shard without it is
+ * an error; one that the index does not list is still read, with a warning. Errors: `malformed-file` (`path-escape`, `missing-file`,
+ * `missing-tensor`, `duplicate-name` and those of each header).
  */
 export async function readShards(folder: string, index: string, limited: boolean): Promise<ShardedTensors> {
   const content = await readJsonObject(index);

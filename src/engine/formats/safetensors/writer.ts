@@ -6,7 +6,7 @@ import { LoomweightError } from '../../../protocol/errors';
 import { quoteName } from '../malformed';
 import { safetensorsNameOf } from './dtypeNames';
 
-/** One tensor to come. `file` is its shard, `model.safetensors` where absent. */
+/** One tensor to be written. `file` is its shard; `model.safetensors` if absent. */
 export interface PlannedTensor {
   readonly name: string;
   readonly dtype: DType;
@@ -23,8 +23,8 @@ interface Slot {
 }
 
 /**
- * Writes into a folder: one file, or shards as planned with `model.safetensors.index.json`. Tensors may be filled in any
- * order, each from its start; memory is one chunk. The folder should be a temporary one (createOutputFolder).
+ * Writes into a folder: one file, or the planned shards with `model.safetensors.index.json`. Tensors may be filled in any order, each from
+ * its start; memory is one chunk. The folder should be temporary (createOutputFolder).
  */
 export class SafetensorsWriter {
   private readonly slots = new Map<string, Slot>();
@@ -33,7 +33,7 @@ export class SafetensorsWriter {
 
   private constructor(private readonly folder: string) {}
 
-  /** Writes all headers. Errors: `invalid-argument` for a name given twice or a type that safetensors has not. */
+  /** Writes all headers. Errors: `invalid-argument` for duplicate names and types that safetensors does not have. */
   static async create(
     folder: string,
     plans: readonly PlannedTensor[],
@@ -68,7 +68,7 @@ export class SafetensorsWriter {
     slot.written += chunk.length;
   }
 
-  /** Checks that every tensor is whole, writes the index where there are shards, syncs and closes. Gives the files' names. */
+  /** Checks that every tensor is complete, writes the index if there are shards, syncs and closes. Returns the names of the files. */
   async finish(): Promise<readonly string[]> {
     for (const { plan, bytes, written } of this.slots.values()) {
       if (written !== bytes)
@@ -88,7 +88,7 @@ export class SafetensorsWriter {
     return [...this.fileNames, 'model.safetensors.index.json'];
   }
 
-  /** Closes the files as they are; removing them is the folder's business. */
+  /** Closes the unfinished files; the owner of the folder removes them. */
   async abort(): Promise<void> {
     await Promise.all(this.handles.splice(0).map((handle) => handle.close()));
   }
@@ -110,12 +110,12 @@ export class SafetensorsWriter {
   }
 }
 
-/** Header bytes, padded with spaces so that the data begins at a multiple of 8, and where each tensor's data lies behind it. */
+/** Header bytes, padded with spaces so that the data starts at a multiple of 8, and the position of each tensor's data after it. */
 export function buildHeader(
   members: readonly PlannedTensor[],
   metadata: Readonly<Record<string, string>>,
 ): { readonly header: Uint8Array; readonly offsets: ReadonlyMap<string, number> } {
-  // Wide elements first keeps every tensor aligned to its element; the sort is stable, so equal widths keep their order.
+  // Wide elements first keeps every tensor aligned to its element size; the sort is stable, so equal widths keep their order.
   const ordered = [...members].sort((a, b) => elementWidth(b.dtype) - elementWidth(a.dtype));
   const fields: string[] = [];
   const offsets = new Map<string, number>();

@@ -2,29 +2,29 @@ import type { GraphBuilder } from '../builder';
 import type { Graph, Node, Value } from '../graph';
 import type { NodeRewrite } from './inline';
 
-/** A node as it stands in training: its outputs, and what becomes of statistics that it takes as inputs. */
+/** A node in its training form: its outputs, and the new values of the statistics that it takes as inputs. */
 export interface TrainingForm {
   readonly outputs: readonly Value[];
   readonly updates: readonly { readonly input: number; readonly value: Value }[];
 }
 
-/** Operators that do something else in training than in inference. Given to the pass, which knows no operator itself. */
+/** Operators that behave differently in training and in inference. Passed in, so that the pass does not depend on operators. */
 export interface TrainingFormTable {
-  /** Adds the training form of a node to `build`; undefined where it is the same as in inference. */
+  /** Adds the training form of a node to `build`; undefined if it is the same as in inference. */
   trainingForm(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder): TrainingForm | undefined;
 }
 
 /** Copying a graph in training form. */
 export interface TrainingCopy {
   readonly rewrite: NodeRewrite;
-  /** For each statistic (an input or constant of the graph, by name) its value after the batch. Complete once the graph is copied. */
+  /** For each statistic (an input or constant of the graph, by name), its value after the batch. Complete once the graph is copied. */
   readonly updates: ReadonlyMap<string, Value>;
 }
 
 /**
- * For `inlineGraph` of `graph` into `build`: what normalises a batch by stored statistics uses the batch's own, and the stored ones move towards
- * them. A statistic that several nodes share is moved by the last of them. Nodes inside of bodies keep to the stored ones, which could not leave
- * the body.
+ * A rewrite for `inlineGraph` of `graph` into `build`: batch normalisation uses the statistics of the batch, and the stored statistics move
+ * towards them. A statistic that several nodes share is updated by the last of them. Nodes inside bodies keep the stored statistics,
+ * because updates could not leave the body.
  */
 export function batchStatistics(graph: Graph, build: GraphBuilder, operators: TrainingFormTable): TrainingCopy {
   const updates = new Map<string, Value>();

@@ -2,24 +2,24 @@ import { float16ToNumber } from '../../../common/halfFloat';
 import { elementCount, type DType } from '../../../protocol/dtypes';
 import type { ConstantData } from '../types';
 
-/** How a constant meets activations: added to them, multiplied with them, or looked up by row. */
+/** How a constant is combined with activations: added, multiplied, or looked up by row. */
 export type TableUse = 'sum' | 'product' | 'lookup';
 
-/** What masks add to a score so that its softmax is 0: this or less. Exporters write -1e4, the least float of the type, or -infinity. */
+/** Masks add this value or less to a score so that its softmax is 0. Exporters write -1e4, the lowest float of the type, or -infinity. */
 const veryNegative = -1000;
-/** Tables of fewer rows say too little about their columns. */
+/** Tables with fewer rows reveal too little about their columns. */
 const leastWaveRows = 8;
-/** Largest departure from a wave, as a share of the column's largest value: tables come in halves too. */
+/** Largest deviation from a wave, as a share of the column's largest value: tables may also be stored in float16. */
 const waveTolerance = 0.02;
 
 /**
- * True for constants that nobody trains although they stand where weights do, told by their values:
+ * True for constants that are not trained although they are used like weights, recognised by their values:
  *
- *   masks of sums        nothing but 0 and very negative numbers, at least one of these; a square of zeros only (a mask that masks nothing)
- *   masks of products    nothing but 0 and 1, both of them
- *   positions            [.., rows, columns] of which every column is a wave or a straight line along the rows: sines, cosines, ALiBi
+ *   additive masks         only 0 and very negative numbers, with at least one of the latter; a square of zeros only (a mask that masks nothing)
+ *   multiplicative masks   only 0 and 1, both of them
+ *   positions              [.., rows, columns] in which every column is a wave or a straight line along the rows: sines, cosines, ALiBi
  *
- * A table [tokens, width] of other numbers that is added is a learned position embedding. An embedding of zeros only, never trained, is one too.
+ * An added table [tokens, width] of other numbers is a learned position embedding. So is an embedding of zeros only, never trained.
  */
 export function isFixedTable(data: ConstantData, use: TableUse): boolean {
   const values = valuesOf(data);
@@ -30,7 +30,7 @@ export function isFixedTable(data: ConstantData, use: TableUse): boolean {
   return hasWaves(values, data.shape);
 }
 
-/** True where more than one axis is longer than 1: not a bias or scale along one axis. */
+/** True if more than one axis is longer than 1, so that this is not a bias or scale along one axis. */
 export function isTable(shape: readonly number[]): boolean {
   return shape.filter((length) => length > 1).length > 1;
 }
@@ -41,7 +41,7 @@ function isMaskOfSum(values: Numbers, shape: readonly number[]): boolean {
   return isTable(shape) && shape.at(-1) === shape.at(-2);
 }
 
-/** A wave sin(a k + b) along rows k satisfies v[k - 1] + v[k + 1] = 2 cos(a) v[k], a straight line the same with 2. */
+/** A wave sin(a k + b) along rows k satisfies v[k - 1] + v[k + 1] = 2 cos(a) v[k]; a straight line satisfies the same with 2. */
 function hasWaves(values: Numbers, shape: readonly number[]): boolean {
   const [rows = 0, columns = 0] = shape.slice(-2);
   if (shape.length < 2 || rows < leastWaveRows) return false;
@@ -74,11 +74,11 @@ const readers: Readonly<Partial<Record<DType, (buffer: ArrayBufferLike, start: n
   float16: (buffer, start, count) => Float32Array.from(new Uint16Array(buffer, start, count), float16ToNumber),
 };
 
-/** Undefined for data that is not in memory and for rarer types: they count as weights. */
+/** Undefined for external data and for rare types: they count as weights. */
 function valuesOf(data: ConstantData): Numbers | undefined {
   const read = data.kind === 'inline' ? readers[data.dtype] : undefined;
   if (data.kind !== 'inline' || read === undefined) return undefined;
-  // The bytes may start anywhere in a file; only such that a typed array cannot start on are copied.
+  // The bytes may start at any offset of a file; copy only those that are not aligned for a typed array.
   const { buffer, byteOffset } = data.bytes.byteOffset % 8 === 0 ? data.bytes : new Uint8Array(data.bytes);
   return read(buffer, byteOffset, elementCount(data.shape));
 }

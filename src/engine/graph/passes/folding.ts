@@ -7,47 +7,46 @@ import { isStaticShape } from '../shapes';
 import type { ConstantData, TensorType } from '../types';
 import type { NodeRewrite } from './inline';
 
-/** What an operator's evaluation on the host is given. */
+/** Input of an operator's evaluation on the host. */
 export interface FoldContext {
   readonly node: Node;
   /** Types of the inputs; undefined for optional inputs that are missing. */
   readonly types: readonly (TensorType | undefined)[];
   /** Types of the outputs as the operator's shape rule gives them. */
   readonly outputTypes: readonly TensorType[];
-  /** The constant behind an input, where it is one that may be computed with: never a weight. */
+  /** The constant behind an input, if it may be used in computations: never a weight. */
   valueOf(input: number): ConstantData | undefined;
 }
 
-/** An output that is known: its value, or the input that it equals. */
+/** A known output: its value, or the input that it equals. */
 export type FoldedOutput = ConstantData | { readonly kind: 'same'; readonly input: number };
 
-/** What folding makes of a node: its outputs in order, or a body that takes its place. */
+/** The result of folding a node: its outputs in order, or a body that replaces it. */
 export type Folded = readonly FoldedOutput[] | { readonly kind: 'body'; readonly body: Graph };
 
-/** Evaluates a node whose inputs are known. Undefined: it stays a node. */
+/** Evaluates a node with known inputs. Undefined: the node is kept. */
 export type Fold = (context: FoldContext) => Folded | undefined;
 
-/** The operators that can be evaluated while a graph is copied. Given to passes, which know no operator themselves. */
+/** The operators that can be evaluated while a graph is copied. Passed in, so that passes do not depend on operators. */
 export interface FoldTable {
   fold(domain: string, name: string): Fold | undefined;
 }
 
-/** Results above these sizes stay nodes: masks and tables of indices are worth it, tables of numbers would bloat the graph. */
+/** Larger results are kept as nodes: folding masks and tables of indices is worthwhile, but tables of floats would bloat the graph. */
 const largestFold = { float: 64 * 1024, other: 4 * 1024 * 1024 };
 
-/** What folding knows of the graph that it works on. */
+/** What folding knows about the graph. */
 export interface FoldingFacts {
-  /** Values that only feed settings: known like whole numbers, and constants when they are computed. */
+  /** Values that are only used as settings: treated as known like integers, and turned into constants when they are computed. */
   readonly settings: ReadonlySet<Value>;
-  /** True where the graph keeps its weights in Constant nodes, as some old exporters write them. */
+  /** True if the graph stores its weights in Constant nodes, as some old exporters do. */
   readonly weightsAreNodes: boolean;
 }
 
 /**
- * A rewrite that evaluates what is known: arithmetic on shapes, indices, masks and the small floats computed from them. Constants of
- * whole numbers and booleans are known, floats only as scalars, as Constant nodes and where they were computed themselves: a float
- * tensor among the graph's constants may be a weight that somebody trains. For the same reason float tensors that were computed
- * become Constant nodes.
+ * A rewrite that evaluates what is known: arithmetic on shapes, indices, masks and the small floats computed from them. Integer and boolean
+ * constants are known; floats only if they are scalars, Constant nodes or computed by folding: a float tensor among the graph's constants
+ * may be a trained weight. For the same reason, computed float tensors become Constant nodes.
  */
 export function foldingRewrite(operators: OperatorTable & FoldTable, { settings, weightsAreNodes }: FoldingFacts): NodeRewrite {
   const literals = new Map<Value, ConstantData>();
@@ -98,7 +97,7 @@ function mayBeWeight({ dtype, shape }: TensorType): boolean {
   return floatDTypes.includes(dtype) && shape?.length !== 0;
 }
 
-/** Output types; undefined where the rule refuses: the builder will say so, with the node's name. */
+/** Output types; undefined if the rule refuses: the builder will report that with the node's name. */
 function inferred(
   operator: Operator,
   types: readonly (TensorType | undefined)[],
@@ -116,7 +115,7 @@ function isTooLarge({ dtype, shape }: TensorType): boolean {
   return isStaticShape(shape) && byteLength(dtype, shape) > (floatDTypes.includes(dtype) ? largestFold.float : largestFold.other);
 }
 
-/** Applies the first rewrite that has an answer. */
+/** Applies the first rewrite that returns a result. */
 export function firstOf(rewrites: readonly NodeRewrite[]): NodeRewrite {
   return (node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder) => {
     for (const rewrite of rewrites) {

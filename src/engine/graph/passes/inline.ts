@@ -4,33 +4,34 @@ import type { Attribute, Graph, Node, Value } from '../graph';
 import { formatType, shapesMayBeEqual } from '../shapes';
 import type { Dimension, TensorType } from '../types';
 
-/** What takes a node's place: a value for each output, or a body of the node (of the old graph, without inputs) that is copied here. */
+/**
+ * The replacement of a node: a value for each output, or a body of the node (of the old graph, without inputs) that is copied in its place.
+ */
 export type Replacement = readonly Value[] | { readonly kind: 'body'; readonly body: Graph };
 
 /**
- * Puts something else in the place of a node while it is copied. Undefined: the node is copied as it is. `inputs` are the node's
- * inputs in the new graph. May add nodes and constants to `build`.
+ * Replaces a node while it is copied. Undefined: the node is copied unchanged. `inputs` are the node's inputs in the new graph. May add
+ * nodes and constants to `build`.
  */
 export type NodeRewrite = (node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder) => Replacement | undefined;
 
-/** How a graph is copied. */
+/** Options for copying a graph. */
 export interface InlineOptions {
-  /** Stands before every copied name. Names that are taken all the same get a number. Default: nothing. */
+  /** Prefix of every copied name. Names that are already taken also get a number. Default: none. */
   readonly prefix?: string;
-  /** Known lengths of named axes; they are put into the declared types of bodies' inputs. */
+  /** Known lengths of named axes, substituted into the declared types of bodies' inputs. */
   readonly dimensions?: ReadonlyMap<string, number>;
   readonly rewrite?: NodeRewrite;
 }
 
 /**
- * Copies the nodes and constants of `graph` into the graph being built. Each graph input, and any constant, is replaced by the
- * value that `substitutes` has under its name; constants that nothing uses are left out. Types are inferred anew, so they follow
- * the types of the substitutes. Bodies of Loop, If and Scan are copied with what they capture. The builder must have an opset in
- * which the graph's operators mean the same.
+ * Copies the nodes and constants of `graph` into the graph being built. Each graph input, and any constant, is replaced by the value under
+ * its name in `substitutes`; unused constants are omitted. Types are inferred again, so that they follow the types of the substitutes.
+ * Bodies of Loop, If and Scan are copied with what they capture. The graph's operators must have the same meaning in the builder's opset.
  *
- * Gives the new value of each value that was copied, by its name in `graph`; every graph output is there.
- * Errors: `invalid-argument` for an input without a substitute, a substitute of another type, and a name that is neither input
- * nor constant; what the builder refuses, with the node's name.
+ * Returns the new value of each copied value by its name in `graph`, including every graph output. Errors: `invalid-argument` for an input
+ * without a substitute, a substitute of another type, and a name that is neither an input nor a constant; and the builder's errors, with
+ * the node's name.
  */
 export function inlineGraph(
   build: GraphBuilder,
@@ -71,7 +72,7 @@ function requireSubstitutable(graph: Graph, value: Value, substitute: Value): vo
   );
 }
 
-/** Copies one graph or body. Constants are added where they are first used, so that those nobody uses stay behind. */
+/** Copies one graph or body. Constants are added on first use, so that unused ones are omitted. */
 class Copier {
   private readonly valueNames: ReadonlySet<string>;
 
@@ -113,7 +114,7 @@ class Copier {
       taken.add(name);
       return name;
     });
-    // Some exporters call a node as they call a value; values keep their names, nodes give way.
+    // Some exporters give a node the same name as a value; values keep their names, nodes are renamed.
     const name = this.freeName(this.valueNames.has(node.name) ? `${node.name}/${node.op}` : node.name, taken);
     return this.build.node(node.op, inputs, attributes, { domain: node.domain, name, outputNames });
   }
@@ -135,7 +136,7 @@ class Copier {
     const declared = new Set<Value>();
     for (const output of graph.outputs) {
       const value = copier.get(output);
-      // A body gives what it makes itself, each value once; what it only passes on goes through an Identity.
+      // A body returns values that it computes itself, each once; values that it only passes on go through an Identity.
       const passedOn = !ownValues.has(value) || declared.has(value);
       declared.add(body.output(passedOn ? body.op('Identity', [value], {}, { name: this.prefixed(`${output.name}/passed`) }) : value));
     }

@@ -5,62 +5,64 @@ import { isFixedTable, isTable, type TableUse } from './fixedTables';
 import { pruneGraph, valuesUsedBy } from './prune';
 import { valuesForSettings } from './settings';
 
-/** What an operator makes of one of its inputs: a weight is trained, a statistic follows the batches, a setting is a number somebody chose. */
+/** The role of an operator's input: a weight is trained, a statistic follows the batches, a setting is a fixed number. */
 export type InputRole = 'weight' | 'statistic' | 'setting';
 
-/** What passes must know of operators to find the weights of a graph. */
+/** What passes must know about operators to find the weights of a graph. */
 export interface InputRoleTable {
   inputRole(node: Node, input: number): InputRole;
-  /** How an operator takes an input where masks and tables may stand as well as weights: Add, Mul, Gather. Undefined: nothing but weights. */
+  /**
+   * How an operator uses an input that may be a mask or table as well as a weight: Add, Mul, Gather. Undefined: only weights are possible.
+   */
   tableUse(node: Node, input: number): TableUse | undefined;
-  /** True for operators that give their first input in another shape, order or type: the use of a weight is then behind them. */
+  /** True for operators that change the shape, order or type of their first input: the use of the weight is behind them. */
   passesOn(node: Node): boolean;
-  /** True for operators that round real numbers to codes: QuantizeLinear. */
+  /** True for operators that round floats to codes: QuantizeLinear. */
   rounds(node: Node): boolean;
-  /** True for Sin and Cos: of positions, they hold the frequencies of an embedding. */
+  /** True for Sin and Cos: applied to positions, they use the frequencies of an embedding. */
   makesWaves(node: Node): boolean;
 }
 
-/** A place where a parameter is used. */
+/** A use of a parameter. */
 export interface ParameterUse {
   readonly node: Node;
   readonly input: number;
-  /** Nodes between the constant and this use that only rearrange it (a Transpose), in order. */
+  /** Nodes between the constant and this use that only rearrange it (such as Transpose), in order. */
   readonly through: readonly Node[];
 }
 
-/** A float tensor of a graph that training changes. */
+/** A float tensor of a graph that is trained. */
 export interface GraphParameter {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: ConstantData;
-  /** Several: the tensor is tied, and counts once. None: nothing takes it. */
+  /** With several uses the tensor is tied and counted once. With none, nothing consumes it. */
   readonly uses: readonly ParameterUse[];
-  /** False where no output of the graph depends on it. */
+  /** False if no output of the graph depends on it. */
   readonly used: boolean;
-  /** True where a body (of a Loop, an If) takes it. */
+  /** True if a body (of a Loop or an If) captures it. */
   readonly captured: boolean;
 }
 
-/** The float constants of a graph by what they are. */
+/** The float constants of a graph by role. */
 export interface GraphParameters {
   /** Trained by gradient. */
   readonly weights: readonly GraphParameter[];
-  /** Running means and variances: they follow the batches, are not trained and not counted. */
+  /** Running means and variances: they follow the batches and are neither trained nor counted. */
   readonly statistics: readonly GraphParameter[];
 }
 
 /**
- * The parameters of a graph: float constants of rank 1 and above, in the order in which they stand in the graph. Scalars are not
- * parameters (exporters write factors and fill values so), nor are tensors that only stand where operators take settings: scales of
- * a Resize, limits of a Clip, tables and frequencies of a rotary embedding. Constants inside of bodies are left alone; those that bodies capture
- * count as used by the node of the body's graph that takes them.
+ * The parameters of a graph: float constants of rank 1 and above, in the order of the graph. Scalars are not parameters (exporters use them
+ * for factors and fill values), nor are tensors that are only used as settings: scales of a Resize, limits of a Clip, tables and
+ * frequencies of a rotary embedding. Constants inside bodies are ignored; those that bodies capture count as used by the node that has the
+ * body.
  *
- * Beside Add, Mul and Gather stand weights, masks and tables of positions. A vector is a bias or scale, and a table with several long axes that is added
- * is a position embedding or bias, unless its values say otherwise (`isFixedTable`). A table that activations are multiplied with (angles of a
- * rotary embedding, a mask) is none, whatever its values; multiplied with other constants it is one, unless it is a mask. Where the same tensor also stands where
- * only weights do, it is a weight.
+ * Inputs of Add, Mul and Gather can be weights, masks or tables of positions. A vector is a bias or scale, and an added table with several
+ * long axes is a position embedding or bias, unless its values show otherwise (`isFixedTable`). A table that is multiplied with activations
+ * (angles of a rotary embedding, a mask) is not a weight, whatever its values; multiplied with other constants it is one, unless it is a
+ * mask. A tensor that is also used where only weights are possible is a weight.
  */
 export function parametersOf(graph: Graph, roles: InputRoleTable): GraphParameters {
   const uses = new Map<Value, { readonly use: ParameterUse; readonly role: InputRole }[]>();
@@ -110,7 +112,7 @@ export function parametersOf(graph: Graph, roles: InputRoleTable): GraphParamete
     found.push({ parameter, roles: places.map(({ role }) => role) });
   }
   return {
-    // What nothing takes may have been a weight: it is listed, so that it can be named.
+    // An unused tensor may have been a weight: list it, so that it can be named.
     weights: found.filter(({ roles: given }) => given.length === 0 || given.includes('weight')).map(({ parameter }) => parameter),
     statistics: found
       .filter(({ roles: given }) => !given.includes('weight') && given.includes('statistic'))
@@ -118,7 +120,7 @@ export function parametersOf(graph: Graph, roles: InputRoleTable): GraphParamete
   };
 }
 
-/** Values that depend on what the graph is given. Those of nodes with bodies are taken as such. */
+/** Values that depend on the graph's inputs. Outputs of nodes with bodies are assumed to. */
 function valuesOfInputs(graph: Graph): ReadonlySet<Value> {
   const varying = new Set<Value>(graph.inputs.filter((input) => !graph.constants.has(input)));
   const visit = ({ nodes }: Graph): void => {

@@ -1,6 +1,6 @@
 import type { Graph, Node, Value } from '../graph';
 
-/** The graph without nodes and constants that no output depends on. Inputs stay, used or not: they are the graph's face. */
+/** The graph without nodes and constants that no output depends on. Inputs stay, used or not: they are the graph's interface. */
 export function pruneGraph(graph: Graph): Graph {
   const used = new Set<Value>(graph.outputs);
   const nodes: Node[] = [];
@@ -13,7 +13,7 @@ export function pruneGraph(graph: Graph): Graph {
   return { ...graph, nodes: nodes.reverse(), constants };
 }
 
-/** Everything a node takes, with what its bodies capture. */
+/** Every value that a node consumes, including what its bodies capture. */
 export function valuesUsedBy(node: Node): readonly Value[] {
   const bodies = Object.values(node.attributes).flatMap((attribute) => (attribute.kind === 'graph' ? [attribute.value] : []));
   return [

@@ -3,15 +3,15 @@ import type { Graph, Node, Value } from '../graph';
 import type { InputRoleTable } from './parameters';
 
 /**
- * The values that only ever end where operators take settings (scales of a Resize, limits of a Clip) or where they make waves of
- * positions (frequencies of a rotary embedding), and what they are computed from. Nobody trains them, so they may be computed beforehand.
+ * Values that are only used as settings (scales of a Resize, limits of a Clip) or as waves of positions (frequencies of a rotary
+ * embedding), and the values they are computed from. They are not trained, so they may be computed in advance.
  */
 export function valuesForSettings(graph: Graph, roles: InputRoleTable): ReadonlySet<Value> {
   const nodes = allNodes(graph);
   const varying = valuesOfRealInputs(graph, nodes, roles);
   const kept = new Set<Value>(allOutputs(graph));
   const seen = new Set<Value>();
-  // Backwards: a node whose outputs are all for settings passes that on to what it takes.
+  // Backwards: if all outputs of a node are settings, so are its inputs.
   for (const node of [...nodes].reverse()) {
     const outputs = node.outputs.filter((output) => output !== undefined);
     const isForSettings = outputs.length > 0 && outputs.every((output) => seen.has(output) && !kept.has(output));
@@ -25,7 +25,7 @@ export function valuesForSettings(graph: Graph, roles: InputRoleTable): Readonly
   return new Set([...seen].filter((value) => !kept.has(value)));
 }
 
-/** Values that depend on a real input, or on a matrix: waves of these are part of a network, waves of anything else count positions. */
+/** Values that depend on a float input or on a matrix: waves of these belong to the network; waves of anything else encode positions. */
 function valuesOfRealInputs(graph: Graph, nodes: readonly Node[], roles: InputRoleTable): ReadonlySet<Value> {
   const varying = new Set<Value>(graph.inputs.filter((input) => floatDTypes.includes(input.type.dtype)));
   for (const [value, { dtype, shape }] of graph.constants)
@@ -39,7 +39,7 @@ function valuesOfRealInputs(graph: Graph, nodes: readonly Node[], roles: InputRo
   return varying;
 }
 
-/** Nodes of the graph and its bodies; those of bodies stand before the node that has them, as what they capture does. */
+/** Nodes of the graph and its bodies; nodes of a body come before the node that has the body, like the values it captures. */
 function allNodes(graph: Graph): readonly Node[] {
   return graph.nodes.flatMap((node) => [...bodiesOf(node).flatMap(allNodes), node]);
 }

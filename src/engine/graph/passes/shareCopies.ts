@@ -4,27 +4,27 @@ import type { Graph, Node, Value } from '../graph';
 import type { ConstantData } from '../types';
 import { valuesUsedBy } from './prune';
 
-/** Smaller tensors may be equal by chance, as biases that were never trained. */
+/** Smaller tensors may be equal by chance, such as biases that were never trained. */
 const leastElements = 64;
 
-/** A constant that another one stands for. */
+/** A constant that is replaced by another one. */
 export interface SharedCopy {
-  /** Name of the constant that stays. */
+  /** Name of the constant that is kept. */
   readonly original: string;
-  /** True where the copy held its transpose. */
+  /** True if the copy contained its transpose. */
   readonly transposed: boolean;
 }
 
 /**
- * The graph with one constant for each matrix that it holds twice, as it is or transposed: exporters write a tied output matrix as a
- * transposed copy of the embedding, and training would let the two drift apart. The first one, or a Transpose of it, takes the place of each copy.
- * Only float matrices in memory are compared; such whose elements are all equal say nothing and are left alone. Gives the copies by name.
+ * The graph with one constant for each matrix that is stored twice, unchanged or transposed: exporters write a tied output matrix as a
+ * transposed copy of the embedding, and training would let the two diverge. The first one, or its Transpose, replaces each copy. Only float
+ * matrices in memory are compared; those whose elements are all equal are ambiguous and left alone. Returns the copies by name.
  */
 export function shareCopies(graph: Graph): { readonly graph: Graph; readonly copies: ReadonlyMap<string, SharedCopy> } {
   const seen = new Map<string, Matrix[]>();
   const added: Node[] = [];
   const replaced = new Map<Value, Value>();
-  // What bodies take, or the graph gives, keeps its name.
+  // Constants that bodies capture, or that are graph outputs, keep their name.
   const shielded = new Set([...graph.outputs, ...graph.nodes.flatMap((node) => valuesUsedBy({ ...node, inputs: [] }))]);
   const copies = new Map<string, SharedCopy>();
   const constants = new Map(graph.constants);
@@ -60,17 +60,17 @@ export function shareCopies(graph: Graph): { readonly graph: Graph; readonly cop
       ? { ...node, inputs: node.inputs.map((input) => input && (replaced.get(input) ?? input)) }
       : node,
   );
-  // In front of all others: bodies capture the copies as they did.
+  // Before all other nodes: bodies capture the replacements as they did the copies.
   return { graph: { ...graph, constants, nodes: [...added, ...nodes] }, copies };
 }
 
-/** A float matrix as patterns of bits. */
+/** A float matrix as bit patterns. */
 interface Matrix {
   readonly value: Value;
   readonly rows: number;
   readonly columns: number;
   readonly bits: Uint32Array | Uint16Array;
-  /** The same for matrices of the same entries in any order: most pairs need no look at their entries. */
+  /** Equal for matrices with the same entries in any order, so that most pairs need no comparison of entries. */
   readonly fingerprint: string;
 }
 
@@ -80,7 +80,7 @@ function matrixOf(value: Value, data: ConstantData): Matrix | undefined {
   if (data.kind !== 'inline' || !floatDTypes.includes(data.dtype) || data.shape.length !== 2 || count < leastElements) return undefined;
   const width = data.bytes.byteLength / count;
   if (width !== 2 && width !== 4) return undefined;
-  // The bytes may start anywhere in a file; only such that a typed array cannot start on are copied.
+  // The bytes may start at any offset of a file; copy only those that are not aligned for a typed array.
   const { buffer, byteOffset } = data.bytes.byteOffset % width === 0 ? data.bytes : new Uint8Array(data.bytes);
   const bits = width === 4 ? new Uint32Array(buffer, byteOffset, count) : new Uint16Array(buffer, byteOffset, count);
   let sum = 0;

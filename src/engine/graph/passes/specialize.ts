@@ -11,39 +11,39 @@ import type { InputRoleTable } from './parameters';
 import { pruneGraph } from './prune';
 import { valuesForSettings } from './settings';
 
-/** Known lengths: a whole shape under an input's name, or one number under the name of an axis (`{ batch: 16 }`). */
+/** Known lengths: a whole shape under the name of an input, or one number under the name of an axis (`{ batch: 16 }`). */
 export type InputShapes = Readonly<Record<string, readonly number[] | number>>;
 
-/** How a graph is specialised. */
+/** Options of specialisation. */
 export interface SpecializeOptions {
   /** Inputs that become constants: a mask of ones, positions. */
   readonly values?: ReadonlyMap<string, ConstantData>;
-  /** Names of the outputs to keep, in this order. Default: all. What only the others need is left out. */
+  /** Names of the outputs to keep, in this order. Default: all. Nodes needed only by others are removed. */
   readonly outputs?: readonly string[];
-  /** Asked before folding. */
+  /** Tried before folding. */
   readonly rewrites?: readonly NodeRewrite[];
 }
 
-/** Operators whose form changed from one version of the standard to the next. Given to the pass, which knows no operator itself. */
+/** Operators whose form changed between opsets. Passed in, so that the pass does not depend on operators. */
 export interface UpgradeTable {
   /**
-   * Adds the form of today in place of a node as version `from` has it; undefined where the node is right as it is. Errors:
-   * `unsupported` where its meaning cannot be kept.
+   * Adds the current form of a node of opset `from`; undefined if the node is valid as it is. Errors: `unsupported` if its meaning cannot
+   * be preserved.
    */
   upgrade(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder, from: number): readonly Value[] | undefined;
 }
 
-/** The version that gradients and steps of training are written in. Graphs of older versions are lifted to it. */
+/** The opset of gradients and training steps. Graphs of older opsets are upgraded to it. */
 const workingOpset = 21;
 
 /**
- * The graph for one shape of its inputs: every axis of every input gets its number, shape arithmetic is done on the host and
- * disappears, nodes that do nothing (Identity, Dropout in inference, a branch that is never taken) and nodes nobody needs are left
- * out. Operators of old versions are written as today's. Names of inputs, weights and outputs stay. The result is what `differentiate` needs: all shapes known, except those that
- * depend on the data.
+ * Specialises a graph to one shape of its inputs: every axis of every input becomes a number, shape arithmetic is evaluated on the host and
+ * disappears, and nodes that do nothing (Identity, Dropout in inference, a branch that is never taken) or are not needed are removed.
+ * Operators of old opsets are upgraded. Names of inputs, weights and outputs are kept. The result is what `differentiate` needs: all shapes
+ * known, except those that depend on the data.
  *
- * Errors (`invalid-argument`): a name that is neither an input nor an axis, another rank or length than the graph has, two lengths
- * for one axis, an axis that is still unknown; `unsupported`: an operator without a rule.
+ * Errors (`invalid-argument`): a name that is neither an input nor an axis, a rank or length that differs from the graph's, two lengths for
+ * one axis, an axis that is still unknown; `unsupported`: an operator without a rule.
  */
 export function specializeGraph(
   graph: Graph,
@@ -87,7 +87,7 @@ export function specializeGraph(
   return pruneGraph(build.finish());
 }
 
-/** The number of every named axis, from the names and from the shapes that were given. */
+/** The number of every named axis, from the names and from the given shapes. */
 function bindDimensions(
   graph: Graph,
   inputShapes: InputShapes,
@@ -112,7 +112,7 @@ function bindDimensions(
   const shapes = new Map<string, readonly number[]>();
   for (const [name, given] of Object.entries(inputShapes)) if (typeof given !== 'number') shapes.set(name, given);
   for (const [name, data] of values) shapes.set(name, data.shape);
-  // Twice: the second time every name is bound, so that sums such as `past + sequence` are checked whatever the order.
+  // Twice: the second time every name is bound, so that sums such as `past + sequence` are checked in any order.
   for (const [name, shape] of [...shapes, ...shapes]) {
     const input = graph.inputs.find((value) => value.name === name);
     if (input === undefined) throw refused(graph, `has no input '${name}'. Its inputs are ${quoted(graph.inputs)}`, { input: name });
@@ -172,7 +172,7 @@ function shapeOf(graph: Graph, input: Value, inputShapes: InputShapes, dimension
 /** Names of axes in a length: `past + sequence` has two. */
 const namesIn = (length: string): readonly string[] => length.split(/ [+*] /).filter((part) => !/^\d+$/.test(part));
 
-/** A named length, or a sum or product of such; undefined where a part is unknown. */
+/** A named length, or a sum or product of such; undefined if a part is unknown. */
 function evaluate(length: string, bound: ReadonlyMap<string, number>): number | undefined {
   const whole = bound.get(length);
   if (whole !== undefined) return whole;

@@ -1,9 +1,9 @@
 import type { TensorStatistics } from '../../../protocol/model';
 
 /**
- * Statistics of values given as counts per code: `counts[code]` elements have the value `values[code]`.
- * Sums run over the codes in float64; the variance is taken around the mean in a second pass over the codes.
- * Ends and bins of the histogram as in `Histogram`. Codes of non-finite values are counted apart.
+ * Statistics of values given as counts per code: `counts[code]` elements have the value `values[code]`. Sums run over the codes in float64;
+ * the variance is computed around the mean in a second pass over the codes. Range and bins of the histogram as in `Histogram`. Codes of
+ * non-finite values are counted separately.
  */
 export function statisticsOfCodes(
   counts: Float64Array,
@@ -33,7 +33,7 @@ export function statisticsOfCodes(
   if (finite === 0) minimum = maximum = 0;
   const mean = finite === 0 ? 0 : sum / finite;
   const bin = new Array<number>(bins).fill(0);
-  // All values equal: everything is in the first bin.
+  // All values are equal: everything is in the first bin.
   const scale = maximum > minimum ? bins / (maximum - minimum) : 0;
   let squares = 0;
   for (let code = 0; code < counts.length; code += 1) {

@@ -1,11 +1,11 @@
-/** Codes counted before the 32-bit counters are emptied into 64-bit ones. */
+/** Number of codes counted before the 32-bit counters are flushed into 64-bit ones. */
 const mostCounted = 2 ** 31;
 
 /**
- * Counts how often each code of 8 bits, or of 16 bits little-endian, occurs in a stream of bytes. Codes are taken out of 32-bit words, eight
- * words a round: with all loads before the counting, float16 goes at 2.9 GB/s where one word a round makes 1.6; a second
- * table of counters, which would help where neighbours are equal, costs more cache than it saves (1.4 and 2.6; for zeros alone
- * 3.1 with one table, 2.9 with two). Measured by test/benchmarks/statistics.ts and variants of it.
+ * Counts how often each 8-bit or little-endian 16-bit code occurs in a stream of bytes. Codes are extracted from 32-bit words, eight words
+ * at a time: with all loads before the counting, float16 reaches 2.9 GB/s compared with 1.6 for one word at a time. A second table of
+ * counters, which would help if adjacent values are equal, costs more cache than it saves (1.4 and 2.6; for zeros only, 3.1 with one table
+ * and 2.9 with two). Measured by test/benchmarks/statistics.ts and variants of it.
  */
 export class CodeCounter {
   private readonly table: Uint32Array;
@@ -18,9 +18,9 @@ export class CodeCounter {
     this.totals = new Float64Array(codes);
   }
 
-  /** Adds a piece; for 16-bit codes it holds whole codes. */
+  /** Adds a piece; for 16-bit codes it consists of whole codes. */
   add(bytes: Uint8Array): void {
-    // Counters of 32 bits must not run over; pieces are far below 2^31 bytes.
+    // 32-bit counters must not overflow; pieces are far below 2^31 bytes.
     if (this.counted + bytes.length > mostCounted) this.flush();
     this.counted += bytes.length;
     const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
@@ -36,7 +36,7 @@ export class CodeCounter {
     return this.totals;
   }
 
-  /** What is left after whole rounds. */
+  /** The remainder after whole rounds. */
   private addRest(rest: Uint8Array): void {
     const step = this.codes === 256 ? 1 : 2;
     for (let i = 0; i + step <= rest.length; i += step) {

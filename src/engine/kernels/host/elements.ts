@@ -2,10 +2,10 @@ import { dtypes, elementCount, type DType } from '../../../protocol/dtypes';
 import type { TensorContainer, TensorEntry } from '../../formats/container';
 import { decodeToFloat32, elementsIn } from '../../formats/decode';
 
-/** Bytes read at once: large enough for the disk's full speed, small enough for the cache and for cancelling. */
+/** Number of bytes per read: large enough for the full speed of the disk, small enough for the cache and for cancelling. */
 const chunkBytes = 2 * 2 ** 20;
 
-/** A piece of a tensor: so many elements from `start`. The last element block may be partly filled. */
+/** A piece of a tensor: `count` elements from `start`. The last element block may be partly filled. */
 export interface ElementChunk {
   readonly bytes: Uint8Array;
   readonly start: number;
@@ -13,9 +13,9 @@ export interface ElementChunk {
 }
 
 /**
- * Gives a tensor's stored bytes in pieces of whole element blocks, the next piece being read while one is used. A piece is valid
- * until the next one is asked for: two buffers take turns (fresh memory for every piece costs a third of the speed).
- * Types without raw bytes in a file (ONNX typed fields) come as one piece.
+ * Yields the stored bytes of a tensor in pieces of whole element blocks, reading the next piece while one is used. A piece is valid until
+ * the next one is requested: two buffers alternate (allocating every piece costs a third of the speed). Types without raw bytes in a file
+ * (ONNX typed fields) come as one piece.
  */
 export async function* elementChunks(container: TensorContainer, entry: TensorEntry, signal?: AbortSignal): AsyncGenerator<ElementChunk> {
   const total = elementCount(entry.shape);
@@ -43,12 +43,12 @@ export async function* elementChunks(container: TensorContainer, entry: TensorEn
       yield { bytes, start, count: Math.min(elementsIn(entry.dtype, bytes.length), total - start) };
     }
   } finally {
-    // A reader that stops early must not leave a failed read unobserved, nor a buffer that is still being filled.
+    // A consumer that stops early must not leave a failed read unhandled, nor a buffer that is still being filled.
     await next?.catch(() => undefined);
   }
 }
 
-/** Elements `start` to `start + count` of a tensor as float32; reads only the blocks that hold them. */
+/** Elements `start` to `start + count` of a tensor as float32; reads only the blocks that contain them. */
 export async function readElements(container: TensorContainer, entry: TensorEntry, start: number, count: number): Promise<Float32Array> {
   const { blockSize, blockBytes } = dtypes[entry.dtype];
   if (count === 0) return new Float32Array(0);

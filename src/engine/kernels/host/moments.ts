@@ -11,10 +11,10 @@ export interface MomentSummary {
 }
 
 /**
- * Count, extremes, mean and variance of a stream. Sums are taken over pieces around each piece's first value and joined by
- * the parallel formula of Chan, Golub and LeVeque (1979), so that a large mean does not swallow a small deviation.
- * A piece without infinite and NaN values, which its sum of squares shows, goes through two narrow loops (float32: sums 5.3 GB/s, extremes
- * and zeros 4 GB/s); one loop that does everything makes 0.4. Measured by variants of test/benchmarks/statistics.ts.
+ * Count, extremes, mean and variance of a stream. Sums are computed per piece relative to its first value and combined by the parallel
+ * formula of Chan, Golub and LeVeque (1979), so that a large mean does not cancel a small deviation. A piece without infinities and NaN,
+ * which its sum of squares shows, goes through two tight loops (float32: sums 5.3 GB/s, extremes and zeros 4 GB/s); a single loop for
+ * everything reaches 0.4. Measured by variants of test/benchmarks/statistics.ts.
  */
 export class Moments {
   minimum = Infinity;
@@ -29,7 +29,7 @@ export class Moments {
     if (values.length === 0) return;
     const pivot = values[0] as number;
     const { sum, squares } = sumsAround(values, pivot);
-    // Infinite minus itself is NaN.
+    // Infinity minus itself is NaN.
     if (squares - squares !== 0) {
       this.addFinite(values);
       return;
@@ -49,7 +49,7 @@ export class Moments {
     return { minimum, maximum, mean, standardDeviation: deviation, zeros, notFinite };
   }
 
-  /** A piece with infinite or NaN values, or with squares too large for float64: the finite ones alone. */
+  /** A piece with infinities or NaN, or with squares too large for float64: only its finite values count. */
   private addFinite(values: Values): void {
     const pivot = values.find((value) => Number.isFinite(value)) ?? 0;
     let sum = 0;
@@ -79,7 +79,7 @@ export class Moments {
   }
 }
 
-/** Sums of the distances from `pivot` and of their squares, in float64; two sums take turns, so that additions do not wait. */
+/** Sums of the differences from `pivot` and of their squares, in float64; two alternating sums avoid waiting for additions. */
 function sumsAround(values: Values, pivot: number): { readonly sum: number; readonly squares: number } {
   let sumEven = 0;
   let sumOdd = 0;
@@ -102,7 +102,7 @@ function sumsAround(values: Values, pivot: number): { readonly sum: number; read
   return { sum: sumEven + sumOdd, squares: squaresEven + squaresOdd };
 }
 
-/** Extremes and zeros of finite values; four at a time are compared with the extremes so far, which rarely change. */
+/** Extremes and zeros of finite values; four at a time are compared with the current extremes, which rarely change. */
 function extremes(values: Values): { readonly minimum: number; readonly maximum: number; readonly zeros: number } {
   let minimum = values[0] as number;
   let maximum = minimum;
@@ -126,12 +126,12 @@ function extremes(values: Values): { readonly minimum: number; readonly maximum:
 }
 
 /**
- * Counts values between two ends in bins of equal width; the last bin includes the maximum. Values that are not finite are left
- * out. Equal ends: everything is in the first bin.
+ * Counts values within a range in bins of equal width; the last bin includes the maximum. Non-finite values are ignored. If the range is
+ * empty, everything is in the first bin.
  */
 export class BinCounter {
   private readonly scale: number;
-  /** One more than bins: the maximum lands there and is moved at the end. */
+  /** One more than the number of bins: the maximum is counted there and moved at the end. */
   private readonly table: Float64Array;
 
   constructor(
@@ -147,7 +147,7 @@ export class BinCounter {
   add(values: Values): void {
     const { minimum, scale, table } = this;
     const whole = values.length - (values.length % 4);
-    // A position that is not finite becomes bin 0 by `| 0`, so finite values are told apart by a product with zero.
+    // `| 0` turns a non-finite position into bin 0, so that finite values are recognised by a product with zero.
     for (let i = 0; i < whole; i += 4) {
       const a = ((values[i] as number) - minimum) * scale;
       const b = ((values[i + 1] as number) - minimum) * scale;

@@ -6,24 +6,24 @@ import { decodeToFloat32, isDecodable } from '../../formats/decode';
 import { readElements } from './elements';
 import { tensorNotFound } from '../../formats/malformed';
 
-/** What part of a tensor is drawn, and how large. */
+/** The part of a tensor to draw, and its size. */
 export interface PictureRequest {
-  /** Elements; cut to the matrix. The whole matrix where absent. */
+  /** In elements; clamped to the matrix. Absent: the whole matrix. */
   readonly region?: TensorPicture['region'];
-  /** Largest width and height in cells, 1 to 4,096. */
+  /** Maximum width and height in cells, 1 to 4,096. */
   readonly width: number;
   readonly height: number;
   readonly signal?: AbortSignal;
 }
 
-/** Elements decoded at once: 4 MB of float32. */
+/** Number of elements decoded at a time: 4 MB of float32. */
 const elementsAtOnce = 2 ** 20;
 
 /**
- * Draws a rectangle of a tensor, seen as a matrix with leading axes folded into rows, as 8-bit levels. A cell that covers several
- * elements shows the one of largest magnitude, so that outliers never vanish. Streams by rows: memory is the picture and one
- * band of rows, whatever the tensor's size. Rows are read whole unless the rectangle is a small part of them.
- * Levels: 0 for cells without a finite value, 1 to 255 from `low` to `high`.
+ * Draws a rectangle of a tensor, viewed as a matrix with leading axes folded into rows, as 8-bit levels. A cell that covers several
+ * elements shows the one of largest magnitude, so that outliers never vanish. Streams by rows: memory is the picture and one band of rows,
+ * whatever the size of the tensor. Rows are read whole unless the rectangle is a small part of them. Levels: 0 for cells without a finite
+ * value, 1 to 255 from `low` to `high`.
  */
 export async function tensorPicture(container: TensorContainer, name: string, request: PictureRequest): Promise<TensorPicture> {
   const entry = container.tensors.get(name);
@@ -32,7 +32,7 @@ export async function tensorPicture(container: TensorContainer, name: string, re
     if (!Number.isInteger(size) || size < 1 || size > 4096)
       throw new LoomweightError('invalid-argument', `A picture has 1 to 4096 cells per side, got ${size}.`, { size });
   }
-  // Raises the reason for types without values before anything is read.
+  // Throws for types without values before anything is read.
   if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0));
   const { rows, columns } = matrixShape(entry.shape);
   const region = cutRegion(request.region, rows, columns);
@@ -50,7 +50,7 @@ export async function tensorPicture(container: TensorContainer, name: string, re
   return { rows, columns, region, width, height, ...toLevels(cells) };
 }
 
-/** A tensor as a matrix: the last axis is columns, everything before it rows; vectors are one row, scalars one cell. */
+/** A tensor as a matrix: the last axis is columns, all others rows; vectors are one row, scalars one cell. */
 export function matrixShape(shape: readonly number[]): { readonly rows: number; readonly columns: number } {
   const columns = shape.at(-1) ?? 1;
   return { rows: elementCount(shape.slice(0, -1)), columns };
@@ -64,7 +64,7 @@ function cutRegion(region: TensorPicture['region'] | undefined, rows: number, co
   return { row, column, rows: between(region.rows, rows - row), columns: between(region.columns, columns - column) };
 }
 
-/** Bands of the region's rows, decoded, in order. */
+/** Decoded bands of the region's rows, in order. */
 async function* regionRows(
   container: TensorContainer,
   entry: TensorEntry,
@@ -72,7 +72,7 @@ async function* regionRows(
   region: TensorPicture['region'],
 ): AsyncGenerator<{ readonly row: number; readonly values: Float32Array }> {
   if (region.rows === 0 || region.columns === 0) return;
-  // One read for many rows is much faster than one a row; worth it while at least an eighth of what is read is used.
+  // One read for many rows is much faster than one per row; worthwhile if at least an eighth of the bytes is used.
   const whole = region.columns * 8 >= columns && columns <= elementsAtOnce;
   if (!whole) {
     for (let row = region.row; row < region.row + region.rows; row += 1)
@@ -97,7 +97,7 @@ function cutColumns(values: Float32Array, columns: number, region: TensorPicture
   return cut;
 }
 
-/** Folds a row of elements into a row of cells, keeping the finite value of largest magnitude. */
+/** Reduces a row of elements to a row of cells, keeping the finite value of largest magnitude. */
 function foldRow(values: Float32Array, cells: Float32Array): void {
   const step = cells.length / values.length;
   for (let i = 0; i < values.length; i += 1) {

@@ -1,10 +1,10 @@
-/** Memory that is lent out again and again: a fresh array of this size costs more time for its pages than most loops over it. */
+/** Reusable memory: page faults of a new array of this size cost more time than most loops over it. */
 export class ReusedBuffer<T extends Uint8Array | Float32Array> {
   private buffer: T | undefined;
 
   constructor(private readonly make: (length: number) => T) {}
 
-  /** An array of that length with any content. It ends with the next call. */
+  /** An array of that length with arbitrary content. It is valid until the next call. */
   take(length: number): T {
     if (this.buffer === undefined || this.buffer.length < length) {
       this.buffer = undefined;

@@ -9,20 +9,19 @@ import { elementChunks } from './elements';
 import { BinCounter, Moments } from './moments';
 import { tensorNotFound } from '../../formats/malformed';
 
-/** How statistics are taken. */
+/** Options of statistics. */
 export interface StatisticsOptions {
-  /** Bins of the histogram, 1 to 4,096. */
+  /** Number of bins of the histogram, 1 to 4,096. */
   readonly bins?: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Minimum, maximum, mean, population standard deviation, zeros, non-finite values and a histogram of one tensor, streamed.
- * Types of 8 and 16 bits: one pass that counts how often each code occurs, everything else follows from the counts exactly
- * (sums in float64). Other types: one pass for the moments, one for the histogram, whose ends are known only then.
- * Non-finite values are counted and left out of the rest; an empty tensor has zeros everywhere.
- * Block types are dequantised first. Speed: see test/benchmarks/statistics.ts.
- * Errors: `not-found`, `unsupported` for types without real values, `invalid-argument` for a wrong number of bins.
+ * Minimum, maximum, mean, population standard deviation, zeros, non-finite values and a histogram of one tensor, streamed. 8-bit and 16-bit
+ * types: one pass counts how often each code occurs, and everything else follows exactly from the counts (sums in float64). Other types:
+ * one pass for the moments and one for the histogram, whose range is only known then. Non-finite values are counted and excluded from the
+ * rest; an empty tensor has zeros everywhere. Block types are dequantised first. Speed: see test/benchmarks/statistics.ts. Errors:
+ * `not-found`, `unsupported` for types without real values, `invalid-argument` for an invalid number of bins.
  */
 export async function tensorStatistics(
   container: TensorContainer,
@@ -33,7 +32,7 @@ export async function tensorStatistics(
   if (!entry) throw tensorNotFound(container.path, name);
   if (!Number.isInteger(bins) || bins < 1 || bins > 4096)
     throw new LoomweightError('invalid-argument', `A histogram has 1 to 4096 bins, got ${bins}.`, { bins });
-  // Raises the reason for types without values before anything is read.
+  // Throws for types without values before anything is read.
   if (!isDecodable(entry.dtype)) decodeToFloat32(entry.dtype, new Uint8Array(0));
   const values = codeValues(entry.dtype);
   const summary = values ? await byCodes(container, entry, values, bins, signal) : await byValues(container, entry, bins, signal);
@@ -42,14 +41,14 @@ export async function tensorStatistics(
 
 type Summary = Omit<TensorStatistics, 'name' | 'dtype' | 'shape' | 'count'>;
 
-/** Value of every code of a type of 8 or 16 bits; undefined for wider and narrower ones. */
+/** Value of every code of an 8-bit or 16-bit type; undefined for wider and narrower ones. */
 function codeValues(dtype: DType): ArrayLike<number> | undefined {
   if (dtype === 'uint8') return Float32Array.from({ length: 256 }, (_, code) => code);
   if (dtype === 'int8') return Float32Array.from({ length: 256 }, (_, code) => (code << 24) >> 24);
   if (dtype === 'bool') return Float32Array.from({ length: 256 }, (_, code) => (code === 0 ? 0 : 1));
   if (dtype === 'uint16') return Float32Array.from({ length: 65536 }, (_, code) => code);
   if (dtype === 'int16') return Float32Array.from({ length: 65536 }, (_, code) => (code << 16) >> 16);
-  // Elements that share a byte cannot be counted by their bytes.
+  // Elements that share a byte cannot be counted by bytes.
   return dtypes[dtype].blockSize === 1 ? tableOf(dtype) : undefined;
 }
 

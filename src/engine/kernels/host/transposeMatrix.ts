@@ -1,7 +1,7 @@
-/** Edge of the squares that are turned one after another: rows of both sides stay in the cache. */
+/** Edge of the tiles that are transposed one after another: rows of both sides stay in the cache. */
 const edge = 32;
 
-/** A matrix [rows, columns] as [columns, rows], in a new array. */
+/** Transposes a matrix [rows, columns] into a new array [columns, rows]. */
 export function transposeMatrix(values: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(values.length);
   for (let top = 0; top < rows; top += edge)

@@ -20,8 +20,9 @@ export function extremes(weights: Float32Array, name: string): { readonly minimu
 }
 
 /**
- * Levels of entries from `begin` to `end`: round((w - minimum) / (maximum - minimum) (floor(2^bits) - 1)), half to even, in float64, so that no
- * rounding error moves an entry over the middle between two levels. Entries outside the ends take the ends; a constant tensor has level 0.
+ * Levels of entries from `begin` to `end`: round((w - minimum) / (maximum - minimum) (floor(2^bits) - 1)), half to even, in float64, so
+ * that rounding errors never move an entry across the midpoint between two levels. Entries outside the range are clamped; a constant tensor
+ * has level 0.
  */
 export function quantizeRun(
   weights: Float32Array,

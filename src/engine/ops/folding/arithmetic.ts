@@ -6,15 +6,15 @@ import { requiredInt } from '../inference';
 import { broadcastPlaces, readHost, take, writeHost, type HostTensor } from './hostTensor';
 import { single, type FoldEntry } from './foldEntry';
 
-/** Element-wise operators on known values. Whole numbers are exact; float32 results are those of float32 arithmetic. */
+/** Element-wise operators on known values. Integers are exact; float32 results are those of float32 arithmetic. */
 
 interface Arithmetic {
   real(a: number, b: number): number;
-  /** Whole numbers: undefined where there is no result (a division by 0), then the node stays. */
+  /** Integer arithmetic: undefined if there is no result (division by 0), so that the node is kept. */
   whole(a: bigint, b: bigint): bigint | undefined;
 }
 
-/** All inputs, known and stretched to one shape; undefined if one is not known. */
+/** All inputs, known and broadcast to one shape; undefined if one is not known. */
 function broadcastInputs({ node, valueOf }: FoldContext): readonly HostTensor[] | undefined {
   const inputs: HostTensor[] = [];
   for (let index = 0; index < node.inputs.length; index += 1) {
@@ -46,7 +46,7 @@ function combine(a: HostTensor, b: HostTensor, { real, whole }: Arithmetic): Hos
   return rounded({ ...a, data });
 }
 
-/** Rounds to what the type can hold, so that the next step starts from the stored value. */
+/** Rounds to the precision of the type, so that the next step starts from the stored value. */
 function rounded(tensor: HostTensor): HostTensor | undefined {
   return readHost(writeHost(tensor));
 }
@@ -83,7 +83,7 @@ const comparison =
 
 const truth = (holds: (a: boolean, b: boolean) => boolean): Fold => comparison((a, b) => holds(Boolean(a), Boolean(b)));
 
-/** Python's remainder takes the sign of the divisor; with `fmod` the one of the dividend. */
+/** Python's remainder takes the sign of the divisor; with `fmod`, that of the dividend. */
 const mod: Fold = (context) => {
   const attribute = context.node.attributes['fmod'];
   const truncated = attribute?.kind === 'int' && attribute.value !== 0;
@@ -118,7 +118,9 @@ const clip: Fold = ({ node, valueOf }) => {
   return single(result);
 };
 
-/** Towards zero for floats to whole numbers, as everywhere; a value out of range stays a node, since processors differ there. */
+/**
+ * From floats to integers rounds towards zero, as everywhere; a value out of range is left to the runtime, since processors differ there.
+ */
 export function castTo(x: HostTensor, dtype: DType): HostTensor | undefined {
   const toFloat = floatDTypes.includes(dtype);
   const values = Array.from(x.data as ArrayLike<number | bigint>);
@@ -153,7 +155,7 @@ const extremes = {
 };
 const add: Arithmetic = { real: (a, b) => a + b, whole: (a, b) => a + b };
 
-/** Half to even, as ONNX has it; what is rounded to zero keeps its sign. */
+/** Half to even, as in ONNX; a value rounded to zero keeps its sign. */
 const roundEven = (x: number): number => {
   const floor = Math.floor(x);
   const rest = x - floor;

@@ -9,7 +9,7 @@ export interface HostTensor {
   readonly data: Float64Array | BigInt64Array;
 }
 
-/** The numbers of an inline constant; undefined for one in a file and for types that are not folded. */
+/** The numbers of an inline constant; undefined for external constants and for types that are not folded. */
 export function readHost(data: ConstantData | undefined): HostTensor | undefined {
   if (data?.kind !== 'inline') return undefined;
   const { dtype, shape, bytes } = data;
@@ -20,7 +20,7 @@ export function readHost(data: ConstantData | undefined): HostTensor | undefined
   return codec && { dtype, shape, data: Float64Array.from({ length: count }, (_, at) => codec.read(view, at * codec.bytes)) };
 }
 
-/** The constant of these numbers. Whole types wrap around, floats are rounded to nearest, ties to even. */
+/** A constant of these numbers. Integer types wrap around; floats are rounded to nearest, ties to even. */
 export function writeHost({ dtype, shape, data }: HostTensor): ConstantData | undefined {
   const codec = codecs[dtype];
   if (data instanceof BigInt64Array) {
@@ -35,7 +35,7 @@ export function writeHost({ dtype, shape, data }: HostTensor): ConstantData | un
   return { kind: 'inline', dtype, shape, bytes: new Uint8Array(view.buffer) };
 }
 
-/** The whole numbers of an inline constant as plain numbers; undefined where one is too large to be exact (never a length or an axis). */
+/** The integers of an inline constant as plain numbers; undefined if one is too large to be exact (never a length or an axis). */
 export function readIndices(data: ConstantData | undefined): readonly number[] | undefined {
   const host = readHost(data);
   return host && Array.from(host.data as ArrayLike<number | bigint>, Number);
@@ -44,20 +44,20 @@ export function readIndices(data: ConstantData | undefined): readonly number[] |
 /** The same numbers in another shape. */
 export const withShape = (tensor: HostTensor, shape: readonly number[]): HostTensor => ({ ...tensor, shape });
 
-/** Values at the given places, in the given shape. */
+/** Values at the given positions, in the given shape. */
 export function take({ dtype, data }: HostTensor, places: Int32Array, shape: readonly number[]): HostTensor {
   if (data instanceof BigInt64Array) return { dtype, shape, data: BigInt64Array.from(places, (place) => data[place] as bigint) };
   return { dtype, shape, data: Float64Array.from(places, (place) => data[place] as number) };
 }
 
-/** Steps in memory between neighbours on each axis of a dense tensor. */
+/** Strides of each axis of a dense tensor. */
 export function stridesOf(shape: readonly number[]): readonly number[] {
   const strides = new Array<number>(shape.length).fill(1);
   for (let axis = shape.length - 2; axis >= 0; axis -= 1) strides[axis] = (strides[axis + 1] as number) * (shape[axis + 1] as number);
   return strides;
 }
 
-/** Where each element of `shape`, row by row, lies when every axis has the given step: the heart of slices, transposes and broadcasts. */
+/** The position of each element of `shape`, row by row, given a stride per axis: the core of slices, transposes and broadcasts. */
 export function placesOf(shape: readonly number[], strides: readonly number[], start = 0): Int32Array {
   let places = Int32Array.of(start);
   shape.forEach((length, axis) => {
@@ -71,7 +71,7 @@ export function placesOf(shape: readonly number[], strides: readonly number[], s
   return places;
 }
 
-/** Where each element of the broadcast `shape` lies in a tensor of shape `from`. */
+/** The position of each element of the broadcast `shape` in a tensor of shape `from`. */
 export function broadcastPlaces(from: readonly number[], shape: readonly number[]): Int32Array {
   const added = shape.length - from.length;
   const strides = stridesOf(from);

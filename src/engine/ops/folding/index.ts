@@ -4,7 +4,7 @@ import { movementFoldings } from './movement';
 import { reductionFoldings } from './reductions';
 import { sourceFoldings } from './sources';
 
-/** Evaluation on the host, for the operators that exporters compute shapes, indices and masks with. */
+/** Evaluation on the host for the operators with which exporters compute shapes, indices and masks. */
 export const foldings: FoldTable = {
   fold: (domain, name) => (domain === '' || domain === 'ai.onnx' ? byName.get(name) : undefined),
 };

@@ -5,9 +5,9 @@ import { intAttribute, intsAttribute, normalizeAxis } from '../inference';
 import { single, type FoldEntry } from './foldEntry';
 import { broadcastPlaces, placesOf, readHost, readIndices, stridesOf, take, withShape, type HostTensor } from './hostTensor';
 
-/** Operators that rearrange known values, and those that change nothing for the shapes they are given. */
+/** Operators that rearrange known values, and those that do nothing for the given shapes. */
 
-/** The shape that the operator's rule gives its first output, where it is known. */
+/** The shape that the operator's rule gives its first output, if known. */
 function outputShape({ outputTypes }: FoldContext): readonly number[] | undefined {
   const shape = outputTypes[0]?.shape;
   return isStaticShape(shape) ? shape : undefined;
@@ -21,7 +21,7 @@ function keepsShape(context: FoldContext): boolean {
   return isStaticShape(from) && to !== undefined && from.length === to.length && from.every((length, axis) => length === to[axis]);
 }
 
-/** Reshape, Squeeze, Unsqueeze, Flatten: the rule knows the shape, the values stay in order. */
+/** Reshape, Squeeze, Unsqueeze, Flatten: the rule gives the shape, and the values keep their order. */
 const reordered: Fold = (context) => {
   if (keepsShape(context)) return same;
   const x = readHost(context.valueOf(0));
@@ -66,7 +66,7 @@ const gather: Fold = ({ node, valueOf }) => {
   return single(take(data, places, [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)]));
 };
 
-/** One element for each index along an axis. */
+/** One element per index along an axis. */
 const gatherElements: Fold = ({ node, valueOf }) => {
   const data = readHost(valueOf(0));
   const indices = readHost(valueOf(1));
@@ -75,7 +75,7 @@ const gatherElements: Fold = ({ node, valueOf }) => {
   const strides = stridesOf(data.shape);
   const length = data.shape[axis] as number;
   const step = strides[axis] as number;
-  // Along the axis the index says where; along the others the place in the indices does.
+  // Along the axis, the index gives the position; along the others, the position in the indices does.
   const others = placesOf(indices.shape, strides.map((stride, at) => (at === axis ? 0 : stride))); // prettier-ignore
   const rows = Array.from(indices.data as ArrayLike<number | bigint>, (index) => Number(index) + (Number(index) < 0 ? length : 0));
   if (rows.some((row) => row < 0 || row >= length)) return undefined;
@@ -112,7 +112,7 @@ const gatherNd: Fold = ({ node, valueOf }) => {
   return single(take(data, places, [...indices.shape.slice(0, -1), ...data.shape.slice(depth)]));
 };
 
-/** Parts of length 0 add nothing: with one other part, that is the result. */
+/** Parts of length 0 contribute nothing: with one other part, that part is the result. */
 const concat: Fold = (context) => {
   const { node, types, valueOf } = context;
   const rank = types[0]?.shape?.length;
@@ -176,7 +176,7 @@ const tile: Fold = (context) => {
   const shape = outputShape(context);
   if (x === undefined || shape === undefined) return undefined;
   const strides = stridesOf(x.shape);
-  // Each axis is seen as [repeats, length]: the first repeats nothing new.
+  // Each axis is viewed as [repeats, length]; the repeats have stride 0.
   const split = shape.flatMap((length, axis) => [length / Math.max(1, x.shape[axis] as number), x.shape[axis] as number]);
   return single(take(x, placesOf(split, strides.flatMap((stride) => [0, stride])), shape)); // prettier-ignore
 };

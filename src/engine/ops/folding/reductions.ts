@@ -5,7 +5,7 @@ import { intAttribute, intsAttribute, normalizeAxis } from '../inference';
 import { single, type FoldEntry } from './foldEntry';
 import { placesOf, readHost, readIndices, stridesOf, writeHost } from './hostTensor';
 
-/** Sums, products and extremes of known values. Whole numbers are exact; floats are added in float64 and rounded once. */
+/** Sums, products and extremes of known values. Integers are exact; floats are added in float64 and rounded once. */
 
 interface Reduction {
   real(a: number, b: number): number;
@@ -47,7 +47,7 @@ const reduce =
       return mean === true ? total / offsets.length : total;
     });
     const result = { dtype: x.dtype, shape, data };
-    // A sum of small whole numbers that leaves its type would wrap around: rather leave it to the runtime.
+    // A sum of small integers that exceeds its type would wrap around: leave it to the runtime.
     const stored = readHost(writeHost(result));
     if (!floatDTypes.includes(x.dtype) && !data.every((value, at) => value === stored?.data[at])) return undefined;
     return single(result);

@@ -6,7 +6,7 @@ import { castTo } from './arithmetic';
 import { single, type FoldEntry } from './foldEntry';
 import { readHost, type HostTensor } from './hostTensor';
 
-/** Constants, lengths, ranges; and nodes that do nothing, or only one of two things. */
+/** Constants, lengths and ranges; and nodes that do nothing, or only choose between two values. */
 
 const vector = (values: readonly number[]): HostTensor => ({
   dtype: 'int64',
@@ -45,7 +45,7 @@ const range: Fold = ({ valueOf }) => {
   if (start === undefined || limit === undefined || delta === undefined) return undefined;
   const [from, to, by] = [start, limit, delta].map(({ data }) => Number(data[0])) as [number, number, number];
   const count = Math.max(0, Math.ceil((to - from) / by));
-  // Longer ones would pass the limit on folded sizes anyway; NaN is a step of 0.
+  // Longer ranges would exceed the limit on folded sizes anyway; NaN results from a step of 0.
   if (!(count <= 4 * 1024 * 1024)) return undefined;
   const values: HostTensor = { dtype: 'float64', shape: [count], data: Float64Array.from({ length: count }, (_, at) => from + at * by) };
   return single(castTo(values, start.dtype));
@@ -64,7 +64,7 @@ const constantOfShape: Fold = ({ node, outputTypes, valueOf }) => {
   return single({ dtype: value.dtype, shape: lengths, data });
 };
 
-/** Without training_mode, and without a mask that somebody asks for, dropout does nothing. */
+/** Without training_mode and without a requested mask, Dropout does nothing. */
 const dropout: Fold = ({ node, valueOf }) => {
   const training = node.inputs[2] ? readHost(valueOf(2))?.data[0] : 0;
   return training === 0 && !node.outputs[1] ? [{ kind: 'same', input: 0 }] : undefined;
@@ -88,7 +88,7 @@ const eyeLike: Fold = ({ node, outputTypes }) => {
   return single(castTo({ dtype: 'float64', shape: type.shape, data }, type.dtype satisfies DType));
 };
 
-/** Running sum along an axis, as exporters count positions from a mask. */
+/** Running sum along an axis, with which exporters count positions in a mask. */
 const cumulativeSum: Fold = ({ node, valueOf }) => {
   const x = readHost(valueOf(0));
   const axisValue = readHost(valueOf(1))?.data[0];

@@ -6,9 +6,9 @@ const firstRead = 4096;
 const largestRead = 256 * 1024;
 
 /**
- * A file seen through a small moving window. Reads are positional (files over 2 GiB) and synchronous: a header has many
- * thousands of tiny fields, and a promise for each would cost more than the reads. After a jump little is read, then more
- * and more while reading goes on in order, so that skipping over weights costs one small read each.
+ * A file read through a small moving window. Reads are positional (for files over 2 GiB) and synchronous: a header has many thousands of
+ * tiny fields, and a promise for each would cost more than the reads. After a jump, reads start small and grow while reading continues
+ * sequentially, so that skipping over weights costs one small read each.
  */
 export class FileWindow {
   readonly size: number;
@@ -24,7 +24,7 @@ export class FileWindow {
     this.size = fstatSync(descriptor).size;
   }
 
-  /** Opens a file for the length of an action and closes it again. System errors come as ours. */
+  /** Opens a file for the duration of an action and closes it again. System errors are converted to LoomweightErrors. */
   static use<T>(path: string, action: (window: FileWindow) => T): T {
     try {
       const descriptor = openSync(path, 'r');
@@ -48,7 +48,7 @@ export class FileWindow {
     return byte;
   }
 
-  /** A copy of a stretch. The caller limits its length. */
+  /** A copy of a range. The caller limits its length. */
   bytesAt(offset: number, length: number): Buffer {
     if (offset >= this.start && offset + length <= this.start + this.buffer.length) {
       const from = offset - this.start;
@@ -64,7 +64,7 @@ export class FileWindow {
     this.nextRead = follows ? Math.min(this.nextRead * 2, largestRead) : firstRead;
     const length = Math.min(this.nextRead, this.size - offset);
     if (length <= 0) throw truncatedOnnx(this.path, offset, 'field');
-    // Nothing outside keeps the window's bytes, so one store serves all reads.
+    // Callers never keep the window's bytes, so one buffer serves all reads.
     if (this.store.length < length) this.store = Buffer.allocUnsafeSlow(length);
     this.buffer = this.store.subarray(0, length);
     readFully(this.descriptor, this.buffer, offset, this.path);

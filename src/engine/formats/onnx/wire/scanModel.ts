@@ -3,18 +3,18 @@ import { ScanReport } from './scanReport';
 import { scanTensor, type ScannedTensor } from './scanTensor';
 import type { WireField, WireReader } from './wireReader';
 
-/** What one pass over the wire format finds. Weights are skipped; only their places are noted. */
+/** The result of one pass over the wire format. Weights are skipped; only their positions are recorded. */
 export interface ScannedModel {
   readonly tensors: readonly ScannedTensor[];
-  /** Version by domain; the standard domain is the empty text. */
+  /** Version by domain; the standard domain is the empty string. */
   readonly opsets: Readonly<Record<string, number>>;
   readonly irVersion: number;
   readonly producer: string;
   readonly graphName: string;
-  /** Places of the ValueInfoProto messages of the main graph's inputs and outputs. */
+  /** Positions of the ValueInfoProto messages of the main graph's inputs and outputs. */
   readonly inputs: readonly WireField[];
   readonly outputs: readonly WireField[];
-  /** Operator to number of nodes, bodies and functions included. */
+  /** Number of nodes by operator, including bodies and functions. */
   readonly operators: Readonly<Record<string, number>>;
   readonly nodes: number;
   readonly functions: number;
@@ -22,15 +22,15 @@ export interface ScannedModel {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Bodies within bodies: real models have two or three levels. */
+/** Nesting of bodies: real models have two or three levels. */
 const deepestGraph = 30;
 const mostValueInfos = 100_000;
 const mostOperators = 10_000;
 const mostMetadata = 1_000;
 
 /**
- * Scans a whole model: ModelProto, its graph, bodies, functions and training graphs. Field numbers are those of
- * onnx-ml.proto. Throws `malformed-file` where the wire format is broken; a bad tensor is a diagnostic.
+ * Scans a whole model: ModelProto, its graph, bodies, functions and training graphs. Field numbers are those of onnx-ml.proto. Throws
+ * `malformed-file` if the wire format is broken; a bad tensor is a diagnostic.
  */
 export function scanModel(reader: WireReader): ScannedModel {
   const { window } = reader;
@@ -171,7 +171,7 @@ class Scan {
     let name = '';
     this.reader.eachField(attribute.start, attribute.end, (field) => {
       if (field.number === 1) name = this.text(field, 'attribute name');
-      // A tensor that a Constant makes is known by the value's name; others by node and attribute.
+      // A tensor of a Constant is named after the value; others after node and attribute.
       else if (field.number === 5 || field.number === 10)
         this.nodeTensor(field, node.scope, node.isConstant && node.output !== '' ? node.output : `${node.label}/${name || 'value'}`);
       else if (field.number === 6 || field.number === 11)
@@ -207,7 +207,7 @@ class Scan {
     if (isFloat ? tensor.shape.length > 0 : elements >= 16) this.tensors.push({ ...tensor, name: `${scope}${name}` });
   }
 
-  /** Values and indices of a sparse tensor are tensors of their own. */
+  /** Values and indices of a sparse tensor are separate tensors. */
   private sparse(field: WireField, scope: string): void {
     this.reader.requireBytes(field);
     let name = '';
@@ -215,7 +215,7 @@ class Scan {
       if (inner.number !== 1 && inner.number !== 2) return;
       if (this.report.isFull(this.tensors.length, inner.tag)) return;
       const tensor = scanTensor(this.reader, inner, this.report);
-      // Only the values carry the name of the whole.
+      // Only the values have the name of the sparse tensor.
       if (inner.number === 1) name = tensor.name;
       this.tensors.push({ ...tensor, name: `${scope}${inner.number === 1 ? name || 'sparse' : `${name || 'sparse'}/indices`}` });
     });

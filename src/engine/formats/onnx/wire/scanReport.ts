@@ -1,11 +1,11 @@
 import type { Diagnostic } from '../../../../protocol/model';
 import type { WireField, WireReader } from './wireReader';
 
-/** A file with more tensors than this is not a model that anyone runs; the list ends here. */
+/** A file with more tensors than this is not a usable model; the list ends here. */
 const mostTensors = 1_000_000;
 const mostDiagnostics = 200;
 
-/** Collects the problems of a scan, a bounded number of them. */
+/** Collects the problems of a scan, up to a maximum number. */
 export class ScanReport {
   private readonly list: Diagnostic[] = [];
   private dropped = 0;
@@ -29,7 +29,7 @@ export class ScanReport {
     this.list.push({ severity, code, message, file: this.path, offset, ...(subject === undefined ? {} : { subject }) });
   }
 
-  /** True once the list of tensors may not grow; says so the first time. */
+  /** True once the list of tensors may not grow; reports it the first time. */
   isFull(count: number, offset: number): boolean {
     if (count < mostTensors) return false;
     if (!this.full) {
@@ -39,7 +39,7 @@ export class ScanReport {
     return true;
   }
 
-  /** A text of the file; bad UTF-8 and excessive length are reported. */
+  /** A string of the file; invalid UTF-8 and excessive length are reported. */
   text(reader: WireReader, field: WireField, what: string): string {
     const { value, valid, whole } = reader.text(field);
     if (!valid) this.add('invalid-utf8', 'warning', `A ${what} is not valid UTF-8.`, field.start, value);

@@ -3,34 +3,34 @@ import { dtypeOfElementType } from '../../../graph/elementTypes';
 import type { ScanReport } from './scanReport';
 import type { WireField, WireReader } from './wireReader';
 
-/** Where the values of a tensor are. */
+/** Location of a tensor's values. */
 export type ScannedStorage =
   /** Raw little-endian bytes in the model file: raw_data, or packed float_data and double_data. */
   | { readonly kind: 'raw'; readonly offset: number; readonly length: number }
-  /** Fields that must be decoded: int32_data, int64_data, uint64_data, texts, or floats in several pieces. */
+  /** Fields that must be decoded: int32_data, int64_data, uint64_data, strings, or floats in several pieces. */
   | { readonly kind: 'typed' }
-  /** Another file. The texts are as written; nothing has been checked. */
+  /** Another file. The strings are as written and unchecked. */
   | { readonly kind: 'external'; readonly location: string; readonly offset: string; readonly length: string };
 
 /** A TensorProto in the file. */
 export interface ScannedTensor {
   readonly name: string;
-  /** Undefined where the element type is not one we know. */
+  /** Undefined if the element type is unknown. */
   readonly dtype: DType | undefined;
   readonly shape: readonly number[];
   readonly storage: ScannedStorage;
   /** The whole TensorProto message. */
   readonly start: number;
   readonly end: number;
-  /** Bytes that the values take in the file. */
+  /** Number of bytes that the values take in the file. */
   readonly payload: number;
-  /** Why the tensor cannot be read, if it cannot. */
+  /** The reason why the tensor cannot be read, if there is one. */
   readonly problem: string | undefined;
 }
 
 const highestRank = 64;
 
-/** Reads everything of a TensorProto but its values. What is wrong with it is reported and makes it unreadable, no more. */
+/** Reads everything of a TensorProto except its values. Problems are reported and make the tensor unreadable, but do not fail. */
 export function scanTensor(reader: WireReader, message: WireField, report: ScanReport): ScannedTensor {
   reader.requireBytes(message);
   const dims: bigint[] = [];
@@ -62,7 +62,7 @@ export function scanTensor(reader: WireReader, message: WireField, report: ScanR
       case 10:
       case 11:
         payload += field.end - field.start;
-        // One entry is enough to know that there are several.
+        // One entry is enough to detect several.
         if (payloads.length < 2) payloads.push(field);
         return;
       case 8:
@@ -90,7 +90,7 @@ export function scanTensor(reader: WireReader, message: WireField, report: ScanR
   const negative = dims.find((length) => length < 0n);
   if (negative !== undefined) return bad('negative-dimension', `an axis has length ${negative}.`);
   const elements = dims.reduce((product, length) => product * length, 1n);
-  // Lengths beyond 2^50 elements cannot be a file; a zero among them makes the product small but the others still absurd.
+  // More than 2^50 elements cannot be in a file; a zero among the lengths makes the product small, but the others are still absurd.
   if (elements > 2n ** 50n || dims.some((length) => length > 2n ** 50n))
     return bad('overflowing-shape', `the shape [${dims.join(', ')}] is too large.`);
   const shape = dims.map(Number);
@@ -120,7 +120,7 @@ export function scanTensor(reader: WireReader, message: WireField, report: ScanR
   return { ...common, shape, storage: { kind: 'raw', ...place }, problem: undefined };
 }
 
-/** Bytes that are the values as they stand. */
+/** Bytes that are the unencoded values. */
 function rawPlace(
   raw: WireField | undefined,
   payloads: readonly WireField[],
@@ -138,7 +138,7 @@ function rawPlace(
   return isRaw ? plain(only) : undefined;
 }
 
-/** A cheap check of typed fields: every value takes at least one byte. The exact count shows when they are decoded. */
+/** A cheap check of typed fields: every value takes at least one byte. Decoding gives the exact count. */
 function typedProblem(
   dtype: DType,
   shape: readonly number[],

@@ -10,26 +10,26 @@ import { WireReader, type WireField } from './wireReader';
 import type { FileWindow } from './fileWindow';
 import { invalidOnnx } from '../refusals';
 
-/** A model without its weights: messages of the schema, and where the values of large tensors stand in the file. */
+/** A model without its weights: messages of the schema, and the positions of large tensors' values in the file. */
 export interface ModelSkeleton {
   readonly model: ModelProto;
-  /** Tensors whose data fields were left out of `model`. */
+  /** Tensors whose data fields were removed from `model`. */
   readonly weights: ReadonlyMap<TensorProto, ScannedTensor>;
   readonly scanned: ScannedModel;
 }
 
 /** Tensors with less data than this stay in the messages. */
 const cutFrom = 1024;
-/** Nodes, names and small tensors of the largest real models take some tens of megabytes. */
+/** Nodes, names and small tensors of the largest real models take tens of megabytes. */
 const largestSkeleton = 512 * 2 ** 20;
 /** Each level of bodies is four messages deep; the library itself stops at 100. */
 const deepestMessage = 100;
-/** The highest field number that protobuf allows; a random key makes sure that a mark is ours. */
+/** The highest field number that protobuf allows; a random key ensures that a mark is ours. */
 const markField = 0x1fffffff;
 
 type Kind = 'model' | 'training' | 'function' | 'graph' | 'node' | 'attribute' | 'sparse' | 'tensor';
 
-/** Fields through which a tensor can be reached, of onnx-ml.proto. */
+/** Fields through which a tensor can be reached, from onnx-ml.proto. */
 const children: Readonly<Record<Kind, Readonly<Record<number, Kind>>>> = {
   model: { 7: 'graph', 20: 'training', 25: 'function' },
   training: { 1: 'graph', 2: 'graph' },
@@ -41,17 +41,17 @@ const children: Readonly<Record<Kind, Readonly<Record<number, Kind>>>> = {
   tensor: {},
 };
 
-/** Fields of a TensorProto that hold values. */
+/** Fields of a TensorProto that store values. */
 const dataFields: ReadonlySet<number> = new Set([4, 5, 6, 7, 9, 10, 11]);
 
 /**
- * Reads a model of any size as messages of the schema, without the values of tensors of 1 KiB and more: those bytes are cut
- * out while the file is copied, lengths of the messages around them are written anew, and the library parses the rest.
- * Everything that is not cut, unknown fields included, is there. Throws `malformed-file` for a broken file.
+ * Reads a model of any size as messages of the schema, without the values of tensors of 1 KiB or more: those bytes are removed while the
+ * file is copied, the lengths of the enclosing messages are rewritten, and the library parses the rest. Everything else is preserved,
+ * including unknown fields. Throws `malformed-file` for a broken file.
  */
 export function readSkeleton(window: FileWindow): ModelSkeleton {
   const reader = new WireReader(window);
-  // First the checks of listing: sizes, depth, a graph.
+  // First the checks of a listing: sizes, depth, a graph.
   const scanned = scanModel(reader);
   const copy = new Copy(reader, randomBytes(16));
   const pieces = copy.message('model', 0, window.size, 0);
@@ -78,7 +78,7 @@ class Copy {
     private readonly key: Buffer,
   ) {}
 
-  /** Pieces that make up a message with the large values in it left out. */
+  /** Pieces of a message with its large values removed. */
   message(kind: Kind, start: number, end: number, depth: number): Buffer[] {
     if (depth > deepestMessage) throw this.reader.malformed(start, `messages are nested more than ${deepestMessage} deep`);
     const pieces: Buffer[] = [];
@@ -99,7 +99,7 @@ class Copy {
     return pieces;
   }
 
-  /** The tensor whose mark a parsed message carries; the mark is removed. */
+  /** The tensor of the mark in a parsed message; the mark is removed. */
   takeMark(tensor: TensorProto): ScannedTensor | undefined {
     const index =
       tensor.$unknown?.findIndex((field) => field.no === markField && Buffer.from(field.data).subarray(1, 17).equals(this.key)) ?? -1;
@@ -115,7 +115,7 @@ class Copy {
     this.reader.eachField(field.start, field.end, (inner) => {
       if (!dataFields.has(inner.number)) pieces.push(this.keep(inner.tag, inner.end - inner.tag));
     });
-    // Problems are in the report of the scan already.
+    // The report of the scan already lists the problems.
     const scanned = scanTensor(this.reader, field, new ScanReport(this.reader.window.path));
     if (scanned.payload === 0) return pieces;
     const mark = Buffer.alloc(20);
@@ -137,7 +137,7 @@ class Copy {
   }
 }
 
-/** Tag and length of a field with bytes. */
+/** Tag and length of a length-delimited field. */
 function header(field: number, length: number): Buffer {
   const bytes: number[] = [];
   for (const value of [field * 8 + 2, length]) {

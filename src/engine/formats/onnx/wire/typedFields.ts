@@ -3,9 +3,9 @@ import { LoomweightError } from '../../../../protocol/errors';
 import { bytesOfStrings, int32Width } from '../tensorData';
 
 /**
- * Values of a TensorProto's typed fields as raw little-endian bytes, decoded straight into a buffer of the size that the
- * shape asks for: no list of numbers in between, so that a large tensor costs its own size and no more.
- * `message` holds the whole TensorProto; `file` and `offset` say where it stands, for errors.
+ * Values of a TensorProto's typed fields as raw little-endian bytes, decoded directly into a buffer of the size that the shape requires,
+ * without an intermediate list of numbers, so that a large tensor takes no more memory than its size. `message` is the whole TensorProto;
+ * `file` and `offset` give its position, for errors.
  */
 export function decodeTypedFields(
   message: Uint8Array,

@@ -2,32 +2,31 @@ import type { LoomweightError } from '../../../../protocol/errors';
 import type { FileWindow } from './fileWindow';
 import { invalidOnnx } from '../refusals';
 
-/** A field of a protobuf message where it stands in the file. `end` is the offset behind it. */
+/** A field of a protobuf message and its position in the file. `end` is the offset after it. */
 export interface WireField {
   readonly number: number;
   /** 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes. */
   readonly wire: number;
   /** Offset of the tag. */
   readonly tag: number;
-  /** Offset of the contents: behind tag and length. */
+  /** Offset of the contents, after tag and length. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Largest text that is read: longer names and values are cut there. */
+/** Maximum length of strings: longer names and values are truncated. */
 export const longestText = 64 * 1024;
 
 /**
- * Reads protobuf fields out of a file without loading it: lengths are checked against the message around them, contents are
- * skipped unless asked for. Wire format: https://protobuf.dev/programming-guides/encoding. Everything that cannot be
- * throws `malformed-file` with the byte offset.
+ * Reads protobuf fields from a file without loading it: lengths are checked against the enclosing message, and contents are skipped unless
+ * requested. Wire format: https://protobuf.dev/programming-guides/encoding. Invalid data throws `malformed-file` with the byte offset.
  */
 export class WireReader {
   private behind = 0;
 
   constructor(readonly window: FileWindow) {}
 
-  /** Calls back for every field of the message in [start, end), in order. */
+  /** Calls `visit` for every field of the message in [start, end), in order. */
   eachField(start: number, end: number, visit: (field: WireField) => void): void {
     for (let offset = start; offset < end;) {
       const field = this.fieldAt(offset, end);
@@ -36,7 +35,7 @@ export class WireReader {
     }
   }
 
-  /** The field whose tag stands at an offset. */
+  /** The field whose tag is at an offset. */
   fieldAt(tag: number, end: number): WireField {
     const key = this.smallNumberAt(tag, end);
     const wire = key % 8;
@@ -69,8 +68,8 @@ export class WireReader {
   }
 
   /**
-   * An unsigned varint as a number; `behind` is then the offset after it. Exact up to 2^53, which no length or tag in a file
-   * exceeds; above it is rounded and stays too large for whatever it is compared with.
+   * An unsigned varint as a number; `behind` is then the offset after it. Exact up to 2^53, which no length or tag in a file exceeds; above
+   * that, it is rounded and still too large for any comparison.
    */
   private smallNumberAt(offset: number, end: number): number {
     let value = 0;
@@ -117,18 +116,18 @@ export class WireReader {
     return values;
   }
 
-  /** A text; `valid` tells whether it was UTF-8, `whole` whether it was short enough to be read to its end. */
+  /** A string; `valid` tells whether it was UTF-8, `whole` whether it was short enough to be read completely. */
   text(field: WireField): { readonly value: string; readonly valid: boolean; readonly whole: boolean } {
     this.requireBytes(field);
     const length = field.end - field.start;
     const bytes = this.window.bytesAt(field.start, Math.min(length, longestText));
     const value = bytes.toString('utf8');
-    // Decoding replaces what is no UTF-8; then encoding gives other bytes. A cut text may end inside a character.
+    // Decoding replaces invalid UTF-8, so that encoding gives different bytes. A truncated string may end inside a character.
     const whole = length <= longestText;
     return { value, valid: !whole || Buffer.from(value, 'utf8').equals(bytes), whole };
   }
 
-  /** Throws unless the field has bytes: messages, texts, packed lists. */
+  /** Throws unless the field is length-delimited: messages, strings, packed lists. */
   requireBytes(field: WireField): void {
     if (field.wire !== 2) throw this.malformed(field.tag, `field ${field.number} should have a length`);
   }
