@@ -1,17 +1,17 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 
-/** The CPU as profiles name it. */
+/** The CPU as named in profiles. */
 export const cpuProvider = 'CPUExecutionProvider';
 
 /** One run of one node, from ONNX Runtime's profile. */
 export interface NodeRun {
   readonly node: string;
   readonly operator: string;
-  /** As ONNX Runtime spells it: `CPUExecutionProvider`, `CUDAExecutionProvider`, `WebGpuExecutionProvider`, ... */
+  /** As spelled by ONNX Runtime: `CPUExecutionProvider`, `CUDAExecutionProvider`, `WebGpuExecutionProvider`, ... */
   readonly provider: string;
   /**
-   * Time on the host. A graphics card works after the call has returned, so for its nodes this is the time to launch the work, and a copy back to the
+   * Time on the host. A GPU works after the call has returned, so for its nodes this is the time to launch the work, and a copy back to the
    * host also waits for everything before it.
    */
   readonly microseconds: number;
@@ -19,16 +19,16 @@ export interface NodeRun {
   readonly outputs: string;
 }
 
-/** What one provider ran in a profile. */
+/** The work of one provider in a profile. */
 export interface ProviderShare {
   readonly provider: string;
-  /** Distinct nodes, those of bodies of Loop, Scan and If included. */
+  /** Distinct nodes, including those in bodies of Loop, Scan and If. */
   readonly nodes: number;
   readonly runs: number;
   readonly milliseconds: number;
-  /** Part of the time of all providers, 0 to 1. */
+  /** Share of the time of all providers, 0 to 1. */
   readonly share: number;
-  /** Operators, most time first. */
+  /** Operators, longest time first. */
   readonly operators: readonly string[];
 }
 
@@ -44,8 +44,8 @@ const holders: ReadonlySet<string> = new Set(['Loop', 'Scan', 'If']);
 const suffix = '_kernel_time';
 
 /**
- * Runs of nodes in a profile of ONNX Runtime, in order. The file is read line by line (one event a line): a profile of a long run does not fit a
- * JavaScript string.
+ * Runs of nodes in a profile of ONNX Runtime, in order. The file is read line by line (one event per line): the profile of a long run does
+ * not fit in a JavaScript string.
  */
 export function* readProfile(path: string): Generator<NodeRun> {
   for (const line of linesOf(path)) {
@@ -63,7 +63,7 @@ export function* readProfile(path: string): Generator<NodeRun> {
   }
 }
 
-/** An event, or undefined for the brackets around them and a last line that was cut off. */
+/** An event; undefined for the brackets around them and a truncated last line. */
 function parseEvent(line: string): ProfileEvent | undefined {
   try {
     return JSON.parse(line.trim().replace(/,$/, '')) as ProfileEvent;
@@ -89,7 +89,7 @@ function* linesOf(path: string): Generator<string> {
   }
 }
 
-/** Time and nodes by provider, most time first. Loop, Scan and If count as nodes; their time is that of their bodies. */
+/** Time and nodes by provider, longest time first. Loop, Scan and If count as nodes; their time is that of their bodies. */
 export function shareByProvider(runs: Iterable<NodeRun>): readonly ProviderShare[] {
   const providers = new Map<
     string,

@@ -1,27 +1,27 @@
 import type { JobProgress } from '../../protocol/jobs';
 import type { Runtime } from './types';
 
-/** What running work says about itself; elapsed time and memory are added by whoever reports it. */
+/** Progress reported by running work; whoever reports it adds elapsed time and memory. */
 export type ProgressStep = Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers' | 'training'>;
 
-/** What work that computes nothing is given by whoever runs it. Handed down as it is; nobody re-declares it. */
+/** Context of work that does not use the runtime. Passed down unchanged; never redeclared. */
 export interface TaskContext {
   readonly signal: AbortSignal | undefined;
-  /** Bytes that the process may hold; work is planned below it. Undefined: what is free. */
+  /** Number of bytes that the process may use; work is planned to stay below it. Undefined: all free memory. */
   readonly memoryLimit: number | undefined;
   readonly seed: number;
-  /** A snapshot; the receiver limits the rate. */
+  /** Reports a snapshot; the receiver limits the rate. */
   progress(step: ProgressStep): void;
-  /** A sentence for the report, shown at once to whoever asks for detail. */
+  /** Adds a sentence to the report; also shown immediately in verbose output. */
   note(text: string): void;
 }
 
-/** What work in the runtime is given. */
+/** Context of work that uses the runtime. */
 export interface WorkContext extends TaskContext {
   readonly runtime: Runtime;
 }
 
-/** The same context with its notes collected as well, for a report. */
+/** The same context, also collecting its notes for a report. */
 export function collectNotes<Context extends TaskContext>(
   context: Context,
 ): { readonly context: Context; readonly notes: readonly string[] } {
@@ -33,7 +33,7 @@ export function collectNotes<Context extends TaskContext>(
   return { context: { ...context, note }, notes };
 }
 
-/** The same context with other progress, for work that is a phase of something larger. */
+/** The same context with another progress callback, for work that is a phase of a larger job. */
 export function withProgress<Context extends TaskContext>(context: Context, progress: (step: ProgressStep) => void): Context {
   return { ...context, progress };
 }

@@ -1,14 +1,14 @@
-/** Widths that fill a byte evenly. Any width from 1 to 8 is a sum of them. */
+/** Widths that divide a byte evenly. Any width from 1 to 8 is a sum of them. */
 export type PlaneWidth = 1 | 2 | 4 | 8;
 
-/** A plane: some bits of every code. */
+/** A plane: some of the bits of every code. */
 export interface Plane {
   readonly width: PlaneWidth;
-  /** Place of the plane's lowest bit in the code. */
+  /** Position of the plane's lowest bit in the code. */
   readonly shift: number;
 }
 
-/** Cuts a width into planes, the widest at the bottom: 7 bits are 4 + 2 + 1. */
+/** Splits a width into planes, the widest in the lowest bits: 7 bits are 4 + 2 + 1. */
 export function planesOf(bits: number): readonly Plane[] {
   const planes: Plane[] = [];
   let shift = 0;
@@ -20,12 +20,12 @@ export function planesOf(bits: number): readonly Plane[] {
   return planes;
 }
 
-/** The narrowest of 1, 2, 4 and 8 bits that holds a width. */
+/** The smallest of 1, 2, 4 and 8 bits that fits a width. */
 export function containerOf(bits: number): PlaneWidth {
   return bits <= 1 ? 1 : bits <= 2 ? 2 : bits <= 4 ? 4 : 8;
 }
 
-/** Packs one plane of codes, lowest bits of a byte first; the last byte is filled up with zeros. */
+/** Packs one plane of codes, lowest bits of a byte first; the last byte is padded with zeros. */
 export function packPlane(codes: Uint8Array, { width, shift }: Plane): Uint8Array {
   const perByte = 8 / width;
   const mask = 2 ** width - 1;
@@ -38,7 +38,9 @@ export function packPlane(codes: Uint8Array, { width, shift }: Plane): Uint8Arra
   return packed;
 }
 
-/** Packs whole bytes from four codes at a time; gives the number of 32-bit words that were taken. Every platform of the runtime is little-endian. */
+/**
+ * Packs whole bytes from four codes at a time; returns the number of 32-bit words consumed. Every platform of the runtime is little-endian.
+ */
 function packWords(codes: Uint8Array, width: PlaneWidth, shift: number, packed: Uint8Array): number {
   const words = new Uint32Array(codes.buffer, codes.byteOffset, Math.floor(codes.length / 4));
   if (width === 8) {
@@ -71,7 +73,7 @@ function packWords(codes: Uint8Array, width: PlaneWidth, shift: number, packed: 
   return even;
 }
 
-/** Adds a packed plane to codes: the inverse of `packPlane` on a buffer of zeros. */
+/** Adds a packed plane to codes: on a buffer of zeros, the inverse of `packPlane`. */
 export function unpackPlane(packed: Uint8Array, plane: Plane, codes: Uint8Array): void {
   const { width, shift } = plane;
   const perByte = 8 / width;
@@ -84,7 +86,7 @@ export function unpackPlane(packed: Uint8Array, plane: Plane, codes: Uint8Array)
   }
 }
 
-/** Unpacks whole bytes by look-up, all codes of a byte at once; gives the number of bytes that were taken. */
+/** Unpacks whole bytes by table lookup, all codes of a byte at a time; returns the number of bytes consumed. */
 function unpackBytes(packed: Uint8Array, plane: Plane, codes: Uint8Array): number {
   if (plane.width !== 4 && plane.width !== 2) return 0;
   const perByte = 8 / plane.width;
@@ -100,7 +102,9 @@ function unpackBytes(packed: Uint8Array, plane: Plane, codes: Uint8Array): numbe
   return bytes;
 }
 
-/** The codes of every byte of a plane, for a graph that unpacks by look-up: 256 rows of 8 / width codes, already in place. */
+/**
+ * The codes of every byte of a plane, for a graph that unpacks by table lookup: 256 rows of 8 / width codes, already shifted into position.
+ */
 export function planeTable(plane: Plane): Uint8Array {
   const perByte = 8 / plane.width;
   const table = new Uint8Array(256 * perByte);

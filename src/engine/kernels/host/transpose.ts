@@ -1,12 +1,12 @@
-/** Rows and columns of a tile: 4 KiB in and out stay in the first cache level. */
+/** Rows and columns of a tile: 4 KiB of input and of output stay in the L1 cache. */
 const tile = 64;
 
-/** Something that can be copied element by element. */
+/** An array that can be copied element by element. */
 type Elements = Uint8Array | Uint16Array | Float32Array;
 
 /**
- * Writes rows `from` to `to` of a row-major [rows, columns] matrix transposed into `result` [paddedColumns, to - from]. Rows of the
- * result beyond `columns` stay as they are.
+ * Writes rows `from` to `to` of a row-major [rows, columns] matrix transposed into `result` [paddedColumns, to - from]. Rows of the result
+ * beyond `columns` are not written.
  */
 export function transposeInto<T extends Elements>(source: T, columns: number, from: number, to: number, result: T): T {
   const width = to - from;
