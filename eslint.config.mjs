@@ -21,6 +21,7 @@ const engineOrder = [
   ['calibrate', 'train'],
   ['outputs'],
   ['compress', 'merge'],
+  ['reports'],
   ['recipe', 'jobs'],
   ['services'],
 ];

@@ -1,4 +1,5 @@
 import { suggestion } from '../common/nearest';
+import { describeAllowed, parseParam } from '../common/params';
 import { parseBytes } from '../common/units';
 import { LoomweightError } from '../protocol/errors';
 import type { SharedJobOptions } from '../protocol/jobs';
@@ -141,6 +142,8 @@ function describeValue(option: OptionSpec): string {
       return `one of ${option.choices.join(', ')}`;
     case 'integer':
       return `a whole number from ${option.min} to ${option.max}`;
+    case 'number':
+      return describeAllowed(option.spec);
     case 'size':
       return 'a size such as 3GB, 512MiB or a number of bytes';
     case 'text':
@@ -163,6 +166,8 @@ function isAllowed(option: OptionSpec, value: string): boolean {
       return option.choices.includes(value);
     case 'integer':
       return /^\d+$/.test(value) && Number(value) >= option.min && Number(value) <= option.max;
+    case 'number':
+      return parseParam(option.spec, value) !== undefined;
     case 'size':
       return parseBytes(value) !== undefined;
     case 'text':

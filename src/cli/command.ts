@@ -1,11 +1,17 @@
+import type { JobSpec } from '../protocol/jobs';
+import type { JobReport } from '../protocol/report';
 import type { Arguments } from './arguments';
 import type { CommandShape } from './commandShape';
 import type { Terminal } from './terminal';
+
+/** Runs a job to its end with progress on the terminal. `maxMemory`: limit in bytes for the whole process, where it is not the specification's own. */
+export type RunJob = (spec: JobSpec, terminal: Terminal, options?: { readonly maxMemory?: number }) => Promise<JobReport>;
 
 /** What a command may use while it runs. */
 export interface CommandContext {
   readonly arguments: Arguments;
   readonly terminal: Terminal;
+  readonly runJob: RunJob;
 }
 
 /**

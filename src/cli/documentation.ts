@@ -1,10 +1,10 @@
 import { describeAllowed, flagOf } from '../common/params';
-import { describeMethods } from '../engine/compress/quantizers';
+import { stepKinds } from '../engine/jobs/index';
 import { describeAllMethods } from '../engine/services/allMethods';
 import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
 import type { MethodDescription } from '../protocol/methods';
 import type { Command } from './command';
-import { commands } from './commands/index';
+import { commandsOf } from './commands/index';
 import { optionText, usageLine } from './help';
 import type { OptionSpec } from './options';
 import { optionUsage, sharedOptions } from './options';
@@ -16,8 +16,8 @@ export function generatedFiles(): Readonly<Record<string, string>> {
   const methods = describeAllMethods();
   return {
     'docs/methods.md': methodsPage(methods),
-    'docs/command-line.md': commandLinePage(commands),
-    'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(describeMethods()), undefined, 2)}\n`,
+    'docs/command-line.md': commandLinePage(commandsOf(stepKinds)),
+    'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(stepKinds), undefined, 2)}\n`,
   };
 }
 

@@ -1,83 +1,9 @@
-import { version } from '../engine/version';
-import { suggestion } from '../common/nearest';
-import { exitCodes, toErrorData, toLoomweightError } from '../protocol/errors';
-import { Arguments, parseArguments, usageError } from './arguments';
-import type { Command } from './command';
-import { commands } from './commands/index';
-import { commandHelp, overviewHelp } from './help';
-import { printable } from './table';
-import { drainOutput, endQuietlyOnBrokenPipe, processTerminal } from './terminal';
-import type { OutputChoices } from './terminal';
-
-/** Commands that are planned: naming them is no typing error, so the answer should not be a guess. */
-const laterCommands = ['calibrate', 'assess', 'splice', 'merge', 'doctor'];
-
-/** Runs one command line and gives the exit code. */
-async function main(argv: readonly string[]): Promise<number> {
-  // Known before parsing, so that errors of parsing come out in the form that was asked for too.
-  const words = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
-  const choices: OutputChoices = {
-    json: words.includes('--json') || words.includes('--json=true'),
-    quiet: words.includes('--quiet') || words.includes('--quiet=true'),
-    verbose: words.includes('--verbose') || words.includes('--verbose=true'),
-  };
-  const terminal = processTerminal(choices);
-  try {
-    const [first, ...rest] = argv;
-    if (first === undefined) {
-      terminal.writeError(overviewHelp(commands));
-      return exitCodes['invalid-argument'];
-    }
-    if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
-      terminal.writeOut(overviewHelp(commands));
-      return 0;
-    }
-    if (first === '--version' || first === '-V') {
-      terminal.writeOut(`${choices.json ? JSON.stringify({ version }) : version}\n`);
-      return 0;
-    }
-    const command = findCommand(first === 'help' ? (rest[0] as string) : first);
-    const given = first === 'help' ? new Arguments([], new Map([['help', ['true']]])) : parseArguments(command, rest);
-    if (given.isOn('help')) {
-      terminal.writeOut(commandHelp(command));
-      return 0;
-    }
-    const context = { arguments: given, terminal };
-    const report = await command.run(context);
-    terminal.writeOut(choices.json ? `${JSON.stringify(report, undefined, 2)}\n` : command.text(report, context));
-    return 0;
-  } catch (thrown) {
-    const error = toLoomweightError(thrown);
-    const data = toErrorData(error);
-    if (choices.json) terminal.writeOut(`${JSON.stringify({ error: data }, undefined, 2)}\n`);
-    terminal.writeError(`loomweight: ${printable(data.message)}\n`);
-    if (choices.verbose) {
-      if (data.details !== undefined) terminal.writeError(`${JSON.stringify(data.details, undefined, 2)}\n`);
-      if (exitCodes[data.code] === exitCodes.internal && error.stack !== undefined) terminal.writeError(`${error.stack}\n`);
-    }
-    return exitCodes[data.code];
-  }
-}
-
-function findCommand(name: string): Command {
-  const found = commands.find((command) => command.name === name);
-  if (found) return found;
-  if (laterCommands.includes(name)) throw usageError(`The command '${name}' is not part of this version (${version}).`, { command: name });
-  const names = commands.map((command) => command.name);
-  const shown = name.slice(0, 60);
-  if (name.startsWith('-'))
-    throw usageError(`The command comes first, then its flags; got '${shown}'. Commands: ${names.join(', ')}. See 'loomweight --help'.`);
-  throw usageError(
-    `There is no command '${shown}'.${suggestion(name, names) || ` Commands: ${names.join(', ')}.`} See 'loomweight --help'.`,
-    {
-      command: shown,
-    },
-  );
-}
+import { runCommandLine } from './runCommandLine';
+import { drainOutput, endQuietlyOnBrokenPipe } from './terminal';
 
 endQuietlyOnBrokenPipe();
-void main(process.argv.slice(2)).then(async (code) => {
+void runCommandLine(process.argv.slice(2)).then(async (code) => {
   await drainOutput();
-  // Said outright: a library's open handle must not hold the terminal.
+  // A library's open handle must not hold the terminal.
   process.exit(code);
 });

@@ -1,5 +1,5 @@
 import type { ParamSpec } from '../common/params';
-import { outputFormats, providerChoices } from '../protocol/jobs';
+import { providerChoices } from '../protocol/jobs';
 
 interface OptionBase {
   /** Kebab-case, without dashes. */
@@ -16,6 +16,8 @@ export type OptionSpec =
   | (OptionBase & { readonly kind: 'choice'; readonly value: string; readonly choices: readonly string[] })
   | (OptionBase & { readonly kind: 'integer'; readonly value: string; readonly min: number; readonly max: number })
   | (OptionBase & { readonly kind: 'size'; readonly value: string })
+  /** A number that the specification allows. */
+  | (OptionBase & { readonly kind: 'number'; readonly value: string; readonly spec: ParamSpec })
   /** A method's parameter: the method that was chosen says what is allowed. */
   | (OptionBase & { readonly kind: 'parameter'; readonly spec: ParamSpec });
 
@@ -62,27 +64,6 @@ export const sharedOptions: readonly OptionSpec[] = [
   { name: 'verbose', kind: 'switch', doc: 'More detail: logs, every row of long tables, details of errors.' },
   { name: 'help', kind: 'switch', doc: 'Show this help.' },
 ];
-
-/** Where a result is written. */
-export const outOption: OptionSpec = {
-  name: 'out',
-  kind: 'text',
-  value: 'DIR',
-  required: true,
-  doc: 'Folder to write. It must not exist yet, or be empty.',
-};
-
-/** The kind of files to write. */
-export const formatOption: OptionSpec = {
-  name: 'format',
-  kind: 'choice',
-  value: 'NAME',
-  choices: outputFormats,
-  doc:
-    'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
-    'onnx-packed: any width, unpacks itself at load with standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
-    'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is said.',
-};
 
 /** `--group-size N|row|tensor`. */
 export function optionUsage(option: OptionSpec): string {

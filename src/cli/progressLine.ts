@@ -1,6 +1,6 @@
 import { formatSeconds } from '../common/units';
 import type { JobProgress } from '../protocol/jobs';
-import { printable } from './table';
+import { printable } from '../common/textTable';
 import type { Terminal } from './terminal';
 
 /**

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runJobInOwnProcess } from '../protocol/client/runJobInOwnProcess';
 import { LoomweightError } from '../protocol/errors';
-import type { JobSpec, ReportOf } from '../protocol/jobs';
+import { isRecipe } from '../protocol/jobs';
+import type { RunJob } from './command';
 import { ProgressLine } from './progressLine';
 import { withStopSignals } from './stopSignals';
-import type { Terminal } from './terminal';
 
-/** `dist/engine.js`, which lies beside the command line. */
+/** `dist/engine.js`, beside the command line. */
 function enginePath(): string {
   const path = join(__dirname, 'engine.js');
   if (!existsSync(path))
@@ -19,13 +19,9 @@ function enginePath(): string {
 
 /**
  * Runs a job in a process of its own with progress on stderr. The first Ctrl-C asks it to stop (it is gone within 2.5 s), the
- * second ends it at once. Errors: those of the job; `cancelled`.
+ * second ends it now. Errors: those of the job; `cancelled`.
  */
-export async function runJob<Spec extends JobSpec>(
-  spec: Spec,
-  terminal: Terminal,
-  options: { readonly maxMemory?: number } = {},
-): Promise<ReportOf<Spec>> {
+export const runJob: RunJob = async (spec, terminal, options = {}) => {
   const line = new ProgressLine(terminal);
   let job: number | undefined;
   const run = (signal: AbortSignal) =>
@@ -40,7 +36,7 @@ export async function runJob<Spec extends JobSpec>(
         if (!signal.aborted) line.update(progress);
       },
       onLog: ({ level, message }) => {
-        if (terminal.quiet || (level === 'info' && !terminal.verbose && spec.kind !== 'recipe')) return;
+        if (terminal.quiet || (level === 'info' && !terminal.verbose && !isRecipe(spec))) return;
         line.note(level === 'info' || level === 'notice' ? message : `${level}: ${message}`);
       },
       onOutput: (text) => {
@@ -50,7 +46,7 @@ export async function runJob<Spec extends JobSpec>(
   try {
     return await withStopSignals(run, {
       onFirst: () => {
-        if (!terminal.quiet) line.note('Stopping (once more ends it at once)');
+        if (!terminal.quiet) line.note('Stopping. Press Ctrl-C again to quit now.');
       },
       // Whoever supervises the job removes what it left.
       onAgain: () => {
@@ -60,7 +56,7 @@ export async function runJob<Spec extends JobSpec>(
   } finally {
     line.clear();
   }
-}
+};
 
 function endProcess(pid: number): void {
   try {

@@ -14,12 +14,24 @@ interface ParamBase {
   readonly doc: string;
 }
 
-/** An integer or real number within inclusive limits. */
-export interface NumberParam extends ParamBase {
-  readonly kind: 'integer' | 'number';
+/** An integer within inclusive limits. */
+export interface IntegerParam extends ParamBase {
+  readonly kind: 'integer';
   readonly default: number;
   readonly min: number;
   readonly max: number;
+  readonly unit?: string;
+}
+
+/** A real number within inclusive limits; exclusive at the lower end with `above`. */
+export interface NumberParam extends ParamBase {
+  readonly kind: 'number';
+  readonly default: number;
+  readonly min: number;
+  /** Absent: no upper limit. */
+  readonly max?: number;
+  /** `min` itself is not allowed. */
+  readonly above?: boolean;
   readonly unit?: string;
 }
 
@@ -46,7 +58,7 @@ export interface IntegerOrWordParam extends ParamBase {
 }
 
 /** A parameter of a method. */
-export type ParamSpec = NumberParam | BooleanParam | ChoiceParam | IntegerOrWordParam;
+export type ParamSpec = IntegerParam | NumberParam | BooleanParam | ChoiceParam | IntegerOrWordParam;
 
 /** Values by key, complete after `resolveParams`. */
 export type ParamValues = Readonly<Record<string, ParamValue>>;
@@ -57,7 +69,7 @@ export function describeAllowed(spec: ParamSpec): string {
     case 'integer':
       return `a whole number from ${spec.min} to ${spec.max}`;
     case 'number':
-      return `a number from ${spec.min} to ${spec.max}`;
+      return `a number ${describeLimits(spec)}`;
     case 'boolean':
       return 'true or false';
     case 'choice':
@@ -67,10 +79,16 @@ export function describeAllowed(spec: ParamSpec): string {
   }
 }
 
+function describeLimits({ min, max, above }: NumberParam): string {
+  if (max === undefined) return above ? `above ${min}` : `of ${min} or more`;
+  return above ? `above ${min} and at most ${max}` : `from ${min} to ${max}`;
+}
+
 /** Parses text or a raw value of one parameter. Undefined if the value is not allowed. */
 export function parseParam(spec: ParamSpec, raw: unknown): ParamValue | undefined {
   const asNumber = typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : NaN;
-  const inRange = (limits: { min: number; max: number }) => asNumber >= limits.min && asNumber <= limits.max;
+  const inRange = ({ min, max = Infinity, above = false }: Omit<NumberParam, keyof ParamBase | 'kind' | 'default'>) =>
+    (above ? asNumber > min : asNumber >= min) && asNumber <= max;
   switch (spec.kind) {
     case 'integer':
       return Number.isInteger(asNumber) && inRange(spec) ? asNumber : undefined;

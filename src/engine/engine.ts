@@ -1,12 +1,13 @@
 import type { EngineRequest, EngineResult } from '../protocol/client/wire';
 import type { EngineApi } from '../protocol/engine';
-import type { JobSpec, ReportOf } from '../protocol/jobs';
 import { protocolVersion } from '../protocol/version';
 import { describeAllMethods } from './services/allMethods';
 import type { ServedEngine } from './engineServer';
 import type { CallContext } from './services/callContext';
 import { findModels } from './models/findModels';
 import { hostMemory } from './services/freeSpace';
+import { describeKind } from './jobs/stepKind';
+import type { StepKind } from './jobs/stepKind';
 import { JobRunner } from './services/jobRunner';
 import { OpenModels } from './services/openModels';
 import { Runtimes } from './services/runtimes';
@@ -25,7 +26,12 @@ import { version } from './version';
 export class Engine implements EngineApi, ServedEngine {
   private readonly models = new OpenModels();
   private readonly runtimes = new Runtimes();
-  private readonly jobs = new JobRunner(this.runtimes);
+  private readonly jobs: JobRunner;
+
+  /** `kinds`: the kinds of steps that there are; default those of the program. */
+  constructor(options: { readonly kinds?: readonly StepKind[] } = {}) {
+    this.jobs = new JobRunner(this.runtimes, options);
+  }
 
   handshake(_request: EngineRequest<'handshake'>): Promise<EngineResult<'handshake'>> {
     return Promise.resolve({ protocol: protocolVersion, engine: version, pid: process.pid });
@@ -55,7 +61,19 @@ export class Engine implements EngineApi, ServedEngine {
   }
 
   methods(_request: EngineRequest<'methods'>): Promise<EngineResult<'methods'>> {
-    return Promise.resolve(describeAllMethods());
+    return Promise.resolve(describeAllMethods(this.jobs.kinds));
+  }
+
+  kinds(_request: EngineRequest<'kinds'>): Promise<EngineResult<'kinds'>> {
+    return Promise.resolve(this.jobs.kinds.map(describeKind));
+  }
+
+  async describeJob({ spec }: EngineRequest<'describeJob'>): Promise<EngineResult<'describeJob'>> {
+    return this.jobs.describe(spec);
+  }
+
+  async describeReport({ spec, report }: EngineRequest<'describeReport'>): Promise<EngineResult<'describeReport'>> {
+    return this.jobs.view(spec, report);
   }
 
   async devices({ runtimePath }: EngineRequest<'devices'>): Promise<EngineResult<'devices'>> {
@@ -67,16 +85,16 @@ export class Engine implements EngineApi, ServedEngine {
     return this.jobs.forecast(spec);
   }
 
-  runJob<Spec extends JobSpec>({ spec }: { readonly spec: Spec }, context: CallContext = {}): Promise<ReportOf<Spec>> {
+  runJob({ spec }: EngineRequest<'runJob'>, context: CallContext = {}): Promise<EngineResult<'runJob'>> {
     return this.jobs.run(spec, context);
   }
 
   checkRecipe(request: EngineRequest<'checkRecipe'>): Promise<EngineResult<'checkRecipe'>> {
-    return checkRecipe(request, describeAllMethods());
+    return checkRecipe(request, this.jobs.kinds);
   }
 
   completeRecipe(request: EngineRequest<'completeRecipe'>): Promise<EngineResult<'completeRecipe'>> {
-    return Promise.resolve(completeRecipe(request, describeAllMethods()));
+    return Promise.resolve(completeRecipe(request, this.jobs.kinds));
   }
 
   /** Closes models and releases sessions. */

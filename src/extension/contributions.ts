@@ -53,5 +53,9 @@ export const itemContexts = {
   tensor: 'tensor',
   runningJob: 'job.running',
   finishedJob: 'job.done',
+  /** Has written a model. */
+  finishedModel: 'job.done.model',
+  /** Has written something else. */
+  finishedOutput: 'job.done.output',
   failedJob: 'job.failed',
 } as const;

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import type { JobState } from '../protocol/jobs';
 import { comparedResult, compressUnderBudget, saveBudgetRecipe } from './commands/budgetActions';
 import type { CommandContext } from './commands/context';
-import { resumeLearning } from './commands/learnBits';
+import { resumeJob } from './commands/jobCommands';
 import { registerCommands } from './commands/registerCommands';
 import { panelIds, viewIds } from './contributions';
 import { ModelEditors } from './editors/modelEditors';
@@ -80,7 +80,7 @@ export function activate(context: vscode.ExtensionContext): void {
     },
     log,
   );
-  const jobPanels = new JobPanels(context.extensionUri, history, (id) => shown('go on', (commands) => resumeLearning(commands, id)), log);
+  const jobPanels = new JobPanels(context.extensionUri, history, (id) => shown('resume', (commands) => resumeJob(commands, id)), log);
   const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), log);
   const samples = samplesOf(context.extensionPath);
   const commandContext: CommandContext = {

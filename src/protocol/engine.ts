@@ -1,5 +1,6 @@
 import type { DevicesReport } from './devices';
 import type { Forecast, JobProgress, JobSpec } from './jobs';
+import type { JobDescription, ReportView, StepKindDescription } from './kinds';
 import type { MethodDescription } from './methods';
 import type { Diagnostic, ModelSummary, TensorPicture, TensorStatistics } from './model';
 import type { JobReport } from './report';
@@ -59,6 +60,12 @@ export interface EngineApi {
     readonly height: number;
   }): Promise<TensorPicture>;
   methods(request: Record<string, never>): Promise<readonly MethodDescription[]>;
+  /** Kinds of steps with their fields. */
+  kinds(request: Record<string, never>): Promise<readonly StepKindDescription[]>;
+  /** What a job is called and what may be done with it. Errors: `invalid-argument` for a kind that there is not. */
+  describeJob(request: { readonly spec: JobSpec }): Promise<JobDescription>;
+  /** What a finished job came to. Errors: as `describeJob`. */
+  describeReport(request: { readonly spec: JobSpec; readonly report: JobReport }): Promise<ReportView>;
   devices(request: { readonly runtimePath?: string }): Promise<DevicesReport>;
   forecast(request: { readonly spec: JobSpec }): Promise<Forecast>;
   /** Runs a job to its end. Progress arrives as `progress` events. */
@@ -88,6 +95,9 @@ export const engineMethods = [
   'statistics',
   'picture',
   'methods',
+  'kinds',
+  'describeJob',
+  'describeReport',
   'devices',
   'forecast',
   'runJob',

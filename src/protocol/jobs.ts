@@ -1,14 +1,6 @@
 import type { ErrorData } from './errors';
-import type {
-  BitHistogram,
-  CompareReport,
-  CompressReport,
-  EvaluateReport,
-  InspectReport,
-  JobReport,
-  LearnReport,
-  RecipeReport,
-} from './report';
+import type { JobDescription } from './kinds';
+import type { BitHistogram, JobReport } from './report';
 import type { TrainingProgress, TrainSpec } from './training';
 
 /** Where results run. `auto` chooses and the report says what was chosen and why. */
@@ -24,6 +16,11 @@ export interface SharedJobOptions {
   readonly seed?: number;
 }
 
+/** What a job is asked to do. The other keys are its kind's own: a step's by its kind's fields, a recipe's as below. */
+export interface JobSpec extends SharedJobOptions {
+  readonly kind: string;
+}
+
 export const outputFormats = ['hf', 'onnx', 'onnx-fast', 'onnx-packed', 'archive'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
@@ -31,7 +28,7 @@ export type OutputFormat = (typeof outputFormats)[number];
 export const allocationUnits = ['tensor', 'channel', 'group'] as const;
 export type AllocationUnit = (typeof allocationUnits)[number];
 
-/** How the cost of fewer bits is foretold. */
+/** How the loss of fewer bits is predicted. */
 export const sensitivityMeasures = ['error', 'activation', 'gradient', 'divergence'] as const;
 export type SensitivityMeasure = (typeof sensitivityMeasures)[number];
 
@@ -42,7 +39,7 @@ export interface TensorOverride {
 }
 
 /** Make a model smaller. */
-export interface CompressSpec extends SharedJobOptions {
+export interface CompressSpec extends JobSpec {
   readonly kind: 'compress';
   readonly model: string;
   readonly method: string;
@@ -67,7 +64,7 @@ export interface CompressSpec extends SharedJobOptions {
 }
 
 /** Train a model so that few bits suffice, and write it. */
-export interface LearnSpec extends SharedJobOptions, TrainSpec {
+export interface LearnSpec extends JobSpec, TrainSpec {
   readonly kind: 'learn';
   readonly model: string;
   /** `diffq`, `qat`, `lsq`, `quant-noise`, `pqk`, or `float` for plain training. */
@@ -92,7 +89,7 @@ export interface LearnSpec extends SharedJobOptions, TrainSpec {
 }
 
 /** Measure a model on text or data. */
-export interface EvaluateSpec extends SharedJobOptions {
+export interface EvaluateSpec extends JobSpec {
   readonly kind: 'evaluate';
   readonly model: string;
   readonly text?: string;
@@ -107,7 +104,7 @@ export interface EvaluateSpec extends SharedJobOptions {
 }
 
 /** Compare two models tensor by tensor. */
-export interface CompareSpec extends SharedJobOptions {
+export interface CompareSpec extends JobSpec {
   readonly kind: 'compare';
   readonly first: string;
   readonly second: string;
@@ -115,32 +112,27 @@ export interface CompareSpec extends SharedJobOptions {
 }
 
 /** Look into a model, as a step of a recipe. */
-export interface InspectSpec extends SharedJobOptions {
+export interface InspectSpec extends JobSpec {
   readonly kind: 'inspect';
   readonly model: string;
 }
 
 /** Run a recipe file. */
-export interface RecipeSpec extends SharedJobOptions {
+export interface RecipeSpec extends JobSpec {
   readonly kind: 'recipe';
   readonly recipe: string;
   readonly resume?: boolean;
 }
 
-export type JobSpec = CompressSpec | LearnSpec | EvaluateSpec | CompareSpec | InspectSpec | RecipeSpec;
+/** True for a compression: the job whose budget the Bit allocation panel can move. */
+export function isCompression(spec: JobSpec): spec is CompressSpec {
+  return spec.kind === 'compress';
+}
 
-/** The report that belongs to a kind of job. */
-export type ReportOf<Spec extends JobSpec> = Spec extends CompressSpec
-  ? CompressReport
-  : Spec extends LearnSpec
-    ? LearnReport
-    : Spec extends EvaluateSpec
-      ? EvaluateReport
-      : Spec extends CompareSpec
-        ? CompareReport
-        : Spec extends InspectSpec
-          ? InspectReport
-          : RecipeReport;
+/** True for the job that runs the steps of a recipe file. */
+export function isRecipe(spec: JobSpec): spec is RecipeSpec {
+  return spec.kind === 'recipe';
+}
 
 /** How far a job is: a whole snapshot, at most about ten a second, latest wins. */
 export interface JobProgress {
@@ -190,10 +182,13 @@ export interface Forecast {
 export interface JobState {
   readonly id: string;
   readonly spec: JobSpec;
+  readonly description: JobDescription;
   readonly status: 'running' | 'done' | 'failed' | 'cancelled';
   /** ISO time. */
   readonly startedAt: string;
   readonly progress?: JobProgress;
   readonly report?: JobReport;
+  /** What it came to, in a few words. */
+  readonly outcome?: string;
   readonly error?: ErrorData;
 }

@@ -23,9 +23,15 @@ export const learnDefaults = {
 /** What the folder of a checkpoint is called: the output's name with this ending. */
 export const checkpointEnding = '.checkpoint';
 
-/** True where training data is text, by the name of the file. Several texts may stand in one list: `a.txt:0.7,b.txt:0.3`. */
+/** True where training data is text, by the name of the file. Several texts may be mixed: `a.txt:0.7,b.txt:0.3`. */
 export function isTextData(data: string): boolean {
   return data.split(',').every((part) => /\.(txt|text|md)(:[\d.]+)?$/i.test(part.trim()));
+}
+
+/** The files and folders that training data names: one, or every text of a mixture without its share. */
+export function dataPaths(data: string): readonly string[] {
+  if (!isTextData(data)) return [data];
+  return data.split(',').map((part) => part.trim().replace(/(?<=\.\w+):[\d.]+$/, ''));
 }
 
 /** A specification with the defaults filled in. `learnsWidths`: the method needs a target or a penalty. */

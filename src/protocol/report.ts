@@ -39,7 +39,7 @@ export interface AllocationReport {
   readonly unit: string;
   readonly sensitivity: string;
   readonly predictedLoss: number;
-  /** Foretold, from the smallest size on, then what was measured. */
+  /** Predicted, from the smallest size on, then what was measured. */
   readonly curve: readonly ParetoPoint[];
   /** Per item (tensor, channel or group, in the order of the layers): its options. Absent where there are more than 20,000 items: `items` then holds sums per tensor. */
   readonly items: readonly AllocationItem[];
@@ -86,13 +86,17 @@ export interface LatencyReport {
   readonly summary: string;
 }
 
-/** `report.json`, and what `compress --json` prints. */
-export interface CompressReport {
-  readonly kind: 'compress';
+/** What a job prints with `--json`, and what it came to. The other keys are its kind's own. */
+export interface JobReport {
+  readonly kind: string;
+}
+
+/** `report.json` beside a model that a job has written, and what its command prints. A kind adds fields of its own. */
+export interface ModelReport extends JobReport {
   readonly version: string;
   readonly method: string;
-  readonly format: string;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** The model that it was made from. */
   readonly source: {
     readonly path: string;
     readonly architecture: string;
@@ -118,6 +122,39 @@ export interface CompressReport {
   readonly notes: readonly string[];
   /** With a budget: what was chosen and the whole curve. */
   readonly allocation?: AllocationReport;
+  /** Where the model was trained. */
+  readonly training?: TrainingReport;
+}
+
+/** How a model was trained. */
+export interface TrainingReport {
+  readonly steps: number;
+  readonly bestStep: number;
+  readonly mode: 'loop' | 'steps';
+  readonly modeReason: string;
+  readonly stepsPerSecond: number;
+  readonly resumedFrom?: number;
+  readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
+  readonly evaluations: readonly TrainingEvaluation[];
+}
+
+/** The fields that say which file is the model: every report.json of ours has had them since the first version. */
+export type ModelReportHead = Pick<ModelReport, 'kind' | 'version' | 'primary' | 'layers'>;
+
+/**
+ * True for the content of a report.json that Loomweight wrote beside a model, whichever kind of job it was. Nobody else's report has the four fields together:
+ * `kind` and `version` as words, `primary` as a path, `layers` as a list.
+ */
+export function isModelReport(value: unknown): value is ModelReportHead & Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const { kind, version, primary, layers } = value as Readonly<Record<string, unknown>>;
+  return [kind, version, primary].every((field) => typeof field === 'string') && Array.isArray(layers);
+}
+
+/** `report.json` of a compression, and what `compress --json` prints. */
+export interface CompressReport extends ModelReport {
+  readonly kind: 'compress';
+  readonly format: string;
 }
 
 /** A model's quality on held-out data. */
@@ -129,19 +166,10 @@ export interface QualityReport {
 }
 
 /** What `learn-bits` prints and writes as report.json: a compression, and how it was learned. */
-export interface LearnReport extends Omit<CompressReport, 'kind' | 'format'> {
+export interface LearnReport extends ModelReport {
   readonly kind: 'learn';
   readonly formats: readonly string[];
-  readonly training: {
-    readonly steps: number;
-    readonly bestStep: number;
-    readonly mode: 'loop' | 'steps';
-    readonly modeReason: string;
-    readonly stepsPerSecond: number;
-    readonly resumedFrom?: number;
-    readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
-    readonly evaluations: readonly TrainingEvaluation[];
-  };
+  readonly training: TrainingReport;
   /** Bytes of the whole model by the ways of counting; `deflated` is what deflate leaves of the archive's codes. */
   readonly sizes: {
     readonly float32: number;
@@ -159,7 +187,7 @@ export interface LearnReport extends Omit<CompressReport, 'kind' | 'format'> {
 }
 
 /** What `evaluate` prints. */
-export interface EvaluateReport {
+export interface EvaluateReport extends JobReport {
   readonly kind: 'evaluate';
   readonly metric: 'perplexity' | 'accuracy' | 'auc';
   readonly value: number;
@@ -194,7 +222,7 @@ export interface TensorComparison {
 }
 
 /** What `compare` prints. */
-export interface CompareReport {
+export interface CompareReport extends JobReport {
   readonly kind: 'compare';
   readonly first: string;
   readonly second: string;
@@ -208,23 +236,17 @@ export interface CompareReport {
   readonly peakRssBytes: number;
 }
 
-/** What `inspect` prints; also a recipe step's result. */
-export type StepReport = CompressReport | LearnReport | EvaluateReport | CompareReport | InspectReport;
-
 /** The model summary as a step of a recipe. */
-export interface InspectReport {
+export interface InspectReport extends JobReport {
   readonly kind: 'inspect';
   readonly summary: import('./model').ModelSummary;
 }
 
 /** What `run` prints: one report per step, in order. */
-export interface RecipeReport {
+export interface RecipeReport extends JobReport {
   readonly kind: 'recipe';
   readonly recipe: string;
   /** `skipped`: done by an earlier run and unchanged since (--resume). */
-  readonly steps: readonly { readonly name: string; readonly report: StepReport; readonly skipped?: boolean }[];
+  readonly steps: readonly { readonly name: string; readonly report: JobReport; readonly skipped?: boolean }[];
   readonly seconds: number;
 }
-
-/** The result of any job. */
-export type JobReport = StepReport | RecipeReport;

@@ -1,7 +1,7 @@
 import { formatBytes } from '../../common/units';
 import type { DevicesReport } from '../../protocol/devices';
 import { defineCommand } from '../command';
-import { formatPairs, formatTable } from '../table';
+import { formatPairs, formatTable } from '../../common/textTable';
 import { withEngine } from '../withEngine';
 
 /** `loomweight devices`. */

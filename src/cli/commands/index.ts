@@ -1,12 +1,13 @@
+import type { StepKind } from '../../engine/jobs/stepKind';
 import type { Command } from '../command';
-import { compare } from './compare';
-import { compress } from './compress';
+import { kindCommand } from '../kindCommand';
 import { devices } from './devices';
-import { evaluate } from './evaluate';
 import { inspect } from './inspect';
-import { learnBits } from './learnBits';
-import { methods } from './methods';
-import { run } from './run';
+import { methodsCommand } from './methods';
+import { runCommand } from './run';
 
-/** Every command, in the order of the help. */
-export const commands: readonly Command[] = [inspect, compress, learnBits, evaluate, compare, run, methods, devices];
+/** Every command, in the order of the help: those of the kinds of steps, and what is no job. */
+export function commandsOf(kinds: readonly StepKind[]): readonly Command[] {
+  const jobs = kinds.flatMap((kind) => (kind.command ? [kindCommand(kind, kind.command)] : []));
+  return [inspect, ...jobs, runCommand(kinds), methodsCommand(kinds), devices];
+}

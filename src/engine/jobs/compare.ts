@@ -1,11 +1,14 @@
+import { modelName } from '../../common/modelName';
+import { formatTable } from '../../common/textTable';
+import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
+import { modelField, tensorsField } from '../../protocol/fields';
 import type { CompareSpec } from '../../protocol/jobs';
-import type { CompareReport } from '../../protocol/report';
-import { compareContainers } from '../evaluate/compareModels';
+import type { ReportPageView } from '../../protocol/panels/reportPage';
+import type { CompareReport, TensorComparison } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
-import { openContainer } from '../models/openContainer';
-import { dequantizedView } from './dequantizedView';
-import type { JobKind } from './jobKind';
+import { numberCell } from '../reports/modelDocument';
 import { peakResidentBytes } from '../runtime/peakResidentBytes';
+import type { ReadingKind } from './stepKind';
 
 /** Node, our code and a few chunks: streaming keeps it there whatever the models' size. */
 const memoryBytes = 250e6;
@@ -14,11 +17,38 @@ const decodedForms = 28;
 /** Both models are read once and reduced; measured at 400 to 700 MB/s, taken low. */
 const bytesPerSecond = 300e6;
 
+/** Rows of the table for people unless all are asked for. */
+const shownRows = 40;
+
 /** Compares two models tensor by tensor. */
-export const compareJob: JobKind<CompareSpec> = {
-  usesRuntime: false,
+export const compareKind: ReadingKind<CompareSpec, CompareReport> = {
+  id: 'compare',
+  label: 'Compare',
+  summary: 'Compares two models tensor by tensor.',
+  command: {
+    summary: 'Compare two models tensor by tensor: cosine, signal to noise, largest error.',
+    details: [
+      'Tensors are matched by name and read block by block, so models larger than memory can be compared. ' +
+        'Values are compared after decoding, so the same weights in two dtypes or formats count as equal where they are.',
+    ],
+    examples: ['loomweight compare loom-base loom-play', "loomweight compare loom-base out/loom-base-4bit --tensors '*.mlp.*'"],
+  },
+  fields: [
+    modelField('The reference: errors are relative to it.', { key: 'first', positional: 'A', role: 'The reference' }),
+    modelField('The model to compare with it.', { key: 'second', positional: 'B', role: 'The model to compare with it' }),
+    tensorsField,
+  ],
+
+  inputs: ({ first, second }) => [first, second],
   outputs: () => [],
-  estimate: async ({ first, second }) => {
+  describe: ({ first, second }) => ({
+    title: `Compare ${modelName(first)} and ${modelName(second)}`,
+    subtitle: `${first}, ${second}`,
+    opens: 'report',
+  }),
+
+  forecast: async ({ first, second }) => {
+    const { openContainer } = await import('../models/openContainer');
     let bytes = 0;
     let largest = 0;
     for (const model of [first, second]) {
@@ -31,7 +61,11 @@ export const compareJob: JobKind<CompareSpec> = {
     }
     return { hostMemoryBytes: memoryBytes + decodedForms * largest, diskBytes: 0, seconds: bytes / bytesPerSecond };
   },
+  computes: false,
   run: async (spec, { signal, progress }) => {
+    const { openContainer } = await import('../models/openContainer');
+    const { compareContainers } = await import('../evaluate/compareModels');
+    const { dequantizedView } = await import('./dequantizedView');
     const started = performance.now();
     const first = await openContainer(spec.first, { asHuggingFace: true });
     try {
@@ -56,6 +90,10 @@ export const compareJob: JobKind<CompareSpec> = {
       await first.close();
     }
   },
+
+  outcome: ({ changed, equal }) => `${changed} changed · ${equal} equal`,
+  text: compareText,
+  page: comparePage,
 };
 
 /** Says what cannot be compared where names do not meet. */
@@ -75,4 +113,112 @@ function foreignNames(
             .map(({ path }) => path)
             .join(' and ')} has none that fits. Compare such models by 'evaluate'.`),
   ];
+}
+
+/** The differing tensors, largest relative error first, then the counts. */
+function compareText(report: CompareReport, { verbose }: { readonly verbose: boolean }): string {
+  const differing = report.tensors
+    .filter((tensor) => tensor.status !== 'equal')
+    .sort((a, b) => (b.relativeError ?? Infinity) - (a.relativeError ?? Infinity));
+  const rows = verbose ? differing : differing.slice(0, shownRows);
+  const table = formatTable(
+    [
+      { title: 'Tensor' },
+      { title: 'Status' },
+      { title: 'Cosine', align: 'right' },
+      { title: 'SQNR dB', align: 'right' },
+      { title: 'Largest error', align: 'right' },
+      { title: 'Relative error', align: 'right' },
+      { title: 'Note' },
+    ],
+    rows.map(comparisonRow),
+  );
+  const left = differing.length - rows.length;
+  const counts =
+    `${formatCount(report.equal)} equal, ${formatCount(report.changed)} changed, ${formatCount(report.missing)} in one model only or of another shape` +
+    ` (${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory)`;
+  return (
+    (rows.length > 0 ? `${table}` : '') +
+    (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all).\n` : '') +
+    (rows.length > 0 ? '\n' : '') +
+    `${[counts, ...(report.notes ?? [])].join('\n')}\n`
+  );
+}
+
+function comparisonRow(tensor: TensorComparison): readonly string[] {
+  const number = (value: number | undefined, digits?: number) => (value === undefined ? '' : formatNumber(value, digits));
+  return [
+    tensor.name,
+    tensor.status.replaceAll('-', ' '),
+    tensor.cosine === undefined ? '' : tensor.cosine.toFixed(6),
+    tensor.sqnr === undefined ? '' : Number.isFinite(tensor.sqnr) ? tensor.sqnr.toFixed(1) : String(tensor.sqnr),
+    number(tensor.largestError),
+    number(tensor.relativeError),
+    tensor.note ?? '',
+  ];
+}
+
+const statusWords: Readonly<Record<TensorComparison['status'], string>> = {
+  equal: 'equal',
+  changed: 'changed',
+  'only-in-first': 'only in the first',
+  'only-in-second': 'only in the second',
+  'shape-differs': 'shape differs',
+};
+
+function comparisonVerdict({ equal, changed, missing }: CompareReport): ReportPageView['verdict'] {
+  if (equal + changed === 0) return { state: 'neutral', text: 'No tensor in common' };
+  if (changed + missing === 0) return { state: 'passed', text: 'Equal' };
+  return {
+    state: 'neutral',
+    text: changed === 0 ? 'Equal where both have a tensor' : `${formatCount(changed)} of ${formatCount(equal + changed)} changed`,
+  };
+}
+
+function comparePage(report: CompareReport): ReportPageView {
+  const worst = [...report.tensors].sort((a, b) => (b.relativeError ?? -1) - (a.relativeError ?? -1));
+  return {
+    title: `${modelName(report.first)} and ${modelName(report.second)}`,
+    subtitle: 'Compared tensor by tensor',
+    verdict: comparisonVerdict(report),
+    figures: [
+      { label: 'Equal', value: formatCount(report.equal) },
+      { label: 'Changed', value: formatCount(report.changed) },
+      { label: 'Without a partner', value: formatCount(report.missing) },
+      { label: 'Time', value: formatSeconds(report.seconds) },
+    ],
+    sections: [
+      {
+        kind: 'table',
+        heading: worst[0]?.relativeError === undefined ? 'Tensors' : 'Tensors, largest error first',
+        columns: [
+          { title: 'Tensor', align: 'left' },
+          { title: 'Result', align: 'left' },
+          { title: 'Relative error', align: 'right' },
+          { title: 'Largest error', align: 'right' },
+          { title: 'Cosine', align: 'right' },
+          { title: 'SQNR, dB', align: 'right' },
+        ],
+        rows: worst.map((tensor) => [
+          { text: tensor.name },
+          { text: tensor.note ?? statusWords[tensor.status] },
+          numberCell(tensor.relativeError, (value) => formatNumber(value, 3)),
+          numberCell(tensor.largestError, (value) => formatNumber(value, 3)),
+          numberCell(tensor.cosine, (value) => value.toFixed(6)),
+          numberCell(tensor.sqnr, (value) => value.toFixed(1)),
+        ]),
+      },
+      ...((report.notes ?? []).length === 0 ? [] : [{ kind: 'list' as const, heading: 'What to know', items: report.notes ?? [] }]),
+      {
+        kind: 'facts',
+        heading: 'Models',
+        rows: [
+          { label: 'First', value: report.first },
+          { label: 'Second', value: report.second },
+          { label: 'Peak memory', value: formatBytes(report.peakRssBytes) },
+        ],
+      },
+    ],
+    actions: [],
+  };
 }

@@ -1,20 +1,191 @@
+import { modelName } from '../../common/modelName';
+import { formatBytes, formatNumber } from '../../common/units';
+import { choice, keepFailedField, modelField, outField, tensorsField, wholeNumber, yesOrNo } from '../../protocol/fields';
+import type { Field } from '../../protocol/fields';
+import { allocationUnits, outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { CompressSpec } from '../../protocol/jobs';
-import { compressModel } from '../compress/compressModel';
-import { estimateCompress } from '../compress/estimateCompress';
-import type { JobKind } from './jobKind';
+import type { CompressReport } from '../../protocol/report';
+import { describeMethods, findQuantizer } from '../compress/quantizers';
+import { defaultFormat } from '../recipe/defaultFormat';
+import { compressPage, compressText } from '../reports/compressReport';
 import { peakResidentBytes } from '../runtime/peakResidentBytes';
+import type { ComputingKind } from './stepKind';
+
+/** The method where a budget chooses the widths and none is named. */
+const budgetMethod = 'rtn';
+
+const budgetFields: readonly Field[] = [
+  {
+    key: 'budget',
+    doc: 'Bits per weight over all compressed tensors, side information counted: widths and group sizes are chosen under it.',
+    type: {
+      kind: 'value',
+      spec: { key: 'budget', label: 'Budget', doc: 'Bits per weight.', kind: 'number', min: 0, above: true, max: 32, default: 4 },
+    },
+    flag: {
+      value: 'BITS',
+      doc: 'Bits per weight over all compressed tensors, scales and zero points counted, such as 3.5: width and group size of every tensor are chosen so that the result is no larger and the model loses little.',
+    },
+  },
+  choice('unit', 'With a budget: what gets a width of its own. Default: tensor.', allocationUnits, {
+    flag: { value: 'UNIT', doc: 'With --budget: what gets a width of its own. Default: tensor.' },
+  }),
+  choice(
+    'sensitivity',
+    'With a budget: how the cost of fewer bits is foretold. Default: gradient where calibration is given, else error.',
+    sensitivityMeasures,
+    {
+      flag: {
+        value: 'MEASURE',
+        doc: 'With --budget: how the cost of fewer bits is foretold. error: error of the weights, needs no run; activation: error of the outputs of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient where --calibration is given, else error.',
+      },
+    },
+  ),
+  {
+    key: 'calibration',
+    doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured; or random.',
+    type: { kind: 'file', words: ['random'] },
+    flag: {
+      value: 'FILE',
+      doc: "With --budget: a .txt or .jsonl text (objects with 'text'), for ONNX models a folder of data with a split train, on which sensitivity is measured; or random.",
+    },
+  },
+  wholeNumber('measure', 'With calibration: other sizes whose loss is measured too, from half to twice the budget. Default: 0.', 0, {
+    max: 100,
+    flag: {
+      value: 'N',
+      doc: 'With --calibration: measure the loss of N more sizes, from half to twice the budget, one pass each; the Bit allocation panel draws them beside the foretold curve. That of the chosen widths is always measured.',
+    },
+  }),
+];
 
 /** Makes a model smaller. */
-export const compressJob: JobKind<CompressSpec> = {
-  usesRuntime: true,
+export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
+  id: 'compress',
+  label: 'Compress',
+  summary: 'Makes a model smaller and verifies the result. Later steps may name this step as their model.',
+  writesModel: true,
+  command: {
+    summary: 'Make a model smaller with a method, and verify the result against the original.',
+    details: [
+      'By default the linear layers of the blocks are compressed; embeddings and the head on request, tied weights once. ' +
+        'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
+        'A report.json lies beside it.',
+      'Main file by format: hf: safetensors named and split as the source; onnx: onnx/model_quantized.onnx (model.onnx where nothing was compressed); ' +
+        'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the commonest width; onnx-packed: onnx/model.onnx; ' +
+        'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive leaves graph.onnx without weights beside model.loomq. Weights over 64 MiB lie beside it in a file of that name with _data.',
+    ],
+    examples: [
+      'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
+      "loomweight compress loom-base --method rtn --bits 3 --override '*.down_proj.weight=bits:8' --format onnx-packed --out out/loom-base-3bit",
+      'loomweight compress loom-base --budget 3.5 --calibration books.txt --out out/loom-base-3.5bit',
+      'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
+      'loomweight compress model.gguf --method none --format hf --out out/model',
+    ],
+  },
+  fields: [
+    modelField('A Hugging Face directory, an ONNX, GGUF or safetensors file.'),
+    {
+      key: 'method',
+      doc: `How to compress. May be left out with a budget: ${budgetMethod}.`,
+      type: { kind: 'method', default: budgetMethod },
+      flag: {
+        value: 'ID',
+        doc: `How to compress; 'loomweight methods' describes them. Needed without --budget; with it ${budgetMethod} is the default.`,
+      },
+    },
+    ...budgetFields,
+    { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
+    tensorsField,
+    {
+      key: 'overrides',
+      doc: 'Other parameters for the tensors that a glob matches; the last match counts. With a budget bits may also be 16 (left alone) or, for channels and groups, 0.',
+      type: { kind: 'overrides', pinnedBeside: 'budget' },
+      flag: {
+        name: 'override',
+        doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts. With --budget bits:16 leaves tensors alone, and bits:0 prunes them with --unit channel or group.",
+      },
+    },
+    yesOrNo('embeddings', 'Compress the input embedding too.'),
+    yesOrNo('head', 'Compress the output layer too.'),
+    choice('format', 'Files to write. Default: onnx-fast where the runtime has kernels for all widths, else onnx-packed.', outputFormats, {
+      flag: {
+        value: 'NAME',
+        doc:
+          'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
+          'onnx-packed: any width, unpacks itself at load with standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
+          'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is said.',
+      },
+    }),
+    outField,
+    keepFailedField,
+  ],
+  rules: [
+    { rule: 'some', keys: ['method', 'budget'], what: 'how to compress, or the bits per weight to reach.' },
+    { rule: 'belongs', keys: budgetFields.map(({ key }) => key).filter((key) => key !== 'budget'), to: 'budget' },
+    { rule: 'belongs', keys: ['measure'], to: 'calibration' },
+  ],
+  methods: describeMethods,
+  check: (values, words) => {
+    const { budget, calibration, measure, parameters } = values as Partial<CompressSpec>;
+    return [
+      ...(budget !== undefined && parameters?.['bits'] !== undefined
+        ? [
+            {
+              key: 'parameters',
+              message: `A budget chooses the bits of every tensor: leave ${words.name('bits')} out, or set single tensors with ${words.name('overrides')}.`,
+            },
+          ]
+        : []),
+      ...(measure !== undefined && calibration === 'random'
+        ? [
+            {
+              key: 'measure',
+              message: `${words.name('measure')} needs ${words.name('calibration')} with a text or data to measure on.`,
+            },
+          ]
+        : []),
+    ];
+  },
+  complete: (values, { words, say }) => {
+    const given = values as Partial<CompressSpec> & Pick<CompressSpec, 'model' | 'out'>;
+    const method = findQuantizer(given.method ?? budgetMethod);
+    const parameters = given.parameters ?? {};
+    const chosen = (): CompressSpec['format'] => {
+      const { format, reason } = defaultFormat(given.model, method.parameters, parameters, given.overrides ?? [], given.budget);
+      say(`Format: ${format} (${reason}; ${words.name('format')} chooses another).`);
+      return format;
+    };
+    return { ...given, method: method.id, parameters, format: given.format ?? chosen() };
+  },
+
+  inputs: ({ model, calibration }) => [model, ...(calibration === undefined || calibration === 'random' ? [] : [calibration])],
   outputs: ({ out }) => [out],
-  estimate: (spec, { provider, memoryLimit }) => estimateCompress(spec, { provider, memoryLimit }),
-  run: async (spec, { runtime, signal, progress, memoryLimit }) =>
-    compressModel(spec, {
-      runtime: await runtime(),
+  describe: ({ model, method, budget, format, out }) => ({
+    title: `Compress ${modelName(model)}`,
+    subtitle: `${budget === undefined ? method : `budget of ${budget} bits per weight`}, ${format}`,
+    output: out,
+    model: { source: modelName(model), method: `${method}, ${format}` },
+    opens: 'layers',
+  }),
+
+  forecast: async (spec, { provider, memoryLimit }) => {
+    const { estimateCompress } = await import('../compress/estimateCompress');
+    return estimateCompress(spec, { provider, memoryLimit });
+  },
+  computes: true,
+  run: async (spec, { runtime, signal, progress, memoryLimit }) => {
+    const { compressModel } = await import('../compress/compressModel');
+    return compressModel(spec, {
+      runtime,
       progress,
       residentBytes: peakResidentBytes,
-      memoryLimit,
+      ...(memoryLimit === undefined ? {} : { memoryLimit }),
       ...(signal ? { signal } : {}),
-    }),
+    });
+  },
+
+  outcome: ({ bitsPerWeight, bytesAfter }) => `${formatNumber(bitsPerWeight, 3)} bits · ${formatBytes(bytesAfter)}`,
+  text: compressText,
+  page: compressPage,
 };

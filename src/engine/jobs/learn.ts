@@ -1,13 +1,156 @@
+import { modelName } from '../../common/modelName';
+import { formatBytes, formatNumber } from '../../common/units';
+import { choice, keepFailedField, modelField, number, outField, wholeNumber, yesOrNo } from '../../protocol/fields';
+import { outputFormats } from '../../protocol/jobs';
 import type { LearnSpec } from '../../protocol/jobs';
-import { estimateLearn } from '../compress/learned/estimateLearn';
-import { learnBits } from '../compress/learned/learnBits';
-import type { JobKind } from './jobKind';
+import { checkpointEnding, completeLearnSpec, dataPaths, isTextData, learnDefaults } from '../../protocol/learnDefaults';
+import type { LearnReport } from '../../protocol/report';
+import { learnPage, learnText } from '../reports/learnReport';
+import { describeWeightMethods, findWeightMethod } from '../train/methods/index';
+import type { ComputingKind } from './stepKind';
 
 /** Trains a model so that few bits suffice. */
-export const learnJob: JobKind<LearnSpec> = {
-  usesRuntime: true,
+export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
+  id: 'learn',
+  label: 'Learn bits',
+  summary: 'Trains a model so that few bits suffice, as learn-bits. Later steps may name this step as their model.',
+  writesModel: true,
+  command: {
+    name: 'learn-bits',
+    summary: 'Train a model so that few bits suffice: bit-widths learned by gradient, for each group of weights.',
+    details: [
+      'The model is trained on your data while noise of the size of the rounding error stands in for rounding, so that every group of weights finds its ' +
+        'own width. --target-bits steers the average; --penalty sets the weight of the size (in MiB) in the loss yourself. ' +
+        'The result with the best held-out loss is written, verified and measured.',
+      'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
+        'text file for language models.',
+      'Ctrl-C keeps a checkpoint beside the output; --resume goes on from it, bit for bit on the same provider.',
+    ],
+    examples: [
+      'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',
+      'loomweight learn-bits loom-base --data train-books.txt --validation held-out.txt --target-bits 4 --steps 1000 --group-size 16 --out out/loom-base-learned',
+      'loomweight learn-bits digits-mlp.onnx --data digits-data --method qat --bits 4 --format onnx-packed --out out/digits-qat',
+    ],
+  },
+  fields: [
+    modelField('A Hugging Face directory, an ONNX file, or a folder that Loomweight wrote.'),
+    {
+      key: 'data',
+      doc: 'A folder of NumPy files, a table, or a text file. Texts may be mixed: a.txt:0.7,b.txt:0.3.',
+      type: { kind: 'file', mixed: true },
+      required: true,
+      flag: { value: 'DATA', doc: 'What to train on. Texts may be mixed: a.txt:0.7,b.txt:0.3.' },
+    },
+    { key: 'columns', doc: 'Tables only: as in evaluate.', type: { kind: 'columns' } },
+    {
+      key: 'validation',
+      doc: 'Held-out text for language models.',
+      type: { kind: 'file' },
+      flag: { doc: 'Held-out text for language models; data sets have the splits val and test.' },
+    },
+    {
+      key: 'method',
+      doc: `How weights meet their grid. Default: ${learnDefaults.method}.`,
+      type: { kind: 'method', default: learnDefaults.method },
+      flag: { value: 'NAME', doc: `How weights meet their grid. Default: ${learnDefaults.method}. 'loomweight methods' describes them.` },
+    },
+    number('targetBits', `Average bits per weight to reach. Default: ${learnDefaults.targetBits}, where the method learns widths.`, {
+      flag: {
+        doc: `Average bits per weight to reach, side information counted. Default: ${learnDefaults.targetBits}, where the method learns widths.`,
+      },
+    }),
+    number('penalty', 'Weight of the size in MiB in the loss, instead of a target.'),
+    { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
+    wholeNumber('steps', `Steps of training. Default: ${learnDefaults.steps}.`, 1),
+    wholeNumber('batch', `Samples in a step, or windows of text. Default: ${learnDefaults.batch}, ${learnDefaults.textBatch} for text.`, 1),
+    wholeNumber('window', `Tokens of a window of text. Default: ${learnDefaults.window}.`, 2),
+    number('rate', `Learning rate of the weights. Default: ${learnDefaults.rate}.`),
+    number('logitRate', `Learning rate of the widths. Default: ${learnDefaults.logitRate}.`),
+    choice('optimizer', `Default: ${learnDefaults.optimizer}.`, ['adam', 'adamw', 'sgd']),
+    number('momentum', 'Of sgd, with Nesterov. Default: 0.9.'),
+    number('weightDecay', 'Of adamw and sgd. Default: 0.'),
+    choice('schedule', `How the learning rate falls. Default: ${learnDefaults.schedule}.`, ['constant', 'step', 'cosine']),
+    wholeNumber('warmup', 'Steps over which the learning rate rises. Default: 0.', 0),
+    number('clip', 'Largest norm of all gradients together. Default: no limit.'),
+    choice('loss', 'auto decides by labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
+    choice('start', "From the model's weights, or from seeded random ones. Default: trained.", ['trained', 'scratch']),
+    {
+      key: 'exclude',
+      doc: 'Globs of tensors that stay float.',
+      type: { kind: 'texts' },
+      flag: { value: 'GLOB', doc: 'Tensors that stay float. May be repeated.' },
+    },
+    number('minimumSize', `MiB of float32 below which a tensor stays float. Default: ${learnDefaults.minimumSize}.`, {
+      flag: { name: 'min-size' },
+    }),
+    yesOrNo('halfRest', 'Store what stays float as float16. Default: true.', {
+      default: true,
+      flag: {
+        name: 'float32-rest',
+        negates: true,
+        doc: 'Keep what stays float at float32 rather than float16. The types of an ONNX model stay: only its numbers are rounded.',
+      },
+    }),
+    wholeNumber('evaluateEvery', 'Steps between evaluations on held-out data. Default: a tenth of all.', 1),
+    {
+      key: 'formats',
+      doc: `Files to write. Default: ${learnDefaults.formats.join(' and ')}.`,
+      type: { kind: 'texts', choices: outputFormats },
+      flag: {
+        name: 'format',
+        doc: `Files to write, one or more of ${outputFormats.join(', ')}. Default: ${learnDefaults.formats.join(',')}.`,
+      },
+    },
+    outField,
+    yesOrNo('resume', 'Go on from the checkpoint of an interrupted run with the same settings.', { commandOnly: true }),
+    keepFailedField,
+  ],
+  rules: [
+    { rule: 'exclusive', keys: ['targetBits', 'penalty'] },
+    { rule: 'learnsWidths', keys: ['targetBits', 'penalty'] },
+  ],
+  methods: describeWeightMethods,
+  check: (values, words) => {
+    const { data } = values as Partial<LearnSpec>;
+    if (data === undefined || isTextData(data)) return [];
+    return ['window', 'validation']
+      .filter((key) => values[key] !== undefined)
+      .map((key) => ({
+        key,
+        message: `${words.name(key)} belongs to training on text, but ${words.name('data')} names no text file.`,
+      }));
+  },
+  complete: (values) => {
+    const given = values as Partial<LearnSpec> & Pick<LearnSpec, 'model' | 'data' | 'out'>;
+    return completeLearnSpec(given, findWeightMethod(given.method ?? learnDefaults.method).learnsWidths);
+  },
+
+  inputs: ({ model, data, validation }) => [model, ...dataPaths(data), ...(validation === undefined ? [] : [validation])],
   outputs: ({ out }) => [out],
-  estimate: (spec) => estimateLearn(spec),
-  run: async (spec, { runtime, signal, progress, log, memoryLimit }) =>
-    learnBits(spec, { runtime: await runtime(), signal, memoryLimit, seed: spec.seed ?? 0, progress, note: (text) => log(text) }),
+  describe: ({ model, method, targetBits, penalty, steps, formats, out }) => ({
+    title: `Learn bits of ${modelName(model)}`,
+    subtitle: [
+      method,
+      ...(targetBits !== undefined ? [`target ${targetBits} bits per weight`] : penalty === undefined ? [] : [`penalty ${penalty}`]),
+      `${steps} steps`,
+    ].join(', '),
+    output: out,
+    model: { source: modelName(model), method: `${method}, ${formats.join(', ')}` },
+    opens: 'progress',
+    checkpoint: `${out}${checkpointEnding}`,
+  }),
+
+  forecast: async (spec) => {
+    const { estimateLearn } = await import('../compress/learned/estimateLearn');
+    return estimateLearn(spec);
+  },
+  computes: true,
+  run: async (spec, context) => {
+    const { learnBits } = await import('../compress/learned/learnBits');
+    return learnBits(spec, context);
+  },
+
+  outcome: ({ bitsPerWeight, bytesAfter }) => `${formatNumber(bitsPerWeight, 3)} bits · ${formatBytes(bytesAfter)}`,
+  text: learnText,
+  page: learnPage,
 };

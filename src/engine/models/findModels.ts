@@ -4,6 +4,7 @@ import { throwIfCancelled } from '../../protocol/errors';
 import type { FoundModel } from '../../protocol/engine';
 import { checkpointEnding } from '../../protocol/learnDefaults';
 import type { ModelFormat } from '../../protocol/model';
+import { isModelReport } from '../../protocol/report';
 import { readJsonObject } from '../formats/files/readText';
 
 /** Folders that hold no models of the user's, and would take long. */
@@ -55,9 +56,9 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
 
 /** An output directory of Loomweight as one model; undefined where report.json is someone else's. */
 async function outputModel(folder: string): Promise<FoundModel | undefined> {
-  const report = await readJsonObject(join(folder, 'report.json')).catch((): Record<string, unknown> => ({}));
-  const { kind, primary, outputs } = report;
-  if ((kind !== 'compress' && kind !== 'learn') || typeof primary !== 'string') return undefined;
+  const report = await readJsonObject(join(folder, 'report.json')).catch(() => undefined);
+  if (!isModelReport(report)) return undefined;
+  const { primary, outputs } = report;
   const sizes = Array.isArray(outputs) ? outputs.map((file: { readonly bytes?: unknown } | null) => Number(file?.bytes ?? 0)) : [];
   return {
     path: folder,

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { elementCount } from '../../protocol/dtypes';
 import type { ModelSummary, TensorRole, TensorSummary } from '../../protocol/model';
+import { isModelReport } from '../../protocol/report';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { readJsonObject } from '../formats/files/readText';
 import { blockOfName, roleOfName } from '../formats/tensorNames';
@@ -100,8 +101,9 @@ async function readCompressed(
   if (directory === undefined) return undefined;
   // A report that cannot be read says nothing about the weights; the model itself is still shown.
   const report = await readJsonObject(path.join(directory, 'report.json')).catch(() => undefined);
-  const { kind, method, bitsPerWeight, parameterCount } = report ?? {};
-  if ((kind !== 'compress' && kind !== 'learn') || typeof method !== 'string' || typeof bitsPerWeight !== 'number') return undefined;
+  if (!isModelReport(report)) return undefined;
+  const { method, bitsPerWeight, parameterCount } = report;
+  if (typeof method !== 'string' || typeof bitsPerWeight !== 'number') return undefined;
   const parameters =
     typeof parameterCount === 'number' && Number.isSafeInteger(parameterCount) && parameterCount > 0 ? parameterCount : undefined;
   return { compressed: { method, bitsPerWeight }, parameters };

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { assertNever } from '../../common/assertNever';
 import { LoomweightError } from '../../protocol/errors';
+import { isModelReport } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
 import { openRegularFile } from '../formats/files/randomAccessFile';
 import { readJsonObject } from '../formats/files/readText';
@@ -77,8 +78,8 @@ export async function resolveModel(model: string, { limited = false }: OpenOptio
 async function primaryOf(folder: string, limited: boolean): Promise<string | undefined> {
   const reportFile = path.join(folder, 'report.json');
   const report = await readJsonObject(reportFile);
-  const { kind, primary } = report;
-  if ((kind !== 'compress' && kind !== 'learn') || typeof primary !== 'string') return undefined;
+  if (!isModelReport(report)) return undefined;
+  const { primary } = report;
   if (primary === '' || primary === '.') return folder;
   return containedPath(folder, primary, reportFile, limited);
 }

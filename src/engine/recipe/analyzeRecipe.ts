@@ -1,24 +1,21 @@
 import { dirname, resolve } from 'node:path';
 import { suggestion } from '../../common/nearest';
 import type { RecipeDiagnostic } from '../../protocol/engine';
-import type { CompareSpec, CompressSpec, EvaluateSpec, InspectSpec, LearnSpec, SharedJobOptions } from '../../protocol/jobs';
-import { completeLearnSpec, learnDefaults } from '../../protocol/learnDefaults';
-import type { MethodDescription } from '../../protocol/methods';
-import { defaultFormat } from './defaultFormat';
-import { settingFields, stepFields, stepKinds, topLevelKeys } from './fields';
-import type { Field, StepKind } from './fields';
+import type { Field, FieldWords } from '../../protocol/fields';
+import type { JobSpec, SharedJobOptions } from '../../protocol/jobs';
+import { checkFields, methodOf, specOf } from '../jobs/stepKind';
+import type { StepKind } from '../jobs/stepKind';
+import { fieldsOf, settingFields, sharedFields, topLevelKeys } from './fields';
 import { readField } from './readField';
 import type { FieldContext } from './readField';
 import { parseRecipeTree } from './recipeTree';
 import type { RecipeEntry, RecipeNode, Span } from './recipeTree';
 
-/** What a step asks the engine to do. */
-export type StepSpec = InspectSpec | CompressSpec | LearnSpec | EvaluateSpec | CompareSpec;
-
 /** A step that can run: paths are absolute, names are resolved. */
 export interface PlannedStep {
   readonly name: string;
-  readonly spec: StepSpec;
+  readonly kind: StepKind;
+  readonly spec: JobSpec;
 }
 
 /** A path that must be there before the recipe runs. */
@@ -41,6 +38,7 @@ export interface RecipeAnalysis {
 
 /** The names that a recipe has brought up so far, while it is being read. */
 interface RecipeState extends FieldContext {
+  readonly kinds: readonly StepKind[];
   readonly inputs: Map<string, string>;
   readonly outputs: Map<string, string>;
   readonly stepNames: Map<string, string>;
@@ -49,7 +47,7 @@ interface RecipeState extends FieldContext {
 const namePattern = /^[A-Za-z0-9_][\w.-]{0,63}$/;
 
 /** Reads a recipe's text. `file` is its path, which relative paths start from; nothing is opened. */
-export function analyzeRecipe(file: string, text: string, methods: readonly MethodDescription[]): RecipeAnalysis {
+export function analyzeRecipe(file: string, text: string, kinds: readonly StepKind[]): RecipeAnalysis {
   const tree = parseRecipeTree(text);
   const diagnostics: RecipeDiagnostic[] = [...tree.diagnostics];
   const diagnosticFor = (span: Span, message: string): RecipeDiagnostic => ({
@@ -66,7 +64,9 @@ export function analyzeRecipe(file: string, text: string, methods: readonly Meth
   const names = new Map<string, string>();
   const context: RecipeState = {
     folder: dirname(resolve(file)),
-    methods,
+    kinds,
+    methods: [],
+    method: undefined,
     inputs,
     outputs,
     stepNames: names,
@@ -142,15 +142,11 @@ function readFields(node: RecipeNode | undefined, fields: readonly Field[], owne
     return {};
   }
   const entries = entriesByKey(node.entries, fields, owner, context.report);
-  const method = entries.get('method')?.value;
-  const methodType = fields.find(({ key }) => key === 'method')?.type;
-  const fallback = methodType?.kind === 'method' ? methodType.default : undefined;
-  const methodId = method ? (method.type === 'scalar' && typeof method.value === 'string' ? method.value : undefined) : fallback;
   const values: Record<string, unknown> = {};
   for (const field of fields) {
     const entry = entries.get(field.key);
     if (!entry) continue;
-    const value = readField(field, entry.value, { ...context, methodId, underBudget: entries.has('budget') });
+    const value = readField(field, entry.value, { ...context, has: (key) => entries.has(key) });
     if (value !== undefined) values[field.key] = value;
   }
   return values;
@@ -162,54 +158,43 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
   const entry = (key: string) => node.entries.find((candidate) => candidate.key === key);
   const start = { start: node.span.start, end: node.entries[0]?.keySpan.end ?? node.span.end };
   const kindNode = entry('kind')?.value;
-  if (!kindNode) return report(start, `The step has no kind. Kinds: ${stepKinds.map(({ kind }) => kind).join(', ')}.`);
+  const ids = context.kinds.map(({ id }) => id);
+  if (!kindNode) return report(start, `The step has no kind. Kinds: ${ids.join(', ')}.`);
   const word = kindNode.type === 'scalar' ? kindNode.value : undefined;
-  const kind = stepKinds.find((candidate) => candidate.kind === word);
-  if (!kind) {
-    const kinds = stepKinds.map((candidate) => candidate.kind);
-    return report(kindNode.span, `kind must be one of ${kinds.join(', ')}.${typeof word === 'string' ? suggestion(word, kinds) : ''}`);
-  }
+  const kind = context.kinds.find(({ id }) => id === word);
+  if (!kind) return report(kindNode.span, `kind must be one of ${ids.join(', ')}.${typeof word === 'string' ? suggestion(word, ids) : ''}`);
   const before = steps.length;
-  const name = readName(entry('name')?.value, `${kind.kind}-${index + 1}`, context);
-  const methods = context.methods.filter(({ family }) => family === kind.methods);
-  const values = readFields(node, [...stepFields, ...kind.fields], `A step of kind ${kind.kind}`, { ...context, methods });
-  const missing = kind.fields.filter((field) => field.required && !entry(field.key));
+  const name = readName(entry('name')?.value, `${kind.id}-${index + 1}`, context);
+  const fields = fieldsOf(kind);
+  const named = entry('method')?.value;
+  const method = methodOf(kind, named ? { method: named.type === 'scalar' ? String(named.value) : '' } : {});
+  const read = readFields(node, [...sharedFields(context.kinds), ...fields], `A step of kind ${kind.id}`, {
+    ...context,
+    methods: kind.methods?.() ?? [],
+    method,
+  });
+  const { name: _name, kind: _kind, ...values } = read;
+  const missing = fields.filter((field) => field.required && !entry(field.key));
   for (const field of missing) report(start, `The step needs ${field.key}: ${field.doc}`);
-  checkTogether(kind, node.entries, start, report);
-  const { name: _name, ...rest } = values;
-  const spec = { ...rest, kind: kind.kind, ...(kind.kind === 'compress' ? compressDefaults(rest, context) : {}) };
-  const filled = kind.kind === 'learn' ? learnStepOf(spec, methods) : spec;
-  const complete = kind.fields.every((field) => !field.required || field.key in spec);
-  if (complete) steps.push({ name, spec: filled as unknown as StepSpec });
-  context.stepNames.set(name, kind.kind);
-  const out = kind.writesModel ? values['out'] : undefined;
-  if (typeof out === 'string') registerOutput(name, out, entry('out')?.value.span ?? start, context, before);
+  for (const { key, message } of checkFields(kind, values, recipeWords, (each) => entry(each) !== undefined))
+    report((key === undefined ? undefined : entry(key)?.keySpan) ?? start, message);
+  const complete = fields.every((field) => !field.required || field.key in values);
+  if (complete) steps.push({ name, kind, spec: specOf(kind, values, { words: recipeWords, say: () => undefined }) });
+  context.stepNames.set(name, kind.id);
+  if (kind.writesModel !== true) return;
+  for (const { key, type } of fields) {
+    const out = type.kind === 'output' ? values[key] : undefined;
+    if (typeof out === 'string') registerOutput(name, out, entry(key)?.value.span ?? start, context, before);
+  }
 }
 
-/** A compression's specification is complete: parameters and format stand in it even where the recipe leaves them out. */
-function compressDefaults(
-  values: Readonly<Record<string, unknown>>,
-  context: FieldContext,
-): Pick<CompressSpec, 'method' | 'parameters' | 'format'> {
-  const given = values as Partial<CompressSpec>;
-  const id = given.method ?? 'rtn';
-  const method = context.methods.find((candidate) => candidate.id === id);
-  const parameters = given.parameters ?? {};
-  return {
-    method: id,
-    parameters,
-    format:
-      given.format ?? defaultFormat(given.model ?? '', method?.parameters ?? [], parameters, given.overrides ?? [], given.budget).format,
-  };
-}
-
-/** Defaults of a learning step: the same as those of the command. */
-function learnStepOf(values: Readonly<Record<string, unknown>>, methods: readonly MethodDescription[]): Readonly<Record<string, unknown>> {
-  const given = values as Partial<LearnSpec>;
-  if (given.model === undefined || given.data === undefined || given.out === undefined) return values;
-  const method = methods.find(({ id }) => id === (given.method ?? learnDefaults.method));
-  return { ...completeLearnSpec({ ...given, model: given.model, data: given.data, out: given.out }, method?.learnsWidths === true) };
-}
+/** How findings speak of a step's keys. */
+const recipeWords: FieldWords = {
+  name: (key) => key,
+  lacks: (names, what) => `The step needs ${names.join(' or ')}: ${what}`,
+  absent: 'which the step does not have',
+  present: (key) => `but the step has ${key}`,
+};
 
 function readName(node: RecipeNode | undefined, fallback: string, context: RecipeState): string {
   if (!node) return fallback;
@@ -230,25 +215,4 @@ function registerOutput(name: string, out: string, span: Span, context: RecipeSt
   if (other) context.report(span, `Step '${other[0]}' writes the same folder. Every step needs a folder of its own.`);
   // The index keeps an entry for steps whose name is taken already, so that equal folders are still found.
   outputs.set(outputs.has(name) ? `${name} (${index + 1})` : name, out);
-}
-
-/** Rules between the keys of one step. */
-function checkTogether(kind: StepKind, entries: readonly RecipeEntry[], start: Span, report: Report): void {
-  const find = (key: string) => entries.find((entry) => entry.key === key);
-  if (kind.kind === 'compress' && !find('budget')) {
-    if (!find('method')) report(start, 'The step needs method or budget: how to compress, or the bits per weight to reach.');
-    for (const { key, keySpan } of entries)
-      if (['unit', 'sensitivity', 'calibration', 'measure'].includes(key))
-        report(keySpan, `${key} belongs to budget, which the step does not have.`);
-  }
-  if (kind.kind === 'learn' && find('targetBits') && find('penalty'))
-    report(find('penalty')?.keySpan ?? start, 'targetBits and penalty exclude each other. Give one of them.');
-  if (kind.kind !== 'evaluate') return;
-  const [text, data] = [find('text'), find('data')];
-  if (!text && !data) return report(start, 'The step needs text or data: what to measure the model on.');
-  if (text && data) return report(data.keySpan, 'text and data exclude each other. Give one of them.');
-  for (const key of text ? ['split', 'columns', 'batch'] : ['window', 'limit']) {
-    const entry = find(key);
-    if (entry) report(entry.keySpan, `${key} belongs to ${text ? 'data' : 'text'}, but the step has ${text ? 'text' : 'data'}.`);
-  }
 }

@@ -4,19 +4,19 @@ import { suggestion } from '../../common/nearest';
 import type { RecipeDiagnostic } from '../../protocol/engine';
 import { LoomweightError } from '../../protocol/errors';
 import type { RecipeSpec } from '../../protocol/jobs';
-import type { MethodDescription } from '../../protocol/methods';
+import type { StepKind } from '../jobs/stepKind';
 import { analyzeRecipe } from './analyzeRecipe';
 import type { PlannedStep, RecipeAnalysis } from './analyzeRecipe';
 
-/** A recipe is a page of text; more is none. */
+/** A recipe is a page of text. */
 const longestFile = 1 << 20;
 
 /** Everything wrong with a recipe, files that are not there included, in the order of the text. Nothing is written. */
 export async function checkRecipe(
   request: { readonly file: string; readonly text: string },
-  methods: readonly MethodDescription[],
+  kinds: readonly StepKind[],
 ): Promise<readonly RecipeDiagnostic[]> {
-  const analysis = analyzeRecipe(request.file, request.text, methods);
+  const analysis = analyzeRecipe(request.file, request.text, kinds);
   return withMissingFiles(analysis, namesOf(analysis));
 }
 
@@ -31,14 +31,14 @@ export interface PlannedRecipe {
  * Reads a recipe file and plans it. Options of the specification (the caller's flags) win over the recipe's settings.
  * Errors: `not-found` without the file; `malformed-file` with the first finding in the message and all in the details.
  */
-export async function planRecipe(spec: RecipeSpec, methods: readonly MethodDescription[]): Promise<PlannedRecipe> {
+export async function planRecipe(spec: RecipeSpec, kinds: readonly StepKind[]): Promise<PlannedRecipe> {
   const { kind: _kind, recipe, resume: _resume, ...flags } = spec;
   const info = await stat(recipe);
-  if (!info.isFile()) throw new LoomweightError('invalid-argument', `A recipe is a file, but ${recipe} is none.`, { recipe });
+  if (!info.isFile()) throw new LoomweightError('invalid-argument', `A recipe is a file, but ${recipe} is not a regular file.`, { recipe });
   if (info.size > longestFile)
     throw new LoomweightError('malformed-file', `A recipe is a page of text, but ${recipe} has ${info.size} bytes.`, { recipe });
   const text = await readFile(recipe, 'utf8');
-  const analysis = analyzeRecipe(recipe, text, methods);
+  const analysis = analyzeRecipe(recipe, text, kinds);
   const findings = await withMissingFiles(analysis, namesOf(analysis));
   const errors = findings.filter(({ severity }) => severity === 'error');
   const [first] = errors;
@@ -49,7 +49,7 @@ export async function planRecipe(spec: RecipeSpec, methods: readonly MethodDescr
       findings: findings.map((finding) => ({ place: place(finding), severity: finding.severity, message: finding.message })),
     });
   }
-  const steps = analysis.steps.map(({ name, spec: step }) => ({ name, spec: { ...analysis.settings, ...step, ...flags } }));
+  const steps = analysis.steps.map((step) => ({ ...step, spec: { ...analysis.settings, ...step.spec, ...flags } }));
   return { file: recipe, title: analysis.title ?? basename(recipe), steps };
 }
 
@@ -58,7 +58,7 @@ function place({ start }: RecipeDiagnostic): string {
 }
 
 function namesOf({ steps }: RecipeAnalysis): readonly string[] {
-  return steps.filter(({ spec }) => spec.kind === 'compress' || spec.kind === 'learn').map(({ name }) => name);
+  return steps.filter(({ kind }) => kind.writesModel).map(({ name }) => name);
 }
 
 async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string[]): Promise<readonly RecipeDiagnostic[]> {

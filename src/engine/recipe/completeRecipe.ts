@@ -1,11 +1,12 @@
 import { describeAllowed } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import type { RecipeCompletion, RecipePosition } from '../../protocol/engine';
+import type { Field } from '../../protocol/fields';
 import type { MethodDescription } from '../../protocol/methods';
+import type { StepKind } from '../jobs/stepKind';
 import { locateCursor } from './cursor';
 import type { CursorPlace } from './cursor';
-import { settingFields, stepFields, stepKinds, topLevelKeys } from './fields';
-import type { Field } from './fields';
+import { fieldsOf, settingFields, sharedFields, topLevelKeys } from './fields';
 
 /** A key that may stand at the cursor. */
 interface KeyOffer {
@@ -21,20 +22,20 @@ interface KeyOffer {
  */
 export function completeRecipe(
   request: { readonly text: string; readonly position: RecipePosition },
-  methods: readonly MethodDescription[],
+  kinds: readonly StepKind[],
 ): readonly RecipeCompletion[] {
-  const place = locateCursor(request.text, request.position);
+  const place = locateCursor(request.text, request.position, kinds);
   if (!place) return [];
-  return place.key === undefined ? completeKeys(place, methods) : completeValues(place, place.key, methods);
+  return place.key === undefined ? completeKeys(place, kinds) : completeValues(place, place.key, kinds);
 }
 
-function completeKeys(place: CursorPlace, methods: readonly MethodDescription[]): readonly RecipeCompletion[] {
-  return keyOffers(place, methods)
+function completeKeys(place: CursorPlace, kinds: readonly StepKind[]): readonly RecipeCompletion[] {
+  return keyOffers(place, kinds)
     .filter(({ key }) => !place.siblings.has(key))
     .map(({ key, doc, after }) => ({ label: key, detail: doc, insertText: `${place.startsItem ? '- ' : ''}${key}:${after ?? ' '}` }));
 }
 
-function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): readonly KeyOffer[] {
+function keyOffers(place: CursorPlace, kinds: readonly StepKind[]): readonly KeyOffer[] {
   const path = place.path.join('.');
   const indent = ' '.repeat(place.column);
   switch (path) {
@@ -47,7 +48,7 @@ function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): r
     case 'settings':
       return settingFields;
     case 'steps': {
-      const kind = stepKinds.find((candidate) => candidate.kind === place.siblings.get('kind'));
+      const kind = kinds.find(({ id }) => id === place.siblings.get('kind'));
       const nested = (field: Field): KeyOffer =>
         field.type.kind === 'parameters'
           ? { ...field, after: `\n${indent}  ` }
@@ -55,7 +56,7 @@ function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): r
             ? { ...field, after: `\n${indent}  - glob: ` }
             : field;
       // Without a kind nothing else can be said: offering it alone leads the way.
-      return kind ? [...stepFields, ...kind.fields].map(nested) : stepFields;
+      return kind ? [...sharedFields(kinds), ...fieldsOf(kind)].map(nested) : sharedFields(kinds);
     }
     case 'steps.overrides':
       return [
@@ -64,47 +65,47 @@ function keyOffers(place: CursorPlace, methods: readonly MethodDescription[]): r
       ];
     case 'steps.parameters':
     case 'steps.overrides.parameters':
-      return parametersOf(place, methods).map((spec) => ({ key: spec.key, doc: parameterDetail(spec) }));
+      return parametersOf(place, kinds).map((spec) => ({ key: spec.key, doc: parameterDetail(spec) }));
     default:
       return [];
   }
 }
 
 /** Parameters of the step's method; of all methods where the step names none. */
-function parametersOf(place: CursorPlace, methods: readonly MethodDescription[]): readonly ParamSpec[] {
+function parametersOf(place: CursorPlace, kinds: readonly StepKind[]): readonly ParamSpec[] {
+  const methods = methodsOf(place, kinds);
   const method = methods.find(({ id }) => id === place.step.get('method'));
-  return (method ? [method] : methodsOf(place, methods)).flatMap(({ parameters }) => parameters);
+  return (method ? [method] : methods).flatMap(({ parameters }) => parameters);
 }
 
 /** Methods that a step of the kind at hand may name. */
-function methodsOf(place: CursorPlace, methods: readonly MethodDescription[]): readonly MethodDescription[] {
-  const kind = stepKinds.find((candidate) => candidate.kind === place.step.get('kind'));
-  return kind?.methods === undefined ? methods : methods.filter(({ family }) => family === kind.methods);
+function methodsOf(place: CursorPlace, kinds: readonly StepKind[]): readonly MethodDescription[] {
+  return kinds.find(({ id }) => id === place.step.get('kind'))?.methods?.() ?? [];
 }
 
 function parameterDetail(spec: ParamSpec): string {
   return `${spec.doc} ${describeAllowed(spec)}; default ${spec.default}`;
 }
 
-function completeValues(place: CursorPlace, key: string, methods: readonly MethodDescription[]): readonly RecipeCompletion[] {
+function completeValues(place: CursorPlace, key: string, kinds: readonly StepKind[]): readonly RecipeCompletion[] {
   const path = place.path.join('.');
-  if (path === 'steps' && key === 'kind') return stepKinds.map(({ kind, doc }) => word(kind, doc));
+  if (path === 'steps' && key === 'kind') return kinds.map(({ id, summary }) => word(id, summary));
   if (path === 'steps.parameters' || path === 'steps.overrides.parameters') {
-    const spec = parametersOf(place, methods).find((candidate) => candidate.key === key);
+    const spec = parametersOf(place, kinds).find((candidate) => candidate.key === key);
     return spec ? valuesOf(spec) : [];
   }
-  const kind = stepKinds.find((candidate) => candidate.kind === place.siblings.get('kind'));
-  const fields = path === 'settings' ? settingFields : path === 'steps' ? (kind?.fields ?? []) : [];
+  const kind = kinds.find(({ id }) => id === place.siblings.get('kind'));
+  const fields = path === 'settings' ? settingFields : path === 'steps' && kind ? fieldsOf(kind) : [];
   const type = fields.find((field) => field.key === key)?.type;
   switch (type?.kind) {
     case 'method':
-      return methodsOf(place, methods).map(({ id, label, summary }) => word(id, `${label}. ${summary}`));
+      return methodsOf(place, kinds).map(({ id, label, summary }) => word(id, `${label}. ${summary}`));
     case 'value':
       return valuesOf(type.spec);
     case 'model':
       return [...place.earlierOutputs.map((name) => word(name, 'output of an earlier step')), ...inputWords(place)];
     case 'file':
-      return inputWords(place);
+      return [...inputWords(place), ...(type.words ?? []).map((each) => word(each, 'instead of a file'))];
     case 'texts':
       return (type.choices ?? []).map((choice) => word(choice, 'one of a list'));
     case 'size':

@@ -1,5 +1,5 @@
 import type { RecipePosition } from '../../protocol/engine';
-import { stepKinds } from './fields';
+import type { StepKind } from '../jobs/stepKind';
 
 /** Where the cursor stands in a recipe, as far as lines and indentation tell. */
 export interface CursorPlace {
@@ -17,7 +17,7 @@ export interface CursorPlace {
   readonly startsItem: boolean;
   /** Names under `inputs` with their paths. */
   readonly inputs: readonly (readonly [name: string, path: string])[];
-  /** Names of compress steps above the cursor. */
+  /** Names of the steps above the cursor that write models. */
   readonly earlierOutputs: readonly string[];
 }
 
@@ -37,7 +37,7 @@ const mostLines = 5000;
 const keyPattern = /^(?:"([^"]{0,100})"|'([^']{0,100})'|([A-Za-z0-9_][\w.-]{0,99}))\s*:(?:\s+(.*))?$/;
 
 /** Undefined inside comments and where the position is outside of the text. */
-export function locateCursor(text: string, position: RecipePosition): CursorPlace | undefined {
+export function locateCursor(text: string, position: RecipePosition, kinds: readonly StepKind[]): CursorPlace | undefined {
   const texts = text.split(/\r?\n/, mostLines);
   const current = texts[position.line];
   if (current === undefined) return undefined;
@@ -67,7 +67,7 @@ export function locateCursor(text: string, position: RecipePosition): CursorPlac
     column: typed.column,
     startsItem: !isValue && typed.dashes.length === 0 && needsDash(ancestors.at(-1), typed, above),
     inputs: entriesUnder('inputs', lines),
-    earlierOutputs: modelStepNames(above, lines, stepStart),
+    earlierOutputs: modelStepNames(above, lines, stepStart, kinds),
   };
 }
 
@@ -162,11 +162,16 @@ function entriesUnder(key: string, lines: readonly Line[]): readonly (readonly [
 }
 
 /** Names of the steps that write models above the step that the cursor stands in. */
-function modelStepNames(above: readonly Line[], lines: readonly Line[], step: Line | undefined): readonly string[] {
+function modelStepNames(
+  above: readonly Line[],
+  lines: readonly Line[],
+  step: Line | undefined,
+  kinds: readonly StepKind[],
+): readonly string[] {
   if (!step) return [];
   return above
     .filter(({ index, dashes }) => index < step.index && dashes[0] === step.dashes[0])
     .map((line) => siblingsOf(line, lines))
-    .filter((keys) => stepKinds.find(({ kind }) => kind === keys.get('kind'))?.writesModel === true)
+    .filter((keys) => kinds.find(({ id }) => id === keys.get('kind'))?.writesModel === true)
     .flatMap((keys) => keys.get('name') ?? []);
 }

@@ -3,25 +3,27 @@ import { isPinnedWidth } from '../../common/allocation/types';
 import { suggestion } from '../../common/nearest';
 import { describeAllowed, parseParam } from '../../common/params';
 import { parseBytes } from '../../common/units';
+import type { Field, FieldType } from '../../protocol/fields';
+import { isTextData } from '../../protocol/learnDefaults';
 import type { MethodDescription } from '../../protocol/methods';
-import type { Field } from './fields';
 import type { RecipeNode, Span } from './recipeTree';
 
 /** What reading a value may look at, and where it reports. */
 export interface FieldContext {
   /** Absolute folder of the recipe. */
   readonly folder: string;
+  /** Methods that the step may name. */
   readonly methods: readonly MethodDescription[];
+  /** Method of the step being read: named or the kind's own choice. Undefined where it is wrong. */
+  readonly method: MethodDescription | undefined;
   /** Names of inputs to absolute paths. */
   readonly inputs: ReadonlyMap<string, string>;
   /** Names of earlier steps that write models to the absolute folders that they write. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Names of all earlier steps to their kinds. */
   readonly stepNames: ReadonlyMap<string, string>;
-  /** Method of the step being read. */
-  readonly methodId?: string | undefined;
-  /** True where the step has a budget: overrides may then fix widths that no method has. */
-  readonly underBudget?: boolean;
+  /** Whether the mapping that is being read has a key. */
+  readonly has?: (key: string) => boolean;
   readonly report: (span: Span, message: string) => void;
   /** Notes a path that must exist when the recipe starts. */
   readonly need: (path: string, written: string, span: Span) => void;
@@ -49,7 +51,7 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
     case 'parameters':
       return readParameters(node, context, false);
     case 'overrides':
-      return readOverrides(node, context);
+      return readOverrides(node, context, type.pinnedBeside !== undefined && context.has?.(type.pinnedBeside) === true);
     case 'columns':
       return readColumns(node, context);
     case 'texts':
@@ -61,7 +63,7 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
         return undefined;
       }
       if (type.kind === 'text') return text;
-      return type.kind === 'output' ? resolve(context.folder, text) : resolveReference(text, type.kind, node.span, context);
+      return type.kind === 'output' ? resolve(context.folder, text) : readReference(text, type, node.span, context);
     }
   }
 }
@@ -72,6 +74,24 @@ function shown(node: RecipeNode): string {
   if (node.value === undefined) return 'nothing';
   const text = JSON.stringify(node.value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** A model, a file, one of a field's own words, or a mixture of texts with their shares. */
+function readReference(
+  text: string,
+  type: FieldType & { readonly kind: 'model' | 'file' },
+  span: Span,
+  context: FieldContext,
+): string | undefined {
+  if (type.kind === 'model') return resolveReference(text, 'model', span, context);
+  if (type.words?.includes(text)) return text;
+  if (type.mixed !== true || !isTextData(text)) return resolveReference(text, 'file', span, context);
+  const parts = text.split(',').map((part) => {
+    const [, path = '', share = ''] = /^(.*?)(:[\d.]+)?$/.exec(part.trim()) ?? [];
+    const resolved = resolveReference(path, 'file', span, context);
+    return resolved === undefined ? undefined : `${resolved}${share}`;
+  });
+  return parts.every((part) => part !== undefined) ? parts.join(',') : undefined;
 }
 
 function resolveReference(written: string, kind: 'model' | 'file', span: Span, context: FieldContext): string | undefined {
@@ -108,7 +128,7 @@ function readParameters(node: RecipeNode, context: FieldContext, pins: boolean):
     context.report(node.span, `parameters must be a mapping, got ${shown(node)}.`);
     return undefined;
   }
-  const method = context.methods.find(({ id }) => id === context.methodId);
+  const { method } = context;
   if (!method) return {};
   const values: Record<string, unknown> = {};
   const keys = method.parameters.map(({ key }) => key);
@@ -155,6 +175,7 @@ function readColumns(node: RecipeNode, context: FieldContext): Readonly<Record<s
 function readOverrides(
   node: RecipeNode,
   context: FieldContext,
+  pins: boolean,
 ): readonly { glob: string; parameters: Readonly<Record<string, unknown>> }[] | undefined {
   if (node.type !== 'list') {
     context.report(node.span, `overrides must be a list of { glob, parameters }, got ${shown(node)}.`);
@@ -181,7 +202,7 @@ function readOverrides(
       context.report(item.span, 'An override needs parameters: what is different for these tensors.');
       return [];
     }
-    const values = readParameters(parameters, context, context.underBudget === true);
+    const values = readParameters(parameters, context, pins);
     return values ? [{ glob: glob.value, parameters: values }] : [];
   });
 }

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { protocolVersion } from '../../protocol/version';
-import type { StepReport } from '../../protocol/report';
-import type { PlannedStep, StepSpec } from './analyzeRecipe';
+import type { JobReport } from '../../protocol/report';
+import type { PlannedStep } from './analyzeRecipe';
 
 interface JournalStep {
   /** Hash of the specification and of the state of all inputs before the step ran. */
   readonly key: string;
   /** Hash of the state of what the step wrote; empty where it writes nothing. */
   readonly written: string;
-  readonly report: StepReport;
+  readonly report: JobReport;
 }
 
 interface JournalFile {
@@ -48,23 +48,23 @@ export class RecipeJournal {
   }
 
   /** The report of a step that need not run again. */
-  async find(step: PlannedStep): Promise<StepReport | undefined> {
+  async find(step: PlannedStep): Promise<JobReport | undefined> {
     const known = this.steps[step.name];
     if (!known || known.key !== (await this.keyOf(step))) return undefined;
-    return known.written === (await writtenState(step.spec)) ? known.report : undefined;
+    return known.written === (await writtenState(step)) ? known.report : undefined;
   }
 
   /** What the outcome of a step rests on, as a hash. */
-  async keyOf({ spec }: PlannedStep): Promise<string> {
-    const states = await Promise.all(inputsOf(spec).map(pathState));
+  async keyOf({ kind, spec }: PlannedStep): Promise<string> {
+    const states = await Promise.all(kind.inputs(spec).map(pathState));
     return createHash('sha256')
       .update(JSON.stringify([protocolVersion, spec, states]))
       .digest('hex');
   }
 
   /** Notes a finished step. A journal that cannot be written is no reason to fail. */
-  async note(step: PlannedStep, key: string, report: StepReport): Promise<void> {
-    this.steps[step.name] = { key, written: await writtenState(step.spec), report };
+  async note(step: PlannedStep, key: string, report: JobReport): Promise<void> {
+    this.steps[step.name] = { key, written: await writtenState(step), report };
     const temporary = `${this.path}.${process.pid}.tmp`;
     try {
       await mkdir(dirname(this.path), { recursive: true });
@@ -77,21 +77,9 @@ export class RecipeJournal {
   }
 }
 
-function inputsOf(spec: StepSpec): readonly string[] {
-  switch (spec.kind) {
-    case 'compare':
-      return [spec.first, spec.second];
-    case 'evaluate':
-      return [spec.model, spec.text, spec.data].filter((path) => path !== undefined);
-    case 'learn':
-      return [spec.model, spec.data, spec.validation].filter((path) => path !== undefined);
-    default:
-      return [spec.model];
-  }
-}
-
-async function writtenState(spec: StepSpec): Promise<string> {
-  return spec.kind === 'compress' || spec.kind === 'learn' ? pathState(spec.out) : '';
+/** State of all that a step writes; empty where it writes nothing. */
+async function writtenState({ kind, spec }: PlannedStep): Promise<string> {
+  return (await Promise.all(kind.outputs(spec).map(pathState))).join('\n');
 }
 
 /** Names, sizes and times of change of a file or of everything in a folder; `missing` where it is not there. */

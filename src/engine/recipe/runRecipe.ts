@@ -1,19 +1,16 @@
 import { throwIfCancelled } from '../../protocol/errors';
 import type { RecipeSpec } from '../../protocol/jobs';
-import type { MethodDescription } from '../../protocol/methods';
-import type { RecipeReport, StepReport } from '../../protocol/report';
-import type { PlannedStep, StepSpec } from './analyzeRecipe';
+import type { JobReport, RecipeReport } from '../../protocol/report';
+import type { StepKind } from '../jobs/stepKind';
+import type { PlannedStep } from './analyzeRecipe';
 import { planRecipe } from './checkRecipe';
 import { RecipeJournal } from './recipeJournal';
 
 /** What running a recipe needs from its owner. */
 export interface RecipeRunner {
-  readonly methods: readonly MethodDescription[];
+  readonly kinds: readonly StepKind[];
   /** Runs one step to its end. */
-  readonly runStep: (
-    spec: StepSpec,
-    step: { readonly name: string; readonly index: number; readonly count: number },
-  ) => Promise<StepReport>;
+  readonly runStep: (step: PlannedStep, place: { readonly index: number; readonly count: number }) => Promise<JobReport>;
   readonly log: (message: string) => void;
   /** Folder for what --resume needs to know. */
   readonly stateFolder: string;
@@ -26,9 +23,9 @@ export interface RecipeRunner {
  */
 export async function runRecipe(spec: RecipeSpec, runner: RecipeRunner): Promise<RecipeReport> {
   const started = performance.now();
-  const recipe = await planRecipe(spec, runner.methods);
+  const recipe = await planRecipe(spec, runner.kinds);
   const journal = await RecipeJournal.open(spec.recipe, runner.stateFolder);
-  const steps: { name: string; report: StepReport; skipped?: boolean }[] = [];
+  const steps: { name: string; report: JobReport; skipped?: boolean }[] = [];
   for (const [index, step] of recipe.steps.entries()) {
     throwIfCancelled(runner.signal);
     const finished = spec.resume ? await journal.find(step) : undefined;
@@ -40,22 +37,15 @@ export async function runRecipe(spec: RecipeSpec, runner: RecipeRunner): Promise
     runner.log(`Step ${index + 1} of ${recipe.steps.length} (${step.name}): ${describeStep(step)}.`);
     // Inputs are noted before the step runs: a change during the run must not go unseen.
     const key = await journal.keyOf(step);
-    const report = await runner.runStep(step.spec, { name: step.name, index, count: recipe.steps.length });
+    const report = await runner.runStep(step, { index, count: recipe.steps.length });
     await journal.note(step, key, report);
     steps.push({ name: step.name, report });
   }
   return { kind: 'recipe', recipe: spec.recipe, steps, seconds: (performance.now() - started) / 1000 };
 }
 
-function describeStep({ spec }: PlannedStep): string {
-  switch (spec.kind) {
-    case 'compress':
-      return `compress with ${spec.method} to ${spec.format}`;
-    case 'learn':
-      return `learn bits with ${spec.method}`;
-    case 'compare':
-      return `compare ${spec.first} with ${spec.second}`;
-    default:
-      return `${spec.kind} ${spec.model}`;
-  }
+/** `Compress loom-base (rtn, onnx-fast)`. */
+function describeStep({ kind, spec }: PlannedStep): string {
+  const { title, subtitle } = kind.describe(spec);
+  return subtitle === '' ? title : `${title} (${subtitle})`;
 }

@@ -1,8 +1,10 @@
 import type { MethodDescription } from '../../protocol/methods';
-import { describeMethods } from '../compress/quantizers';
-import { describeWeightMethods } from '../train/methods/index';
+import { stepKinds } from '../jobs/index';
+import type { StepKind } from '../jobs/stepKind';
 
-/** Every method of every family as plain data: for recipes, panels and documents. */
-export function describeAllMethods(): readonly MethodDescription[] {
-  return [...describeMethods(), ...describeWeightMethods()];
+/** Every method of every kind as plain data: for panels and documents. A method that two kinds share comes once. */
+export function describeAllMethods(kinds: readonly StepKind[] = stepKinds): readonly MethodDescription[] {
+  const methods = new Map<string, MethodDescription>();
+  for (const method of kinds.flatMap((kind) => kind.methods?.() ?? [])) methods.set(`${method.family}/${method.id}`, method);
+  return [...methods.values()];
 }

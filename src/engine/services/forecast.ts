@@ -2,7 +2,7 @@ import { formatBytes, formatSeconds } from '../../common/units';
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast } from '../../protocol/jobs';
 import type { RunEnvironment } from '../../protocol/report';
-import type { JobEstimate } from '../jobs/estimate';
+import type { JobEstimate } from '../runtime/estimate';
 import type { HostMemory } from './freeSpace';
 
 /** What there is to compare an estimate with. */

@@ -1,39 +1,77 @@
 import { LoomweightError } from '../../protocol/errors';
-import type { Forecast, JobSpec, ReportOf } from '../../protocol/jobs';
-import type { RunEnvironment, StepReport } from '../../protocol/report';
-import { describeAllMethods } from './allMethods';
+import { isRecipe } from '../../protocol/jobs';
+import type { Forecast, JobSpec, RecipeSpec } from '../../protocol/jobs';
+import type { JobDescription, ReportView } from '../../protocol/kinds';
+import type { JobReport, RecipeReport, RunEnvironment } from '../../protocol/report';
+import { stepKinds } from '../jobs/index';
+import { findKind } from '../jobs/stepKind';
+import type { StepKind } from '../jobs/stepKind';
 import { planRecipe } from '../recipe/checkRecipe';
+import { describeRecipe, recipeView } from '../recipe/recipeReport';
 import { runRecipe } from '../recipe/runRecipe';
 import { findNvidiaCard } from '../runtime/cudaChecks';
+import type { EstimateContext, JobEstimate } from '../runtime/estimate';
 import { thisMachine } from '../runtime/machine';
 import { announceComputing } from '../runtime/neighbours';
 import { chooseThreads } from '../runtime/threads';
+import { withProgress } from '../runtime/workContext';
+import type { TaskContext } from '../runtime/workContext';
 import type { CallContext } from './callContext';
-import type { JobEstimate } from '../jobs/estimate';
 import { addEstimates, describeForecast, makeForecast, refuseShortfall } from './forecast';
 import { freeDisk, hostMemory, memoryLimitOf } from './freeSpace';
-import type { EstimateContext } from '../jobs/jobKind';
-import { jobKindOf } from '../jobs/jobKinds';
-import type { StepJobSpec } from '../jobs/jobKinds';
 import { Journal, defaultStateFolder } from './journal';
 import { ProgressReporter } from './progressReporter';
 import type { Runtimes } from './runtimes';
 
+/** What a runner of jobs can be given; the defaults are those of the program. */
+export interface JobRunnerOptions {
+  readonly kinds?: readonly StepKind[];
+  readonly journal?: Journal;
+  readonly stateFolder?: string;
+}
+
+/** What a job needs, and what it writes. */
+interface Needs {
+  readonly estimate: JobEstimate;
+  readonly outputs: readonly string[];
+}
+
 /** Runs jobs in this process: forecast, journal, progress, the kind's own work. */
 export class JobRunner {
+  readonly kinds: readonly StepKind[];
+  private readonly journal: Journal;
+  private readonly stateFolder: string;
+
   constructor(
     private readonly runtimes: Runtimes,
-    private readonly journal: Journal = new Journal(),
-    private readonly stateFolder: string = defaultStateFolder(),
-  ) {}
+    options: JobRunnerOptions = {},
+  ) {
+    this.kinds = options.kinds ?? stepKinds;
+    this.journal = options.journal ?? new Journal();
+    this.stateFolder = options.stateFolder ?? defaultStateFolder();
+  }
 
-  /** What a job will need against what there is. Errors: those of opening its inputs, `unsupported` for its provider. */
+  /** What a job is called and what may be done with it. Errors: `invalid-argument` for a kind that there is not. */
+  describe(spec: JobSpec): JobDescription {
+    return isRecipe(spec) ? describeRecipe(spec) : this.kindOf(spec).describe(spec);
+  }
+
+  /** What a job came to. Errors: as `describe`. */
+  view(spec: JobSpec, report: JobReport): ReportView {
+    if (isRecipe(spec)) return recipeView(report as RecipeReport, this.kinds);
+    const kind = this.kindOf(spec);
+    return { outcome: kind.outcome(report), page: kind.page(report, spec) };
+  }
+
+  /** What a job will need against what there is. Errors: those of the kind's forecast, `unsupported` for its provider. */
   async forecast(spec: JobSpec): Promise<Forecast> {
     const environment = await this.environmentOf(spec);
     const memory = await hostMemory();
     const memoryLimit = memoryLimitOf(spec.maxMemory, memory);
     const context = { provider: environment.provider, threads: environment.threads, memoryLimit };
-    const { estimate, outputs } = spec.kind === 'recipe' ? await this.estimateRecipe(spec, context) : await estimateStep(spec, context);
+    const { estimate, outputs } = isRecipe(spec)
+      ? await this.needsOfRecipe(spec, context)
+      : await needsOfStep(this.kindOf(spec), spec, context);
     const output = outputs[0];
     const disk = output === undefined ? undefined : await freeDisk(output);
     const card = environment.provider === 'cuda' ? findNvidiaCard(thisMachine()) : undefined;
@@ -50,38 +88,42 @@ export class JobRunner {
    * Runs a job to its end. Refused before the start where the forecast shows a shortfall. Errors: `insufficient-memory`,
    * `insufficient-disk`, `cancelled`, and those of the job itself.
    */
-  async run<Spec extends JobSpec>(spec: Spec, context: CallContext): Promise<ReportOf<Spec>> {
+  async run(spec: JobSpec, context: CallContext): Promise<JobReport> {
     announceComputing();
     await this.journal.recover();
-    if (spec.kind === 'recipe') return (await this.runRecipe(spec, context)) as ReportOf<Spec>;
-    return (await this.runStep(spec, context)) as ReportOf<Spec>;
+    return isRecipe(spec) ? this.runRecipe(spec, context) : this.runStep(this.kindOf(spec), spec, context);
+  }
+
+  private kindOf(spec: JobSpec): StepKind {
+    return findKind(this.kinds, spec.kind);
   }
 
   /** Where the job will run. A provider that was named is checked even where the job computes nothing: never silently ignored. */
   private async environmentOf(spec: JobSpec): Promise<Pick<RunEnvironment, 'provider' | 'providerReason' | 'threads'>> {
     const named = spec.provider !== undefined && spec.provider !== 'auto' && spec.provider !== 'cpu';
-    if (named || spec.kind === 'recipe' || jobKindOf(spec).usesRuntime) return (await this.runtimes.get(spec)).environment;
+    if (named || isRecipe(spec) || this.kindOf(spec).computes) return (await this.runtimes.get(spec)).environment;
     return { provider: 'cpu', providerReason: 'This job only reads and compares bytes.', threads: chooseThreads(spec.threads) };
   }
 
-  private async runStep(spec: StepJobSpec, context: CallContext, label = ''): Promise<StepReport> {
-    const kind = jobKindOf(spec);
+  private async runStep(kind: StepKind, spec: JobSpec, context: CallContext, label = ''): Promise<JobReport> {
     const forecast = await this.forecast(spec);
     refuseShortfall(forecast);
     context.emit?.('log', { level: 'notice', message: describeForecast(forecast) });
-    const outputs = kind.outputs(spec);
-    const entry = await this.journal.begin(spec, outputs);
+    const entry = await this.journal.begin(spec, kind.outputs(spec));
     for (const path of entry.outputs) context.emit?.('output', { path });
     const reporter = new ProgressReporter((progress) => context.emit?.('progress', progress));
-    const memoryLimit = memoryLimitOf(spec.maxMemory, await hostMemory());
+    const task: TaskContext = {
+      signal: context.signal,
+      memoryLimit: memoryLimitOf(spec.maxMemory, await hostMemory()),
+      seed: spec.seed ?? 0,
+      progress: reporter.report,
+      note: (message) => context.emit?.('log', { level: 'info', message }),
+    };
+    const labelled = label === '' ? task : withProgress(task, (step) => reporter.report({ ...step, phase: `${label}: ${step.phase}` }));
     try {
-      const report: StepReport = await kind.run(spec, {
-        memoryLimit,
-        progress: (step) => reporter.report(label === '' ? step : { ...step, phase: `${label}: ${step.phase}` }),
-        log: (message, level = 'info') => context.emit?.('log', { level, message }),
-        runtime: () => this.runtimes.get(spec),
-        ...(context.signal ? { signal: context.signal } : {}),
-      });
+      const report = kind.computes
+        ? await kind.run(spec, { ...labelled, runtime: await this.runtimes.get(spec) })
+        : await kind.run(spec, labelled);
       await this.journal.end(entry);
       return report;
     } catch (error) {
@@ -93,29 +135,27 @@ export class JobRunner {
     }
   }
 
-  private runRecipe(spec: Extract<JobSpec, { readonly kind: 'recipe' }>, context: CallContext): Promise<ReportOf<typeof spec>> {
+  private runRecipe(spec: RecipeSpec, context: CallContext): Promise<RecipeReport> {
     return runRecipe(spec, {
-      methods: describeAllMethods(),
-      runStep: (step, { name, index, count }) => this.runStep(step, context, `Step ${index + 1} of ${count} (${name})`),
+      kinds: this.kinds,
+      runStep: ({ kind, name, spec: step }, { index, count }) =>
+        this.runStep(kind, step, context, `Step ${index + 1} of ${count} (${name})`),
       log: (message) => context.emit?.('log', { level: 'info', message }),
       stateFolder: this.stateFolder,
       ...(context.signal ? { signal: context.signal } : {}),
     });
   }
 
-  private async estimateRecipe(
-    spec: Extract<JobSpec, { readonly kind: 'recipe' }>,
-    context: EstimateContext,
-  ): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
-    const recipe = await planRecipe(spec, describeAllMethods());
+  private async needsOfRecipe(spec: RecipeSpec, context: EstimateContext): Promise<Needs> {
+    const recipe = await planRecipe(spec, this.kinds);
     const estimates: JobEstimate[] = [];
     const outputs: string[] = [];
     const unknown: string[] = [];
     for (const step of recipe.steps) {
       try {
-        const { estimate, outputs: written } = await estimateStep(step.spec, context);
-        estimates.push(estimate);
-        outputs.push(...written);
+        const needs = await needsOfStep(step.kind, step.spec, context);
+        estimates.push(needs.estimate);
+        outputs.push(...needs.outputs);
       } catch (error) {
         // A step that works on what an earlier one writes cannot be estimated before that exists.
         if (!LoomweightError.is(error, 'not-found')) throw error;
@@ -141,10 +181,6 @@ function withDeviceMemory(estimate: JobEstimate): JobEstimate {
   };
 }
 
-async function estimateStep(
-  spec: StepJobSpec,
-  context: EstimateContext,
-): Promise<{ readonly estimate: JobEstimate; readonly outputs: readonly string[] }> {
-  const kind = jobKindOf(spec);
-  return { estimate: await kind.estimate(spec, context), outputs: kind.outputs(spec) };
+async function needsOfStep(kind: StepKind, spec: JobSpec, context: EstimateContext): Promise<Needs> {
+  return { estimate: await kind.forecast(spec, context), outputs: kind.outputs(spec) };
 }

@@ -1,15 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
+import { modelName } from '../../common/modelName';
 import { cancelledError, LoomweightError } from '../../protocol/errors';
+import { isCompression } from '../../protocol/jobs';
 import type { CompressSpec, JobState } from '../../protocol/jobs';
 import type { BudgetChoice, ComparedResult } from '../../protocol/panels/bitAllocation';
-import { jobTitle, modelName, outcomeText } from '../jobs/jobText';
+import type { ModelReport } from '../../protocol/report';
+import { outcomeText } from '../jobs/jobText';
 import { freeOutput } from '../models/freeOutput';
-import type { LayeredReport } from '../reports/bitAllocationView';
-import { hasLayers, isLayered } from '../reports/bitAllocationView';
+import { modelReportOf } from '../reports/bitAllocationView';
 import { budgetRecipe, budgetSpec } from '../reports/budgetRecipe';
-import { readLayeredReport, recallReport } from '../reports/finishedReport';
+import { readModelReport, recallReport } from '../reports/finishedReport';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -27,7 +29,7 @@ export async function comparedResult(context: CommandContext, id: string, key: s
   const [, kind, subject = ''] = /^(job|file):(.*)$/s.exec(chosen) ?? [];
   const restoring = key !== undefined;
   if (kind === 'file') {
-    const report = await readLayeredReport(subject).catch((error: unknown) => {
+    const report = await readModelReport(subject).catch((error: unknown) => {
       if (restoring) return undefined;
       throw error;
     });
@@ -35,30 +37,30 @@ export async function comparedResult(context: CommandContext, id: string, key: s
   }
   await recallReport(context.history, subject);
   const job = context.history.get(subject);
-  if (job && isLayered(job.report)) return compared(chosen, otherTitle(job), job.report);
+  const report = modelReportOf(job?.report);
+  if (job && report) return compared(chosen, otherTitle(job), report);
   if (restoring) return undefined;
   throw new LoomweightError('not-found', 'The report of this job is gone: its output folder was moved or deleted. Choose a report.json.');
 }
 
 async function pickOther(context: CommandContext, id: string): Promise<string> {
   const title = 'Compare Bit Allocations';
-  const jobs = context.history.list().filter((job) => job.id !== id && job.status === 'done' && hasLayers(job));
+  const jobs = context.history.list().filter((job) => job.id !== id && job.status === 'done' && job.description.model !== undefined);
   const items: Choice<string>[] = [
     ...jobs.map((job) => ({ label: otherTitle(job), description: outcomeText(job), value: `job:${job.id}` })),
     separator('On this machine'),
     { label: '$(file) Choose a report…', detail: 'The report.json of an output folder', value: ':file' },
   ];
-  const chosen = await choose(items, { title, placeholder: 'Which result should stand beside this one?' });
+  const chosen = await choose(items, { title, placeholder: 'Which result should be shown beside this one?' });
   return chosen === ':file' ? `file:${await pickFile(title, { Reports: ['json'] })}` : chosen;
 }
 
-function otherTitle({ spec }: JobState): string {
-  if (spec.kind !== 'compress' && spec.kind !== 'learn') return jobTitle(spec);
-  const width = spec.kind === 'compress' ? spec.budget : spec.targetBits;
-  return `${modelName(spec.model)}, ${spec.method}${width === undefined ? '' : ` ${width} bits`}`;
+/** `loom-base, budget of 3.5 bits per weight, onnx-packed`. */
+function otherTitle({ description }: JobState): string {
+  return description.model ? `${description.model.source}, ${description.subtitle}` : description.title;
 }
 
-function compared(key: string, title: string, report: LayeredReport): ComparedResult {
+function compared(key: string, title: string, report: ModelReport): ComparedResult {
   const { layers, bytesAfter, bitsPerWeight, allocation } = report;
   return { key, title, layers, bytesAfter, bitsPerWeight, ...(allocation && { predictedLoss: allocation.predictedLoss }) };
 }
@@ -97,7 +99,7 @@ export async function compressUnderBudget(context: CommandContext, id: string, c
 
 function compressSpecOf(context: CommandContext, id: string): CompressSpec {
   const spec = context.history.get(id)?.spec;
-  if (spec?.kind === 'compress') return spec;
+  if (spec && isCompression(spec)) return spec;
   throw new LoomweightError('not-found', 'This job has left the history. Run Compress Model again.', { job: id });
 }
 

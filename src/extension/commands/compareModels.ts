@@ -1,4 +1,5 @@
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
+import type { CompareSpec } from '../../protocol/jobs';
 import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import type { CommandContext } from './context';
@@ -13,5 +14,6 @@ export async function compareModels(context: CommandContext, target: unknown, se
   const second =
     selected[1] ??
     (await pickModel(context.catalog, undefined, { title, placeholder: `Compare ${modelName(first)} with`, without: first }));
-  void context.jobs.run({ kind: 'compare', first: wholeModel(first), second: wholeModel(second), ...readSettings().jobOptions });
+  const spec: CompareSpec = { kind: 'compare', first: wholeModel(first), second: wholeModel(second), ...readSettings().jobOptions };
+  void context.jobs.run(spec);
 }

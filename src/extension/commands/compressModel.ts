@@ -2,7 +2,7 @@ import type { ParamValue } from '../../common/params';
 import type { CompressSpec, OutputFormat, SensitivityMeasure } from '../../protocol/jobs';
 import { outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { MethodDescription } from '../../protocol/methods';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import { freeOutput } from '../models/freeOutput';
 import { editorFor, wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';

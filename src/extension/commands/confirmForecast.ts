@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast, JobSpec } from '../../protocol/jobs';
 import { forecastLines } from '../reports/machineDocuments';
-import { providerName } from '../reports/providerNames';
+import { providerName } from '../../common/providerNames';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, separator } from './pickers';

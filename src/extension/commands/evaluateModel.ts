@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { EvaluateSpec } from '../../protocol/jobs';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';

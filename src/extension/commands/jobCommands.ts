@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
-import type { JobState } from '../../protocol/jobs';
-import { jobTitle, outcomeText, outputOf } from '../jobs/jobText';
-import { hasLayers } from '../reports/bitAllocationView';
+import type { JobSpec, JobState } from '../../protocol/jobs';
+import { outcomeText } from '../jobs/jobText';
+import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
 import { choose } from './pickers';
 
@@ -25,28 +25,28 @@ export async function showJob(context: CommandContext, target: unknown): Promise
   if (job) context.jobPanels.open(job.id);
 }
 
-/** *Show Bit Allocation* of a job that compresses or learns, running or done. */
+/** *Show Bit Allocation* of a job that writes a model, running or done. */
 export async function showBitAllocation(context: CommandContext, target: unknown): Promise<void> {
   const job = await jobOf(
     context,
     target,
     'Show Bit Allocation',
-    (job) => hasLayers(job) && (job.status === 'running' || job.status === 'done'),
-    'No model has been compressed yet.',
+    ({ description, status }) => description.model !== undefined && (status === 'running' || status === 'done'),
+    'No job has written a model yet.',
   );
   if (job) context.bitAllocation.open(job.id);
 }
 
-/** *Reveal Output*: the folder of a job in the Explorer where it lies in the workspace, else in the system's file manager. */
+/** *Reveal Output*: the folder of a job in the Explorer where it is in the workspace, else in the system's file manager. */
 export async function revealOutput(context: CommandContext, target: unknown): Promise<void> {
   const job = await jobOf(
     context,
     target,
     'Reveal Output',
-    ({ spec, status }) => status === 'done' && outputOf(spec) !== undefined,
+    ({ description, status }) => status === 'done' && description.output !== undefined,
     'No job has written a folder yet.',
   );
-  const path = job && outputOf(job.spec);
+  const path = job?.description.output;
   if (path === undefined) return;
   await access(path).catch(() => {
     throw new LoomweightError('not-found', `The output folder is no longer there: ${path}. It was moved or deleted.`, { path });
@@ -54,6 +54,17 @@ export async function revealOutput(context: CommandContext, target: unknown): Pr
   const uri = vscode.Uri.file(path);
   const inside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;
   await vscode.commands.executeCommand(inside ? 'revealInExplorer' : 'revealFileInOS', uri);
+}
+
+/** Resumes an interrupted job from its checkpoint, after another look at the forecast. */
+export async function resumeJob(context: CommandContext, id: string): Promise<void> {
+  if (!context.messages.requireTrust('Resuming a job')) return;
+  const job = context.history.get(id);
+  if (job?.description.checkpoint === undefined)
+    throw new LoomweightError('not-found', 'This job has left the history. Start it again.', { job: id });
+  const resumed: JobSpec & { readonly resume: true } = { ...job.spec, resume: true };
+  if (await confirmForecast(context, resumed, `Resume: ${job.description.title}`))
+    void context.jobs.run(resumed, (started) => context.jobPanels.open(started));
 }
 
 /** Takes a finished job out of the history. Its files stay. */
@@ -81,7 +92,7 @@ async function jobOf(
   }
   if (fitting.length === 1) return fitting[0];
   return choose(
-    fitting.map((job) => ({ label: jobTitle(job.spec), description: outcomeText(job), value: job })),
+    fitting.map((job) => ({ label: job.description.title, description: outcomeText(job), value: job })),
     { title, placeholder: 'Choose a job' },
   );
 }

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../common/params';
-import { LoomweightError } from '../../protocol/errors';
 import type { LearnSpec, OutputFormat } from '../../protocol/jobs';
 import { outputFormats } from '../../protocol/jobs';
 import { completeLearnSpec, learnDefaults } from '../../protocol/learnDefaults';
 import type { MethodDescription } from '../../protocol/methods';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import { freeOutput } from '../models/freeOutput';
 import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
@@ -22,7 +21,7 @@ import { choose, chooseSeveral, pickFile, pickModel } from './pickers';
 import type { HubEntry } from './settingsHub';
 import { askText, settingsHub } from './settingsHub';
 
-/** What the user has decided so far. Numbers stand as they were typed; empty for the default. */
+/** What the user has decided so far. Numbers as they were typed; empty for the default. */
 interface Draft extends OutputChoice {
   readonly model: string;
   readonly source: DataSource;
@@ -77,16 +76,6 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
       return;
     }
   }
-}
-
-/** Goes on with an interrupted training from its checkpoint, after another look at the forecast. */
-export async function resumeLearning(context: CommandContext, id: string): Promise<void> {
-  if (!context.messages.requireTrust('Learning bits')) return;
-  const spec = context.history.get(id)?.spec;
-  if (spec?.kind !== 'learn') throw new LoomweightError('not-found', 'This job has left the history. Run Learn Bits again.', { job: id });
-  const resumed: LearnSpec = { ...spec, resume: true };
-  if (await confirmForecast(context, resumed, `Go On with ${modelName(spec.model)}`))
-    void context.jobs.run(resumed, (started) => context.jobPanels.open(started));
 }
 
 function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: string): readonly HubEntry[] {

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { formatBytes, formatCount } from '../../common/units';
 import { cancelledError } from '../../protocol/errors';
 import { diskPath } from '../messages';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import type { ModelCatalog } from '../models/modelCatalog';
 import type { ModelNode } from '../views/modelsTree';
 

@@ -1,7 +1,7 @@
+import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { RecipeSpec } from '../../protocol/jobs';
 import { diskPath } from '../messages';
-import { jobTitle } from '../jobs/jobText';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -14,7 +14,7 @@ export async function runRecipe(context: CommandContext, target: unknown): Promi
   if (!context.messages.requireTrust('Running a recipe')) return;
   const spec = await recipeSpec(target);
   if (!(await isSound(context, spec.recipe))) return;
-  if (await confirmForecast(context, spec, jobTitle(spec))) void context.jobs.run(spec);
+  if (await confirmForecast(context, spec, `Run ${basename(spec.recipe)}`)) void context.jobs.run(spec);
   else await vscode.window.showTextDocument(vscode.Uri.file(spec.recipe));
 }
 

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { DevicesReport } from '../../protocol/devices';
 import { settingKeys } from '../contributions';
-import { providerName } from '../reports/providerNames';
+import { providerName } from '../../common/providerNames';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, pickFolder, separator } from './pickers';

@@ -7,7 +7,7 @@ import type { ErrorData } from '../../protocol/errors';
 import type { ModelSummary } from '../../protocol/model';
 import type { ModelPageView } from '../../protocol/panels/modelPage';
 import { firstTensors } from '../../protocol/panels/modelPage';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import { editorFor } from '../models/modelFiles';
 import { dtypesOf } from '../models/tensorGroups';
 

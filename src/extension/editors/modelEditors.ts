@@ -3,7 +3,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { ModelPageEvents, ModelPageRequests } from '../../protocol/panels/modelPage';
 import { commandIds, editorIds, panelIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 import { editorFor } from '../models/modelFiles';
 import { PageHost } from '../panels/pageHost';
 import type { DocumentReader } from './modelDocument';

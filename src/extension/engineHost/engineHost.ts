@@ -1,7 +1,7 @@
 import type { Disposable } from '../../common/disposables';
 import type { EngineApi, EngineEvents } from '../../protocol/engine';
 import { LoomweightError } from '../../protocol/errors';
-import type { JobProgress, JobSpec, ReportOf } from '../../protocol/jobs';
+import type { JobProgress, JobSpec } from '../../protocol/jobs';
 import type { JobReport } from '../../protocol/report';
 
 export type EngineMethod = keyof EngineApi;
@@ -47,7 +47,7 @@ export class EngineHost implements Disposable {
   }
 
   /** Runs a job in a process of its own, which ends with the job. Aborting the signal cancels it. */
-  async runJob<Spec extends JobSpec>(spec: Spec, options: JobOptions): Promise<ReportOf<Spec>> {
+  async runJob(spec: JobSpec, options: JobOptions): Promise<JobReport> {
     const processes = await this.loaded();
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -55,7 +55,7 @@ export class EngineHost implements Disposable {
     if (options.signal.aborted) controller.abort();
     this.jobs.add(controller);
     try {
-      return (await processes.runJob(spec, { ...options, signal: controller.signal })) as ReportOf<Spec>;
+      return await processes.runJob(spec, { ...options, signal: controller.signal });
     } finally {
       this.jobs.delete(controller);
       options.signal.removeEventListener('abort', abort);

@@ -3,6 +3,8 @@ import { Emitter } from '../../common/events';
 import type { JobState } from '../../protocol/jobs';
 import type { JobLine } from '../../protocol/panels/job';
 import type { JobReport } from '../../protocol/report';
+import { modelReportOf } from '../reports/bitAllocationView';
+import { plainDescription } from './jobText';
 
 /** Where the history is kept between windows; the editor's workspace state fits. */
 export interface HistoryStorage {
@@ -32,6 +34,10 @@ export class JobHistory implements Disposable {
   constructor(private readonly storage: HistoryStorage) {
     this.jobs = storage
       .get()
+      .map((job) => ({
+        ...job,
+        description: (job as Partial<JobState>).description ?? plainDescription(job.spec, modelReportOf(job.report)),
+      }))
       .map((job) =>
         job.status === 'running'
           ? { ...job, status: 'failed', error: { code: 'cancelled', message: 'The window was closed while the job ran.' } }

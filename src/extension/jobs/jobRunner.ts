@@ -8,8 +8,8 @@ import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
 import type { JobHistory } from './jobHistory';
-import { isLayered } from '../reports/bitAllocationView';
-import { jobTitle, outcomeText, progressFraction, progressText } from './jobText';
+import { modelReportOf } from '../reports/bitAllocationView';
+import { plainDescription, progressFraction, progressText } from './jobText';
 
 /** Shown from the click on Cancel until the process is gone. */
 function cancelling(last: JobProgress | undefined): JobProgress {
@@ -34,10 +34,12 @@ export class JobRunner {
    */
   async run(spec: JobSpec, onStart?: (id: string) => void): Promise<JobState | undefined> {
     const id = randomUUID();
+    // A specification that the engine cannot describe is one that it refuses to run, with the reason.
+    const description = await this.engine.ask('describeJob', { spec }).catch(() => plainDescription(spec));
     const controller = new AbortController();
     this.running.set(id, controller);
-    this.history.add({ id, spec, status: 'running', startedAt: new Date().toISOString() });
-    const title = jobTitle(spec);
+    this.history.add({ id, spec, description, status: 'running', startedAt: new Date().toISOString() });
+    const { title } = description;
     onStart?.(id);
     let phase = '';
     controller.signal.addEventListener('abort', () => this.history.update(id, { progress: cancelling(this.history.get(id)?.progress) }), {
@@ -65,9 +67,13 @@ export class JobRunner {
           });
         },
       );
-      this.history.update(id, { status: 'done', report });
+      const outcome = await this.engine.ask('describeReport', { spec, report }).then(
+        (view) => view.outcome,
+        () => 'done',
+      );
+      this.history.update(id, { status: 'done', report, outcome });
       this.onOutput();
-      void this.announce(id, title, report);
+      void this.announce(id, title, report, outcome);
     } catch (error) {
       const data = toErrorData(error);
       const cancelled = data.code === 'cancelled' || controller.signal.aborted;
@@ -91,21 +97,20 @@ export class JobRunner {
     for (const controller of this.running.values()) controller.abort();
   }
 
-  private async announce(id: string, title: string, report: JobReport): Promise<void> {
-    if (isLayered(report)) {
-      const verified = report.verification.passed ? 'Verified.' : 'Not verified.';
-      const slower =
-        report.latency && report.latency.afterMilliseconds > report.latency.beforeMilliseconds ? ` ${report.latency.summary}` : '';
+  private async announce(id: string, title: string, report: JobReport, outcome: string): Promise<void> {
+    const model = modelReportOf(report);
+    if (model) {
+      const verified = model.verification.passed ? 'Verified.' : 'Not verified.';
+      const slower = model.latency && model.latency.afterMilliseconds > model.latency.beforeMilliseconds ? ` ${model.latency.summary}` : '';
       const text =
-        `${title}: ${formatBytes(report.bytesBefore)} became ${formatBytes(report.bytesAfter)}, ` +
-        `${formatNumber(report.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
+        `${title}: ${formatBytes(model.bytesBefore)} became ${formatBytes(model.bytesAfter)}, ` +
+        `${formatNumber(model.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
       const chosen = await vscode.window.showInformationMessage(text, 'Show Bit Allocation', 'Reveal Output');
       if (chosen === 'Show Bit Allocation') void vscode.commands.executeCommand(commandIds.showBitAllocation, id);
       if (chosen === 'Reveal Output') void vscode.commands.executeCommand(commandIds.revealOutput, id);
       return;
     }
-    const job = this.history.get(id);
-    const chosen = await vscode.window.showInformationMessage(`${title}: ${job ? outcomeText(job) : 'done'}.`, 'Open Report');
+    const chosen = await vscode.window.showInformationMessage(`${title}: ${outcome}.`, 'Open Report');
     if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.openReport, id);
   }
 }

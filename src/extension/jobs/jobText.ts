@@ -1,33 +1,21 @@
-import { basename } from 'node:path';
-import { assertNever } from '../../common/assertNever';
-import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
+import { modelName } from '../../common/modelName';
+import { formatSeconds } from '../../common/units';
 import type { JobProgress, JobSpec, JobState } from '../../protocol/jobs';
+import type { JobDescription } from '../../protocol/kinds';
+import type { ModelReport } from '../../protocol/report';
 
-/** The model's name as people know it: the folder's where the file is merely called model. */
-export function modelName(path: string): string {
-  const parts = path.split(/[\\/]/).filter((part) => part !== '');
-  const last = parts.at(-1) ?? path;
-  return /^(model|pytorch_model)\.(safetensors|onnx|bin)$/i.test(last) ? (parts.at(-2) ?? last) : last;
-}
-
-/** `Compress loom-base`. */
-export function jobTitle(spec: JobSpec): string {
-  switch (spec.kind) {
-    case 'compress':
-      return `Compress ${modelName(spec.model)}`;
-    case 'learn':
-      return `Learn bits of ${modelName(spec.model)}`;
-    case 'evaluate':
-      return `Evaluate ${modelName(spec.model)}`;
-    case 'compare':
-      return `Compare ${modelName(spec.first)} and ${modelName(spec.second)}`;
-    case 'inspect':
-      return `Inspect ${modelName(spec.model)}`;
-    case 'recipe':
-      return `Run ${basename(spec.recipe)}`;
-    default:
-      return assertNever(spec);
-  }
+/** A job that its kind has not described: one of an older history, or one whose engine does not answer. `report`: that of a model, where it has one. */
+export function plainDescription(spec: JobSpec, report?: ModelReport): JobDescription {
+  const fields = spec as JobSpec & Readonly<Record<string, unknown>>;
+  const subject = ['model', 'first', 'base', 'recipe'].map((key) => fields[key]).find((value) => typeof value === 'string');
+  const name = `${spec.kind.slice(0, 1).toUpperCase()}${spec.kind.slice(1)}`;
+  return {
+    title: subject === undefined ? name : `${name} ${modelName(subject)}`,
+    subtitle: subject ?? '',
+    ...(typeof fields['out'] === 'string' && { output: fields['out'] }),
+    ...(report && { model: { source: modelName(report.source.path), method: report.method } }),
+    opens: report ? 'layers' : 'report',
+  };
 }
 
 /** `Quantising 12 of 56 layers, 8 s left`. */
@@ -53,37 +41,14 @@ export function progressFraction(progress: JobProgress | undefined): number | un
 export function statusText(job: JobState): string | undefined {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
   if (job.status === 'cancelled')
-    return job.spec.kind === 'learn'
-      ? 'cancelled; a checkpoint, if one was reached, lies beside the output'
-      : 'cancelled, nothing was written';
+    return job.description.checkpoint === undefined
+      ? 'cancelled, nothing was written'
+      : 'cancelled; if a checkpoint was reached, it was kept beside the output';
   return job.status === 'done' ? undefined : job.error?.message;
 }
 
 /** What a job came to, in a few words for the tree. */
 export function outcomeText(job: JobState): string {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
-  if (job.status === 'cancelled') return 'cancelled';
-  if (job.status === 'failed') return 'failed';
-  const { report } = job;
-  if (!report) return 'done';
-  switch (report.kind) {
-    case 'compress':
-    case 'learn':
-      return `${formatNumber(report.bitsPerWeight, 3)} bits · ${formatBytes(report.bytesAfter)}`;
-    case 'evaluate':
-      return `${report.metric} ${formatNumber(report.value, 5)}`;
-    case 'compare':
-      return `${report.changed} changed · ${report.equal} equal`;
-    case 'inspect':
-      return `${report.summary.tensors.length} tensors`;
-    case 'recipe':
-      return `${report.steps.length} steps · ${formatSeconds(report.seconds)}`;
-    default:
-      return assertNever(report);
-  }
-}
-
-/** Folder that a job writes, where it writes one. */
-export function outputOf(spec: JobSpec): string | undefined {
-  return 'out' in spec ? spec.out : undefined;
+  return job.status === 'done' ? (job.outcome ?? 'done') : job.status;
 }

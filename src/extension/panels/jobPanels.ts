@@ -21,7 +21,7 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
   constructor(
     private readonly extensionUri: vscode.Uri,
     private readonly history: JobHistory,
-    /** Goes on with an interrupted training. */
+    /** Resumes an interrupted job. */
     private readonly resume: (id: string) => Promise<void>,
     private readonly log: vscode.LogOutputChannel,
   ) {}

@@ -1,36 +1,36 @@
+import { checkTitle } from '../../common/checkTitles';
 import type { JobState } from '../../protocol/jobs';
 import type { BitAllocationView } from '../../protocol/panels/bitAllocation';
-import type { JobReport } from '../../protocol/report';
-import { modelName, progressFraction, statusText } from '../jobs/jobText';
-import { checkTitle } from './compressReport';
+import { isModelReport } from '../../protocol/report';
+import type { JobReport, ModelReport } from '../../protocol/report';
+import { progressFraction, statusText } from '../jobs/jobText';
 
-/** Reports of jobs that give every layer its bits. */
-export type LayeredReport = Extract<JobReport, { readonly kind: 'compress' | 'learn' }>;
-
-/** True for a report with layers and their bits. */
-export function isLayered(report: JobReport | undefined): report is LayeredReport {
-  return report?.kind === 'compress' || report?.kind === 'learn';
-}
-
-/** True for jobs that the Bit allocation panel can show. */
-export function hasLayers({ spec }: Pick<JobState, 'spec'>): boolean {
-  return spec.kind === 'compress' || spec.kind === 'learn';
+/** A report as that of a job that has written a model; undefined for other reports. */
+export function modelReportOf(report: JobReport | undefined): ModelReport | undefined {
+  // Only the head was looked at: the rest is what the engine wrote beside it.
+  return isModelReport(report) ? (report as unknown as ModelReport) : undefined;
 }
 
 /** What a finished result without a budget says in place of the slider. */
-const hints: Readonly<Record<LayeredReport['kind'], string>> = {
-  compress: 'For a budget slider with predicted loss, run Compress Model and choose "Budget (bits per weight)" as the method.',
-  learn: 'These widths were learned. For a budget slider, run Compress Model and choose "Budget (bits per weight)" as the method.',
-};
+function sliderHint({ training }: ModelReport): string {
+  const start = training === undefined ? 'For a budget slider with predicted loss' : 'These widths were learned. For a budget slider';
+  return `${start}, run Compress Model and choose "Budget (bits per weight)" as the method.`;
+}
 
-/** A job that compresses or learns, running or ended, as the Bit allocation panel shows it. Undefined for jobs of other kinds. */
+/** A job that writes a model, running or ended, as the Bit allocation panel shows it. Undefined for other jobs. */
 export function bitAllocationView(job: JobState): BitAllocationView | undefined {
-  const { report, progress, spec } = job;
-  if (spec.kind !== 'compress' && spec.kind !== 'learn') return undefined;
-  const model = modelName(spec.model);
-  const written = spec.kind === 'learn' ? spec.formats.join(', ') : spec.format;
-  const shared = { job: job.id, title: model, model, method: `${spec.method}, ${written}`, curves: spec.kind === 'learn' };
-  if (isLayered(report)) {
+  const { progress, description } = job;
+  const { model } = description;
+  if (!model) return undefined;
+  const report = modelReportOf(job.report);
+  const shared = {
+    job: job.id,
+    title: model.source,
+    model: model.source,
+    method: model.method,
+    curves: description.opens === 'progress',
+  };
+  if (report) {
     const { verification, latency, allocation } = report;
     const failed = verification.checks.filter(({ passed }) => !passed).map(({ name }) => checkTitle(name));
     return {
@@ -40,7 +40,7 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
       bytesBefore: report.bytesBefore,
       bytesAfter: report.bytesAfter,
       bitsPerWeight: report.bitsPerWeight,
-      ...(allocation ? { allocation } : { allocationHint: hints[report.kind] }),
+      ...(allocation ? { allocation } : { allocationHint: sliderHint(report) }),
       notes: [
         verification.passed
           ? `Verified: ${verification.checks.length} checks passed (${verification.scope}).`

@@ -1,7 +1,7 @@
 import { dirname, relative, sep } from 'node:path';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { BudgetChoice } from '../../protocol/panels/bitAllocation';
-import { modelName } from '../jobs/jobText';
+import { modelName } from '../../common/modelName';
 
 /** The compression of another one with its budget and pins replaced. Pins become overrides after those that were there: the last match counts. */
 export function budgetSpec(spec: CompressSpec, { budget, pins }: BudgetChoice, out: string): CompressSpec {

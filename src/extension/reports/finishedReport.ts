@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LoomweightError } from '../../protocol/errors';
-import type { JobReport } from '../../protocol/report';
+import type { JobReport, ModelReport } from '../../protocol/report';
 import type { JobHistory } from '../jobs/jobHistory';
-import { outputOf } from '../jobs/jobText';
-import type { LayeredReport } from './bitAllocationView';
+import { modelReportOf } from './bitAllocationView';
 
 /** Largest report.json that is read. */
 const largestFile = 256 * 1024 ** 2;
@@ -15,14 +14,14 @@ const largestFile = 256 * 1024 ** 2;
  */
 export async function recallReport(history: JobHistory, id: string): Promise<void> {
   const job = history.get(id);
-  const folder = job && outputOf(job.spec);
+  const folder = job?.description.output;
   if (!job || job.report || job.status !== 'done' || folder === undefined) return;
-  const report = await readLayeredReport(join(folder, 'report.json')).catch(() => undefined);
+  const report = await readModelReport(join(folder, 'report.json')).catch(() => undefined);
   if (report) history.recall(id, report);
 }
 
 /** Reads the report.json of an output folder. Throws `not-found` and `malformed-file` with what to do. */
-export async function readLayeredReport(path: string): Promise<LayeredReport> {
+export async function readModelReport(path: string): Promise<ModelReport> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw new LoomweightError(
       'not-found',
@@ -32,11 +31,11 @@ export async function readLayeredReport(path: string): Promise<LayeredReport> {
       },
     );
   });
-  const report = text.length > largestFile ? undefined : parse(text);
-  if ((report?.kind === 'compress' || report?.kind === 'learn') && Array.isArray(report.layers)) return report;
+  const report = modelReportOf(text.length > largestFile ? undefined : parse(text));
+  if (report) return report;
   throw new LoomweightError(
     'malformed-file',
-    `${path} is no report of a compression or of learned bits. Choose the report.json of an output folder.`,
+    `${path} is not the report of a model that Loomweight wrote. Choose the report.json of an output folder.`,
     { path },
   );
 }

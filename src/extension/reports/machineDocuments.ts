@@ -3,7 +3,7 @@ import { formatBytes, formatSeconds } from '../../common/units';
 import type { DevicesReport } from '../../protocol/devices';
 import type { Forecast } from '../../protocol/jobs';
 import type { ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
-import { providerName } from './providerNames';
+import { providerName } from '../../common/providerNames';
 
 /** The devices of this machine as a document. */
 export function devicesDocument(report: DevicesReport): ReportPageView {

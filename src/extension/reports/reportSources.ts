@@ -1,4 +1,6 @@
 import * as vscode from 'vscode';
+import { isRecipe } from '../../protocol/jobs';
+import type { RecipeSpec } from '../../protocol/jobs';
 import type { ReportAction } from '../../protocol/panels/reportPage';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
@@ -6,10 +8,10 @@ import type { JobHistory } from '../jobs/jobHistory';
 import type { ReportSource } from '../panels/reportPanels';
 import { readSettings } from '../settings';
 import { recallReport } from './finishedReport';
-import { jobDocument } from './jobDocument';
+import { jobWithoutReport } from './jobDocument';
 import { devicesDocument, forecastDocument } from './machineDocuments';
 
-/** What stands behind the key of a report panel: `job:ID`, `forecast:PATH`, `devices`. */
+/** What the key of a report panel refers to: `job:ID`, `forecast:PATH`, `devices`. */
 export function reportSource(key: string, engine: EngineHost, history: JobHistory): ReportSource {
   const [, kind = key, subject = ''] = /^(job|forecast):(.*)$/s.exec(key) ?? [];
   if (kind === 'job') {
@@ -17,7 +19,8 @@ export function reportSource(key: string, engine: EngineHost, history: JobHistor
       make: async () => {
         await recallReport(history, subject);
         const job = history.get(subject);
-        return job ? jobDocument(job) : { ...missing };
+        if (!job) return { ...missing };
+        return job.report ? (await engine.ask('describeReport', { spec: job.spec, report: job.report })).page : jobWithoutReport(job);
       },
       act: (action) => actOnJob(action, subject, history),
     };
@@ -25,7 +28,7 @@ export function reportSource(key: string, engine: EngineHost, history: JobHistor
   if (kind === 'forecast') {
     return {
       make: async () => {
-        const spec = { kind: 'recipe' as const, recipe: subject, ...readSettings().jobOptions };
+        const spec: RecipeSpec = { kind: 'recipe', recipe: subject, ...readSettings().jobOptions };
         return forecastDocument(subject, await engine.ask('forecast', { spec }));
       },
       act: () => openFile(subject),
@@ -57,7 +60,7 @@ async function actOnJob(action: ReportAction['id'], id: string, history: JobHist
   if (action === 'bitAllocation') await vscode.commands.executeCommand(commandIds.showBitAllocation, id);
   if (action === 'curves') await vscode.commands.executeCommand(commandIds.showJob, id);
   if (action === 'revealOutput') await vscode.commands.executeCommand(commandIds.revealOutput, id);
-  if (action === 'openFile' && spec?.kind === 'recipe') await openFile(spec.recipe);
+  if (action === 'openFile' && spec && isRecipe(spec)) await openFile(spec.recipe);
 }
 
 async function openFile(path: string): Promise<void> {

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { JobState } from '../../protocol/jobs';
 import { commandIds, itemContexts } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
-import { jobTitle, outcomeText } from '../jobs/jobText';
+import { outcomeText } from '../jobs/jobText';
 
 const icons: Readonly<Record<JobState['status'], readonly [icon: string, colour: string | undefined]>> = {
   running: ['sync~spin', undefined],
@@ -55,31 +55,31 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
   getTreeItem(id: string): vscode.TreeItem {
     const job = this.history.get(id);
     if (!job) return new vscode.TreeItem('');
-    const item = new vscode.TreeItem(jobTitle(job.spec));
+    const item = new vscode.TreeItem(job.description.title);
     item.id = id;
     const [icon, colour] = icons[job.status];
     item.iconPath = new vscode.ThemeIcon(icon, colour === undefined ? undefined : new vscode.ThemeColor(colour));
     item.description = job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`;
     item.contextValue = contextOf(job);
     const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
-    item.tooltip = `${jobTitle(job.spec)}\n${said}`;
+    item.tooltip = `${job.description.title}\n${said}`;
     item.command = { command: opens(job), title: 'Open', arguments: [id] };
     return item;
   }
 }
 
-/** What a click shows: bits where there are some, curves of a training, progress of the rest, then the report. */
-function opens(job: JobState): string {
-  const { kind } = job.spec;
-  if (kind === 'compress' && (job.status === 'running' || job.status === 'done')) return commandIds.showBitAllocation;
-  if (kind === 'learn' || job.status === 'running' || job.status === 'cancelled') return commandIds.showJob;
+/** What a click shows: layers where there are some, curves of a training, progress of the rest, then the report. */
+function opens({ status, description }: JobState): string {
+  if (description.opens === 'layers' && (status === 'running' || status === 'done')) return commandIds.showBitAllocation;
+  if (description.opens === 'progress' || status === 'running' || status === 'cancelled') return commandIds.showJob;
   return commandIds.openReport;
 }
 
-function contextOf(job: JobState): string {
-  if (job.status === 'running') return itemContexts.runningJob;
-  if (job.status === 'done') return `${itemContexts.finishedJob}.${job.spec.kind}`;
-  return itemContexts.failedJob;
+function contextOf({ status, description }: JobState): string {
+  if (status === 'running') return itemContexts.runningJob;
+  if (status !== 'done') return itemContexts.failedJob;
+  if (description.model) return itemContexts.finishedModel;
+  return description.output === undefined ? itemContexts.finishedJob : itemContexts.finishedOutput;
 }
 
 /** Time of day today, else the date. */

@@ -1,7 +1,8 @@
 import { formatBytes } from '../../common/units';
 import type { EngineEvents } from '../engine';
 import { LoomweightError, cancelledError } from '../errors';
-import type { JobProgress, JobSpec, ReportOf } from '../jobs';
+import type { JobProgress, JobSpec } from '../jobs';
+import type { JobReport } from '../report';
 import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
 import { removeUnfinished } from './removeUnfinished';
@@ -29,7 +30,7 @@ const defaultCancelGraceMs = 2000;
  * memory limit by 10 % is ended with `insufficient-memory`. However the process goes, nothing unfinished is left on disk, and
  * the promise settles only after the process is gone.
  */
-export async function runJobInOwnProcess<Spec extends JobSpec>(spec: Spec, options: OwnProcessOptions): Promise<ReportOf<Spec>> {
+export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptions): Promise<JobReport> {
   const { signal } = options;
   if (signal?.aborted) throw cancelledError();
   const engine = await EngineProcess.start(options).catch((error: unknown) => {
@@ -53,7 +54,7 @@ export async function runJobInOwnProcess<Spec extends JobSpec>(spec: Spec, optio
     if (signal?.aborted) throw cancelledError();
     const report = await engine.call('runJob', { spec }, signal ? { signal } : {});
     finished = true;
-    return report as ReportOf<Spec>;
+    return report;
   } catch (error) {
     throw watch.exceeded() ?? (signal?.aborted ? cancelledError() : error);
   } finally {

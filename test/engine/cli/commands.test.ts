@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Inspection } from '../../../src/cli/commands/inspect';
+import type { Inspection } from '../../../src/engine/reports/summaryText';
 import type { DevicesReport } from '../../../src/protocol/devices';
 import type { MethodDescription } from '../../../src/protocol/methods';
 import type { CompareReport, CompressReport, EvaluateReport, LearnReport, RecipeReport } from '../../../src/protocol/report';

@@ -7,7 +7,7 @@ import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import { operators } from '../../../src/engine/ops/index';
-import { compareJob } from '../../../src/engine/jobs/compare';
+import { compareKind } from '../../../src/engine/jobs/compare';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import type { Runtime } from '../../../src/engine/runtime/types';
@@ -42,8 +42,8 @@ test('a Llama GGUF file is evaluated: F16 as the directory it was made from, Q8_
 test('a GGUF file is compared with a directory under the same names', async () => {
   const second = path.join(folder, 'compared.gguf');
   writeFileSync(second, await loomBaseAsGguf('float16'));
-  const context = { progress: () => undefined, log: () => undefined, memoryLimit: 2 ** 30, runtime: () => Promise.resolve(runtime) };
-  const report = await compareJob.run({ kind: 'compare', first: loomBase, second }, context);
+  const context = { signal: undefined, memoryLimit: 2 ** 30, seed: 0, progress: () => undefined, note: () => undefined };
+  const report = await compareKind.run({ kind: 'compare', first: loomBase, second }, context);
   expect(report).toMatchObject({ equal: 38, changed: 0, missing: 0 });
 });
 

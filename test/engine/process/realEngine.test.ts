@@ -4,7 +4,8 @@ import { basename, join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ResidentEngine } from '../../../src/protocol/client/residentEngine';
 import { runJobInOwnProcess } from '../../../src/protocol/client/runJobInOwnProcess';
-import type { JobProgress } from '../../../src/protocol/jobs';
+import type { CompareSpec, JobProgress, RecipeSpec } from '../../../src/protocol/jobs';
+import type { CompareReport } from '../../../src/protocol/report';
 import { bundleForNode } from '../../support/bundle';
 import { failure, isGone } from './processSupport';
 
@@ -88,7 +89,8 @@ describe('the resident engine', () => {
   test('forecasts a recipe and names the steps that it cannot know yet', async () => {
     const samples = join(folder, 'samples');
     cpSync(resolve('media/samples'), samples, { recursive: true, filter: (path) => basename(path) !== 'out' });
-    const forecast = await resident.call('forecast', { spec: { kind: 'recipe', recipe: join(samples, 'first.loom.yaml') } });
+    const spec: RecipeSpec = { kind: 'recipe', recipe: join(samples, 'first.loom.yaml') };
+    const forecast = await resident.call('forecast', { spec });
     expect(forecast.shortfalls).toEqual([]);
     expect(forecast.diskBytes).toBeGreaterThan(3.5e6);
     expect(forecast.notes.join(' ')).toContain('Not in the forecast, because they need the result of an earlier step: after.');
@@ -106,8 +108,10 @@ describe('the resident engine', () => {
 
 describe('a job in its own process', () => {
   let copy: string;
+  let spec: CompareSpec;
   beforeEach(() => {
     copy = join(folder, 'copy');
+    spec = { kind: 'compare', first: model, second: copy };
     cpSync(model, copy, { recursive: true });
   });
   afterEach(() => rmSync(copy, { recursive: true, force: true }));
@@ -115,26 +119,25 @@ describe('a job in its own process', () => {
   test('compares two models, with progress, and is gone afterwards', async () => {
     const seen: JobProgress[] = [];
     let pid = 0;
-    const report = await runJobInOwnProcess(
-      { kind: 'compare', first: model, second: copy },
-      { ...options(), onProgress: (progress) => seen.push(progress), onStart: (started) => (pid = started) },
-    );
+    const report = await runJobInOwnProcess(spec, {
+      ...options(),
+      onProgress: (progress) => seen.push(progress),
+      onStart: (started) => (pid = started),
+    });
     expect(report).toMatchObject({ kind: 'compare', equal: 38, changed: 0, missing: 0 });
-    expect(report.peakRssBytes).toBeGreaterThan(3e7);
+    expect((report as CompareReport).peakRssBytes).toBeGreaterThan(3e7);
     expect(seen.at(-1)).toMatchObject({ done: 38, total: 38 });
     expect(isGone(pid)).toBe(true);
   });
 
   test('that would need more memory than it may take is refused before the start', async () => {
-    const error = await failure(
-      runJobInOwnProcess({ kind: 'compare', first: model, second: copy, maxMemory: 50e6 }, { ...options(), maxMemory: 1e9 }),
-    );
+    const error = await failure(runJobInOwnProcess({ ...spec, maxMemory: 50e6 }, { ...options(), maxMemory: 1e9 }));
     expect(error.code).toBe('insufficient-memory');
     expect(error.message).toMatch(/under --max-memory.*too little.*Nothing was started/);
   });
 
   test('with a provider that is not there is refused with what is missing', async () => {
-    const error = await failure(runJobInOwnProcess({ kind: 'compare', first: model, second: copy, provider: 'dml' }, options()));
+    const error = await failure(runJobInOwnProcess({ ...spec, provider: 'dml' }, options()));
     if (process.platform === 'win32') return;
     expect(error).toMatchObject({ code: 'unsupported' });
     expect(error.message).toContain('DirectML exists on Windows only');

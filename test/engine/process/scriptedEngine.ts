@@ -52,6 +52,9 @@ const engine: ServedEngine = {
     process.stderr.write('about to fail\n');
     process.abort();
   },
+  kinds: fail,
+  describeJob: fail,
+  describeReport: fail,
   devices: async (_request, { signal }) => untilCancelled(signal),
   forecast: fail,
   runJob: async ({ spec }, { signal, emit }) => {

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { commands } from '../../../src/cli/commands/index';
+import { commandsOf } from '../../../src/cli/commands/index';
 import { generatedFiles } from '../../../src/cli/documentation';
 import { commandHelp, overviewHelp } from '../../../src/cli/help';
+import { stepKinds } from '../../../src/engine/jobs/index';
 import { checkText } from '../../support/textGolden';
 
+const commands = commandsOf(stepKinds);
 const root = join(__dirname, '..', '..', '..');
 
 describe('help', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { progressText } from '../../../src/cli/progressLine';
-import { formatPairs, formatTable, printable } from '../../../src/cli/table';
+import { formatPairs, formatTable, printable } from '../../../src/common/textTable';
 
 test('numbers stand right, names left, and no line ends with a space', () => {
   const table = formatTable(

@@ -7,13 +7,9 @@ import { globMatcher } from '../../../src/common/glob';
 import { JobHistory } from '../../../src/extension/jobs/jobHistory';
 import { bitAllocationView } from '../../../src/extension/reports/bitAllocationView';
 import { budgetRecipe, budgetSpec } from '../../../src/extension/reports/budgetRecipe';
-import { readLayeredReport, recallReport } from '../../../src/extension/reports/finishedReport';
-import { jobDocument } from '../../../src/extension/reports/jobDocument';
+import { readModelReport, recallReport } from '../../../src/extension/reports/finishedReport';
 import { jobView } from '../../../src/extension/reports/jobView';
-import type { CompressSpec } from '../../../src/protocol/jobs';
-import { compressJob, compressReport, learnJob, learnReport } from './samples';
-
-const spec = compressJob.spec as CompressSpec;
+import { compressJob, compressReport, compressSpec as spec, learnJob, learnReport } from '../../support/jobSamples';
 
 describe('a budget from the panel', () => {
   test('replaces budget and folder, and adds pins after the overrides that were there', () => {
@@ -64,13 +60,13 @@ describe('reports that the history let go', () => {
       writeFileSync(join(folder, 'other.json'), '{"kind":"evaluate"}');
       writeFileSync(join(folder, 'broken.json'), '{');
       const history = new JobHistory({ get: () => [], set: () => undefined });
-      history.add({ ...compressJob, spec: { ...spec, out: folder }, status: 'done' });
+      history.add({ ...compressJob, description: { ...compressJob.description, output: folder }, status: 'done' });
       await recallReport(history, compressJob.id);
       expect(history.get(compressJob.id)?.report).toEqual(compressReport);
       for (const name of ['other.json', 'broken.json']) {
-        await expect(readLayeredReport(join(folder, name))).rejects.toMatchObject({ code: 'malformed-file' });
+        await expect(readModelReport(join(folder, name))).rejects.toMatchObject({ code: 'malformed-file' });
       }
-      await expect(readLayeredReport(join(folder, 'none.json'))).rejects.toMatchObject({ code: 'not-found' });
+      await expect(readModelReport(join(folder, 'none.json'))).rejects.toMatchObject({ code: 'not-found' });
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -78,21 +74,6 @@ describe('reports that the history let go', () => {
 });
 
 describe('learned widths', () => {
-  test('the report begins with quality before and after', () => {
-    const document = jobDocument({ ...learnJob, status: 'done', report: learnReport });
-    expect(document.verdict?.state).toBe('passed');
-    expect(document.figures.map(({ label, value, note }) => [label, value, note])).toEqual([
-      ['Bits per weight', '3', '4,000,000 parameters'],
-      ['Size', '2.00 MiB', 'from 8.00 MiB'],
-      ['Accuracy', '97.5 %', '97.78 % before'],
-    ]);
-    expect(document.sections[0]).toMatchObject({ kind: 'table', heading: 'Quality on held-out data' });
-    const layers = document.sections.find(({ heading }) => heading === 'Layers');
-    expect(JSON.stringify(layers)).toContain('2: 25 %, 4: 75 %');
-    // With several formats a check names its own.
-    expect(JSON.stringify(document.sections[1])).toContain('archive: Written weights decode to what was planned');
-  });
-
   test('the bit allocation shows histograms and says where sliders come from', () => {
     const view = bitAllocationView({ ...learnJob, status: 'done', report: learnReport });
     expect(view).toMatchObject({ curves: true, method: 'diffq, archive, onnx-packed' });
@@ -112,5 +93,8 @@ describe('learned widths', () => {
     expect(done.actions.map(({ id }) => id)).toEqual(['openReport', 'bitAllocation', 'revealOutput']);
     const cancelled = jobView({ ...learnJob, status: 'cancelled' }, []);
     expect(cancelled.actions).toEqual([]);
+    const checkpoint = tmpdir();
+    const kept = jobView({ ...learnJob, description: { ...learnJob.description, checkpoint }, status: 'cancelled' }, []);
+    expect(kept.actions).toEqual([{ id: 'resume', label: 'Resume' }]);
   });
 });

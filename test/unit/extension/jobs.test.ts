@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { JobState } from '../../../src/protocol/jobs';
+import type { JobSpec, JobState } from '../../../src/protocol/jobs';
 import { JobHistory } from '../../../src/extension/jobs/jobHistory';
-import { jobTitle, modelName, outcomeText, progressFraction, progressText } from '../../../src/extension/jobs/jobText';
+import { outcomeText, plainDescription, progressFraction, progressText, statusText } from '../../../src/extension/jobs/jobText';
 import { bitAllocationView } from '../../../src/extension/reports/bitAllocationView';
-import { jobDocument } from '../../../src/extension/reports/jobDocument';
-import { compressReport, compressJob, progress } from './samples';
+import { jobWithoutReport } from '../../../src/extension/reports/jobDocument';
+import { compressJob, compressReport, compressSpec, learnJob, progress } from '../../support/jobSamples';
 
 class Storage {
   kept: readonly JobState[] = [];
@@ -51,19 +51,30 @@ describe('the history of jobs', () => {
 });
 
 describe('words about jobs', () => {
-  test.each([
-    ['/models/loom-base/model.safetensors', 'loom-base'],
-    ['C:\\models\\loom-base\\model.safetensors', 'loom-base'],
-    ['/models/small.gguf', 'small.gguf'],
-    ['/models/loom-base', 'loom-base'],
-  ])('%s is called %s', (path, name) => expect(modelName(path)).toBe(name));
-
-  test('titles, progress and outcomes read as sentences', () => {
-    expect(jobTitle(compressJob.spec)).toBe('Compress loom-base');
+  test('progress and outcomes read as sentences', () => {
     expect(progressText(progress)).toBe('Quantising 1 of 4 layers, 1 min 30 s left');
     expect(progressFraction(progress)).toBe(0.25);
     expect(progressFraction(undefined)).toBeUndefined();
-    expect(outcomeText({ ...compressJob, status: 'done', report: compressReport })).toBe('5 bits · 2.00 MiB');
+    expect(outcomeText({ ...compressJob, status: 'done', outcome: '5 bits · 2.00 MiB' })).toBe('5 bits · 2.00 MiB');
+    expect(outcomeText({ ...compressJob, status: 'cancelled' })).toBe('cancelled');
+  });
+
+  test('a job of an older history is described by what its specification and report have', () => {
+    const { description: _description, ...old } = { ...compressJob, status: 'done' as const, report: compressReport };
+    const [job] = new JobHistory({ get: () => [old as unknown as JobState], set: () => undefined }).list();
+    expect(job?.description).toEqual({
+      title: 'Compress loom-base',
+      subtitle: '/models/loom-base',
+      output: '/out',
+      model: { source: 'loom-base', method: 'rtn' },
+      opens: 'layers',
+    });
+    expect(plainDescription({ ...compressSpec, kind: 'later' } as JobSpec)).toMatchObject({ title: 'Later loom-base', opens: 'report' });
+  });
+
+  test('an interrupted job says what is left of it', () => {
+    expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled, nothing was written');
+    expect(statusText({ ...learnJob, status: 'cancelled' })).toContain('checkpoint');
   });
 });
 
@@ -76,35 +87,13 @@ describe('what panels show of a job', () => {
     expect(done?.notes[0]).toBe('Verified: 1 checks passed (whole).');
   });
 
-  test('a compress report names checks with measure and limit', () => {
-    const document = jobDocument({ ...compressJob, status: 'done', report: compressReport });
-    expect(document.verdict).toEqual({ state: 'passed', text: 'Verified' });
-    expect(document.sections[0]).toMatchObject({
-      kind: 'checks',
-      items: [{ state: 'passed', title: 'Logits as planned, exact kernels', text: '3.000e-5 absolute, limit 0.001' }],
-    });
-    expect(document.figures.map(({ value }) => value)).toEqual(['2.00 MiB', '4 ×', '5']);
-  });
-
   test('a failed job says why', () => {
-    const document = jobDocument({ ...compressJob, status: 'failed', error: { code: 'insufficient-disk', message: 'The disk is full.' } });
+    const document = jobWithoutReport({
+      ...compressJob,
+      status: 'failed',
+      error: { code: 'insufficient-disk', message: 'The disk is full.' },
+    });
     expect(document.verdict?.state).toBe('failed');
     expect(document.sections[0]).toMatchObject({ paragraphs: ['The disk is full.'] });
-  });
-
-  test('an accuracy is a percentage, a perplexity is not', () => {
-    const shared = {
-      kind: 'evaluate' as const,
-      loss: 0.1,
-      choices: [],
-      environment: compressReport.environment,
-      seconds: 1,
-      peakRssBytes: 1,
-    };
-    const spec = { kind: 'evaluate' as const, model: '/m/a', text: '/t/b.txt' };
-    const show = (metric: 'accuracy' | 'perplexity', value: number) =>
-      jobDocument({ ...compressJob, spec, status: 'done', report: { ...shared, metric, value } }).figures[0]?.value;
-    expect(show('accuracy', 0.9625)).toBe('96.25 %');
-    expect(show('perplexity', 97.4911)).toBe('97.491');
   });
 });

@@ -1,15 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { describeMethods } from '../../../src/engine/compress/quantizers';
+import { stepKinds } from '../../../src/engine/jobs/index';
 import { completeRecipe } from '../../../src/engine/recipe/completeRecipe';
-
-const methods = describeMethods();
 
 /** Labels offered at the bar in the text. */
 function complete(text: string): readonly string[] {
   const [before = ''] = text.split('|');
   const lines = before.split('\n');
   const position = { line: lines.length - 1, character: (lines.at(-1) as string).length };
-  return completeRecipe({ text: text.replace('|', ''), position }, methods).map(({ label }) => label);
+  return completeRecipe({ text: text.replace('|', ''), position }, stepKinds).map(({ label }) => label);
 }
 
 const head = 'inputs:\n  base: model\n  books: text.txt\nsteps:\n';
@@ -23,7 +21,7 @@ describe('completion', () => {
   test('a new step starts with its kind', () => {
     expect(complete(`${head}  - |`)).toEqual(['kind', 'name']);
     expect(complete(`${head}  - kind: |`)).toEqual(['inspect', 'compress', 'learn', 'evaluate', 'compare']);
-    const [first] = completeRecipe({ text: `${head}  `, position: { line: 4, character: 2 } }, methods);
+    const [first] = completeRecipe({ text: `${head}  `, position: { line: 4, character: 2 } }, stepKinds);
     expect(first?.insertText).toBe('- kind: ');
   });
 
@@ -78,7 +76,7 @@ describe('completion', () => {
 
   test('nothing in comments, outside of the text or in hostile text', () => {
     expect(complete('# na|')).toEqual([]);
-    expect(completeRecipe({ text: 'a', position: { line: 7, character: 0 } }, methods)).toEqual([]);
+    expect(completeRecipe({ text: 'a', position: { line: 7, character: 0 } }, stepKinds)).toEqual([]);
     expect(complete(`steps:\n${'- '.repeat(20_000)}|`).length).toBeLessThan(10);
     expect(complete(`${'a:\n'.repeat(20_000)}|`)).toEqual([]);
   });

@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeAllMethods } from '../../../src/engine/services/allMethods';
+import { stepKinds } from '../../../src/engine/jobs/index';
 import { completeLearnSpec } from '../../../src/protocol/learnDefaults';
 import { analyzeRecipe } from '../../../src/engine/recipe/analyzeRecipe';
 import { checkRecipe, planRecipe } from '../../../src/engine/recipe/checkRecipe';
 import { runRecipe } from '../../../src/engine/recipe/runRecipe';
-import type { StepReport } from '../../../src/protocol/report';
+import type { CompressSpec } from '../../../src/protocol/jobs';
+import type { JobReport } from '../../../src/protocol/report';
 
-const methods = describeAllMethods();
 let folder: string;
 
 beforeAll(async () => {
@@ -45,13 +45,13 @@ steps:
 
 /** `line:character message` of every finding, one-based as people count. */
 async function findings(text: string): Promise<readonly string[]> {
-  const found = await checkRecipe({ file: join(folder, 'r.loom.yaml'), text }, methods);
+  const found = await checkRecipe({ file: join(folder, 'r.loom.yaml'), text }, stepKinds);
   return found.map(({ start, message }) => `${start.line + 1}:${start.character + 1} ${message}`);
 }
 
 test('a learning step takes the defaults of the command', () => {
   const text = 'steps:\n  - { kind: learn, model: model, data: text.txt, exclude: norm, out: o }\n';
-  const [step] = analyzeRecipe(join(folder, 'r.loom.yaml'), text, methods).steps;
+  const [step] = analyzeRecipe(join(folder, 'r.loom.yaml'), text, stepKinds).steps;
   expect(step?.spec).toEqual(
     completeLearnSpec({ model: join(folder, 'model'), data: join(folder, 'text.txt'), out: join(folder, 'o'), exclude: ['norm'] }, true),
   );
@@ -60,9 +60,9 @@ test('a learning step takes the defaults of the command', () => {
 describe('a sound recipe', () => {
   test('has no findings and becomes specifications with absolute paths', async () => {
     expect(await findings(recipe)).toEqual([]);
-    const { steps, settings } = analyzeRecipe(join(folder, 'r.loom.yaml'), recipe, methods);
+    const { steps, settings } = analyzeRecipe(join(folder, 'r.loom.yaml'), recipe, stepKinds);
     expect(settings).toEqual({ seed: 7, maxMemory: 2e9 });
-    expect(steps).toEqual([
+    expect(steps.map(({ name, spec }) => ({ name, spec }))).toEqual([
       {
         name: 'small',
         spec: {
@@ -83,21 +83,21 @@ describe('a sound recipe', () => {
 
   test('the bundled sample is one', async () => {
     const file = join(__dirname, '..', '..', '..', 'media', 'samples', 'first.loom.yaml');
-    expect(await checkRecipe({ file, text: await readFile(file, 'utf8') }, methods)).toEqual([]);
+    expect(await checkRecipe({ file, text: await readFile(file, 'utf8') }, stepKinds)).toEqual([]);
   });
 
   test("flags win over the recipe's settings", async () => {
     const file = join(folder, 'flags.loom.yaml');
     await writeFile(file, recipe);
-    const plan = await planRecipe({ kind: 'recipe', recipe: file, seed: 9 }, methods);
+    const plan = await planRecipe({ kind: 'recipe', recipe: file, seed: 9 }, stepKinds);
     expect(plan.steps.map(({ spec }) => [spec.seed, spec.maxMemory])).toEqual(Array.from({ length: 4 }, () => [9, 2e9]));
   });
 
   test('the default format follows bits and groups', () => {
     const format = (parameters: string) => {
       const text = `steps:\n  - { kind: compress, model: m, method: rtn, out: o, parameters: ${parameters} }\n`;
-      const [step] = analyzeRecipe(join(folder, 'f.loom.yaml'), text, methods).steps;
-      return step?.spec.kind === 'compress' ? step.spec.format : undefined;
+      const [step] = analyzeRecipe(join(folder, 'f.loom.yaml'), text, stepKinds).steps;
+      return (step?.spec as CompressSpec).format;
     };
     expect(format('{ bits: 4, groupSize: 32 }')).toBe('onnx-fast');
     expect(format('{}')).toBe('onnx-fast');
@@ -245,7 +245,7 @@ describe('hostile files end in findings, at once', () => {
 });
 
 describe('running', () => {
-  const report = (bytes: number): StepReport => ({ kind: 'inspect', summary: { bytes } }) as unknown as StepReport;
+  const report = (bytes: number): JobReport => ({ kind: 'inspect', summary: { bytes } }) as unknown as JobReport;
 
   async function run(
     file: string,
@@ -256,14 +256,14 @@ describe('running', () => {
     const result = await runRecipe(
       { kind: 'recipe', recipe: file, resume },
       {
-        methods,
+        kinds: stepKinds,
         stateFolder: join(folder, 'state'),
         log: (message) => void log.push(message),
-        runStep: async (spec, { name }) => {
+        runStep: async ({ name, kind, spec }) => {
           ran.push(name);
-          if (spec.kind === 'compress') {
-            await mkdir(spec.out, { recursive: true });
-            await writeFile(join(spec.out, 'report.json'), String(ran.length));
+          for (const out of kind.outputs(spec)) {
+            await mkdir(out, { recursive: true });
+            await writeFile(join(out, 'report.json'), String(ran.length));
           }
           return report(ran.length);
         },
@@ -308,7 +308,7 @@ describe('running', () => {
     await writeFile(file, 'steps:\n  - { kind: inspect, modle: model }\n');
     await expect(run(file, false)).rejects.toMatchObject({
       code: 'malformed-file',
-      message: `${file}:2:5: The step needs model: The model: a path relative to this file, the name of an input, or the name of an earlier compress step. (and 1 more)`,
+      message: `${file}:2:5: The step needs model: The model: a path relative to this file, the name of an input, or the name of an earlier step that writes a model. (and 1 more)`,
     });
   });
 });

@@ -11,7 +11,7 @@ import { OpenModels } from '../../../src/engine/services/openModels';
 import { ProgressReporter } from '../../../src/engine/services/progressReporter';
 import { temporaryName, temporaryWriter } from '../../../src/protocol/client/temporaryNames';
 import { LoomweightError, cancelledError } from '../../../src/protocol/errors';
-import type { JobProgress, JobSpec } from '../../../src/protocol/jobs';
+import type { InspectSpec, JobProgress } from '../../../src/protocol/jobs';
 
 let folder: string;
 beforeEach(() => {
@@ -121,7 +121,7 @@ describe('free space', () => {
 });
 
 describe('journal', () => {
-  const spec: JobSpec = { kind: 'inspect', model: 'm' };
+  const spec: InspectSpec = { kind: 'inspect', model: 'm' };
 
   test('remembers how runs ended, newest first', async () => {
     const journal = new Journal(join(folder, 'state'));

@@ -5,7 +5,7 @@ import { checkpointEnding } from '../../../protocol/learnDefaults';
 import { elementCount } from '../../../protocol/dtypes';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LearnSpec, OutputFormat } from '../../../protocol/jobs';
-import type { LayerReport, LearnReport, OutputFile, QualityReport, VerificationCheck } from '../../../protocol/report';
+import type { LayerReport, LearnReport, ModelReportHead, OutputFile, QualityReport, VerificationCheck } from '../../../protocol/report';
 import { createOutputFolder } from '../../formats/files/outputFolder';
 import { peakResidentBytes } from '../../runtime/peakResidentBytes';
 import { collectNotes, type WorkContext } from '../../runtime/workContext';
@@ -132,7 +132,10 @@ async function writeAll({ spec, context, source, model, weights, folder }: Write
       context: own,
     });
     // A folder that says what its main file is opens like any model, also to be measured.
-    await writeFile(join(target, 'report.json'), JSON.stringify({ kind: 'learn', primary: result.primary }));
+    await writeFile(
+      join(target, 'report.json'),
+      JSON.stringify({ kind: 'learn', version, primary: result.primary, layers: [] } satisfies ModelReportHead),
+    );
     context.progress({ phase: `Measuring ${format}`, done: index, total: spec.formats.length, unit: 'formats' });
     written.push({ ...result, format, subfolder, notes, quality: await measureQuality(spec, target, context) });
   }

@@ -1,10 +1,10 @@
-import type { BooleanParam, ChoiceParam, IntegerOrWordParam, NumberParam, ParamValues } from '../../../common/params';
+import type { BooleanParam, ChoiceParam, IntegerOrWordParam, IntegerParam, ParamValues } from '../../../common/params';
 
 /** Largest group that can be asked for: longer than any row of a known model. */
 const longestGroup = 1 << 20;
 
 /** Bits of a code. */
-export function bitsParameter(limits: { readonly min: number; readonly max: number; readonly default: number }): NumberParam {
+export function bitsParameter(limits: { readonly min: number; readonly max: number; readonly default: number }): IntegerParam {
   return { key: 'bits', label: 'Bits', doc: 'Bits per stored weight.', kind: 'integer', unit: 'bits', ...limits };
 }
 

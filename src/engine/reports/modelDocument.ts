@@ -1,22 +1,9 @@
-import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
-import type { ReportCell, ReportCheck, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
-import type { CompressReport, LayerReport, RunEnvironment, Verification } from '../../protocol/report';
 import { histogramText } from '../../common/bitHistogram';
-import { modelName } from '../jobs/jobText';
-import { providerName } from './providerNames';
-
-const checkNames: Readonly<Record<string, string>> = {
-  bytes: 'Written weights decode to what was planned',
-  graph: 'The graph is well-formed',
-  blocks: 'Each block stays close to the float model',
-  'logits-disabled': 'Logits as planned, runtime without optimisation',
-  'logits-exact': 'Logits as planned, exact kernels',
-  'logits-default': "Logits as planned, the runtime's default kernels",
-  'divergence-default': "Predictions as planned, the runtime's default kernels",
-  'outputs-disabled': 'Outputs as planned, runtime without optimisation',
-  'outputs-exact': 'Outputs as planned, exact kernels',
-  'outputs-default': "Outputs as planned, the runtime's default kernels",
-};
+import { checkTitle } from '../../common/checkTitles';
+import { providerName } from '../../common/providerNames';
+import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
+import type { ReportCell, ReportCheck, ReportSection } from '../../protocol/panels/reportPage';
+import type { LayerReport, ModelReport, RunEnvironment, Verification } from '../../protocol/report';
 
 /** How much of the model a verification ran. */
 export const scopes: Readonly<Record<Verification['scope'], string>> = {
@@ -24,12 +11,6 @@ export const scopes: Readonly<Record<Verification['scope'], string>> = {
   blocks: 'blocks ran, the whole model did not fit',
   bytes: 'stored values were compared, nothing was run',
 };
-
-/** The check in words. With several output formats its name begins with the format's: `archive: bytes`. */
-export function checkTitle(name: string): string {
-  const [, format = '', check = name] = /^([\w-]+: )(.*)$/.exec(name) ?? [];
-  return `${format}${checkNames[check] ?? check}`;
-}
 
 /** A number cell: sorts by value. */
 export function numberCell(value: number | undefined, text: (value: number) => string): ReportCell {
@@ -55,49 +36,9 @@ export function environmentFacts(environment: RunEnvironment): readonly { readon
   ];
 }
 
-/** A compression as a document. */
-export function compressDocument(report: CompressReport): ReportPageView {
-  const { verification, latency } = report;
-  const ratio = report.bytesAfter > 0 ? report.bytesBefore / report.bytesAfter : 0;
-  const sections: ReportSection[] = [
-    { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
-  ];
-  if (latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [latency.summary] });
-  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
-  sections.push(layerTable(report.layers), filesTable(report.outputs), {
-    kind: 'facts',
-    heading: 'How it was made',
-    rows: [
-      { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
-      { label: 'Method', value: `${report.method}, written as ${report.format}` },
-      ...runFacts(report),
-    ],
-  });
-  return {
-    title: modelName(report.source.path),
-    subtitle: `Compressed with ${report.method}, ${report.format}`,
-    verdict: verification.passed ? { state: 'passed', text: 'Verified' } : { state: 'failed', text: 'Not verified' },
-    figures: [
-      { label: 'Size', value: formatBytes(report.bytesAfter), note: `from ${formatBytes(report.bytesBefore)}` },
-      { label: 'Smaller by', value: `${formatNumber(ratio, 3)} ×` },
-      {
-        label: 'Bits per weight',
-        value: formatNumber(report.bitsPerWeight, 3),
-        note: `${formatCount(report.parameterCount)} parameters`,
-      },
-      ...(report.loadedBytes === undefined ? [] : [{ label: 'Once loaded', value: formatBytes(report.loadedBytes), note: 'in memory' }]),
-    ],
-    sections,
-    actions: [
-      { id: 'bitAllocation', label: 'Bit Allocation' },
-      { id: 'revealOutput', label: 'Reveal Output' },
-    ],
-  };
-}
-
 /** Settings, machine, time and memory: the same for every job that writes a model. */
 export function runFacts(
-  report: Pick<CompressReport, 'settings' | 'environment' | 'seconds' | 'peakRssBytes' | 'seed' | 'version'>,
+  report: Pick<ModelReport, 'settings' | 'environment' | 'seconds' | 'peakRssBytes' | 'seed' | 'version'>,
 ): readonly { readonly label: string; readonly value: string }[] {
   return [
     ...Object.entries(report.settings).map(([label, value]) => ({ label, value: settingText(value) })),
@@ -137,7 +78,7 @@ export function layerTable(layers: readonly LayerReport[]): ReportSection {
 }
 
 /** What was written. */
-export function filesTable(outputs: CompressReport['outputs']): ReportSection {
+export function filesTable(outputs: ModelReport['outputs']): ReportSection {
   return {
     kind: 'table',
     heading: 'Files',

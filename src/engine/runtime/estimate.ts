@@ -1,4 +1,4 @@
-/** What a job will need, as its kind works it out from headers alone. */
+/** What a job will need, worked out from headers alone. */
 export interface JobEstimate {
   /** Largest resident size of the process. */
   readonly hostMemoryBytes: number;
@@ -9,4 +9,12 @@ export interface JobEstimate {
   readonly seconds: number;
   /** What the numbers leave out, as sentences. */
   readonly notes?: readonly string[];
+}
+
+/** What an estimate may look at. */
+export interface EstimateContext {
+  readonly provider: string;
+  readonly threads: number;
+  /** Bytes that the process may hold; work is planned below it. */
+  readonly memoryLimit: number;
 }

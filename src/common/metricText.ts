@@ -1,13 +1,12 @@
-import { formatNumber } from '../../common/units';
-import type { QualityReport } from '../../protocol/report';
+import { formatNumber } from './units';
 
 /** Measures as people call them. */
-export const metricNames: Readonly<Record<QualityReport['metric'], string>> = {
+export const metricNames = {
   perplexity: 'Perplexity',
   accuracy: 'Accuracy',
   auc: 'AUC',
   loss: 'Loss',
-};
+} as const;
 
 /** A measured value: an accuracy is a percentage. */
 export function metricText(metric: string, value: number): string {

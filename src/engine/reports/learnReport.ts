@@ -1,12 +1,74 @@
-import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import { metricNames, metricText } from '../../common/metricText';
+import { modelName } from '../../common/modelName';
+import { formatPairs, formatTable } from '../../common/textTable';
+import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import type { ReportCell, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
 import type { LearnReport, QualityReport } from '../../protocol/report';
-import { modelName } from '../jobs/jobText';
-import { filesTable, layerTable, numberCell, runFacts, scopes, verificationChecks } from './compressReport';
-import { metricNames, metricText } from './metricText';
+import { filesTable, layerTable, numberCell, runFacts, scopes, verificationChecks } from './modelDocument';
+import { verificationText } from './verificationText';
+
+/** Rows of the table of layers unless all are asked for. */
+const shownLayers = 40;
+
+/** Layers with their widths, then sizes, quality, verification and where the files are. */
+export function learnText(report: LearnReport, { verbose, out }: { readonly verbose: boolean; readonly out?: string }): string {
+  const { layers, sizes, training, quality } = report;
+  const rows = verbose || layers.length <= shownLayers ? layers : [...layers].sort((a, b) => b.weights - a.weights).slice(0, 10);
+  const table = formatTable(
+    [
+      { title: 'Layer' },
+      { title: 'Shape' },
+      { title: 'Bits', align: 'right' },
+      { title: 'Widths' },
+      { title: 'Bits/weight', align: 'right' },
+      { title: 'Before', align: 'right' },
+      { title: 'After', align: 'right' },
+    ],
+    rows.map((layer) => [
+      layer.name,
+      layer.shape.join(' x '),
+      formatNumber(layer.bits, 3),
+      (layer.histogram?.bits ?? [])
+        .map((bits, index) => `${bits}:${Math.round((100 * (layer.histogram?.weights[index] ?? 0)) / layer.weights)}%`)
+        .join(' '),
+      layer.bitsPerWeight.toFixed(2),
+      formatBytes(layer.bytesBefore),
+      formatBytes(layer.bytesAfter),
+    ]),
+  );
+  const left = rows.length < layers.length ? `... the ${rows.length} largest of ${layers.length} layers (--verbose shows all).\n` : '';
+  const formats = Object.entries(sizes.onDisk).map(([format, bytes]) => {
+    const measured = quality.byFormat?.[format];
+    return `${format}: ${formatBytes(bytes)} (${(sizes.float32 / bytes).toFixed(1)} times smaller than float32)${measured ? `, ${qualityText(measured)}` : ''}`;
+  });
+  return `${table}${left}\n${formatPairs([
+    ['Method', report.method],
+    ['Bits per weight', `${formatNumber(report.bitsPerWeight)} over ${layers.length} layers`],
+    ['Size by formula', `${formatBytes(sizes.true)} with whole widths, ${formatBytes(sizes.estimated)} before rounding them`],
+    ['Deflated', sizes.deflated === undefined ? undefined : formatBytes(sizes.deflated)],
+    ['Written', formats.join('\n')],
+    ['Before', quality.before && qualityText(quality.before)],
+    ['After', quality.after && qualityText(quality.after)],
+    [
+      'Training',
+      `${training.steps} steps, ${formatNumber(training.stepsPerSecond, 3)} a second, best at step ${training.bestStep}` +
+        `${training.resumedFrom === undefined ? '' : `, resumed at step ${training.resumedFrom}`}\n${training.modeReason}`,
+    ],
+    ['Verification', verificationText(report.verification)],
+    ['Speed', report.latency?.summary],
+    ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
+    ['Notes', report.notes.join('\n')],
+    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory at most`],
+    ['Written to', out],
+  ])}`;
+}
+
+function qualityText({ metric, value, loss, samples }: QualityReport): string {
+  return `${metric} ${formatNumber(value, 5)} (loss ${formatNumber(loss, 4)}, ${samples} ${metric === 'perplexity' ? 'tokens' : 'samples'})`;
+}
 
 /** Learned widths as a document: what it costs in quality first, then sizes, training, layers. */
-export function learnDocument(report: LearnReport): ReportPageView {
+export function learnPage(report: LearnReport): ReportPageView {
   const { verification, quality, sizes, training } = report;
   const sections: ReportSection[] = [
     qualityTable(report),

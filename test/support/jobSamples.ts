@@ -1,10 +1,23 @@
-import type { JobProgress, JobState } from '../../../src/protocol/jobs';
-import type { CompressReport, LearnReport } from '../../../src/protocol/report';
+import { compressKind } from '../../src/engine/jobs/compress';
+import { learnKind } from '../../src/engine/jobs/learn';
+import type { CompressSpec, JobProgress, JobState, LearnSpec } from '../../src/protocol/jobs';
+import type { CompressReport, LearnReport } from '../../src/protocol/report';
+
+/** What the compress job is asked to do. */
+export const compressSpec: CompressSpec = {
+  kind: 'compress',
+  model: '/models/loom-base',
+  method: 'rtn',
+  parameters: { bits: 4 },
+  format: 'onnx-fast',
+  out: '/out',
+};
 
 /** A compress job that has just started. */
 export const compressJob: JobState = {
   id: 'job-1',
-  spec: { kind: 'compress', model: '/models/loom-base', method: 'rtn', parameters: { bits: 4 }, format: 'onnx-fast', out: '/out' },
+  spec: compressSpec,
+  description: compressKind.describe(compressSpec),
   status: 'running',
   startedAt: '2026-01-01T00:00:00.000Z',
 };
@@ -50,26 +63,30 @@ export const compressReport: CompressReport = {
   notes: [],
 };
 
+/** What the learning job is asked to do. */
+export const learnSpec: LearnSpec = {
+  kind: 'learn',
+  model: '/models/digits-mlp.onnx',
+  data: '/data/digits',
+  method: 'diffq',
+  parameters: {},
+  targetBits: 3,
+  steps: 100,
+  batch: 64,
+  rate: 1e-3,
+  logitRate: 1e-2,
+  optimizer: 'adam',
+  schedule: 'cosine',
+  loss: 'auto',
+  formats: ['archive', 'onnx-packed'],
+  out: '/out/learned',
+};
+
 /** A learning job that has just started. */
 export const learnJob: JobState = {
   id: 'job-2',
-  spec: {
-    kind: 'learn',
-    model: '/models/digits-mlp.onnx',
-    data: '/data/digits',
-    method: 'diffq',
-    parameters: {},
-    targetBits: 3,
-    steps: 100,
-    batch: 64,
-    rate: 1e-3,
-    logitRate: 1e-2,
-    optimizer: 'adam',
-    schedule: 'cosine',
-    loss: 'auto',
-    formats: ['archive', 'onnx-packed'],
-    out: '/out/learned',
-  },
+  spec: learnSpec,
+  description: learnKind.describe(learnSpec),
   status: 'running',
   startedAt: '2026-01-01T00:00:00.000Z',
 };

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { compareText } from '../../../src/cli/commands/compare';
-import { compressText } from '../../../src/cli/commands/compress';
-import { devicesText } from '../../../src/cli/commands/devices';
-import { evaluateText } from '../../../src/cli/commands/evaluate';
-import { inspectText } from '../../../src/cli/commands/inspect';
+import { compareKind } from '../../../src/engine/jobs/compare';
+import { compressKind } from '../../../src/engine/jobs/compress';
+import { evaluateKind } from '../../../src/engine/jobs/evaluate';
+import { summaryText } from '../../../src/engine/reports/summaryText';
 import type { CompressReport, LayerReport } from '../../../src/protocol/report';
 
 const environment = { provider: 'cpu', providerReason: 'No GPU libraries.', runtime: 'onnxruntime-node 1.30.0', threads: 2 };
@@ -62,7 +61,7 @@ const compressed: CompressReport = {
 
 describe('reports as text', () => {
   test('compress', () => {
-    expect(compressText(compressed, false)).toMatchInlineSnapshot(`
+    expect(compressKind.text(compressed, { verbose: false })).toMatchInlineSnapshot(`
       "Layer                                Shape      Bits  Bits/weight  Relative error   Before    After
       model.layers.0.mlp.down_proj.weight  256 x 688     4         4.65          0.1000  344 KiB  100 KiB
       model.layers.1.mlp.down_proj.weight  256 x 688     4         4.65          0.1010  344 KiB  100 KiB
@@ -87,35 +86,38 @@ describe('reports as text', () => {
 
   test('a failed verification cannot be overlooked', () => {
     const checks = [{ name: 'logits-exact', passed: false, measured: 2, limit: 1e-3, unit: 'absolute' }];
-    expect(compressText({ ...compressed, verification: { passed: false, scope: 'whole', checks } }, false)).toMatch(
+    expect(compressKind.text({ ...compressed, verification: { passed: false, scope: 'whole', checks } }, { verbose: false })).toMatch(
       /^Verification +FAILED \(whole model\)\n +FAILED logits-exact: 2 \(limit 0\.001 absolute\)$/m,
     );
   });
 
   test('many layers: those with the largest errors, worst first, unless all are asked for', () => {
     const many = { ...compressed, layers: Array.from({ length: 50 }, (_, index) => layer(index)) };
-    const lines = compressText(many, false).split('\n');
+    const lines = compressKind.text(many, { verbose: false }).split('\n');
     expect(lines[1]).toMatch(/^model\.layers\.49\./);
     expect(lines[11]).toBe('... the 10 layers with the largest error of 50 (--verbose shows all).');
-    expect(compressText(many, true).split('\n')[50]).toMatch(/^model\.layers\.49\./);
+    expect(compressKind.text(many, { verbose: true }).split('\n')[50]).toMatch(/^model\.layers\.49\./);
   });
 
   test('evaluate', () => {
     expect(
-      evaluateText({
-        kind: 'evaluate',
-        metric: 'perplexity',
-        value: 98.99712,
-        loss: 4.595091,
-        tokens: 8192,
-        windows: 32,
-        window: 256,
-        choices: ['BOS is <s> of tokenizer_config.json.', 'Text read as UTF-8.'],
-        environment,
-        seconds: 75.4,
-        tokensPerSecond: 1234.6,
-        peakRssBytes: 200 * 2 ** 20,
-      }),
+      evaluateKind.text(
+        {
+          kind: 'evaluate',
+          metric: 'perplexity',
+          value: 98.99712,
+          loss: 4.595091,
+          tokens: 8192,
+          windows: 32,
+          window: 256,
+          choices: ['BOS is <s> of tokenizer_config.json.', 'Text read as UTF-8.'],
+          environment,
+          seconds: 75.4,
+          tokensPerSecond: 1234.6,
+          peakRssBytes: 200 * 2 ** 20,
+        },
+        { verbose: false },
+      ),
     ).toMatchInlineSnapshot(`
       "Perplexity  98.997
       Loss        4.59509 nats per token
@@ -132,7 +134,7 @@ describe('reports as text', () => {
 
   test('compare: differences first, largest error on top, then the counts', () => {
     expect(
-      compareText(
+      compareKind.text(
         {
           kind: 'compare',
           first: 'a',
@@ -149,7 +151,7 @@ describe('reports as text', () => {
           seconds: 0.5,
           peakRssBytes: 2 ** 20,
         },
-        false,
+        { verbose: false },
       ),
     ).toMatchInlineSnapshot(`
       "Tensor  Status           Cosine  SQNR dB  Largest error  Relative error  Note
@@ -158,52 +160,6 @@ describe('reports as text', () => {
       small   changed        0.999999     58.3       1.200e-5          0.0012
 
       1 equal, 2 changed, 1 in one model only or of another shape (500 ms, 1.00 MiB memory)
-      "
-    `);
-  });
-
-  test('devices: what is missing and what to do', () => {
-    expect(
-      devicesText(
-        {
-          platform: 'linux-x64',
-          runtime: 'onnxruntime-node 1.30.0',
-          runtimePath: '/x',
-          cores: 2,
-          memoryBytes: 8 * 2 ** 30,
-          memoryAvailableBytes: 4 * 2 ** 30,
-          devices: [
-            {
-              provider: 'cpu',
-              usable: true,
-              name: 'Processor',
-              reason: 'Always available.',
-              checks: [{ name: 'a', passed: true, found: 'yes' }],
-            },
-            {
-              provider: 'cuda',
-              usable: false,
-              name: '',
-              reason: 'No driver.',
-              checks: [{ name: 'NVIDIA driver', passed: false, found: 'not found', advice: 'Install the NVIDIA driver.' }],
-            },
-          ],
-          automatic: { provider: 'cpu', reason: 'No GPU is usable.' },
-        },
-        false,
-      ),
-    ).toMatchInlineSnapshot(`
-      "Provider  Usable  Device     Why
-      cpu       yes     Processor  Always available.
-      cuda      no                 No driver.
-
-      cuda
-        --  NVIDIA driver  not found
-                           Install the NVIDIA driver.
-
-      Automatic  cpu: No GPU is usable.
-      Machine    linux-x64, 2 cores, 4.00 GiB of 8.00 GiB free
-      Runtime    onnxruntime-node 1.30.0 (/x)
       "
     `);
   });
@@ -223,7 +179,7 @@ describe('reports as text', () => {
       histogram: { minimum: -1, maximum: 1, counts: [1, 3] },
     };
     expect(
-      inspectText(
+      summaryText(
         {
           path: '/m.safetensors',
           name: 'm',

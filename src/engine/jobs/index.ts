@@ -1,0 +1,9 @@
+import { compareKind } from './compare';
+import { compressKind } from './compress';
+import { evaluateKind } from './evaluate';
+import { inspectKind } from './inspect';
+import { learnKind } from './learn';
+import type { StepKind } from './stepKind';
+
+/** Every kind of step, in the order of help and completions. */
+export const stepKinds: readonly StepKind[] = [inspectKind, compressKind, learnKind, evaluateKind, compareKind];

@@ -1,0 +1,41 @@
+import type { FieldProblem, FieldRule, FieldWords } from './fields';
+import type { MethodDescription } from './methods';
+
+/** What is wrong with the fields that a step has, by its kind's rules. `method`: the step's, where it has a known one. */
+export function brokenRules(
+  rules: readonly FieldRule[],
+  has: (key: string) => boolean,
+  words: FieldWords,
+  method: Pick<MethodDescription, 'id' | 'learnsWidths'> | undefined,
+): readonly FieldProblem[] {
+  return rules.flatMap((rule): readonly FieldProblem[] => {
+    const given = rule.keys.filter(has);
+    const names = rule.keys.map((key) => words.name(key));
+    switch (rule.rule) {
+      case 'some':
+        return given.length === 0 ? [{ message: words.lacks(names, rule.what) }] : [];
+      case 'one':
+        return given.length === 0 ? [{ message: words.lacks(names, rule.what) }] : tooMany(given, words);
+      case 'exclusive':
+        return tooMany(given, words);
+      case 'belongs': {
+        if (has(rule.to)) return [];
+        const other = rules.flatMap((each) => (each.rule === 'one' && each.keys.includes(rule.to) ? each.keys : [])).find(has);
+        const why = other === undefined ? words.absent : words.present(other);
+        return given.map((key) => ({ key, message: `${words.name(key)} belongs to ${words.name(rule.to)}, ${why}.` }));
+      }
+      case 'learnsWidths':
+        if (method === undefined || method.learnsWidths === true) return [];
+        return given.map((key) => ({
+          key,
+          message: `Method '${method.id}' has fixed widths; ${words.name(key)} belongs to methods that learn them.`,
+        }));
+    }
+  });
+}
+
+function tooMany(given: readonly string[], words: FieldWords): readonly FieldProblem[] {
+  const key = given.at(-1);
+  if (key === undefined || given.length < 2) return [];
+  return [{ key, message: `${given.map((each) => words.name(each)).join(' and ')} exclude each other. Give one of them.` }];
+}
