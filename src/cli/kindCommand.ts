@@ -9,6 +9,7 @@ import type { Arguments } from './arguments';
 import { defineCommand } from './command';
 import type { Command } from './command';
 import { optionsOfFields, positionalsOf } from './fieldOptions';
+import { optionUsage } from './options';
 import { readFields } from './readFields';
 
 /** The command of a kind: arguments and flags from its fields, the job from its specification, the text from its report. */
@@ -52,9 +53,14 @@ function commandWords(kind: StepKind, name: string): FieldWords {
     const field = kind.fields.find((candidate) => candidate.key === key);
     return field?.flag?.positional ?? `--${flagName(field ?? { key })}`;
   };
+  const options = optionsOfFields(kind.fields, kind.methods?.() ?? []);
+  const usageOf = (key: string): string => {
+    const option = options.find((candidate) => `--${candidate.name}` === nameOf(key));
+    return option ? optionUsage(option) : nameOf(key);
+  };
   return {
     name: nameOf,
-    lacks: (names) => `'${name}' needs ${names.join(' or ')}. See 'loomweight ${name} --help'.`,
+    lacks: (keys) => `'${name}' needs ${keys.map(usageOf).join(' or ')}. See 'loomweight ${name} --help'.`,
     absent: 'which is not given',
     present: (key) => `but ${nameOf(key)} was given`,
   };

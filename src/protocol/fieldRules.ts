@@ -10,12 +10,11 @@ export function brokenRules(
 ): readonly FieldProblem[] {
   return rules.flatMap((rule): readonly FieldProblem[] => {
     const given = rule.keys.filter(has);
-    const names = rule.keys.map((key) => words.name(key));
     switch (rule.rule) {
       case 'some':
-        return given.length === 0 ? [{ message: words.lacks(names, rule.what) }] : [];
+        return given.length === 0 ? [{ message: words.lacks(rule.keys, rule.what) }] : [];
       case 'one':
-        return given.length === 0 ? [{ message: words.lacks(names, rule.what) }] : tooMany(given, words);
+        return given.length === 0 ? [{ message: words.lacks(rule.keys, rule.what) }] : tooMany(given, words);
       case 'exclusive':
         return tooMany(given, words);
       case 'belongs': {

@@ -73,8 +73,8 @@ export interface FieldProblem {
 export interface FieldWords {
   /** A field or a parameter of a method. */
   name(key: string): string;
-  /** One of the named fields is missing; `what` says what for. */
-  lacks(names: readonly string[], what: string): string;
+  /** One of the fields is missing; `what` says what for. */
+  lacks(keys: readonly string[], what: string): string;
   /** Behind `unit belongs to budget, `: the step has no budget. */
   readonly absent: string;
   /** Behind `window belongs to text, `: the step has another field in its place. */

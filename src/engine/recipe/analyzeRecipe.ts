@@ -191,7 +191,7 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
 /** How findings speak of a step's keys. */
 const recipeWords: FieldWords = {
   name: (key) => key,
-  lacks: (names, what) => `The step needs ${names.join(' or ')}: ${what}`,
+  lacks: (keys, what) => `The step needs ${keys.join(' or ')}: ${what}`,
   absent: 'which the step does not have',
   present: (key) => `but the step has ${key}`,
 };

@@ -54,15 +54,18 @@ describe('exit code 2: bad arguments', () => {
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bit', '4'], "'compress' has no flag --bit. Did you mean '--bits'?"],
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bits', '9'], "--bits must be a whole number from 1 to 8, got '9'."],
     [['compress', model, '--method', 'gptx', '--out', 'out'], "--method must be one of rtn, none, got 'gptx'."],
-    [['compress', model, '--format', 'hf', '--out', 'out'], "'compress' needs --method or --budget."],
-    [['compress', model, '--budget', 'few', '--out', 'out'], "--budget must be bits per weight above 0 and at most 32, got 'few'."],
+    [
+      ['compress', model, '--format', 'hf', '--out', 'out'],
+      "'compress' needs --method rtn|none or --budget BITS. See 'loomweight compress --help'.",
+    ],
+    [['compress', model, '--budget', 'few', '--out', 'out'], "--budget must be a number above 0 and at most 32, got 'few'."],
     [['compress', model, '--budget', '3', '--bits', '4', '--out', 'out'], 'A budget chooses the bits of every tensor: leave --bits out'],
     [[...compress, '--sensitivity', 'error'], '--sensitivity belongs to --budget, which is not given.'],
     [
       ['compress', model, '--budget', '1', '--format', 'hf', '--sensitivity', 'error', '--out', 'out'],
       'A budget of 1 bits per weight is too small',
     ],
-    [['compress', model, '--budget', '33', '--out', 'out'], '--budget must be bits per weight above 0 and at most 32'],
+    [['compress', model, '--budget', '33', '--out', 'out'], '--budget must be a number above 0 and at most 32'],
     [[...compress, '--override', 'x'], "--override must be GLOB=KEY:VALUE,... as in '*.down_proj.weight=bits:8,groupSize:64', got 'x'."],
     [[...compress, '--override', 'x=bist:8'], "--override: method 'rtn' has no parameter 'bist'. Did you mean 'bits'?"],
     [

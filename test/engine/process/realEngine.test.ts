@@ -140,7 +140,7 @@ describe('a job in its own process', () => {
     const error = await failure(runJobInOwnProcess({ ...spec, provider: 'dml' }, options()));
     if (process.platform === 'win32') return;
     expect(error).toMatchObject({ code: 'unsupported' });
-    expect(error.message).toContain('DirectML exists on Windows only');
+    expect(error.message).toContain('DirectML is available on Windows only');
   });
 });
 
