@@ -24,6 +24,23 @@ export interface LayerReport {
   readonly bytesAfter: number;
   /** Where groups of a layer have different widths; `bits` is then their mean over weights. */
   readonly histogram?: BitHistogram;
+  /** How the layer is stored. Absent where it was left as it is. */
+  readonly layout?: LayerLayout;
+}
+
+/** How a layer is stored in the output: all that reading it back needs. Plain data. */
+export interface LayerLayout {
+  /** Storage form: `matmul-nbits`, `dequantize-linear`, ...; `archive`; `values` where the output holds dequantised weights. */
+  readonly form: string;
+  /** The matrix as it was compressed: linear layers as [out, in]. */
+  readonly rows: number;
+  readonly columns: number;
+  /** True where the model stores the transpose of that matrix. */
+  readonly transposed?: true;
+  /** Names in the file of the tensors that the form stores, by what they are: `codes`, `scales`, ... */
+  readonly pieces?: Readonly<Record<string, string>>;
+  /** What the form needs besides the pieces. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 /** How many weights of a layer are stored with which width. */

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { compressModel } from '../../src/engine/compress/compressModel';
 import { estimateCompress } from '../../src/engine/compress/estimateCompress';
 import { createRuntime } from '../../src/engine/runtime/runtime';
+import { workContext } from '../support/workContext';
 
 const [layers = '4', gigabytes = '3', parent = tmpdir()] = process.argv.slice(2);
 const folder = mkdtempSync(path.join(parent, 'loomweight-large-'));
@@ -20,7 +21,7 @@ try {
   const spec = { kind: 'compress', model, method: 'rtn', parameters: {}, format: 'onnx-fast', out: path.join(folder, 'out') } as const;
   const forecast = await estimateCompress(spec, { memoryLimit });
   const start = process.resourceUsage();
-  const report = await compressModel(spec, { runtime: await createRuntime({ provider: 'cpu' }), memoryLimit });
+  const report = await compressModel(spec, workContext(await createRuntime({ provider: 'cpu' }), { memoryLimit }));
   const end = process.resourceUsage();
   const phases = report.verification.checks.map(({ name, measured, limit }) => ({ name, measured, limit }));
   console.log(

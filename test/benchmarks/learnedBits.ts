@@ -132,7 +132,7 @@ async function rounded(run: string, seed: number): Promise<Outcome> {
       out,
       embeddings: given.validation !== undefined,
     },
-    { runtime, memoryLimit },
+    workContext(runtime, { memoryLimit }),
   );
   const measured = await measureQuality(specOf('float', {}, out), out, workContext(runtime, { memoryLimit, seed }));
   return {

@@ -6,7 +6,7 @@
 import { SeededRandom } from '../../src/common/random';
 import { matMulNBits } from '../../src/engine/outputs/storage/matMulNBits';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../src/engine/kernels/host/packBits';
-import { dequantize } from '../../src/engine/compress/quantizeTensor';
+import { dequantize } from '../../src/engine/outputs/planned/dequantize';
 import { groupingOf } from '../../src/engine/compress/quantizers/parameters';
 import { roundGroups } from '../../src/engine/compress/quantizers/rounding/roundGroups';
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/engine/formats/decode';

@@ -1,9 +1,12 @@
+import { elementCount } from '../../protocol/dtypes';
 import type { CompressSpec } from '../../protocol/jobs';
 import { estimateChoosing } from './budget/estimateChoosing';
-import { findExporter } from '../outputs/writers';
+import { findWriter } from '../outputs/writers';
+import type { PlannedLayer } from '../outputs/planned/plannedStore';
+import { storeLimit } from './planning/storeLimit';
 import { outputBytes } from '../outputs/writers/sizes';
-import { makePlan, prepareSource, type CompressPlan, type TensorPlan } from './plan';
-import { openSource, type CompressSource } from '../models/modelSource';
+import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
+import { openSource, type ModelSource } from '../models/modelSource';
 import { fitsWhole, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
 
 /** What a compression will need, from headers alone. */
@@ -33,17 +36,18 @@ const bytesPerSecond = 300e6;
  * the packed ones), checking blocks holds one block as float32, checking the whole model holds it several times and is left out where that does not fit.
  */
 export async function estimateCompress(spec: CompressSpec, context: CompressEstimateContext = {}): Promise<CompressEstimate> {
-  const exporter = findExporter(spec.format);
+  const writer = findWriter(spec.format);
   const opened = await openSource(spec.model);
   try {
     const source = prepareSource(opened, spec);
     const plan = makePlan(source, spec);
-    if (spec.budget === undefined) exporter.check(source, plan);
-    const written = exporter.estimate(source, plan);
+    const layers = layersOf(plan);
+    if (spec.budget === undefined) writer.check(source, layers);
+    const written = writer.estimate(source, layers);
     const output =
-      spec.budget === undefined || exporter.dequantised
+      spec.budget === undefined || writer.dequantised
         ? written
-        : { ...written, bytes: outputBytes(source, plan, underBudget(source, spec.budget)) };
+        : { ...written, bytes: outputBytes(source, layers, underBudget(source, spec.budget)) };
     const choosing = spec.budget === undefined ? noChoosing : estimateChoosing(spec, source, plan);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
@@ -51,9 +55,13 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const whole = fitsWhole(source, context.memoryLimit) ? wholeModelBytes(source) : 0;
     const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
     const sourceBytes = [...source.tensors.values()].reduce((sum, { entry }) => sum + entry.bytes, 0);
+    // Planned tensors: a byte for each code, and scales and zero points as float32 and bytes.
+    const planned = [...layers.values()].reduce((sum, { layout, size }) => sum + plannedBytes(layout, size.scaleBits), 0);
+    const resident = Math.min(planned, storeLimit(context.memoryLimit));
     return {
-      hostMemoryBytes: Math.round(baseBytes + chunkBytes + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
-      diskBytes: output.bytes + 2e6 + companionBytes,
+      hostMemoryBytes: Math.round(baseBytes + chunkBytes + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
+      // Codes of up to four bits take half a byte in the temporary file.
+      diskBytes: output.bytes + (planned - resident) + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
       seconds: 1 + choosing.seconds + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
       notes: [
@@ -69,8 +77,14 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
 }
 
 /** Bytes of a tensor as large as the budget allows; less where the source has less. */
-function underBudget(source: CompressSource, budget: number): (plan: TensorPlan) => number {
-  return ({ tensor: { name, shape } }) => Math.min(source.tensors.get(name)!.entry.bytes, Math.ceil((budget * shape[0] * shape[1]) / 8));
+function underBudget({ tensors }: ModelSource, budget: number): (layer: PlannedLayer) => number {
+  return ({ name, storedShape }) => Math.min(tensors.get(name)!.entry.bytes, Math.ceil((budget * elementCount(storedShape)) / 8));
+}
+
+/** Bytes of a planned matrix in memory. */
+function plannedBytes(layout: PlannedLayer['layout'], scaleBits: number): number {
+  if (layout.kind === 'plain') return 4 * elementCount(layout.shape);
+  return layout.rows * layout.columns + (5 * scaleBits) / 16;
 }
 
 const noChoosing = { seconds: 0, hostMemoryBytes: 0, notes: [] };
@@ -79,7 +93,7 @@ const noChoosing = { seconds: 0, hostMemoryBytes: 0, notes: [] };
 const companionBytes = 20e6;
 
 /** Arrays that planning and packing one tensor hold at the same time. */
-function largestTensorBytes(source: CompressSource, plan: CompressPlan): number {
+function largestTensorBytes(source: ModelSource, plan: CompressPlan): number {
   let largest = 0;
   for (const [name, { tensor }] of plan) {
     const weights = tensor.shape[0] * tensor.shape[1];
@@ -91,7 +105,7 @@ function largestTensorBytes(source: CompressSource, plan: CompressPlan): number 
 }
 
 /** One block as float32, and the reading of its largest tensor. */
-function blockBytes(source: CompressSource): number {
+function blockBytes(source: ModelSource): number {
   if (!source.decoder) return 0;
   const { architecture, config } = source.decoder;
   let block = 0;

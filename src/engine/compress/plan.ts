@@ -6,8 +6,11 @@ import type { CompressSpec } from '../../protocol/jobs';
 import type { TensorRole } from '../../protocol/model';
 import { findQuantizer } from './quantizers';
 import { isPinnedWidth, type PinnedWidth } from '../../common/allocation/types';
-import type { QuantizableTensor, Quantizer, SizeEstimate } from './quantizers/quantizer';
-import type { CompressSource } from '../models/modelSource';
+import { matrixSize, type MatrixSize } from '../outputs/planned/plannedSizes';
+import type { PlannedLayer } from '../outputs/planned/plannedStore';
+import type { PlannedLayout } from '../outputs/planned/plannedTensor';
+import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
+import type { ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
 
 /** A tensor that will be compressed, and how. */
@@ -15,11 +18,15 @@ export interface TensorPlan {
   readonly tensor: QuantizableTensor;
   /** Shape as stored; `tensor.shape` folds a convolution's kernel into columns. */
   readonly storedShape: readonly number[];
+  /** True where the file holds [in, out]. */
+  readonly transposed: boolean;
   readonly quantizer: Quantizer;
   readonly parameters: ParamValues;
   /** Keys of parameters that were given, for all tensors or for this one: a budget leaves them as they are. */
   readonly given: ReadonlySet<string>;
-  readonly estimate: SizeEstimate;
+  readonly layout: PlannedLayout;
+  /** Bits before any file format's padding. */
+  readonly size: MatrixSize;
   /** Under a budget: 16 leaves the tensor as it is, 0 prunes it. No method has these widths, so they are no parameter. */
   readonly pinned?: PinnedWidth;
   /** Widths of the groups where a budget chose them by group or channel: [rows, groups]; `bits` is then the largest. */
@@ -38,7 +45,7 @@ const blockRoles: readonly TensorRole[] = ['query', 'key', 'value', 'attention-o
  * parameters or those of the last override that matches. Errors: `invalid-argument` for an unknown method, a parameter out of range (the range is
  * named), a glob that matches nothing.
  */
-export function makePlan(source: CompressSource, spec: CompressSpec): CompressPlan {
+export function makePlan(source: ModelSource, spec: CompressSpec): CompressPlan {
   const quantizer = findQuantizer(spec.method);
   const general = resolved(quantizer, spec.parameters);
   const wanted = spec.tensors === undefined ? () => true : globMatcher(spec.tensors);
@@ -87,14 +94,14 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
         parameters = override.parameters;
         given = override.given;
       }
-    const estimate = quantizer.estimate(tensor, parameters);
     plan.set(name, {
       tensor,
       storedShape: entry.shape,
+      transposed: transposed === true,
       quantizer,
       parameters,
       given,
-      estimate,
+      ...layoutAndSize(quantizer, tensor, parameters),
       ...(pinned === undefined ? {} : { pinned }),
     });
   }
@@ -114,8 +121,37 @@ export function makePlan(source: CompressSource, spec: CompressSpec): CompressPl
   return plan;
 }
 
+/** Layout and size of a tensor with these parameters. */
+export function layoutAndSize(
+  quantizer: Quantizer,
+  tensor: QuantizableTensor,
+  parameters: ParamValues,
+): { readonly layout: PlannedLayout; readonly size: MatrixSize } {
+  const layout = quantizer.layoutOf(tensor, parameters);
+  return { layout, size: layoutSize(layout) };
+}
+
+function layoutSize(layout: PlannedLayout): MatrixSize {
+  if (layout.kind === 'grouped') return matrixSize(layout);
+  const none = { codeBits: 0, scaleBits: 0, zeroPointBits: 0 };
+  if (layout.kind !== 'sparse') return none;
+  const mask = layout.rows * layout.columns;
+  if (!layout.quantized) return { ...none, codeBits: mask + layout.kept * (layout.dtype === 'float32' ? 32 : 16) };
+  return { ...matrixSize(layout.quantized), codeBits: mask + layout.kept * layout.quantized.bits };
+}
+
+/** A planned tensor as writers see it. */
+export function layerOf({ tensor: { name, role }, storedShape, transposed, layout, size }: TensorPlan): PlannedLayer {
+  return { name, role, storedShape, transposed, layout, size };
+}
+
+/** All of a plan, by name. */
+export function layersOf(plan: CompressPlan): ReadonlyMap<string, PlannedLayer> {
+  return new Map([...plan].map(([name, planned]) => [name, layerOf(planned)]));
+}
+
 /** The source as the method wants what it leaves alone to be written. */
-export function prepareSource(source: CompressSource, spec: CompressSpec): CompressSource {
+export function prepareSource(source: ModelSource, spec: CompressSpec): ModelSource {
   const quantizer = findQuantizer(spec.method);
   const parameters = resolved(quantizer, spec.parameters);
   return quantizer.writtenType ? withWrittenTypes(source, (stored) => quantizer.writtenType!(stored, parameters)) : source;

@@ -65,14 +65,14 @@ export const compareKind: ReadingKind<CompareSpec, CompareReport> = {
   run: async (spec, { signal, progress }) => {
     const { openContainer } = await import('../models/openContainer');
     const { compareContainers } = await import('../evaluate/compareModels');
-    const { dequantizedView } = await import('./dequantizedView');
+    const { readableOutput } = await import('../outputs/readableOutput');
     const started = performance.now();
     const first = await openContainer(spec.first, { asHuggingFace: true });
     try {
       const second = await openContainer(spec.second, { asHuggingFace: true });
       try {
         const options = spec.tensors === undefined ? {} : { tensors: spec.tensors };
-        const views = [await dequantizedView(first, second), await dequantizedView(second, first)] as const;
+        const views = [await readableOutput(first, second), await readableOutput(second, first)] as const;
         const result = await compareContainers(views[0].container, views[1].container, options, { progress, signal });
         return {
           kind: 'compare',

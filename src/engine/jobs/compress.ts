@@ -8,7 +8,6 @@ import type { CompressReport } from '../../protocol/report';
 import { describeMethods, findQuantizer } from '../compress/quantizers';
 import { defaultFormat } from '../recipe/defaultFormat';
 import { compressPage, compressText } from '../reports/compressReport';
-import { peakResidentBytes } from '../runtime/peakResidentBytes';
 import type { ComputingKind } from './stepKind';
 
 /** The method where a budget chooses the widths and none is named. */
@@ -174,15 +173,9 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     return estimateCompress(spec, { provider, memoryLimit });
   },
   computes: true,
-  run: async (spec, { runtime, signal, progress, memoryLimit }) => {
+  run: async (spec, context) => {
     const { compressModel } = await import('../compress/compressModel');
-    return compressModel(spec, {
-      runtime,
-      progress,
-      residentBytes: peakResidentBytes,
-      ...(memoryLimit === undefined ? {} : { memoryLimit }),
-      ...(signal ? { signal } : {}),
-    });
+    return compressModel(spec, context);
   },
 
   outcome: ({ bitsPerWeight, bytesAfter }) => `${formatNumber(bitsPerWeight, 3)} bits · ${formatBytes(bytesAfter)}`,

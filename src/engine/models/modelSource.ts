@@ -28,18 +28,18 @@ export interface SourceDecoder {
 }
 
 /** A model to be compressed: its tensors, their roles and, where its config is known, how its graph is built. */
-export interface CompressSource {
+export interface ModelSource {
   readonly container: TensorContainer;
   readonly tensors: ReadonlyMap<string, SourceTensor>;
   /** Undefined for files without a graph and for ONNX models, which bring their own. */
   readonly decoder: SourceDecoder | undefined;
   readonly architecture: string;
   /** The source as it was opened, where this one shows its values in other types. */
-  readonly original?: CompressSource;
+  readonly original?: ModelSource;
 }
 
 /** Opens a model for compression. Reads headers only. The caller closes the container. */
-export async function openSource(model: string): Promise<CompressSource> {
+export async function openSource(model: string): Promise<ModelSource> {
   const container = await openContainer(model, { asHuggingFace: true });
   try {
     const decoder = decoderOf(container);
@@ -76,7 +76,7 @@ function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
 }
 
 /** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. */
-export async function hashSource(source: CompressSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
+export async function hashSource(source: ModelSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
   const { container, tensors } = source.original ?? source;
   const weights = new Set([...(container.weightFiles ?? [])]);
   for (const { entry } of tensors.values()) if (entry.location) weights.add(entry.location.file);

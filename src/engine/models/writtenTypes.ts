@@ -3,7 +3,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { decodeToFloat32, encodeFromFloat32 } from '../formats/decode';
 import { basename } from 'node:path';
-import type { CompressSource, SourceTensor } from './modelSource';
+import type { ModelSource, SourceTensor } from './modelSource';
 
 /** Says in which type a tensor of the source is written, from the type in its file; undefined where it stays. */
 export type WrittenType = (stored: DType) => DType | undefined;
@@ -13,7 +13,7 @@ export type WrittenType = (stored: DType) => DType | undefined;
  * The source itself where nothing changes. Errors: `unsupported` for ONNX models, whose graphs fix the types; on reading `invalid-argument` for a value
  * that the narrower type cannot hold.
  */
-export function withWrittenTypes(source: CompressSource, writtenType: WrittenType): CompressSource {
+export function withWrittenTypes(source: ModelSource, writtenType: WrittenType): ModelSource {
   const changed = new Map<string, DType>();
   for (const [name, { entry }] of source.tensors) {
     const stored = entry.storedDType ?? entry.dtype;

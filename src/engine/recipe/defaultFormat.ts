@@ -1,10 +1,7 @@
+import { isFastGroup, isFastWidth } from '../../common/fastKernels';
 import { resolveParams } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
-
-/** Widths and groups that ONNX Runtime's MatMulNBits has kernels for; anything else fails when the session is created. */
-const kernelBits = [2, 4, 8];
-const kernelGroups = [16, 32, 64, 128, 256];
 
 /**
  * The format where none was asked for, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to make a graph from;
@@ -23,9 +20,8 @@ export function defaultFormat(
   if (budget !== undefined) return { format: 'onnx-packed', reason: 'it holds every width that the budget may choose' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
     const { bits, groupSize } = resolveParams(specs, given).values;
-    if (!kernelBits.includes(Number(bits)))
-      return { format: 'onnx-packed', reason: `the runtime has no fast kernel for ${String(bits)} bits` };
-    if (!kernelGroups.includes(Number(groupSize)))
+    if (!isFastWidth(bits)) return { format: 'onnx-packed', reason: `the runtime has no fast kernel for ${String(bits)} bits` };
+    if (!isFastGroup(groupSize))
       return { format: 'onnx-packed', reason: `the runtime has no fast kernel for groups of ${String(groupSize)}` };
   }
   return { format: 'onnx-fast', reason: 'the runtime has a fast kernel for these bits and groups' };

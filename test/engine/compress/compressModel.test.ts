@@ -18,11 +18,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { compressModel, type CompressContext } from '../../../src/engine/compress/compressModel';
+import { compressModel } from '../../../src/engine/compress/compressModel';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { loomBaseAsGguf } from '../../support/loomGguf';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
+import { workContext } from '../../support/workContext';
+import type { WorkContext } from '../../../src/engine/runtime/workContext';
 
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
 const digits = fileURLToPath(new URL('../../../media/samples/digits/digits-mlp.onnx', import.meta.url));
@@ -38,8 +40,8 @@ function spec(format: OutputFormat, more: Partial<CompressSpec> = {}): CompressS
   return { kind: 'compress', model: sample, method: 'rtn', parameters: {}, format, out: join(folder, 'out'), ...more };
 }
 
-async function compress(wanted: CompressSpec, more: Partial<CompressContext> = {}) {
-  return compressModel(wanted, { runtime: await createRuntime({ provider: 'cpu', threads: 1 }), ...more });
+async function compress(wanted: CompressSpec, more: Partial<WorkContext> = {}) {
+  return compressModel(wanted, workContext(await createRuntime({ provider: 'cpu', threads: 1 }), more));
 }
 
 describe('sizes and reports', () => {

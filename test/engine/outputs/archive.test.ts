@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import { storeMixedMatrix } from '../../../src/engine/outputs/storage/mixedMatrix';
-import { dequantize } from '../../../src/engine/compress/quantizeTensor';
+import { dequantize } from '../../../src/engine/outputs/planned/dequantize';
 import { rtn } from '../../../src/engine/compress/quantizers/rtn';
-import type { QuantizedMatrix } from '../../../src/engine/compress/quantizers/quantizer';
+import { fingerprintOf } from '../../../src/engine/outputs/planned/fingerprint';
+import { matrixSize } from '../../../src/engine/outputs/planned/plannedSizes';
+import type { MatrixLayout, QuantizedMatrix } from '../../../src/engine/outputs/planned/plannedTensor';
 import { decodeToFloat32 } from '../../../src/engine/formats/decode';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { GraphBuilder } from '../../../src/engine/graph/builder';
@@ -16,6 +18,7 @@ import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { SeededRandom } from '../../../src/common/random';
 import type { CompressReport } from '../../../src/protocol/report';
 import type { CompressSpec } from '../../../src/protocol/jobs';
+import { workContext } from '../../support/workContext';
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
 let folder: string;
@@ -24,7 +27,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function compress(model: string, format: CompressSpec['format'], more: Partial<CompressSpec> = {}): Promise<CompressReport> {
   const spec: CompressSpec = { kind: 'compress', model, method: 'rtn', parameters: {}, format, out: join(folder, format), ...more };
-  return compressModel(spec, { runtime: await createRuntime({ provider: 'cpu', threads: 1 }) });
+  return compressModel(spec, workContext(await createRuntime({ provider: 'cpu', threads: 1 })));
 }
 
 /** All values of a model by name, as float32. */
@@ -52,7 +55,8 @@ describe('compress --format archive', () => {
     if (model.startsWith('models')) {
       // Bit planes: the planned bits, and less than a byte for each of codes, scales and zero points.
       for (const { name, shape, bytesAfter } of report.layers) {
-        const { codeBits, scaleBits, zeroPointBits } = rtn.estimate({ name, role: 'linear', shape: shape as [number, number] }, parameters);
+        const layout = rtn.layoutOf({ name, role: 'linear', shape: shape as [number, number] }, parameters) as MatrixLayout;
+        const { codeBits, scaleBits, zeroPointBits } = matrixSize(layout);
         expect(bytesAfter * 8).toBeGreaterThanOrEqual(codeBits + scaleBits + zeroPointBits);
         expect(bytesAfter * 8).toBeLessThan(codeBits + scaleBits + zeroPointBits + 24);
       }
@@ -90,6 +94,7 @@ function randomMixed(
   const groupBits = Uint8Array.from({ length: rows * perRow }, () => widths[random.nextBelow(widths.length)] as number);
   const of = (index: number) => groupBits[Math.floor(index / columns) * perRow + Math.floor((index % columns) / groupSize)] as number;
   return {
+    kind: 'grouped',
     rows,
     columns,
     bits: Math.max(1, ...widths),
@@ -114,10 +119,10 @@ describe('matrices with widths of their groups in ONNX', () => {
     [6, 40, 8, [6], false, undefined],
   ] as const)('%d x %d in groups of %d, widths %j, symmetric %s', async (rows, columns, groupSize, widths, symmetric, limit) => {
     const matrix = randomMixed(rows, columns, groupSize, widths, symmetric);
-    const { pieces, digest, stored } = storeMixedMatrix(matrix, limit);
+    const { pieces, stored } = storeMixedMatrix(matrix, limit);
     const expected = dequantize(matrix);
     const decoded = stored.decode(pieces);
-    expect(decoded.digest).toBe(digest);
+    expect(decoded.fingerprint).toBe(fingerprintOf(matrix));
     expect(decoded.weights()).toEqual(expected);
 
     const build = new GraphBuilder(operators, 'test');

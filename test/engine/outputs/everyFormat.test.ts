@@ -9,6 +9,7 @@ import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import type { CompressReport } from '../../../src/protocol/report';
+import { workContext } from '../../support/workContext';
 
 /** Tiny models: Llama in float16; the same with tied embeddings, linear rope and bfloat16; Mistral; Qwen2 with biases, float32 and three shards. */
 const models = ['tiny-llama', 'tiny-llama-linear', 'tiny-mistral', 'tiny-qwen2'] as const;
@@ -23,7 +24,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function compress(model: string, format: OutputFormat, more: Partial<CompressSpec> = {}): Promise<CompressReport> {
   const spec: CompressSpec = { kind: 'compress', model, method: 'rtn', parameters: {}, format, out: join(folder, 'out'), ...more };
-  return compressModel(spec, { runtime: await createRuntime({ provider: 'cpu', threads: 1 }) });
+  return compressModel(spec, workContext(await createRuntime({ provider: 'cpu', threads: 1 })));
 }
 
 /** Every pair of a first and a second. */
@@ -194,7 +195,7 @@ describe('conversion without compression', () => {
   });
 
   test.each(['onnx-fast', 'onnx-packed'] as const)('%s is refused: it holds compressed weights only', async (format) => {
-    await expect(compress(fixture('models/tiny-llama'), format, { method: 'none' })).rejects.toThrow(/Take the format hf, or onnx/);
+    await expect(compress(fixture('models/tiny-llama'), format, { method: 'none' })).rejects.toThrow(/Use the format hf, or onnx/);
   });
 
   test('an ONNX model keeps its types', async () => {

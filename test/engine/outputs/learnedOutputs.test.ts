@@ -7,7 +7,7 @@ import { dequantizeLearned, learnedBits } from '../../../src/engine/formats/arch
 import type { LearnedTensor } from '../../../src/engine/formats/archive/learnedTensor';
 import { SeededRandom } from '../../../src/common/random';
 import { exportLearned, type ExportedLearned } from '../../../src/engine/compress/learned/exportLearned';
-import { openSource, type CompressSource } from '../../../src/engine/models/modelSource';
+import { openSource, type ModelSource } from '../../../src/engine/models/modelSource';
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { decodeToFloat32 } from '../../../src/engine/formats/decode';
 import { openContainer } from '../../../src/engine/models/openContainer';
@@ -35,7 +35,7 @@ beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-learned-'
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Trained {
-  readonly source: CompressSource;
+  readonly source: ModelSource;
   readonly learned: ReadonlyMap<string, LearnedTensor>;
   readonly rest: ReadonlyMap<string, Float32Array>;
 }

@@ -8,6 +8,7 @@ import { compressModel } from '../../../src/engine/compress/compressModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import { greedyTokens } from '../../support/greedyTokens';
+import { workContext } from '../../support/workContext';
 
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
 const prompts = ['The old man looked at her, and', 'It was a dark night', 'Emma said to Mr. Knightley that'];
@@ -42,7 +43,7 @@ describe('transformers.js runs our directories', () => {
     const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
     const bfloat16 = join(folder, 'bfloat16');
     const convert = { kind: 'compress', method: 'none', format: 'hf', out: bfloat16 } as const;
-    await compressModel({ ...convert, model: sample, parameters: { dtype: 'bfloat16' } }, { runtime });
+    await compressModel({ ...convert, model: sample, parameters: { dtype: 'bfloat16' } }, workContext(runtime));
     const spec = { kind: 'compress', model: bfloat16, parameters: {} } as const;
     await expectSameText({ ...spec, method: 'none', format: 'onnx', out: join(folder, 'bfloat16-float') }, { dtype: 'fp32' });
     await expectSameText({ ...spec, method: 'rtn', format: 'onnx-fast', out: join(folder, 'bfloat16-fast') }, { dtype: 'q4' });
@@ -52,7 +53,7 @@ describe('transformers.js runs our directories', () => {
   async function expectSameText(spec: CompressSpec, options: Record<string, unknown>): Promise<void> {
     const { out } = spec;
     const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-    const report = await compressModel(spec, { runtime });
+    const report = await compressModel(spec, workContext(runtime));
     expect(report.verification.passed).toBe(true);
     expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toMatchObject({ kind: 'compress', primary: report.primary });
 

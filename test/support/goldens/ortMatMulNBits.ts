@@ -1,5 +1,5 @@
 import { matMulNBits } from '../../../src/engine/outputs/storage/matMulNBits';
-import type { QuantizedMatrix } from '../../../src/engine/compress/quantizers/quantizer';
+import type { MatrixLayout } from '../../../src/engine/outputs/planned/plannedTensor';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import { operators } from '../../../src/engine/ops/index';
 import { feedTensor, runGraph } from '../runGraph';
@@ -15,9 +15,10 @@ export const ortMatMulNBits: GoldenRunner = async (golden, check) => {
   await compareOutputs(golden, check);
 };
 
-function layoutOf(golden: Golden): Omit<QuantizedMatrix, 'codes' | 'scales' | 'zeroPoints'> {
+function layoutOf(golden: Golden): MatrixLayout {
   const [rows, columns] = outputTensor(golden, 'levels').shape as [number, number];
   return {
+    kind: 'grouped',
     rows,
     columns,
     bits: numberParam(golden, 'bits'),

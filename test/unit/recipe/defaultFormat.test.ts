@@ -7,7 +7,8 @@ test.each([
   ['model.safetensors', {}, [], 'hf'],
   ['MODEL.SAFETENSORS', { bits: 3 }, [], 'hf'],
   ['model.onnx', { bits: 3 }, [], 'onnx-packed'],
-  ['loom-base', { groupSize: 'row' }, [], 'onnx-packed'],
+  ['loom-base', { groupSize: 'row' }, [], 'onnx-fast'],
+  ['loom-base', { groupSize: 48 }, [], 'onnx-packed'],
   ['loom-base', {}, [{ glob: '*', parameters: { bits: 5 } }], 'onnx-packed'],
   ['loom-base', {}, [{ glob: '*', parameters: { bits: 8 } }], 'onnx-fast'],
 ])('%s with %j and overrides %j: %s', (model, parameters, overrides, format) => {

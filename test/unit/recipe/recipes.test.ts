@@ -103,7 +103,9 @@ describe('a sound recipe', () => {
     expect(format('{}')).toBe('onnx-fast');
     expect(format('{ bits: 3 }')).toBe('onnx-packed');
     expect(format('{ groupSize: 8 }')).toBe('onnx-packed');
-    expect(format('{ groupSize: tensor }')).toBe('onnx-packed');
+    // One scale for a row or a tensor is repeated for every block of the kernel.
+    expect(format('{ groupSize: row }')).toBe('onnx-fast');
+    expect(format('{ groupSize: tensor }')).toBe('onnx-fast');
   });
 });
 

@@ -2,15 +2,17 @@ import { prepareAllocation, type PreparedAllocation } from '../../../common/allo
 import type { AllocationItem } from '../../../common/allocation/types';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { AllocationReport } from '../../../protocol/report';
-import type { Exporter } from '../../outputs/writers/exporter';
-import type { TensorPlan } from '../plan';
+import type { OutputWriter } from '../../outputs/writers/outputWriter';
+import { layerOf, type TensorPlan } from '../plan';
 import { groupingOf } from '../quantizers/parameters';
-import { dequantize } from '../quantizeTensor';
+import { plannedAlone } from './options';
+import { dequantize } from '../../outputs/planned/dequantize';
+import { mixedSize } from '../../outputs/planned/plannedSizes';
+import type { MatrixLayout } from '../../outputs/planned/plannedTensor';
 import type { ChosenWidths } from './chosenWidths';
-import { measuredPoints } from './measuredPoints';
-import type { Measure, MeasureContext, Sensitivity, Weighting } from './measure';
-import { bitsOfGroup, mixedEstimate, type MixedGrid } from './mixedBits';
-import { bitsAlone, readMatrix } from './readMatrix';
+import { measuring, type Measure, type MeasureContext, type Sensitivity, type Weighting } from './measure';
+import { bitsOfGroup, type MixedGrid } from './mixedBits';
+import { bitsAlone, readMatrix } from '../planning/sourceReader';
 
 /** Group size where none is given. */
 const defaultGroupSize = 64;
@@ -35,16 +37,16 @@ interface CutTensor {
  * and for measures of whole tensors; `invalid-argument` for a budget below the smallest possible.
  */
 export async function chooseGroups(
-  context: MeasureContext & { readonly exporter: Exporter },
+  context: MeasureContext & { readonly writer: OutputWriter },
   measure: Measure,
   unit: 'channel' | 'group',
 ): Promise<ChosenWidths> {
-  const { spec, plan, exporter } = context;
-  if (exporter.mixedBits === undefined)
+  const { spec, plan, writer } = context;
+  if (!writer.mixesWidths)
     throw new LoomweightError(
       'unsupported',
-      `The format ${exporter.id} has one width for a whole tensor. Take onnx-packed, archive or hf for --unit ${unit}, or --unit tensor.`,
-      { format: exporter.id, unit },
+      `The format ${writer.id} has one width for a whole tensor. Take onnx-packed, archive or hf for --unit ${unit}, or --unit tensor.`,
+      { format: writer.id, unit },
     );
   if (measure.wholeTensors)
     throw new LoomweightError(
@@ -72,7 +74,7 @@ export async function chooseGroups(
         continue;
       }
       tensors.push(await cutTensor(context, planned, unit, sensitivity, items));
-      context.progress(tensors.length, plan.size);
+      measuring(context, tensors.length, plan.size);
     }
   } finally {
     await sensitivity.release();
@@ -80,32 +82,36 @@ export async function chooseGroups(
   const prepared = prepareAllocation(items);
   const planOf = (groupBits: readonly Uint8Array[]): ReadonlyMap<string, TensorPlan> =>
     new Map(
-      tensors.map(({ plan: planned, grid }, index) => {
-        const widths = groupBits[index] as Uint8Array;
-        const parameters = { ...planned.parameters, bits: Math.max(1, ...new Set(widths)) };
-        return [planned.tensor.name, { ...planned, parameters, groupBits: widths, estimate: mixedEstimate(grid, widths) }] as const;
-      }),
+      tensors.map(({ plan: planned }, index) => [planned.tensor.name, withGroupBits(planned, groupBits[index] as Uint8Array)] as const),
     );
-  const { chosen, loss, groupBits, stored } = withinBudget(prepared, tensors, exporter, spec.budget as number, aloneBits);
+  const { chosen, loss, groupBits, stored } = withinBudget(prepared, tensors, writer, spec.budget as number, aloneBits);
   const chosenPlan = planOf(groupBits);
-  const measured = await measuredPoints(context, { plan: chosenPlan, bitsPerWeight: stored / prepared.weights }, (bitsPerWeight) => {
-    // Padding of the format is left out here: these sizes are not written.
-    const result = prepared.at(bitsPerWeight * prepared.weights);
-    const widths = tensors.map((tensor) => widthsOf(tensor, prepared.items, result.chosen));
-    return result.met ? { plan: planOf(widths), bitsPerWeight: result.storedBits / prepared.weights } : undefined;
-  });
   return {
     plan: chosenPlan,
+    bitsPerWeight: stored / prepared.weights,
     leftAlone,
+    at: (bitsPerWeight) => {
+      // Padding of the format is left out here: these sizes are not written.
+      const result = prepared.at(bitsPerWeight * prepared.weights);
+      const widths = tensors.map((tensor) => widthsOf(tensor, prepared.items, result.chosen));
+      return result.met ? { plan: planOf(widths), bitsPerWeight: result.storedBits / prepared.weights } : undefined;
+    },
     allocation: {
       budget: spec.budget as number,
       unit,
       sensitivity: measure.id,
       predictedLoss: loss,
-      curve: [...prepared.curve(), ...measured],
+      curve: prepared.curve(),
       ...reported(items, chosen, tensors),
     },
   };
+}
+
+/** A plan whose groups have these widths, [rows, groups]. */
+function withGroupBits(planned: TensorPlan, groupBits: Uint8Array): TensorPlan {
+  const parameters = { ...planned.parameters, bits: Math.max(1, ...new Set(groupBits)) };
+  const layout: MatrixLayout = { ...(planned.quantizer.layoutOf(planned.tensor, parameters) as MatrixLayout), widthsByGroup: true };
+  return { ...planned, parameters, groupBits, layout, size: mixedSize(layout, groupBits) };
 }
 
 async function cutTensor(
@@ -168,7 +174,7 @@ function unitErrors(plan: TensorPlan, weights: Float32Array, bits: number, weigh
   const [rows, columns] = plan.tensor.shape;
   const { columnWeights, elementWeights } = weighting;
   const context = { tensor: plan.tensor, weights, ...(plan.importance ? { importance: plan.importance } : {}) };
-  const rounded = bits === 0 ? undefined : dequantize(plan.quantizer.plan(context, { ...plan.parameters, bits }));
+  const rounded = bits === 0 ? undefined : dequantize(plannedAlone(plan.quantizer)(context, { ...plan.parameters, bits }));
   const sums = new Float64Array(units);
   const perRow = units / rows;
   for (let row = 0, index = 0; row < rows; row += 1)
@@ -185,7 +191,7 @@ function unitErrors(plan: TensorPlan, weights: Float32Array, bits: number, weigh
 function withinBudget(
   prepared: PreparedAllocation,
   tensors: readonly CutTensor[],
-  exporter: Exporter,
+  writer: OutputWriter,
   budget: number,
   aloneBits: number,
 ): { readonly chosen: readonly number[]; readonly loss: number; readonly groupBits: readonly Uint8Array[]; readonly stored: number } {
@@ -196,9 +202,9 @@ function withinBudget(
     const result = prepared.at(target);
     if (!result.met) break;
     const groupBits = tensors.map((tensor) => widthsOf(tensor, prepared.items, result.chosen));
-    const stored = tensors.reduce((sum, { plan, grid }, index) => {
+    const stored = tensors.reduce((sum, { plan }, index) => {
       const widths = groupBits[index] as Uint8Array;
-      return sum + (exporter.mixedBits?.(plan, widths, mixedEstimate(grid, widths)) ?? Infinity);
+      return sum + writer.storedBits(layerOf(withGroupBits(plan, widths)), widths);
     }, aloneBits);
     if (stored <= allowed) return { chosen: result.chosen, loss: result.loss, groupBits, stored };
     smallest = Math.max(smallest, result.smallestBits + stored - result.storedBits);

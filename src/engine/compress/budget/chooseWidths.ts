@@ -4,28 +4,27 @@ import type { AllocationItem } from '../../../common/allocation/types';
 import type { ParamValues } from '../../../common/params';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
-import type { Exporter } from '../../outputs/writers/exporter';
-import type { CompressPlan, TensorPlan } from '../plan';
-import type { CompressSource } from '../../models/modelSource';
+import type { OutputWriter } from '../../outputs/writers/outputWriter';
+import { layoutAndSize, type CompressPlan, type TensorPlan } from '../plan';
+import type { ModelSource } from '../../models/modelSource';
 import { chooseGroups } from './chooseGroups';
-import type { MeasureContext, Sensitivity, Weighting } from './measure';
+import { measuring, type MeasureContext, type Sensitivity, type Weighting } from './measure';
 import type { ChosenWidths } from './chosenWidths';
-import { measuredPoints } from './measuredPoints';
 import { findMeasure } from './measures';
 import { optionErrors } from './optionErrors';
 import { tensorOptions, type TensorOption } from './options';
-import { bitsAlone, readMatrix } from './readMatrix';
+import { bitsAlone, readMatrix } from '../planning/sourceReader';
 
 /** Width that stands for a tensor left alone. */
 const aloneBits = 16;
 
 /**
  * Chooses width, group size and whatever else the method lets a budget choose for every tensor of the plan, so that all stored bits divided by all weights stay
- * within `spec.budget` and the foretold loss is small. Reads each tensor once. Errors: `invalid-argument` for a budget below the smallest possible (named) and
+ * within `spec.budget` and the predicted loss is small. Reads each tensor once. Errors: `invalid-argument` for a budget below the smallest possible (named) and
  * for one that leaves everything alone, and those of the measure.
  */
-export async function chooseWidths(context: MeasureContext & { readonly exporter: Exporter }): Promise<ChosenWidths> {
-  const { spec, source, plan, exporter } = context;
+export async function chooseWidths(context: MeasureContext & { readonly writer: OutputWriter }): Promise<ChosenWidths> {
+  const { spec, source, plan, writer } = context;
   const budget = spec.budget as number;
   if ('bits' in spec.parameters)
     throw new LoomweightError(
@@ -42,7 +41,7 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
     context.note(
       'Widths were chosen by the error of the weights alone; --calibration with a text or data that the model is for chooses better.',
     );
-  if (!measure.inNats) context.note(`The foretold losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
+  if (!measure.inNats) context.note(`The predicted losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
   if (spec.unit === 'channel' || spec.unit === 'group') return chooseGroups(context, measure, spec.unit);
   const pruned = [...plan.values()].find(({ pinned }) => pinned === 0);
   if (pruned)
@@ -52,7 +51,7 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
       { tensor: pruned.tensor.name },
     );
   const offered = new Map(
-    [...plan].map(([name, planned]) => [name, planned.pinned === undefined ? tensorOptions(planned, exporter) : []] as const),
+    [...plan].map(([name, planned]) => [name, planned.pinned === undefined ? tensorOptions(planned, writer) : []] as const),
   );
   checkBudget(source, plan, offered, budget);
   const sensitivity = await measure.measure(context);
@@ -63,10 +62,10 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
       throwIfCancelled(context.signal);
       const options = offered.get(name) as readonly TensorOption[];
       const weighting = sensitivity.weightingOf(name);
-      const losses = options.length === 0 ? [] : await foretold(source, planned, options, weighting, sensitivity);
+      const losses = options.length === 0 ? [] : await predicted(source, planned, options, weighting, sensitivity);
       tensors.push({ plan: planned, options, weighting });
       items.push(itemOf(planned, source, options, losses));
-      context.progress(items.length, plan.size);
+      measuring(context, items.length, plan.size);
     }
     const prepared = prepareAllocation(items);
     const planAt = (bitsPerWeight: number) => {
@@ -93,19 +92,20 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
         `A budget of ${budget} bits per weight leaves every tensor as it is: there is nothing to compress. Give a smaller --budget.`,
         { budget },
       );
-    const measured = await measuredPoints(context, made, (bitsPerWeight) => {
-      const choice = planAt(bitsPerWeight);
-      return choice.result.met ? choice : undefined;
-    });
     return {
       plan: chosenPlan,
+      bitsPerWeight: made.bitsPerWeight,
       leftAlone,
+      at: (bitsPerWeight) => {
+        const choice = planAt(bitsPerWeight);
+        return choice.result.met ? choice : undefined;
+      },
       allocation: {
         budget,
         unit: 'tensor',
         sensitivity: measure.id,
         predictedLoss: result.loss,
-        curve: [...prepared.curve(), ...measured],
+        curve: prepared.curve(),
         items,
         chosen: result.chosen,
       },
@@ -116,16 +116,16 @@ export async function chooseWidths(context: MeasureContext & { readonly exporter
 }
 
 /**
- * The measure where none was asked for. With calibration data gradients: they foretell as well as measuring every tensor and cost less. Without, the error of the
+ * The measure where none was asked for. With calibration data gradients: they predict as well as measuring every tensor and cost less. Without, the error of the
  * weights: what is measured on random inputs misleads at few bits (loom-base at 2.28 bits: perplexity 62.5, uniform rounding 59.1, with a text 56.9).
  */
-export function defaultMeasure(source: CompressSource, { calibration }: CompressSpec): SensitivityMeasure {
+export function defaultMeasure(source: ModelSource, { calibration }: CompressSpec): SensitivityMeasure {
   const runs = source.decoder !== undefined || source.container.format === 'onnx';
   return runs && calibration !== undefined && calibration !== 'random' ? 'gradient' : 'error';
 }
 
-async function foretold(
-  source: CompressSource,
+async function predicted(
+  source: ModelSource,
   plan: TensorPlan,
   options: readonly TensorOption[],
   weighting: Weighting,
@@ -136,7 +136,7 @@ async function foretold(
   return sensitivity.losses({ plan, weights, weighting, options, errors });
 }
 
-function itemOf(plan: TensorPlan, source: CompressSource, options: readonly TensorOption[], losses: readonly number[]): AllocationItem {
+function itemOf(plan: TensorPlan, source: ModelSource, options: readonly TensorOption[], losses: readonly number[]): AllocationItem {
   const all = options.map((option, index) => {
     const { bits, ...rest } = chosenParameters(option.parameters, plan);
     return { bits: Number(bits), storedBits: option.storedBits, loss: losses[index] as number, parameters: rest };
@@ -168,18 +168,13 @@ function withParameters(plan: TensorPlan, parameters: ParamValues, { columnWeigh
   return {
     ...plan,
     parameters,
-    estimate: plan.quantizer.estimate(plan.tensor, parameters),
+    ...layoutAndSize(plan.quantizer, plan.tensor, parameters),
     ...(columnWeights === undefined ? {} : { importance: columnWeights }),
   };
 }
 
 /** Before anything is read: the budget must hold the smallest options. */
-function checkBudget(
-  source: CompressSource,
-  plan: CompressPlan,
-  offered: ReadonlyMap<string, readonly TensorOption[]>,
-  budget: number,
-): void {
+function checkBudget(source: ModelSource, plan: CompressPlan, offered: ReadonlyMap<string, readonly TensorOption[]>, budget: number): void {
   let [bits, weights] = [0, 0];
   for (const [name, { tensor }] of plan) {
     const options = offered.get(name)!;

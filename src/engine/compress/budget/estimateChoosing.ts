@@ -1,7 +1,7 @@
 import { formatSeconds } from '../../../common/units';
 import type { CompressSpec } from '../../../protocol/jobs';
 import type { CompressPlan } from '../plan';
-import type { CompressSource } from '../../models/modelSource';
+import type { ModelSource } from '../../models/modelSource';
 import { defaultMeasure } from './chooseWidths';
 import { findMeasure } from './measures';
 import { triedWeights } from './optionErrors';
@@ -13,7 +13,7 @@ const roundingsPerSecond = 4e6;
 /** What choosing widths under a budget takes before anything is written: reading, trying every option, and the measure's own runs. */
 export function estimateChoosing(
   spec: CompressSpec,
-  source: CompressSource,
+  source: ModelSource,
   plan: CompressPlan,
 ): { readonly seconds: number; readonly hostMemoryBytes: number; readonly notes: readonly string[] } {
   const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source, spec));

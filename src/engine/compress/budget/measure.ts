@@ -1,7 +1,7 @@
 import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
-import type { Runtime } from '../../runtime/types';
+import type { WorkContext } from '../../runtime/workContext';
 import type { CompressPlan, TensorPlan } from '../plan';
-import type { CompressSource } from '../../models/modelSource';
+import type { ModelSource } from '../../models/modelSource';
 import type { TensorOption } from './options';
 
 /** How much each weight's squared error counts. Nothing given: all alike. */
@@ -13,15 +13,15 @@ export interface Weighting {
 }
 
 /** What a measure may use. */
-export interface MeasureContext {
+export interface MeasureContext extends WorkContext {
   readonly spec: CompressSpec;
-  readonly source: CompressSource;
+  readonly source: ModelSource;
   readonly plan: CompressPlan;
-  readonly runtime: Runtime;
-  readonly signal: AbortSignal | undefined;
-  readonly memoryLimit: number | undefined;
-  progress(done: number, total: number): void;
-  note(text: string): void;
+}
+
+/** Tells how far measuring is. */
+export function measuring({ progress }: Pick<MeasureContext, 'progress'>, done: number, total: number): void {
+  progress({ phase: 'Measuring sensitivity', done, total, unit: 'steps' });
 }
 
 /** A tensor with its options tried. */
@@ -53,8 +53,8 @@ export interface Measure {
   /** True where only whole tensors are measured; else losses are proportional to weighted errors, whatever part of a tensor they are of. */
   readonly wholeTensors?: boolean;
   /** Seconds beyond reading and rounding, and host memory, from headers alone. */
-  estimate(source: CompressSource, plan: CompressPlan): { readonly seconds: number; readonly hostMemoryBytes: number };
+  estimate(source: ModelSource, plan: CompressPlan): { readonly seconds: number; readonly hostMemoryBytes: number };
   /** True, or why not as the end of a sentence. */
-  appliesTo(source: CompressSource): true | string;
+  appliesTo(source: ModelSource): true | string;
   measure(context: MeasureContext): Promise<Sensitivity>;
 }

@@ -1,23 +1,24 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { ParetoPoint } from '../../../protocol/report';
-import type { CompressPlan } from '../plan';
+import { PlannedStore } from '../../outputs/planned/plannedStore';
+import { planTensors } from '../planning/planTensors';
+import { storeLimit } from '../planning/storeLimit';
+import type { ChosenWidths } from './chosenWidths';
 import { openHeldOut } from './heldOut/heldOut';
-import type { MeasureContext } from './measure';
+import type { HeldOut } from './heldOut/types';
+import { measuring, type MeasureContext } from './measure';
 
-/** A choice of widths that can be measured. */
-export interface MeasurableChoice {
-  readonly plan: CompressPlan;
-  readonly bitsPerWeight: number;
-}
+/** A choice that was planned, and others that may be. */
+export type PlannedChoice = Pick<ChosenWidths, 'plan' | 'bitsPerWeight' | 'at'> & { readonly store: PlannedStore };
 
 /**
- * The loss that a choice adds to the float model, measured on what is held out of the calibration: of the choice that was made, and of `spec.measure` others with
- * budgets spread evenly from half to twice its size. In rising order of bits; none where nothing is held out, which a note tells. Small increases may come out negative.
+ * The loss that a choice adds to the float model, measured on what is held out of the calibration: of the choice that was planned, and of `spec.measure` others with
+ * budgets spread evenly from half to twice its size, planned into temporary stores in `folder`. In rising order of bits; none where nothing is held out, with a note. Small
+ * increases may come out negative.
  */
 export async function measuredPoints(
-  context: MeasureContext,
-  chosen: MeasurableChoice,
-  at: (bitsPerWeight: number) => MeasurableChoice | undefined,
+  context: MeasureContext & { readonly folder: string },
+  chosen: PlannedChoice,
 ): Promise<readonly ParetoPoint[]> {
   const more = context.spec.measure ?? 0;
   const heldOut = await openHeldOut(context).catch((error: unknown) => {
@@ -28,24 +29,44 @@ export async function measuredPoints(
   });
   if (!heldOut) return [];
   try {
-    const choices = [chosen];
+    const others = [];
+    const seen = new Set([chosen.bitsPerWeight]);
     for (let index = 0; index < more; index += 1) {
-      const choice = at(chosen.bitsPerWeight * (0.5 + (1.5 * (index + 0.5)) / more));
-      if (choice && !choices.some(({ bitsPerWeight }) => bitsPerWeight === choice.bitsPerWeight)) choices.push(choice);
+      const choice = chosen.at(chosen.bitsPerWeight * (0.5 + (1.5 * (index + 0.5)) / more));
+      if (!choice || seen.has(choice.bitsPerWeight)) continue;
+      seen.add(choice.bitsPerWeight);
+      others.push(choice);
     }
-    const total = choices.length + 1;
-    context.progress(0, total);
-    const float = await heldOut.loss(new Map());
-    const points: ParetoPoint[] = [];
-    for (const { plan, bitsPerWeight } of choices) {
-      context.progress(points.length + 1, total);
-      points.push({ bitsPerWeight, loss: (await heldOut.loss(plan)) - float, measured: true });
+    const total = others.length + 2;
+    measuring(context, 0, total);
+    const float = await heldOut.loss(undefined);
+    measuring(context, 1, total);
+    const added = (await heldOut.loss(chosen.store)) - float;
+    const points: ParetoPoint[] = [{ bitsPerWeight: chosen.bitsPerWeight, loss: added, measured: true }];
+    for (const { plan, bitsPerWeight } of others) {
+      measuring(context, points.length + 1, total);
+      points.push({ bitsPerWeight, loss: (await lossOf(context, plan, heldOut)) - float, measured: true });
     }
     context.note(
-      `The chosen widths add ${(points[0]?.loss ?? 0).toFixed(4)} nats to the loss of the float model (${float.toFixed(4)}) on ${heldOut.description}.`,
+      `The chosen widths add ${added.toFixed(4)} nats to the loss of the float model (${float.toFixed(4)}) on ${heldOut.description}.`,
     );
     return points.sort((a, b) => a.bitsPerWeight - b.bitsPerWeight);
   } finally {
     await heldOut.release();
+  }
+}
+
+async function lossOf(
+  context: MeasureContext & { readonly folder: string },
+  plan: PlannedChoice['plan'],
+  heldOut: HeldOut,
+): Promise<number> {
+  // The store of the choice that is written holds the file name of the folder.
+  const store = new PlannedStore(context.folder, storeLimit(context.memoryLimit), '.planned-measured');
+  try {
+    await planTensors(context.source, plan, store, context);
+    return await heldOut.loss(store);
+  } finally {
+    await store.dispose();
   }
 }

@@ -1,7 +1,4 @@
-import type { SizeEstimate } from '../quantizers/quantizer';
-
-/** Bits that tell a group's width, at most: nine widths. */
-export const tableBits = 4;
+import { tableBits } from '../../outputs/planned/plannedSizes';
 
 /** A matrix cut into groups of columns: what counting its bits needs. */
 export interface MixedGrid {
@@ -21,16 +18,4 @@ export function groupLength({ columns, groupSize, groupsPerRow }: MixedGrid, gro
 /** Bits of one group: codes, scale, zero point and its entry in the table of widths. */
 export function bitsOfGroup(grid: MixedGrid, group: number, bits: number): number {
   return tableBits + (bits === 0 ? 0 : groupLength(grid, group) * bits + grid.scaleBits + (grid.symmetric ? 0 : bits));
-}
-
-/** Size of a matrix whose groups have these widths; the table of widths counts as codes. */
-export function mixedEstimate(grid: MixedGrid, groupBits: Uint8Array): SizeEstimate {
-  let [codeBits, scaleBits, zeroPointBits] = [0, 0, 0];
-  groupBits.forEach((bits, group) => {
-    codeBits += tableBits + groupLength(grid, group) * bits;
-    if (bits === 0) return;
-    scaleBits += grid.scaleBits;
-    zeroPointBits += grid.symmetric ? 0 : bits;
-  });
-  return { codeBits, scaleBits, zeroPointBits };
 }

@@ -1,6 +1,6 @@
-import { dequantize } from '../quantizeTensor';
+import { dequantize } from '../../outputs/planned/dequantize';
 import type { TensorPlan } from '../plan';
-import type { TensorOption } from './options';
+import { plannedAlone, type TensorOption } from './options';
 import type { Weighting } from './measure';
 
 /** Weights of a tensor that options are tried on; of larger ones rows spread evenly. */
@@ -24,8 +24,9 @@ export function optionErrors(
     for (let row = 0; row < tried; row += 1) some.set(weights.subarray(rowOf(row) * columns, (rowOf(row) + 1) * columns), row * columns);
   const { columnWeights, elementWeights } = weighting;
   const tensor = { ...plan.tensor, shape: [tried, columns] as const };
+  const planAlone = plannedAlone(plan.quantizer);
   return options.map(({ parameters }) => {
-    const matrix = plan.quantizer.plan({ tensor, weights: some, ...(columnWeights ? { importance: columnWeights } : {}) }, parameters);
+    const matrix = planAlone({ tensor, weights: some, ...(columnWeights ? { importance: columnWeights } : {}) }, parameters);
     const rounded = dequantize(matrix);
     let sum = 0;
     for (let row = 0, index = 0; row < tried; row += 1) {

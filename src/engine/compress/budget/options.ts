@@ -1,7 +1,8 @@
 import type { ParamValue, ParamValues } from '../../../common/params';
 import { LoomweightError } from '../../../protocol/errors';
-import type { Exporter } from '../../outputs/writers/exporter';
-import type { TensorPlan } from '../plan';
+import type { OutputWriter } from '../../outputs/writers/outputWriter';
+import { layerOf, layoutAndSize, type TensorPlan } from '../plan';
+import type { Quantizer } from '../quantizers/quantizer';
 
 /** One way to store a tensor that the format can hold. */
 export interface TensorOption {
@@ -14,7 +15,7 @@ export interface TensorOption {
  * Every combination of the method's choices that the format can hold, except that what was given stays as given. Errors: `invalid-argument` where the method has no
  * widths to choose, or the format holds none of the combinations.
  */
-export function tensorOptions(plan: TensorPlan, exporter: Exporter): readonly TensorOption[] {
+export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly TensorOption[] {
   const { quantizer, parameters } = plan;
   const choices = quantizer.budgetChoices;
   if (choices?.['bits'] === undefined)
@@ -37,18 +38,27 @@ export function tensorOptions(plan: TensorPlan, exporter: Exporter): readonly Te
     const name = JSON.stringify(candidate);
     if (seen.has(name)) continue;
     seen.add(name);
-    const planned = { ...plan, parameters: candidate, estimate: quantizer.estimate(plan.tensor, candidate) };
-    if (exporter.refuses?.(planned) !== undefined) continue;
-    const { codeBits, scaleBits, zeroPointBits } = planned.estimate;
-    options.push({ parameters: candidate, storedBits: exporter.storedBits?.(planned) ?? codeBits + scaleBits + zeroPointBits });
+    const layer = layerOf({ ...plan, parameters: candidate, ...layoutAndSize(quantizer, plan.tensor, candidate) });
+    if (writer.refuses(layer) !== undefined) continue;
+    options.push({ parameters: candidate, storedBits: writer.storedBits(layer) });
   }
   if (options.length === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The format ${exporter.id} can hold none of the widths and groups that '${plan.tensor.name}' may have. Take the format onnx-packed, or other parameters.`,
-      { tensor: plan.tensor.name, format: exporter.id },
+      `The format ${writer.id} can hold none of the widths and groups that '${plan.tensor.name}' may have. Take the format onnx-packed, or other parameters.`,
+      { tensor: plan.tensor.name, format: writer.id },
     );
   return options.sort((a, b) => a.storedBits - b.storedBits);
+}
+
+/** The function by which a budget tries a method. Errors: `invalid-argument` where the method plans whole blocks only. */
+export function plannedAlone(quantizer: Quantizer): NonNullable<Quantizer['plan']> {
+  if (quantizer.plan) return (offered, parameters) => quantizer.plan!(offered, parameters);
+  throw new LoomweightError(
+    'invalid-argument',
+    `The method '${quantizer.id}' plans whole blocks, so a budget cannot try widths with it. Use the method rtn with --budget.`,
+    { method: quantizer.id },
+  );
 }
 
 /** Groups as long as a row and longer are rows. */

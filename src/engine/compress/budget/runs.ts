@@ -2,22 +2,22 @@ import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { formatBytes } from '../../../common/units';
 import { containerWeights } from '../../models/decoderWeights';
-import type { CompressSource } from '../../models/modelSource';
+import type { ModelSource } from '../../models/modelSource';
 import { DecoderRuns } from './decoderRuns';
-import type { MeasureContext } from './measure';
+import { measuring, type MeasureContext } from './measure';
 import { sampleLimits, tokenSample } from './tokenSample';
 
 /** Multiplications a second in a pass, on the low side. */
 const productsPerSecond = 10e9;
 
 /** Measures that run the model need a decoder that can be built. */
-export function needsRuns(source: CompressSource): true | string {
+export function needsRuns(source: ModelSource): true | string {
   if (source.decoder) return true;
   return `it runs the model, and ${source.container.path} is no language model with a known configuration; take --sensitivity error`;
 }
 
 /** Time and memory of some passes over the sample. */
-export function runEstimate(source: CompressSource, passes: number): { readonly seconds: number; readonly hostMemoryBytes: number } {
+export function runEstimate(source: ModelSource, passes: number): { readonly seconds: number; readonly hostMemoryBytes: number } {
   if (!source.decoder) return { seconds: 0, hostMemoryBytes: 0 };
   const { config, architecture } = source.decoder;
   const { tokens, probabilityBytes } = sampleLimits(config);
@@ -46,12 +46,12 @@ export async function startRuns(
   const random = spec.calibration === undefined || spec.calibration === 'random';
   context.note(
     random
-      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is for foretells better.`
+      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is for predicts better.`
       : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
   );
   const runs = new DecoderRuns(containerWeights(source.container), config, sample, { runtime, signal });
   try {
-    const moments = await runs.inputMoments((block) => context.progress(block, config.layers));
+    const moments = await runs.inputMoments((block) => measuring(context, block, config.layers));
     return { runs, moments };
   } catch (error) {
     await runs.release();

@@ -1,15 +1,15 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { findWeightMethod } from '../../train/methods/index';
-import type { CompressSource } from '../../models/modelSource';
-import { learnedWriters } from './learnedWriters';
+import type { ModelSource } from '../../models/modelSource';
+import { findWriter } from '../../outputs/writers';
 
 /**
  * Refuses formats that cannot hold what a training will leave, before it starts. Whether a single tensor fits is seen when it is written.
  * Errors: `unsupported` with what to take instead.
  */
-export function checkFormats(spec: Pick<LearnSpec, 'method' | 'parameters' | 'formats'>, source: CompressSource): void {
-  for (const format of spec.formats) learnedWriters[format].check(source, new Map());
+export function checkFormats(spec: Pick<LearnSpec, 'method' | 'parameters' | 'formats'>, source: ModelSource): void {
+  for (const format of spec.formats) findWriter(format).check(source, new Map(), { trained: true });
   if (!spec.formats.includes('onnx') || !findWeightMethod(spec.method).learnsWidths || spec.parameters['groupSize'] === 'tensor') return;
   throw new LoomweightError(
     'unsupported',

@@ -20,7 +20,7 @@ import type { TrainableModel } from '../../train/contract';
 import { failedVerification } from '../../outputs/verification/failedVerification';
 import { isWeightFile, listFiles } from '../../outputs/outputFiles';
 import { refuseInPlace } from '../../models/refuseInPlace';
-import { hashSource, openSource, type CompressSource } from '../../models/modelSource';
+import { hashSource, openSource, type ModelSource } from '../../models/modelSource';
 import { checkFormats } from './checkFormats';
 import { deflatedBits } from './deflatedBits';
 import { exportLearned, type ExportedLearned } from './exportLearned';
@@ -106,7 +106,7 @@ interface WrittenFormat extends ExportedLearned {
 interface WriteRequest {
   readonly spec: LearnSpec;
   readonly context: WorkContext;
-  readonly source: CompressSource;
+  readonly source: ModelSource;
   readonly model: TrainableModel;
   readonly weights: TrainedWeights;
   readonly folder: string;
@@ -145,7 +145,7 @@ async function writeAll({ spec, context, source, model, weights, folder }: Write
 interface ReportRequest {
   readonly spec: LearnSpec;
   readonly context: WorkContext;
-  readonly source: CompressSource;
+  readonly source: ModelSource;
   readonly training: TrainingResult<TrainedWeights>;
   readonly written: readonly WrittenFormat[];
   readonly before: QualityReport | undefined;

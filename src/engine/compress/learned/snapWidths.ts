@@ -1,15 +1,11 @@
 import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../formats/archive/dequantizeLearned';
 import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { matrixOf } from '../../formats/archive/tensorKinds';
-import { dequantize } from '../quantizeTensor';
+import { dequantize } from '../../outputs/planned/dequantize';
+import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
+import type { RoundsLearned } from '../../outputs/writers/outputWriter';
 import { groupingOf } from '../quantizers/parameters';
-import type { QuantizedMatrix } from '../quantizers/quantizer';
 import { roundGroups } from '../quantizers/rounding/roundGroups';
-
-/** Widths that the fast kernels have. */
-const kernelWidths = [2, 4, 8] as const;
-/** Weights under one scale where a learned tensor is rounded anew. */
-const snapGroup = 32;
 
 /** A learned tensor rounded to a width that a kernel has. */
 export interface SnappedTensor {
@@ -20,20 +16,20 @@ export interface SnappedTensor {
 }
 
 /**
- * Rounds the values of a learned tensor to the narrowest of 2, 4 and 8 bits (groups of 32 along the inputs, zero points, float16 scales) whose own error is
- * not larger than the rounding that the learned widths have already: mean squared difference at most the mean of step^2 / 12 over all weights. Where even 8 bits
- * are coarser than that, 8.
+ * Rounds the values of a learned tensor to the narrowest of the widths (ascending; groups along the inputs, zero points, float16 scales) whose own error is
+ * not larger than the rounding that the learned widths have already: mean squared difference at most the mean of step^2 / 12 over all weights. Where even the widest
+ * is coarser than that, the widest.
  */
-export function snapWidths(tensor: LearnedTensor): SnappedTensor {
+export function snapWidths(tensor: LearnedTensor, { widths, groupSize }: Pick<RoundsLearned, 'widths' | 'groupSize'>): SnappedTensor {
   const values = dequantizeLearned(tensor);
   const { rows, columns } = matrixOf(tensor.shape);
   const allowed = roundingNoise(tensor);
   let norm = 0;
   for (const value of values) norm += value * value;
   let best: SnappedTensor | undefined;
-  for (const bits of kernelWidths) {
+  for (const bits of widths) {
     const matrix = roundGroups(tensor.name, values, rows, columns, {
-      ...groupingOf(rows, columns, { groupSize: snapGroup }),
+      ...groupingOf(rows, columns, { groupSize }),
       bits,
       symmetric: false,
       scaleDType: 'float16',

@@ -19,15 +19,20 @@ export const none = defineQuantizer({
     },
   ],
   needs: [],
+  unit: 'tensor',
   mayLeaveAll: true,
   appliesTo: () => 'this method keeps the weights unchanged',
   writtenType: (stored, { dtype }) => {
     if (dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return dtype;
     return dtypes[stored].blockSize > 1 ? 'float16' : undefined;
   },
-  estimate: () => ({ codeBits: 0, scaleBits: 0, zeroPointBits: 0 }),
-  blockErrorLimit: () => 0,
-  plan: ({ tensor }) => {
-    throw new Error(`The method none does not plan tensors, but was given ${tensor.name}.`);
+  layoutOf: ({ name }) => {
+    throw notPlanned(name);
   },
+  blockErrorLimit: () => 0,
+  planBlock: ({ tensors }) => Promise.reject(notPlanned(tensors[0]?.tensor.name ?? '')),
 });
+
+function notPlanned(name: string): Error {
+  return new Error(`The method none does not plan tensors, but was given '${name}'.`);
+}

@@ -1,4 +1,5 @@
 import type { BooleanParam, ChoiceParam, IntegerOrWordParam, IntegerParam, ParamValues } from '../../../common/params';
+import type { MatrixLayout } from '../../outputs/planned/plannedTensor';
 
 /** Largest group that can be asked for: longer than any row of a known model. */
 const longestGroup = 1 << 20;
@@ -74,4 +75,19 @@ export function groupingOf(rows: number, columns: number, parameters: ParamValue
   const groupSize = Math.min(asked, columns);
   const groupsPerRow = Math.ceil(columns / groupSize);
   return { granularity: 'group', groupSize, groupsPerRow, storedGroups: rows * groupsPerRow };
+}
+
+/** Layout of a [rows, columns] matrix from resolved `bits`, `groupSize`, `symmetric` and `scales`. */
+export function matrixLayout(rows: number, columns: number, parameters: ParamValues): MatrixLayout {
+  const { granularity, groupSize } = groupingOf(rows, columns, parameters);
+  return {
+    kind: 'grouped',
+    rows,
+    columns,
+    bits: Number(parameters['bits']),
+    groupSize,
+    granularity,
+    symmetric: parameters['symmetric'] === true,
+    scaleDType: parameters['scales'] === 'float32' ? 'float32' : 'float16',
+  };
 }

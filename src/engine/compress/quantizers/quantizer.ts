@@ -2,6 +2,7 @@ import type { ParamSpec, ParamValue, ParamValues } from '../../../common/params'
 import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
+import type { PlannedLayout, PlannedTensor, QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 
 /** A weight matrix offered to a method. */
 export interface QuantizableTensor {
@@ -11,41 +12,51 @@ export interface QuantizableTensor {
   readonly shape: readonly [rows: number, columns: number];
 }
 
-/**
- * A matrix cut into groups along its columns, every group with one scale and one zero point:
- *   weight = (code - zeroPoint) * scale
- * Shapes: `codes` [rows, columns] one byte each (0 to 2^bits - 1); `scales` and `zeroPoints` [rows, groups] with
- * groups = ceil(columns / groupSize); the last group of a row may be shorter. Per row: groupSize = columns. Per tensor: one
- * scale repeated for every row (`granularity` tells the exporter that it may store one).
- */
-export interface QuantizedMatrix {
-  readonly rows: number;
-  readonly columns: number;
-  readonly bits: number;
-  readonly groupSize: number;
-  readonly granularity: 'group' | 'row' | 'tensor';
-  readonly symmetric: boolean;
-  readonly codes: Uint8Array;
-  /** Already rounded to the storage type `scaleDType`, widened to float32. */
-  readonly scales: Float32Array;
-  readonly scaleDType: 'float16' | 'float32';
-  readonly zeroPoints: Uint8Array;
-  /**
-   * Widths of the groups where they differ, [rows, groups], each 0 to `bits` (`bits` is then the largest). A code of group g lies in 0 to
-   * 2^groupBits[g] - 1. A group of 0 bits is pruned: its codes, its scale and its zero point are 0, and so are its weights. Symmetric groups have
-   * the zero point 2^(groupBits[g] - 1). Absent: every group has `bits`.
-   */
+/** What can be collected of the inputs of a linear layer while the calibration text runs through its block. */
+export type StatisticKind = 'moments' | 'gram' | 'mean-absolute';
+
+/** What was collected of a layer's inputs over `tokens` tokens. Only what the method needs is there. */
+export interface LayerStatistics {
+  readonly tokens: number;
+  /** Mean square of each input, [columns]. */
+  readonly moments?: Float32Array;
+  /** Sum over tokens of x x^T, row-major [columns, columns]. */
+  readonly gram?: Float32Array | Float64Array;
+  /** Mean absolute value of each input, [columns]. */
+  readonly meanAbsolute?: Float32Array;
+}
+
+/** One tensor of a block, with its weights. */
+export interface OfferedTensor {
+  readonly tensor: QuantizableTensor;
+  /** [rows * columns] float32, row-major, not changed. */
+  readonly weights: Float32Array;
+  readonly parameters: ParamValues;
+  /** A buffer of the same length that may become the codes of the result: fresh memory costs time. Its content means nothing. */
+  readonly codes?: Uint8Array;
+  /** Where something is known of the layer's inputs: weight of each column's squared error, [columns]. */
+  readonly importance?: Float32Array;
+  /** Widths that a budget chose for single groups, [rows, groups]. */
   readonly groupBits?: Uint8Array;
 }
 
-/** Size of a planned matrix in bits, before any file format's padding. */
-export interface SizeEstimate {
-  readonly codeBits: number;
-  readonly scaleBits: number;
-  readonly zeroPointBits: number;
+/** What a method is given for one block, or for one tensor where it plans tensor by tensor. */
+export interface BlockOffer {
+  readonly tensors: readonly OfferedTensor[];
+  /** Statistics of a tensor's inputs, where the method needs some. */
+  statisticsOf(name: string): LayerStatistics | undefined;
+  /** Values of another tensor of the model, [as stored]: norms that a transform changes. */
+  read(name: string): Promise<Float32Array>;
+  readonly signal: AbortSignal | undefined;
 }
 
-/** A quantisation method: descriptor and one pure planning function. The runner never asks which method it runs. */
+/**
+ * What a method made of a block, by name: one planned tensor for each that was offered, and new plain values of other tensors where the method folds something
+ * into them.
+ */
+export type BlockPlan = ReadonlyMap<string, PlannedTensor>;
+
+/** A quantisation or pruning method: a descriptor and a planning function. The runner never asks which method it runs. */
 export interface Quantizer {
   readonly id: string;
   readonly label: string;
@@ -65,32 +76,70 @@ export interface Quantizer {
    */
   readonly budgetChoices?: Readonly<Record<string, readonly ParamValue[]>>;
   /** Statistics the runner must collect: none for data-free methods. */
-  readonly needs: readonly 'gram'[];
+  readonly needs: readonly StatisticKind[];
+  /** `block`: all tensors of a decoder block are offered together, block after block. Methods that need statistics plan so. */
+  readonly unit: 'tensor' | 'block';
   /** True, or the reason why not, as the end of a sentence. */
   appliesTo(tensor: QuantizableTensor): true | string;
-  estimate(tensor: QuantizableTensor, parameters: ParamValues): SizeEstimate;
+  /** How a tensor will be laid out, before it is planned. */
+  layoutOf(tensor: QuantizableTensor, parameters: ParamValues): PlannedLayout;
   /**
    * The most by which a block's output may change, relative to what the block adds to its input, from the relative errors of its weights. A larger
    * change means a damaged weight, not rounding.
    */
   blockErrorLimit(weightErrors: readonly number[]): number;
-  /**
-   * Plans one matrix. `weights` [rows * columns] float32, row-major, not changed. `codes`, where given, is a buffer of the same length that may become
-   * the codes of the result: fresh memory costs as much time as rounding. Its content means nothing. `importance`, [columns], where something is known of
-   * the layer's inputs: the weight of each column's squared error.
-   */
-  plan(
-    context: {
-      readonly tensor: QuantizableTensor;
-      readonly weights: Float32Array;
-      readonly codes?: Uint8Array;
-      readonly importance?: Float32Array;
-    },
-    parameters: ParamValues,
-  ): QuantizedMatrix;
+  planBlock(offer: BlockOffer): Promise<BlockPlan>;
+  /** Data-free methods: plans one matrix at once. A budget tries its options with it. */
+  plan?(offered: Omit<OfferedTensor, 'parameters' | 'groupBits'>, parameters: ParamValues): QuantizedMatrix;
 }
 
 /** Checks a descriptor's type; keeps method files free of annotations. */
 export function defineQuantizer(quantizer: Quantizer): Quantizer {
   return quantizer;
+}
+
+/** A data-free method from a function that plans one matrix. */
+export function defineDataFree(
+  quantizer: Omit<Quantizer, 'needs' | 'unit' | 'planBlock' | 'plan'> & { readonly plan: NonNullable<Quantizer['plan']> },
+): Quantizer & { readonly plan: NonNullable<Quantizer['plan']> } {
+  return {
+    ...quantizer,
+    needs: [],
+    unit: 'tensor',
+    planBlock: async ({ tensors }) => new Map(tensors.map((offered) => [offered.tensor.name, planOffered(quantizer.plan, offered)])),
+  };
+}
+
+function planOffered(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor): QuantizedMatrix {
+  const { groupBits, parameters, ...context } = offered;
+  return groupBits ? planMixed(plan, { ...context, parameters, groupBits }) : plan(context, parameters);
+}
+
+/**
+ * Rounds a matrix whose groups have widths of their own: the method plans it once for each width that occurs, and every group takes its own from there. Groups of
+ * 0 bits are pruned: codes, scale and zero point are 0. `groupBits` [rows, groups] goes with the parameters' group size.
+ */
+function planMixed(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor & { readonly groupBits: Uint8Array }): QuantizedMatrix {
+  const { tensor, weights, parameters, groupBits, importance } = offered;
+  const [rows, columns] = tensor.shape;
+  const widths = [...new Set(groupBits)].filter((bits) => bits > 0).sort((a, b) => a - b);
+  const codes = new Uint8Array(rows * columns);
+  const scales = new Float32Array(groupBits.length);
+  const zeroPoints = new Uint8Array(groupBits.length);
+  const perRow = groupBits.length / rows;
+  let layout: QuantizedMatrix | undefined;
+  for (const bits of widths.length > 0 ? widths : [1]) {
+    const matrix = plan({ tensor, weights, ...(importance ? { importance } : {}) }, { ...parameters, bits });
+    layout = matrix;
+    for (let group = 0; group < groupBits.length; group += 1) {
+      if (groupBits[group] !== bits) continue;
+      const row = Math.floor(group / perRow);
+      const start = row * columns + (group % perRow) * matrix.groupSize;
+      const end = Math.min(start + matrix.groupSize, (row + 1) * columns);
+      codes.set(matrix.codes.subarray(start, end), start);
+      scales[group] = matrix.scales[group] as number;
+      zeroPoints[group] = matrix.zeroPoints[group] as number;
+    }
+  }
+  return { ...(layout as QuantizedMatrix), codes, scales, zeroPoints, groupBits };
 }

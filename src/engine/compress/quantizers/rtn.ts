@@ -1,12 +1,20 @@
 import type { TensorRole } from '../../../protocol/model';
-import { bitsParameter, clipParameter, groupingOf, groupSizeParameter, scalesParameter, symmetricParameter } from './parameters';
-import { defineQuantizer } from './quantizer';
+import {
+  bitsParameter,
+  clipParameter,
+  groupingOf,
+  groupSizeParameter,
+  matrixLayout,
+  scalesParameter,
+  symmetricParameter,
+} from './parameters';
+import { defineDataFree } from './quantizer';
 import { roundGroups } from './rounding/roundGroups';
 
 const untouched: readonly TensorRole[] = ['norm', 'bias'];
 
 /** Round to nearest: no data, no search. The control that every other quantiser must beat. */
-export const rtn = defineQuantizer({
+export const rtn = defineDataFree({
   id: 'rtn',
   label: 'Round to nearest',
   summary: 'Rounds every weight to the nearest level of its group. Needs no data.',
@@ -19,17 +27,8 @@ export const rtn = defineQuantizer({
     clipParameter(),
   ],
   budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [32, 64, 128, 'row'], clip: [true] },
-  needs: [],
   appliesTo: (tensor) => !untouched.includes(tensor.role) || 'norms and biases are not compressed',
-  estimate: ({ shape: [rows, columns] }, parameters) => {
-    const bits = Number(parameters['bits']);
-    const { storedGroups } = groupingOf(rows, columns, parameters);
-    return {
-      codeBits: rows * columns * bits,
-      scaleBits: storedGroups * (parameters['scales'] === 'float32' ? 32 : 16),
-      zeroPointBits: parameters['symmetric'] === true ? 0 : storedGroups * bits,
-    };
-  },
+  layoutOf: ({ shape: [rows, columns] }, parameters) => matrixLayout(rows, columns, parameters),
   // Independent errors of seven layers add as squares; the factor leaves room for attention and the gate, which multiply them.
   blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
   plan: ({ tensor, weights, codes, importance }, parameters) => {

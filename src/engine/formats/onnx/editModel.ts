@@ -153,6 +153,8 @@ export class OnnxEditor {
     this.modernize();
     this.graph.initializer = this.graph.initializer.filter((item) => item.name !== name);
     this.graph.node = this.graph.node.filter((item) => item.output[0] !== name || constantTensor(item) === undefined);
+    // An input declares its type itself; a second declaration of the same name would only repeat it.
+    this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
     const type = encodeTypeProto({ dtype, shape });
     this.graph.input.push(create(ValueInfoProtoSchema, type === undefined ? { name } : { name, type }));
   }

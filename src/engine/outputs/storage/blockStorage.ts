@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../../graph/builder';
 import { int } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
+import type { QuantizedMatrix } from '../planned/plannedTensor';
 import { groupsPerRow, type MatrixLayout, type MatrixValues, type Pieces } from './matrixForm';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../kernels/host/packBits';
 import { asFloat32, decodeScales, encodeScales } from './scales';

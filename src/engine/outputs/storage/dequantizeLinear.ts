@@ -1,7 +1,7 @@
 import type { DType } from '../../../protocol/dtypes';
 import { int, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import { groupsPerRow, type MatrixForm, type MatrixLayout, type TensorBytes } from './matrixForm';
+import { groupsPerRow, plainMatrixOnly, type MatrixForm, type MatrixLayout, type TensorBytes } from './matrixForm';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../kernels/host/packBits';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import { transposeBack, transposeInto } from '../../kernels/host/transpose';
@@ -36,9 +36,11 @@ function scaleShape(layout: MatrixLayout): readonly number[] {
  * that the runtime folds at load, `zeros` in the type of the codes. Source: ONNX DequantizeLinear.
  */
 export const dequantizeLinear: MatrixForm = {
+  id: 'dequantize-linear',
+
   opset: (layout) => (containerBits(layout) === 2 ? 25 : 21),
 
-  refuse: () => undefined,
+  refuse: (layout) => plainMatrixOnly('DequantizeLinear', layout),
 
   encode: (matrix) => {
     const { rows, columns, symmetric } = matrix;

@@ -1,7 +1,7 @@
 import { int, ints } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import { decodeBlocks, encodeBlocks, gatherBlocks, unpackBlocks, type BlockStorage } from './blockStorage';
-import { type MatrixForm, type MatrixLayout } from './matrixForm';
+import { plainMatrixOnly, type MatrixForm, type MatrixLayout } from './matrixForm';
 import { containerOf } from '../../kernels/host/packBits';
 import { rowParts } from './selfUnpacking';
 
@@ -16,8 +16,9 @@ function storageOf(layout: MatrixLayout): BlockStorage {
  * the output layer as well (tied weights) it is unpacked as a whole, which the runtime does once at load.
  */
 export const embeddingRows: MatrixForm = {
+  id: 'embedding-rows',
   opset: () => 21,
-  refuse: () => undefined,
+  refuse: (layout) => plainMatrixOnly('an embedding that is looked up row by row', layout),
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
   decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
   gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),

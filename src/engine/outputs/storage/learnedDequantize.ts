@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
-import { dequantizeLearned, learnedStep } from '../../formats/archive/dequantizeLearned';
+import { learnedStep } from '../../formats/archive/dequantizeLearned';
 import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { matrixOf } from '../../formats/archive/tensorKinds';
 import type { TensorBytes } from './matrixForm';
 import { packPlane, unpackPlane } from '../../kernels/host/packBits';
 import { decodeScales } from './scales';
-import type { EncodedTensor } from './storedTensor';
+import { digestOfArrays } from '../planned/fingerprint';
+import type { EncodedTensor, StoredTensor } from './storedTensor';
 import { matrixUses, turnedIf } from './unpackedMatrix';
 
 /**
@@ -29,21 +29,30 @@ export function storeDequantized(tensor: LearnedTensor): EncodedTensor {
       step: scalar(learnedStep(tensor.minimum, tensor.maximum, bits)),
       minimum: scalar(tensor.minimum),
     },
-    digest: digestOfFloats(dequantizeLearned(tensor)),
-    stored: {
-      rows,
-      columns,
-      opset: 21,
-      decode: (pieces) => {
-        const step = decodeScales(pieces['step']!)[0] as number;
-        const minimum = decodeScales(pieces['minimum']!)[0] as number;
-        const values = Float32Array.from(readLevels(pieces['levels']!, rows * columns), (level) => Math.fround(level * step) + minimum);
-        return { digest: digestOfFloats(values), weights: (target) => (target ? (target.set(values), target) : values) };
-      },
-      ...matrixUses(rows, columns, [{ from: 0, to: rows }], (build, stored, _part, turned) =>
-        turnedIf(build, build.op('Add', [build.op('DequantizeLinear', [stored['levels'], stored['step']]), stored['minimum']]), turned),
-      ),
+    stored: storedDequantized(rows, columns),
+  };
+}
+
+/** Name of the form in reports. */
+export const learnedDequantizeForm = 'learned-dequantize';
+
+/** A tensor as `storeDequantized` stored it. */
+export function storedDequantized(rows: number, columns: number): StoredTensor {
+  return {
+    form: learnedDequantizeForm,
+    details: {},
+    rows,
+    columns,
+    opset: 21,
+    decode: (pieces) => {
+      const step = decodeScales(pieces['step']!)[0] as number;
+      const minimum = decodeScales(pieces['minimum']!)[0] as number;
+      const values = Float32Array.from(readLevels(pieces['levels']!, rows * columns), (level) => Math.fround(level * step) + minimum);
+      return { fingerprint: digestOfArrays([values]), weights: (target) => (target ? (target.set(values), target) : values) };
     },
+    ...matrixUses(rows, columns, [{ from: 0, to: rows }], (build, stored, _part, turned) =>
+      turnedIf(build, build.op('Add', [build.op('DequantizeLinear', [stored['levels'], stored['step']]), stored['minimum']]), turned),
+    ),
   };
 }
 
@@ -52,10 +61,4 @@ function readLevels({ dtype, bytes }: TensorBytes, count: number): Uint8Array | 
   const levels = new Uint8Array(count);
   unpackPlane(bytes, { width: dtype === 'uint4' ? 4 : 8, shift: 0 }, levels);
   return levels;
-}
-
-function digestOfFloats(values: Float32Array): string {
-  return createHash('sha256')
-    .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    .digest('hex');
 }

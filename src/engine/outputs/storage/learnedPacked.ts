@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
-import { dequantizeLearned, learnedGroupSize, learnedStep } from '../../formats/archive/dequantizeLearned';
+import { learnedGroupSize, learnedStep } from '../../formats/archive/dequantizeLearned';
 import type { LearnedTensor } from '../../formats/archive/learnedTensor';
 import { matrixOf } from '../../formats/archive/tensorKinds';
 import { groupCount } from '../../formats/archive/widthClasses';
 import { ints, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
+import { digestOfArrays } from '../planned/fingerprint';
 import type { TensorBytes } from './matrixForm';
-import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout } from './mixedLevels';
+import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout, type WidthClass } from './mixedLevels';
 import { asFloat32, decodeScales } from './scales';
-import type { EncodedTensor, StoredPieces } from './storedTensor';
+import type { EncodedTensor, StoredPieces, StoredTensor } from './storedTensor';
 import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
 
 /** One part: rows of the matrix, and the groups that hold them (a group that crosses the border is in both parts). */
@@ -17,6 +17,17 @@ interface LearnedPart extends MatrixPart {
   /** First entry of the part's groups in the tensor. */
   readonly start: number;
 }
+
+/** What a report says of a part: its rows, its groups, and how many of them have which width. */
+interface PartDetails extends MatrixPart {
+  readonly start: number;
+  readonly columns: number;
+  readonly groupSize: number;
+  readonly classes: readonly WidthClass[];
+}
+
+/** Name of the form in reports. */
+export const learnedForm = 'learned-packed';
 
 /**
  * A tensor of learned widths as packed integers with standard operators that rebuild its float32 weights, bit for bit those of `dequantizeLearned`:
@@ -41,21 +52,35 @@ export function storeLearned(tensor: LearnedTensor, limit?: number): EncodedTens
     pieces[`${prefix}steps`] = floats(classes.map((each) => learnedStep(tensor.minimum, tensor.maximum, each.bits)));
     pieces[`${prefix}offsets`] = floats(classes.map((each) => (each.bits === 0 ? 0 : Math.fround(tensor.minimum))));
   }
-  const count = tensor.levels.length;
+  return { pieces, stored: storedParts(rows, columns, parts) };
+}
+
+/** A tensor as `storeLearned` stored it. */
+export function storedLearned(rows: number, columns: number, parts: readonly PartDetails[]): StoredTensor {
+  const whole = parts.map(({ from, to, start, columns: entries, groupSize, classes }, index): LearnedPart => {
+    const grid = { rows: 1, columns: entries, groupSize };
+    return { from, to, start, layout: { grid, classes, prefix: `part${index}.` } };
+  });
+  return storedParts(rows, columns, whole);
+}
+
+function storedParts(rows: number, columns: number, parts: readonly LearnedPart[]): StoredTensor {
   return {
-    pieces,
-    digest: digestOfFloats(dequantizeLearned(tensor)),
-    stored: {
-      rows,
-      columns,
-      opset: 21,
-      decode: (read) => {
-        const values = new Float32Array(count);
-        for (const part of parts) decodePart(read, part, values);
-        return { digest: digestOfFloats(values), weights: (target) => (target ? (target.set(values), target) : values) };
-      },
-      ...matrixUses(rows, columns, parts, (build, stored, part, turned) => unpackedPart(build, stored, part, columns, turned)),
+    form: learnedForm,
+    details: {
+      parts: parts.map(({ from, to, start, layout: { grid, classes } }): PartDetails => {
+        return { from, to, start, columns: grid.columns, groupSize: grid.groupSize, classes };
+      }),
     },
+    rows,
+    columns,
+    opset: 21,
+    decode: (read) => {
+      const values = new Float32Array(rows * columns);
+      for (const part of parts) decodePart(read, part, values);
+      return { fingerprint: digestOfArrays([values]), weights: (target) => (target ? (target.set(values), target) : values) };
+    },
+    ...matrixUses(rows, columns, parts, (build, stored, part, turned) => unpackedPart(build, stored, part, columns, turned)),
   };
 }
 
@@ -131,10 +156,4 @@ function decodePart(pieces: Readonly<Record<string, TensorBytes>>, { layout, sta
 
 function floats(values: readonly number[]): TensorBytes {
   return { dtype: 'float32', shape: [values.length], bytes: new Uint8Array(Float32Array.from(values).buffer) };
-}
-
-function digestOfFloats(values: Float32Array): string {
-  return createHash('sha256')
-    .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    .digest('hex');
 }

@@ -1,11 +1,10 @@
+import { fastKernelGroups, isFastGroup, isFastWidth } from '../../../common/fastKernels';
 import { int } from '../../graph/builder';
-import { groupsPerRow, type MatrixForm, type MatrixLayout } from './matrixForm';
+import { groupsPerRow, plainMatrixOnly, type MatrixForm, type MatrixLayout } from './matrixForm';
 import { decodeBlocks, encodeBlocks, gatherBlocks, type BlockStorage } from './blockStorage';
 import type { PlaneWidth } from '../../kernels/host/packBits';
 import { asFloat32 } from './scales';
 
-const blockSizes = [16, 32, 64, 128, 256];
-const widths: readonly number[] = [2, 4, 8];
 /** For one scale a row: long blocks cost fewer repeated scales, and 2 bits run fastest at 128. */
 const rowBlock = 128;
 
@@ -34,13 +33,17 @@ function storageOf(layout: MatrixLayout): BlockStorage {
  * one token), so there activations are rounded to int8. Source: ONNX Runtime contrib operators, MatMulNBits.
  */
 export const matMulNBits: MatrixForm = {
+  id: 'matmul-nbits',
+
   opset: () => 21,
 
   refuse: (layout) => {
-    if (!widths.includes(layout.bits))
+    const other = plainMatrixOnly('onnx-fast', layout);
+    if (other) return other;
+    if (!isFastWidth(layout.bits))
       return `onnx-fast has kernels for 2, 4 and 8 bits, not ${layout.bits}; take one of them, or the format onnx-packed`;
-    if (groupsPerRow(layout) > 1 && !blockSizes.includes(layout.groupSize))
-      return `onnx-fast has kernels for groups of ${blockSizes.join(', ')} and whole rows, not ${layout.groupSize}; take one of them, or the format onnx-packed`;
+    if (groupsPerRow(layout) > 1 && !isFastGroup(layout.groupSize))
+      return `onnx-fast has kernels for groups of ${fastKernelGroups.join(', ')} and whole rows, not ${layout.groupSize}; take one of them, or the format onnx-packed`;
     return undefined;
   },
 

@@ -1,7 +1,10 @@
 import type { DType } from '../../../protocol/dtypes';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
+import type { MatrixLayout, QuantizedMatrix } from '../planned/plannedTensor';
+
+export { groupsPerRow } from '../planned/plannedTensor';
+export type { MatrixLayout } from '../planned/plannedTensor';
 
 /** A tensor ready to be stored: little-endian bytes as ONNX raw data. */
 export interface TensorBytes {
@@ -10,17 +13,16 @@ export interface TensorBytes {
   readonly bytes: Uint8Array;
 }
 
-/** What a form must know of a matrix besides its stored tensors. */
-export type MatrixLayout = Omit<QuantizedMatrix, 'codes' | 'scales' | 'zeroPoints'>;
-
 /** Values of a matrix as they come back from disk. */
-export type MatrixValues = Pick<QuantizedMatrix, 'codes' | 'scales' | 'zeroPoints'>;
+export type MatrixValues = Pick<QuantizedMatrix, 'codes' | 'scales' | 'zeroPoints' | 'floatZeroPoints' | 'columnOrder'>;
 
 /** Stored tensors of a matrix by the ending of their name. */
 export type Pieces = Readonly<Record<string, TensorBytes>>;
 
-/** One way to store a quantised matrix in an ONNX file. `encode` and `decode` are exact inverses. */
+/** One way to store a quantised matrix with one width in an ONNX file. `encode` and `decode` are exact inverses. */
 export interface MatrixForm {
+  /** Name of the form in reports. */
+  readonly id: string;
   /** Lowest opset that knows the stored types. */
   opset(layout: MatrixLayout): number;
   /** Undefined, or why the form cannot hold the matrix and what can: the end of a sentence. */
@@ -36,7 +38,11 @@ export interface MatrixForm {
   gather?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, ids: Value): Value;
 }
 
-/** Groups of a row. */
-export function groupsPerRow({ columns, groupSize }: MatrixLayout): number {
-  return Math.ceil(columns / groupSize);
+/** Why a form that knows whole zero points and one width in the columns' own order cannot hold a matrix; undefined where it can. */
+export function plainMatrixOnly(format: string, layout: MatrixLayout): string | undefined {
+  if (layout.widthsByGroup)
+    return `${format} has one width for a whole tensor; use onnx-packed, archive or hf, or decide widths for whole tensors`;
+  if (layout.zeroPointsAreFloat) return `${format} has whole zero points only; use onnx-packed, archive or hf`;
+  if (layout.columnsAreSorted) return `${format} has groups of neighbouring columns only; use onnx-packed, archive or hf`;
+  return undefined;
 }

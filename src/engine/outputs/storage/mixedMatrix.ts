@@ -1,17 +1,25 @@
 import { int, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import { dequantize, digestOf } from '../../compress/quantizeTensor';
-import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
-import { groupsPerRow, type MatrixLayout, type MatrixValues, type TensorBytes } from './matrixForm';
+import { dequantize } from '../planned/dequantize';
+import { fingerprintOfMatrix } from '../planned/fingerprint';
+import { groupsPerRow, matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../planned/plannedTensor';
+import type { MatrixValues, TensorBytes } from './matrixForm';
 import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout, type WidthClass } from './mixedLevels';
 import { packPlane, unpackPlane } from '../../kernels/host/packBits';
 import { asFloat32, decodeScales, encodeScales } from './scales';
-import type { EncodedTensor, StoredPieces } from './storedTensor';
+import type { EncodedTensor, StoredPieces, StoredTensor } from './storedTensor';
 import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
 
 /** One part of rows, with its groups counted. */
 interface MixedPart extends MatrixPart {
   readonly layout: MixedLayout;
+}
+
+/** What a report says of the widths of a part: how many groups have which. */
+interface PartDetails {
+  readonly from: number;
+  readonly to: number;
+  readonly classes: readonly WidthClass[];
 }
 
 /**
@@ -21,8 +29,8 @@ interface MixedPart extends MatrixPart {
  * by width from the smallest, in order. `limit` is for tests.
  */
 export function storeMixedMatrix(matrix: QuantizedMatrix & { readonly groupBits: Uint8Array }, limit?: number): EncodedTensor {
-  const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, groupBits, ...layout } = matrix;
-  const { rows, columns } = matrix;
+  const { groupBits, rows, columns } = matrix;
+  const layout = matrixLayoutOf(matrix);
   const perRow = groupsPerRow(layout);
   const parts = matrixParts(rows, perRow * matrix.groupSize, limit).map(({ from, to }, index): MixedPart => {
     const grid = { rows: to - from, columns, groupSize: matrix.groupSize };
@@ -48,21 +56,36 @@ export function storeMixedMatrix(matrix: QuantizedMatrix & { readonly groupBits:
       bytes: nibbles ? packPlane(zeros, { width: 4, shift: 0 }) : zeros,
     };
   }
+  return { pieces, stored: storedParts(layout, parts) };
+}
+
+/** Name of the form in reports. */
+export const mixedForm = 'packed-mixed';
+
+/** A matrix as `storeMixedMatrix` stored it. */
+export function storedMixedMatrix(layout: MatrixLayout, parts: readonly PartDetails[]): StoredTensor {
+  const whole = parts.map(({ from, to, classes }, index): MixedPart => {
+    const grid = { rows: to - from, columns: layout.columns, groupSize: layout.groupSize };
+    return { from, to, layout: { grid, classes, prefix: `part${index}.` } };
+  });
+  return storedParts(layout, whole);
+}
+
+function storedParts(layout: MatrixLayout, parts: readonly MixedPart[]): StoredTensor {
+  const { rows, columns } = layout;
   return {
-    pieces,
-    digest: digestOf(matrix),
-    stored: {
-      rows,
-      columns,
-      opset: 21,
-      decode: (read) => {
-        const values = decodeParts(read, parts, layout);
-        return { digest: digestOf(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
-      },
-      ...matrixUses(rows, columns, parts, (build, stored, part, turned) =>
-        turnedIf(build, unpackedPart(build, stored, part, layout), turned),
-      ),
+    form: mixedForm,
+    details: { ...layout, parts: parts.map(({ from, to, layout: { classes } }): PartDetails => ({ from, to, classes })) },
+    rows,
+    columns,
+    opset: 21,
+    decode: (read) => {
+      const values = decodeParts(read, parts, layout);
+      return { fingerprint: fingerprintOfMatrix(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
     },
+    ...matrixUses(rows, columns, parts, (build, stored, part, turned) =>
+      turnedIf(build, unpackedPart(build, stored, part, layout), turned),
+    ),
   };
 }
 

@@ -31,13 +31,17 @@ export function rowParts(layout: MatrixLayout, limit = foldLimit): readonly RowP
  * For each part of at most 1 GiB: `plane<shift>` holds some bits of all codes of the [columns, rows] weight, flat, the columns filled up to whole
  * groups (4 bits as UINT4, 1 and 2 bits as bytes for a look-up table of 256 rows, 8 bits as they are); `scales` and `zeros` [groups, 1, rows].
  *   weight = (sum of planes - zero) * scale        exact in float32: the same product as everywhere else
+ * Zero points between the levels are stored in the type of the scales. Where columns were sorted, `order` int32 [columns] says where each is found, and
+ * a Gather puts them back.
  * The Cast-and-Mul form is taken because DequantizeLinear would be fused with MatMul into a kernel with rounded activations.
  */
 export function selfUnpacking(limit = foldLimit): MatrixForm {
   return {
+    id: 'packed',
+
     opset: () => 21,
 
-    refuse: () => undefined,
+    refuse: (layout) => (layout.widthsByGroup ? 'groups of several widths have a form of their own' : undefined),
 
     encode: (matrix) => {
       const groups = groupsPerRow(matrix);
@@ -62,6 +66,13 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
           : transposeInto(matrix.scales, groups, from, to, new Float32Array(groups * width));
         pieces[`part${part}.scales`] = encodeScales(scales, matrix.scaleDType, shape);
         if (matrix.symmetric) return;
+        if (matrix.floatZeroPoints) {
+          const offsets = single
+            ? matrix.floatZeroPoints.slice(0, 1)
+            : transposeInto(matrix.floatZeroPoints, groups, from, to, new Float32Array(groups * width));
+          pieces[`part${part}.zeros`] = encodeScales(offsets, matrix.scaleDType, shape);
+          return;
+        }
         const zeros = single
           ? matrix.zeroPoints.slice(0, 1)
           : transposeInto(matrix.zeroPoints, groups, from, to, new Uint8Array(groups * width));
@@ -70,16 +81,21 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
             ? { dtype: 'uint4', shape, bytes: packPlane(zeros, { width: 4, shift: 0 }) }
             : { dtype: 'uint8', shape, bytes: zeros };
       });
+      if (matrix.columnOrder) pieces['order'] = int32(inverseOf(matrix.columnOrder));
       return pieces;
     },
 
     decode: (pieces, layout) => {
       const { rows, columns, bits, granularity } = layout;
       const groups = groupsPerRow(layout);
+      const float = layout.zeroPointsAreFloat === true;
+      const order = layout.columnsAreSorted ? inverseOf(decodeOrder(pieces['order']!, columns)) : undefined;
       const result = {
         codes: new Uint8Array(rows * columns),
         scales: new Float32Array(rows * groups),
-        zeroPoints: new Uint8Array(rows * groups).fill(2 ** (bits - 1)),
+        zeroPoints: new Uint8Array(float ? 0 : rows * groups).fill(2 ** (bits - 1)),
+        ...(float ? { floatZeroPoints: new Float32Array(rows * groups) } : {}),
+        ...(order ? { columnOrder: order } : {}),
       };
       rowParts(layout, limit).forEach(({ from, to }, part) => {
         const codes = new Uint8Array(groups * layout.groupSize * (to - from));
@@ -87,7 +103,12 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
         transposeBack(codes, columns, from, to, result.codes);
         const scales = decodeScales(pieces[`part${part}.scales`]!);
         const storedZeros = pieces[`part${part}.zeros`];
-        const zeros = storedZeros && new Uint8Array(granularity === 'tensor' ? 1 : groups * (to - from));
+        if (float) {
+          const offsets = decodeScales(storedZeros!);
+          if (granularity === 'tensor') result.floatZeroPoints!.fill(offsets[0] as number, from * groups, to * groups);
+          else transposeBack(offsets, groups, from, to, result.floatZeroPoints!);
+        }
+        const zeros = !float && storedZeros && new Uint8Array(granularity === 'tensor' ? 1 : groups * (to - from));
         if (zeros) unpackPlane(storedZeros.bytes, { width: storedZeros.dtype === 'uint4' ? 4 : 8, shift: 0 }, zeros);
         if (granularity === 'tensor') {
           result.scales.fill(scales[0] as number, from * groups, to * groups);
@@ -136,9 +157,28 @@ function unpackedPart(
   ]);
   const scaled = build.op('Mul', [centred, asFloat32(build, stored[`${prefix}.scales`]!)]);
   const weight = build.op('Reshape', [scaled, build.int64([padded, width])]);
+  const order = stored['order'];
+  if (order) return build.op('Gather', [weight, order], { axis: int(0) });
   return padded === layout.columns
     ? weight
     : build.op('Slice', [weight, build.int64([0]), build.int64([layout.columns]), build.int64([0])]);
+}
+
+/** Place of each column among the sorted ones, and back. */
+function inverseOf(order: Uint32Array): Uint32Array {
+  const inverse = new Uint32Array(order.length);
+  order.forEach((column, place) => (inverse[column] = place));
+  return inverse;
+}
+
+function int32(values: Uint32Array): TensorBytes {
+  return { dtype: 'int32', shape: [values.length], bytes: new Uint8Array(values.slice().buffer) };
+}
+
+function decodeOrder({ bytes }: TensorBytes, columns: number): Uint32Array {
+  const order = new Uint32Array(bytes.slice().buffer);
+  if (order.length === columns && order.every((place) => place < columns) && new Set(order).size === columns) return order;
+  throw new Error(`An order of ${columns} columns must be a permutation of them.`);
 }
 
 /** Codes of one plane as a flat uint8 vector of `count`. */

@@ -1,7 +1,8 @@
 import type { GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import { dequantize, digestOf } from '../../compress/quantizeTensor';
-import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
+import { dequantize } from '../planned/dequantize';
+import { fingerprintOfMatrix } from '../planned/fingerprint';
+import { matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../planned/plannedTensor';
 import type { MatrixForm, Pieces } from './matrixForm';
 
 /** Stored pieces of a tensor as values of a graph, by the ending of their name. */
@@ -9,14 +10,17 @@ export type StoredPieces = Readonly<Record<string, Value>>;
 
 /** What the pieces of a finished file hold. */
 export interface DecodedTensor {
-  /** Fingerprint of everything that was planned: the same as that of the tensor that was encoded. */
-  readonly digest: string;
+  /** The same as `fingerprintOf` the tensor that was encoded. */
+  readonly fingerprint: string;
   /** Dequantised weights, float32 [rows * columns] in canonical order. */
   weights(target?: Float32Array): Float32Array;
 }
 
-/** How one compressed tensor stands in an ONNX file. Knows its layout and holds no values. */
+/** How one compressed tensor is stored in an ONNX file. Knows its layout and holds no values. */
 export interface StoredTensor {
+  /** Form and details from which `openStored` makes the same again. */
+  readonly form: string;
+  readonly details: Readonly<Record<string, unknown>>;
   readonly rows: number;
   readonly columns: number;
   /** Lowest opset that knows the stored types. */
@@ -39,26 +43,27 @@ export interface StoredTensor {
 export interface EncodedTensor {
   readonly stored: StoredTensor;
   readonly pieces: Pieces;
-  readonly digest: string;
 }
 
-/** A quantised matrix in one of the forms. */
+/** A quantised matrix in one of the forms for one width. */
 export function storeMatrix(form: MatrixForm, matrix: QuantizedMatrix): EncodedTensor {
-  const { codes: _codes, scales: _scales, zeroPoints: _zeroPoints, ...layout } = matrix;
+  return { pieces: form.encode(matrix), stored: storedMatrix(form, matrixLayoutOf(matrix)) };
+}
+
+/** A matrix of that layout as a form stores it. */
+export function storedMatrix(form: MatrixForm, layout: MatrixLayout): StoredTensor {
   return {
-    pieces: form.encode(matrix),
-    digest: digestOf(matrix),
-    stored: {
-      rows: matrix.rows,
-      columns: matrix.columns,
-      opset: form.opset(layout),
-      decode: (pieces, codes) => {
-        const values = form.decode(pieces, layout, codes);
-        return { digest: digestOf(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
-      },
-      linear: (build, stored, x) => form.linear(build, stored, layout, x),
-      ...(form.gather ? { gather: (build, stored, ids) => form.gather!(build, stored, layout, ids) } : {}),
-      ...(form.dense ? { dense: (build, stored) => form.dense!(build, stored, layout) } : {}),
+    form: form.id,
+    details: { ...layout },
+    rows: layout.rows,
+    columns: layout.columns,
+    opset: form.opset(layout),
+    decode: (pieces, codes) => {
+      const values = form.decode(pieces, layout, codes);
+      return { fingerprint: fingerprintOfMatrix(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
     },
+    linear: (build, stored, x) => form.linear(build, stored, layout, x),
+    ...(form.gather ? { gather: (build, stored, ids) => form.gather!(build, stored, layout, ids) } : {}),
+    ...(form.dense ? { dense: (build, stored) => form.dense!(build, stored, layout) } : {}),
   };
 }

@@ -4,17 +4,19 @@ import { join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
 import { findArchitecture } from '../../architectures';
-import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
+import type { ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
-import type { TensorContainer } from '../../formats/container';
-import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
+import { containerWeights } from '../../models/decoderWeights';
+import type { SourceDecoder } from '../../models/modelSource';
 import { openContainer } from '../../models/openContainer';
+import type { WeightReader } from '../../models/weightReader';
+import { plannedWeights } from '../planned/plannedWeights';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
 import { compareLatency, latencyReport } from './latency';
 import { largestDifference, meanDivergence } from './measures';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
-import type { VerificationContext } from './verificationContext';
+import type { VerificationRequest } from './verificationRequest';
 
 /** Limits of the design: absolute difference of logits, and nats where activations are rounded to int8. */
 export const logitTolerance = 1e-3;
@@ -27,55 +29,55 @@ type Feeds = Readonly<Record<string, RuntimeTensor>>;
  * runtime's optimisation levels `disabled` and `all` with exact kernels, and stay close in distribution with the runtime's default settings.
  */
 export async function verifyLogits(
-  context: VerificationContext,
-  config: DecoderConfig,
+  request: VerificationRequest,
+  decoder: SourceDecoder,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
-  const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
-  const { source, runtime } = context;
-  const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
-  context.progress('Checking the whole model', 0, 4);
-  const float = await runtime.createFromGraph(build(config, floatWeights(await sourceWeights(context))));
+  const { context, source, trained } = request;
+  const { architecture, config } = decoder;
+  context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
+  const weights = await readWeights(architecture.expectedTensors(config), context.signal, trained ?? containerWeights(source.container));
+  const float = await context.runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
   try {
-    return await compareWith(float, context, config, ids);
+    return await compareWith(float, request, decoder);
   } finally {
     await float.release();
   }
 }
 
-/** `float`: the session of the source's own weights, kept open until both have been timed in turns. */
+/** `float`: the session of the float weights, kept open until both have been timed in turns. */
 async function compareWith(
   float: Session,
-  context: VerificationContext,
-  config: DecoderConfig,
-  ids: readonly number[],
+  request: VerificationRequest,
+  { architecture, config }: SourceDecoder,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
-  const { source, result, runtime, folder } = context;
-  const build = source.decoder!.architecture.buildLanguageModel.bind(source.decoder!.architecture);
+  const { source, planned: store, written, folder, context } = request;
+  const { runtime } = context;
+  const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
   const feeds = languageModelFeeds(config, ids);
   const floatLogits = await logitsOf(float, feeds);
   const one = languageModelFeeds(config, ids.slice(0, 1));
   throwIfCancelled(context.signal);
 
-  context.progress('Checking the whole model', 1, 4);
-  const directory = !result.primary.endsWith('.onnx');
-  const reference = await runtime.createFromGraph(
-    build(config, floatWeights(await plannedWeights(context, result.roundedToSource === true))),
-  );
+  context.progress({ phase: 'Checking the whole model', done: 1, total: 4, unit: 'steps' });
+  const typeOf = (name: string) => (written.roundedToSource ? source.container.tensors.get(name)?.dtype : undefined);
+  const reader = plannedWeights(store, containerWeights(source.container), typeOf);
+  const weights = await readWeights(architecture.expectedTensors(config), context.signal, reader);
+  const reference = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
   const planned = await logitsOf(reference, feeds);
   await reference.release();
-  if (context.plan.size > 0 && context.sourceIsFloat !== false) {
+  if (store.size > 0 && !request.trained) {
     const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
     context.note(
       `Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`,
     );
   }
-  if (directory) return { checks: [await checkDirectory(context, planned, feeds)], latency: undefined };
+  if (!written.primary.endsWith('.onnx')) return { checks: [await checkDirectory(request, planned, feeds)], latency: undefined };
 
-  const path = join(folder, result.primary);
+  const path = join(folder, written.primary);
   const checks: VerificationCheck[] = [];
   const compare = async (name: string, file: string, options: SessionOptions, note?: string) => {
     throwIfCancelled(context.signal);
-    context.progress('Checking the whole model', checks.length + 2, 5);
+    context.progress({ phase: 'Checking the whole model', done: checks.length + 2, total: 5, unit: 'steps' });
     const session = await runtime.createFromFile(file, options);
     try {
       const measured = largestDifference(planned, await logitsOf(session, feeds));
@@ -99,7 +101,7 @@ async function compareWith(
   const session = await runtime.createFromFile(path, { optimization: 'all', exactMatMulNBits: false });
   try {
     const logits = await logitsOf(session, feeds);
-    if (result.integerActivations) {
+    if (written.integerActivations) {
       const measured = meanDivergence(planned, logits, config.vocabularySize);
       checks.push({
         name: 'divergence-default',
@@ -147,17 +149,17 @@ async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
 
 /** The written directory opened like any other model, its config and its tensors, and run: its logits against those of the plan. */
 async function checkDirectory(
-  { folder, result, runtime, signal }: VerificationContext,
+  { folder, written: { primary }, context: { runtime, signal } }: VerificationRequest,
   planned: Float32Array,
   feeds: Feeds,
 ): Promise<VerificationCheck> {
   throwIfCancelled(signal);
-  const written = await openContainer(join(folder, result.primary));
+  const written = await openContainer(join(folder, primary));
   try {
     const architecture = findArchitecture(written.config ?? {});
     if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} names no architecture that is known.`);
     const config = architecture.readConfig(written.config ?? {});
-    const weights = await readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(written, name));
+    const weights = await readWeights(architecture.expectedTensors(config), signal, containerWeights(written));
     const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
     try {
       const measured = largestDifference(planned, await logitsOf(session, feeds));
@@ -170,43 +172,15 @@ async function checkDirectory(
   }
 }
 
-/** Weights of the source as float32. */
-function sourceWeights({ source, signal }: VerificationContext): Promise<Map<string, Float32Array>> {
-  const { architecture, config } = source.decoder!;
-  return readWeights(architecture.expectedTensors(config), signal, (name) => floatsOf(source.container, name));
-}
-
-/**
- * The weights as planned. The compressed ones come from the finished file, which holds exactly what was planned (its bytes were checked); weights rounded to the
- * types of the source are judged against the plan made once more and rounded so.
- */
-function plannedWeights(context: VerificationContext, rounded: boolean): Promise<Map<string, Float32Array>> {
-  const { source, plan, result, signal } = context;
-  const { architecture, config } = source.decoder!;
-  return readWeights(architecture.expectedTensors(config), signal, async (name) => {
-    if (!plan.has(name)) return floatsOf(source.container, name);
-    if (!rounded) return result.readWeights(name);
-    const { dtype } = source.container.tensors.get(name)!;
-    return decodeToFloat32(dtype, encodeFromFloat32(dtype, await context.planAgain(name)));
-  });
-}
-
-async function floatsOf(container: TensorContainer, name: string): Promise<Float32Array> {
-  const entry = container.tensors.get(name);
-  if (!entry)
-    throw new LoomweightError('malformed-file', `${container.path} lacks the tensor '${name}' that its config asks for.`, { tensor: name });
-  return decodeToFloat32(entry.dtype, await container.read(name));
-}
-
 async function readWeights(
   tensors: readonly ExpectedTensor[],
   signal: AbortSignal | undefined,
-  read: (name: string) => Promise<Float32Array>,
+  reader: WeightReader,
 ): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
   for (const { name } of tensors) {
     throwIfCancelled(signal);
-    weights.set(name, await read(name));
+    weights.set(name, await reader.read(name));
   }
   return weights;
 }

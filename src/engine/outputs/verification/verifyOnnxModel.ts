@@ -6,12 +6,11 @@ import { elementCount, type DType } from '../../../protocol/dtypes';
 import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
 import { encodeFromFloat32 } from '../../formats/decode';
 import { editModel } from '../../formats/onnx/editModel';
-import { transposeInto } from '../../kernels/host/transpose';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
 import { compareLatency, latencyReport } from './latency';
 import { largestDifference, relativeDifference } from './measures';
 import { logitTolerance, withExactFile } from './verifyLogits';
-import type { VerificationContext } from './verificationContext';
+import type { VerificationRequest } from './verificationRequest';
 
 /** Largest relative difference of outputs where kernels round activations to int8 (measured: up to 9e-3 a layer). */
 const integerTolerance = 0.1;
@@ -25,30 +24,30 @@ type Feeds = Readonly<Record<string, RuntimeTensor>>;
  * `all`, and with the runtime's default settings. Undefined where the model cannot be fed: its scope is then `bytes`.
  */
 export async function verifyOnnxModel(
-  context: VerificationContext,
+  request: VerificationRequest,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport } | undefined> {
-  const { source, runtime } = context;
-  const feeds = feedsOf(context);
+  const { source, context } = request;
+  const feeds = feedsOf(request);
   if (feeds === undefined) return undefined;
-  const original = await runtime.createFromFile(source.container.path);
+  const original = await context.runtime.createFromFile(source.container.path);
   try {
     const outputs = await outputsOf(original, feeds).catch((error: unknown) => {
       context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
       return undefined;
     });
-    return outputs && (await withRunnable(context, (path) => compareWith(original, outputs, feeds, context, path)));
+    return outputs && (await withRunnable(request, (path) => compareWith(original, outputs, feeds, request, path)));
   } finally {
     await original.release();
   }
 }
 
 /** Runs an action on the finished file, or on the ONNX model that it stands for. */
-async function withRunnable<T>({ folder, result }: VerificationContext, action: (path: string) => Promise<T>): Promise<T> {
-  if (!result.unpackTo) return action(join(folder, result.primary));
+async function withRunnable<T>({ folder, written }: VerificationRequest, action: (path: string) => Promise<T>): Promise<T> {
+  if (!written.unpackTo) return action(join(folder, written.primary));
   const temporary = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
   try {
     const path = join(temporary, 'model.onnx');
-    await result.unpackTo(path);
+    await written.unpackTo(path);
     return await action(path);
   } finally {
     await rm(temporary, { recursive: true, force: true });
@@ -59,11 +58,12 @@ async function compareWith(
   original: Session,
   floatOutputs: readonly Float32Array[],
   feeds: Feeds,
-  context: VerificationContext,
+  request: VerificationRequest,
   path: string,
 ): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport }> {
-  const { runtime, result } = context;
-  const planned = await plannedOutputs(context, feeds);
+  const { written, context } = request;
+  const { runtime } = context;
+  const planned = await plannedOutputs(request, feeds);
   const run = async (file: string, options: SessionOptions): Promise<readonly Float32Array[]> => {
     const session = await runtime.createFromFile(file, options);
     try {
@@ -84,7 +84,7 @@ async function compareWith(
   const session = await runtime.createFromFile(path, { exactMatMulNBits: false });
   try {
     const outputs = await outputsOf(session, feeds);
-    if (result.integerActivations) {
+    if (written.integerActivations) {
       const measured = Math.max(...planned.map((output, index) => relativeDifference(output, outputs[index] as Float32Array)));
       const note = "With the runtime's default settings, which round activations to int8.";
       checks.push({
@@ -96,7 +96,7 @@ async function compareWith(
         note,
       });
     } else absolute('outputs-default', outputs);
-    if (context.sourceIsFloat !== false) {
+    if (!request.trained) {
       const change = Math.max(...planned.map((output, index) => relativeDifference(floatOutputs[index] as Float32Array, output)));
       context.note(`On random inputs the outputs change by ${(change * 100).toPrecision(3)} % against the float model.`);
     }
@@ -106,20 +106,17 @@ async function compareWith(
   }
 }
 
-/** Outputs of the source with its compressed weights replaced by their dequantised values. */
-async function plannedOutputs({ source, plan, result, runtime }: VerificationContext, feeds: Feeds): Promise<readonly Float32Array[]> {
+/** Outputs of the source with its planned values in place of its own. */
+async function plannedOutputs({ source, planned, context }: VerificationRequest, feeds: Feeds): Promise<readonly Float32Array[]> {
   const folder = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
   const editor = await editModel(source.container.path);
   try {
-    for (const [name, { tensor }] of plan) {
-      const { entry, transposed } = source.tensors.get(name)!;
-      const [rows, columns] = tensor.shape;
-      const weights = await result.readWeights(name);
-      const ordered = transposed ? transposeInto(weights, columns, 0, rows, new Float32Array(weights.length)) : weights;
-      editor.replaceInitializer(name, { dtype: entry.dtype, shape: entry.shape, bytes: encodeFromFloat32(entry.dtype, ordered) });
+    for (const { name } of planned.entries()) {
+      const { dtype, shape } = source.tensors.get(name)!.entry;
+      editor.replaceInitializer(name, { dtype, shape, bytes: encodeFromFloat32(dtype, await planned.storedValues(name)) });
     }
     await editor.write(join(folder, 'planned.onnx'));
-    const session = await runtime.createFromFile(join(folder, 'planned.onnx'));
+    const session = await context.runtime.createFromFile(join(folder, 'planned.onnx'));
     try {
       return await outputsOf(session, feeds);
     } finally {
@@ -140,7 +137,7 @@ async function outputsOf(session: Session, feeds: Feeds): Promise<readonly Float
 }
 
 /** Seeded inputs of the declared shapes: normal numbers for floats, 0 and 1 for whole numbers. */
-function feedsOf({ source, seed }: VerificationContext): Feeds | undefined {
+function feedsOf({ source, context: { seed } }: VerificationRequest): Feeds | undefined {
   const random = new SeededRandom(seed + 1);
   const feeds: Record<string, RuntimeTensor> = {};
   for (const { name, dtype, shape } of source.container.graph?.inputs ?? []) {

@@ -1,85 +1,73 @@
-import { copyFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { throwIfCancelled } from '../../../protocol/errors';
-import { archiveName, openArchive, type ArchiveContainer } from '../../formats/archive/openArchive';
+import { join } from 'node:path';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import { dequantizeLearned } from '../../formats/archive/dequantizeLearned';
 import { groupedValues } from '../../formats/archive/groupedData';
+import type { LearnedTensor } from '../../formats/archive/learnedTensor';
+import { archiveName, openArchive, type ArchiveContainer } from '../../formats/archive/openArchive';
 import { graphName, writeEmptyGraph, writeFilledGraph } from '../../formats/archive/unpackedGraph';
 import { ArchiveWriter } from '../../formats/archive/writer';
-import { dequantizeLearned } from '../../formats/archive/dequantizeLearned';
-import { digestOf, digestOfBytes } from '../../compress/quantizeTensor';
-import type { CompressSource } from '../../models/modelSource';
-import type { ExportResult, Exporter } from './exporter';
-import { outputBytes, plannedBytes } from './sizes';
-
-/** Bytes read from the source at a time for tensors that are copied. */
-const copyChunk = 16 * 2 ** 20;
-
-/** What goes into an archive. */
-export interface ArchiveJob {
-  readonly source: CompressSource;
-  readonly folder: string;
-  readonly signal: AbortSignal | undefined;
-  /** True for tensors that are stored packed; the others are stored as the source gives them. */
-  packed(name: string): boolean;
-  /** Writes one packed tensor and gives the fingerprint that it must have when it is read back. */
-  add(writer: ArchiveWriter, name: string): Promise<string>;
-  /** The fingerprint of a packed tensor in the finished archive. */
-  digest(archive: ArchiveContainer, name: string): Promise<string>;
-  /** ONNX models: float tensors that are taken out of the graph as well. */
-  readonly moved?: ReadonlySet<string>;
-}
+import type { LayerLayout } from '../../../protocol/report';
+import { digestOfArrays, fingerprintOf, fingerprintOfMatrix } from '../planned/fingerprint';
+import type { PlannedEntry } from '../planned/plannedStore';
+import { sizeBits } from '../planned/plannedSizes';
+import type { PlannedTensor } from '../planned/plannedTensor';
+import { copyCompanions, valueTensor } from './copyTensors';
+import type { OutputReader, OutputWriter, WriteJob, WrittenOutput } from './outputWriter';
+import { layerBytes, outputBytes } from './sizes';
 
 /**
  * Loomweight's own format: one file `model.loomq` with bit planes, the smallest there is. A model with a config keeps it and its tokenizer beside; of an ONNX model
- * the graph lies beside, without the weights that the archive holds.
+ * the graph is beside, without the weights that the archive holds.
  */
-export const archive: Exporter = {
+export const archive: OutputWriter = {
   id: 'archive',
   label: 'Archive',
   summary: "Loomweight's own file of bit planes: smallest on disk, any width for every group. Opens in Loomweight only.",
+  runsAsFloat: true,
+  mixesWidths: true,
 
-  check: () => undefined,
-
-  // Each plane of each width fills its last byte.
-  mixedBits: (_planned, _groupBits, { codeBits, scaleBits, zeroPointBits }) => codeBits + scaleBits + zeroPointBits + 8 * 2 * 40,
-
-  write: async (job) => {
-    const { source, plan, folder, signal } = job;
-    return writeArchive({
-      source,
-      folder,
-      signal,
-      packed: (name) => plan.has(name),
-      add: async (writer, name) => {
-        const matrix = await job.quantize(name);
-        const { transposed = false, entry } = source.tensors.get(name)!;
-        const shape = transposed ? [matrix.rows, matrix.columns] : entry.shape;
-        job.stored(name, await writer.addGrouped({ name, shape, transposed, ...matrix }));
-        return digestOf(matrix);
-      },
-      digest: async (written, name) => digestOf(await written.readGrouped(name)),
-    });
+  check: (_source, layers) => {
+    for (const layer of layers.values()) {
+      const reason = archive.refuses(layer);
+      if (reason)
+        throw new LoomweightError('invalid-argument', `Tensor '${layer.name}': ${reason}.`, { tensor: layer.name, format: 'archive' });
+    }
   },
 
-  estimate: (source, plan) => ({ bytes: outputBytes(source, plan, plannedBytes), extraMemory: 0 }),
+  refuses: ({ layout }) => {
+    if (layout.kind === 'sparse') return 'archives hold no sparse tensors; use the format onnx-packed or hf';
+    if (layout.kind !== 'grouped') return undefined;
+    if (layout.zeroPointsAreFloat) return 'archives hold whole zero points only; use the format onnx-packed or hf';
+    return layout.columnsAreSorted ? 'archives hold groups of neighbouring columns only; use the format onnx-packed or hf' : undefined;
+  },
+
+  // Each plane of each width fills its last byte.
+  storedBits: ({ size }, groupBits) => sizeBits(size) + (groupBits ? 8 * 2 * 40 : 0),
+
+  write: writeArchive,
+
+  estimate: (source, layers) => ({ bytes: outputBytes(source, layers, layerBytes), extraMemory: 0 }),
 };
 
 /** Writes archive and companions and gives the means to read them back. */
-export async function writeArchive(job: ArchiveJob): Promise<ExportResult> {
-  const { source, folder, signal } = job;
+async function writeArchive({ source, planned, folder, signal, stored }: WriteJob): Promise<WrittenOutput> {
   const { container } = source;
   const path = join(folder, archiveName);
   const onnx = container.format === 'onnx';
-  const packed: [name: string, digest: string][] = [];
-  const plain: string[] = [];
+  const layouts = new Map<string, LayerLayout>();
+  const values: string[] = [];
   const writer = await ArchiveWriter.create(path, { architecture: source.architecture });
   try {
     for (const [name, { entry }] of source.tensors) {
       throwIfCancelled(signal);
-      if (job.packed(name)) packed.push([name, await job.add(writer, name)]);
-      else if (!onnx || job.moved?.has(name)) {
-        await writer.addPlain(name, entry.dtype, entry.shape, chunksOf(source, name));
-        plain.push(name);
+      if (planned.isCompressed(name)) {
+        const written = planned.entry(name)!;
+        stored(name, await addTensor(writer, written, await planned.get(name)));
+        layouts.set(name, layoutFor(written));
+      } else if (!onnx || planned.has(name)) {
+        const tensor = valueTensor(source, planned, name);
+        await writer.addPlain(name, tensor.dtype, entry.shape, tensor.chunks());
+        values.push(name);
       }
     }
     await writer.finish();
@@ -87,59 +75,61 @@ export async function writeArchive(job: ArchiveJob): Promise<ExportResult> {
     await writer.abort();
     throw error;
   }
-  if (onnx) await writeEmptyGraph(container.path, join(folder, graphName), [...packed.map(([name]) => name), ...plain]);
-  for (const file of container.companions ?? []) await copyFile(file, join(folder, basename(file)));
-  for (const [name, text] of container.generatedCompanions ?? []) await writeFile(join(folder, name), text);
+  if (onnx) await writeEmptyGraph(container.path, join(folder, graphName), [...layouts.keys(), ...values]);
+  await copyCompanions(source, folder);
   return {
     primary: container.config === undefined ? archiveName : '.',
     integerActivations: false,
-    readWeights: (name, target) =>
-      using(path, async (written) => {
-        const values =
-          written.describe(name).kind === 'learned'
-            ? dequantizeLearned(await written.readLearned(name), target)
-            : groupedValues(await written.readGrouped(name));
-        return target && values !== target ? (target.set(values), target) : values;
-      }),
-    verifyBytes: (abort) =>
-      using(path, async (written) => {
-        const mismatches: string[] = [];
-        for (const [name, digest] of packed) {
-          throwIfCancelled(abort);
-          const found = await job.digest(written, name).catch(() => undefined);
-          if (found !== digest) mismatches.push(name);
+    layouts,
+    values,
+    expected: (tensor) => (tensor.kind === 'learned' ? fingerprintOfLearned(tensor.tensor) : fingerprintOf(tensor)),
+    open: async () => archiveReader(await openArchive(path)),
+    ...(onnx
+      ? {
+          unpackTo: async (file: string) => {
+            const written = await openArchive(path);
+            try {
+              await writeFilledGraph(written, join(folder, graphName), file);
+            } finally {
+              await written.close();
+            }
+          },
         }
-        for (const name of plain) {
-          throwIfCancelled(abort);
-          if (!(await sameBytes(written, source, name))) mismatches.push(name);
-        }
-        return { tensors: packed.length + plain.length, mismatches };
-      }),
-    ...(onnx ? { unpackTo: (file: string) => using(path, (written) => writeFilledGraph(written, join(folder, graphName), file)) } : {}),
+      : {}),
   };
 }
 
-async function using<T>(path: string, action: (container: ArchiveContainer) => Promise<T>): Promise<T> {
-  const container = await openArchive(path);
-  try {
-    return await action(container);
-  } finally {
-    await container.close();
-  }
+function addTensor(writer: ArchiveWriter, { name, storedShape, transposed }: PlannedEntry, tensor: PlannedTensor): Promise<number> {
+  if (tensor.kind === 'learned') return writer.addLearned(tensor.tensor);
+  if (tensor.kind !== 'grouped') throw new Error(`Archives hold no tensor of kind ${tensor.kind}.`);
+  const { kind: _kind, floatZeroPoints: _float, columnOrder: _order, ...matrix } = tensor;
+  return writer.addGrouped({ name, shape: transposed ? [matrix.rows, matrix.columns] : storedShape, transposed, ...matrix });
 }
 
-async function sameBytes(written: ArchiveContainer, { container, tensors }: CompressSource, name: string): Promise<boolean> {
-  const { bytes } = tensors.get(name)!.entry;
-  if (written.tensors.get(name)?.bytes !== bytes) return false;
-  for (let offset = 0; offset < bytes; offset += copyChunk) {
-    const range = { offset, length: Math.min(copyChunk, bytes - offset) };
-    if (digestOfBytes(await written.read(name, range)) !== digestOfBytes(await container.read(name, range))) return false;
-  }
-  return true;
+/** The table of the archive says everything else. */
+function layoutFor({ layout, transposed }: PlannedEntry): LayerLayout {
+  const { rows, columns } = layout as { readonly rows: number; readonly columns: number };
+  return { form: 'archive', rows, columns, ...(transposed ? { transposed: true } : {}) };
 }
 
-async function* chunksOf({ container, tensors }: CompressSource, name: string): AsyncIterable<Uint8Array> {
-  const { bytes } = tensors.get(name)!.entry;
-  for (let offset = 0; offset < bytes; offset += copyChunk)
-    yield await container.read(name, { offset, length: Math.min(copyChunk, bytes - offset) });
+function archiveReader(archived: ArchiveContainer): OutputReader {
+  return {
+    fingerprint: async (name) =>
+      archived.describe(name).kind === 'learned'
+        ? fingerprintOfLearned(await archived.readLearned(name))
+        : fingerprintOfMatrix(await archived.readGrouped(name)),
+    weights: async (name, target) => {
+      if (archived.describe(name).kind === 'learned') return dequantizeLearned(await archived.readLearned(name), target);
+      const values = groupedValues(await archived.readGrouped(name));
+      return target ? (target.set(values), target) : values;
+    },
+    bytesOf: (name) => archived.tensors.get(name)?.bytes,
+    read: (name, range) => archived.read(name, range),
+    close: () => archived.close(),
+  };
+}
+
+/** Levels and widths as well: the archive keeps them as they were learned. */
+function fingerprintOfLearned(tensor: LearnedTensor): string {
+  return digestOfArrays([tensor.levels, tensor.bits, dequantizeLearned(tensor)]);
 }

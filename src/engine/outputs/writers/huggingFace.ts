@@ -1,99 +1,168 @@
-import { copyFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { LayerLayout } from '../../../protocol/report';
 import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
+import type { TensorContainer } from '../../formats/container';
+import { SafetensorsWriter, type PlannedTensor as ListedTensor } from '../../formats/safetensors/writer';
+import { editModel } from '../../formats/onnx/editModel';
+import { transposeBack, transposeInto } from '../../kernels/host/transpose';
+import type { ModelSource } from '../../models/modelSource';
 import { openContainer } from '../../models/openContainer';
-import { SafetensorsWriter, type PlannedTensor } from '../../formats/safetensors/writer';
-import { dequantize, digestOfBytes } from '../../compress/quantizeTensor';
-import type { CompressSource } from '../../models/modelSource';
-import type { Exporter, ExportJob } from './exporter';
+import { dequantizePlanned } from '../planned/dequantize';
+import { digestOfBytes } from '../planned/fingerprint';
+import { sizeBits } from '../planned/plannedSizes';
+import type { PlannedEntry, PlannedStore } from '../planned/plannedStore';
+import type { PlannedTensor } from '../planned/plannedTensor';
+import { copyCompanions, valueTensor } from './copyTensors';
+import type { OutputReader, OutputWriter, WriteJob, WrittenOutput } from './outputWriter';
 import { outputBytes } from './sizes';
-
-/** Bytes read from the source at a time for tensors that are copied. */
-const copyChunk = 16 * 2 ** 20;
 
 /**
  * Dequantised weights in the type of the source, sharded as the source: what other tools open as an ordinary model. Nothing is smaller on
- * disk; it shows what a method does to a model.
+ * disk; it shows what a method does to a model. A trained ONNX model is written as an ONNX model.
  */
-export const huggingFace: Exporter = {
+export const huggingFace: OutputWriter = {
   id: 'hf',
   label: 'Hugging Face',
   dequantised: true,
+  runsAsFloat: true,
+  keepsTypes: true,
+  mixesWidths: true,
   summary: 'Dequantised weights in the type of the source, as safetensors beside config and tokenizer. Opens everywhere, is not smaller.',
 
-  mixedBits: (_planned, _groupBits, { codeBits, scaleBits, zeroPointBits }) => codeBits + scaleBits + zeroPointBits,
-
-  check: (source) => {
-    if (source.container.format === 'safetensors' || source.container.config !== undefined) return;
+  check: ({ container }, _layers, { trained = false } = {}) => {
+    if (container.format === 'safetensors' || container.config !== undefined || (trained && container.format === 'onnx')) return;
     throw new LoomweightError(
       'unsupported',
-      `The format hf is made from safetensors weights; ${source.container.path} is ${source.container.format === 'onnx' ? 'an ONNX model: take onnx, onnx-fast or onnx-packed' : `a ${source.container.format} file: convert it first`}.`,
-      { format: 'hf', source: source.container.format },
+      `The format hf is made from safetensors weights; ${container.path} is ${container.format === 'onnx' ? 'an ONNX model: take onnx, onnx-fast or onnx-packed' : `a ${container.format} file: convert it first`}.`,
+      { format: 'hf', source: container.format },
     );
   },
 
-  write: async (job) => {
-    const { source, folder } = job;
-    const digests = await writeWeights(job);
-    for (const file of source.container.companions ?? []) await copyFile(file, join(folder, basename(file)));
-    for (const [name, text] of source.container.generatedCompanions ?? []) await writeFile(join(folder, name), text);
-    const directory = source.container.config !== undefined;
-    return {
-      primary: directory ? '.' : 'model.safetensors',
-      integerActivations: false,
-      roundedToSource: true,
-      readWeights: async (name, target) => {
-        const written = await openContainer(directory ? folder : join(folder, 'model.safetensors'));
-        try {
-          return decodeToFloat32(written.tensors.get(name)!.dtype, await written.read(name), target);
-        } finally {
-          await written.close();
-        }
-      },
-      verifyBytes: (signal) => verifyBytes(directory ? folder : join(folder, 'model.safetensors'), digests, signal),
-    };
-  },
+  refuses: () => undefined,
+  storedBits: ({ size }) => sizeBits(size),
+  write: (job) => (job.source.container.format === 'onnx' ? writeOnnxValues(job) : writeDirectory(job)),
 
-  estimate: (source, plan) => ({
-    bytes: outputBytes(source, plan, ({ tensor }) => source.tensors.get(tensor.name)!.entry.bytes),
+  estimate: (source, layers) => ({
+    bytes: outputBytes(source, layers, ({ name }) => source.tensors.get(name)!.entry.bytes),
     extraMemory: 0,
   }),
 };
 
-/** Writes all tensors and gives the fingerprint of each, taken from the plan or the source, not from what was written. */
-async function writeWeights(job: ExportJob): Promise<ReadonlyMap<string, string>> {
-  const { source, folder, plan, signal } = job;
-  const writer = await SafetensorsWriter.create(folder, plannedTensors(source), metadataOf(source));
-  const digests = new Map<string, string>();
+async function writeDirectory(job: WriteJob): Promise<WrittenOutput> {
+  const { source, folder, planned } = job;
+  const layouts = new Map<string, LayerLayout>();
+  const values: string[] = [];
+  const writer = await SafetensorsWriter.create(folder, listedTensors(source), metadataOf(source));
   try {
-    for (const [name, { entry }] of source.tensors) {
-      throwIfCancelled(signal);
-      if (plan.has(name)) {
-        const bytes = encodeFromFloat32(entry.dtype, dequantize(await job.quantize(name)));
-        digests.set(name, digestOfBytes(bytes));
+    for (const name of source.tensors.keys()) {
+      throwIfCancelled(job.signal);
+      if (planned.isCompressed(name)) {
+        const entry = planned.entry(name)!;
+        const bytes = storedBytes(source, entry, await planned.get(name));
         await writer.write(name, bytes);
         job.stored(name, bytes.byteLength);
+        layouts.set(name, layoutFor(entry));
         continue;
       }
-      const parts: string[] = [];
-      for (let offset = 0; offset < entry.bytes; offset += copyChunk) {
-        throwIfCancelled(signal);
-        const bytes = await source.container.read(name, { offset, length: Math.min(copyChunk, entry.bytes - offset) });
-        parts.push(digestOfBytes(bytes));
+      for await (const bytes of valueTensor(source, planned, name, true).chunks()) {
+        throwIfCancelled(job.signal);
         await writer.write(name, bytes);
       }
-      digests.set(name, parts.join(' '));
+      values.push(name);
     }
     await writer.finish();
   } catch (error) {
     await writer.abort();
     throw error;
   }
-  return digests;
+  await copyCompanions(source, folder);
+  const directory = source.container.config !== undefined;
+  const path = directory ? folder : join(folder, 'model.safetensors');
+  return outputOf(source, planned, directory ? '.' : 'model.safetensors', path, layouts, values);
 }
 
-function plannedTensors(source: CompressSource): readonly PlannedTensor[] {
+/** The ONNX model itself with dequantised weights in the types that it has. */
+async function writeOnnxValues({ source, planned, folder, signal, stored }: WriteJob): Promise<WrittenOutput> {
+  const path = join(folder, 'model.onnx');
+  const layouts = new Map<string, LayerLayout>();
+  const editor = await editModel(source.container.path);
+  try {
+    for (const entry of planned.entries()) {
+      throwIfCancelled(signal);
+      const { dtype, shape } = source.tensors.get(entry.name)!.entry;
+      const bytes = storedBytes(source, entry, await planned.get(entry.name));
+      editor.replaceInitializer(entry.name, { dtype, shape, bytes });
+      if (entry.layout.kind === 'plain') continue;
+      layouts.set(entry.name, layoutFor(entry));
+      stored(entry.name, bytes.byteLength);
+    }
+    await editor.write(path);
+  } finally {
+    await editor.close();
+  }
+  const values = [...source.tensors.values()].filter(({ entry }) => entry.dtype !== 'string' && !layouts.has(entry.name));
+  return outputOf(
+    source,
+    planned,
+    'model.onnx',
+    path,
+    layouts,
+    values.map(({ entry }) => entry.name),
+  );
+}
+
+function outputOf(
+  source: ModelSource,
+  planned: PlannedStore,
+  primary: string,
+  path: string,
+  layouts: ReadonlyMap<string, LayerLayout>,
+  values: readonly string[],
+): WrittenOutput {
+  return {
+    primary,
+    integerActivations: false,
+    roundedToSource: true,
+    layouts,
+    values,
+    expected: (tensor, entry) => digestOfBytes(storedBytes(source, entry, tensor)),
+    open: async () => valuesReader(await openContainer(path), planned),
+  };
+}
+
+function valuesReader(written: TensorContainer, planned: PlannedStore): OutputReader {
+  return {
+    fingerprint: async (name) => digestOfBytes(await written.read(name)),
+    weights: async (name, target) => {
+      const { transposed, layout } = planned.entry(name)!;
+      const { dtype } = written.tensors.get(name)!;
+      if (!transposed || layout.kind === 'plain') return decodeToFloat32(dtype, await written.read(name), target);
+      const values = decodeToFloat32(dtype, await written.read(name));
+      const result = target ?? new Float32Array(values.length);
+      transposeBack(values, layout.columns, 0, layout.rows, result);
+      return result;
+    },
+    bytesOf: (name) => written.tensors.get(name)?.bytes,
+    read: (name, range) => written.read(name, range),
+    close: () => written.close(),
+  };
+}
+
+/** The values of a planned tensor in the source's type and order. */
+function storedBytes({ tensors }: ModelSource, { name, transposed, layout }: PlannedEntry, tensor: PlannedTensor): Uint8Array {
+  const values = dequantizePlanned(tensor);
+  const ordered =
+    transposed && layout.kind !== 'plain' ? transposeInto(values, layout.columns, 0, layout.rows, new Float32Array(values.length)) : values;
+  return encodeFromFloat32(tensors.get(name)!.entry.dtype, ordered);
+}
+
+function layoutFor({ layout, transposed }: PlannedEntry): LayerLayout {
+  const { rows, columns } = layout as { readonly rows: number; readonly columns: number };
+  return { form: 'values', rows, columns, ...(transposed ? { transposed: true } : {}) };
+}
+
+function listedTensors(source: ModelSource): readonly ListedTensor[] {
   const sharded = (source.container.weightFiles?.length ?? 1) > 1;
   return [...source.tensors.values()].map(({ entry }) => ({
     name: entry.name,
@@ -103,33 +172,8 @@ function plannedTensors(source: CompressSource): readonly PlannedTensor[] {
   }));
 }
 
-function metadataOf(source: CompressSource): Readonly<Record<string, string>> {
+function metadataOf(source: ModelSource): Readonly<Record<string, string>> {
   const { format, metadata } = source.container;
   // The metadata of a GGUF file describes that file; its config and tokenizer are written beside the weights.
   return format !== 'gguf' && Object.keys(metadata).length > 0 ? metadata : { format: 'pt' };
-}
-
-async function verifyBytes(
-  path: string,
-  digests: ReadonlyMap<string, string>,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
-  const written = await openContainer(path);
-  const mismatches: string[] = [];
-  try {
-    for (const [name, digest] of digests) {
-      throwIfCancelled(signal);
-      const entry = written.tensors.get(name);
-      const whole = !digest.includes(' ');
-      const parts: string[] = [];
-      const size = entry?.bytes ?? 0;
-      const chunk = whole ? Math.max(size, 1) : copyChunk;
-      for (let offset = 0; offset < size; offset += chunk)
-        parts.push(digestOfBytes(await written.read(name, { offset, length: Math.min(chunk, size - offset) })));
-      if (parts.join(' ') !== digest) mismatches.push(name);
-    }
-    return { tensors: digests.size, mismatches };
-  } finally {
-    await written.close();
-  }
 }

@@ -8,50 +8,53 @@ import { GraphBuilder, int, ints } from '../../graph/builder';
 import { elementTypeOf } from '../../graph/elementTypes';
 import type { Graph, Value } from '../../graph/graph';
 import { operators } from '../../ops/index';
-import type { Pieces, TensorBytes } from '../storage/matrixForm';
-import type { EncodedTensor, StoredPieces, StoredTensor } from '../storage/storedTensor';
+import { encodeFromFloat32 } from '../../formats/decode';
 import { floatAttribute, intAttribute } from '../../models/compressibleWeights';
-import type { TensorPlan } from '../../compress/plan';
-import { digestOfBytes } from '../../compress/quantizeTensor';
-import type { ExportJob, ExportResult } from './exporter';
+import { fingerprintOf } from '../planned/fingerprint';
+import type { PlannedEntry } from '../planned/plannedStore';
+import type { PlainValues } from '../planned/plannedTensor';
+import type { Pieces } from '../storage/matrixForm';
+import type { EncodedTensor, StoredPieces, StoredTensor } from '../storage/storedTensor';
+import { layoutsOf } from './languageModel';
+import { onnxReader, type StoredPlace } from './onnxReader';
+import type { WriteJob, WrittenOutput } from './outputWriter';
 import { inlineLimit } from './pieceStore';
 
 /** How an ONNX model is rewritten. */
 export interface OnnxCopyOutput {
   readonly file: string;
-  /** Plans and encodes one tensor. `linear`: every user is a product that a kernel of the form y = x W^T can take the place of. */
+  /** Encodes one planned tensor. `linear`: every user is a product that a kernel of the form y = x W^T can take the place of. */
   encode(name: string, linear: boolean): Promise<EncodedTensor>;
   readonly expectedBytes: number;
 }
 
-interface Expectation {
-  readonly stored: StoredTensor;
-  /** Name in the file by the ending of the piece. */
-  readonly names: Readonly<Record<string, string>>;
-  readonly digest: string;
-}
-
 /**
- * Rewrites an ONNX model: compressed weights are replaced by their stored pieces and the nodes that make use of them, everything else is written
- * as it was, unknown fields included.
+ * Rewrites an ONNX model: compressed weights are replaced by their stored pieces and the nodes that make use of them, plain values take the place of the
+ * source's, everything else is written as it was, unknown fields included.
  */
-export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Promise<ExportResult> {
-  const { source, folder, signal } = job;
+export async function writeOnnxCopy(job: WriteJob, output: OnnxCopyOutput): Promise<WrittenOutput> {
+  const { source, planned, folder, signal } = job;
   await mkdir(join(folder, 'onnx'), { recursive: true });
   const path = join(folder, 'onnx', output.file);
   const editor = await editModel(source.container.path);
-  const expectations = new Map<string, Expectation>();
+  const places = new Map<string, StoredPlace>();
   try {
-    for (const [name, plan] of job.plan) {
+    for (const entry of planned.entries())
+      if (entry.layout.kind === 'plain') {
+        const { dtype, values } = (await planned.get(entry.name)) as PlainValues;
+        editor.replaceInitializer(entry.name, { dtype, shape: entry.storedShape, bytes: encodeFromFloat32(dtype, values) });
+      }
+    for (const name of planned.compressed()) {
       throwIfCancelled(signal);
+      const entry = planned.entry(name) as PlannedEntry;
       const linear = usesAreLinear(editor, name);
-      const { stored, pieces, digest } = await output.encode(name, linear);
+      const { stored, pieces } = await output.encode(name, linear);
       editor.raiseOpset(stored.opset);
       const names = addPieces(editor, name, pieces);
-      const rewrite = { editor, plan, stored, pieces, names, transposed: source.tensors.get(name)?.transposed === true };
+      const rewrite = { editor, entry, stored, pieces, names };
       if (stored.matrix && !(stored.largerThanFolds && linear)) rewriteWeight(rewrite, stored.matrix);
       else for (const use of editor.weights().get(name)?.uses ?? []) rewriteUse(rewrite, use.node);
-      expectations.set(name, { stored, names, digest });
+      places.set(name, { stored, pieces: names, ...(entry.transposed ? { transposed: true } : {}) });
       job.stored(
         name,
         Object.values(pieces).reduce((sum, piece) => sum + piece.bytes.byteLength, 0),
@@ -62,60 +65,20 @@ export async function writeOnnxCopy(job: ExportJob, output: OnnxCopyOutput): Pro
   } finally {
     await editor.close();
   }
-  const decode = async (name: string) => {
-    const { stored: tensor, names } = expectations.get(name)!;
-    const written = await openOnnx(path);
-    try {
-      const read: Record<string, TensorBytes> = {};
-      for (const [piece, stored] of Object.entries(names)) {
-        const entry = written.tensors.get(stored);
-        if (entry) read[piece] = { dtype: entry.dtype, shape: entry.shape, bytes: await written.read(stored) };
-      }
-      return tensor.decode(read);
-    } finally {
-      await written.close();
-    }
-  };
+  // Weights that nothing used are dropped.
+  const written = await openOnnx(path);
+  const values = [...source.tensors.values()].filter(
+    ({ entry }) => !places.has(entry.name) && entry.dtype !== 'string' && written.tensors.has(entry.name),
+  );
+  await written.close();
   return {
     primary: `onnx/${output.file}`,
     integerActivations: false,
-    readWeights: async (name, target) => (await decode(name)).weights(target),
-    verifyBytes: async (abort) => {
-      const mismatches: string[] = [];
-      for (const [name, { digest }] of expectations) {
-        throwIfCancelled(abort);
-        const digestRead = await decode(name).then(
-          (decoded) => decoded.digest,
-          () => undefined,
-        );
-        if (digestRead !== digest) mismatches.push(name);
-      }
-      const untouched = await compareUntouched(job, path, new Set(expectations.keys()));
-      return { tensors: expectations.size + untouched.tensors, mismatches: [...mismatches, ...untouched.mismatches] };
-    },
+    layouts: layoutsOf(places),
+    values: values.map(({ entry }) => entry.name),
+    expected: fingerprintOf,
+    open: () => onnxReader(path, places),
   };
-}
-
-/** Compares every weight that was not compressed with the source. Weights that nothing used are dropped and not compared. */
-async function compareUntouched(
-  { source, signal }: ExportJob,
-  path: string,
-  compressed: ReadonlySet<string>,
-): Promise<{ readonly tensors: number; readonly mismatches: readonly string[] }> {
-  const written = await openOnnx(path);
-  const mismatches: string[] = [];
-  let tensors = 0;
-  try {
-    for (const [name, { entry }] of source.tensors) {
-      throwIfCancelled(signal);
-      if (compressed.has(name) || !written.tensors.has(name) || entry.dtype === 'string') continue;
-      tensors += 1;
-      if (digestOfBytes(await written.read(name)) !== digestOfBytes(await source.container.read(name))) mismatches.push(name);
-    }
-    return { tensors, mismatches };
-  } finally {
-    await written.close();
-  }
 }
 
 /** Stores pieces as initialisers; gives their names. */
@@ -149,12 +112,11 @@ function isPlainGemm(node: NodeProto): boolean {
 /** One weight being rewritten. */
 interface Rewrite {
   readonly editor: OnnxEditor;
-  readonly plan: TensorPlan;
+  readonly entry: PlannedEntry;
   readonly stored: StoredTensor;
   readonly pieces: Pieces;
   /** Name in the file by the ending of the piece. */
   readonly names: Readonly<Record<string, string>>;
-  readonly transposed: boolean;
 }
 
 /** The pieces as constants of a small graph. */
@@ -169,30 +131,30 @@ function pieceValues(build: GraphBuilder, { pieces, names }: Rewrite): StoredPie
 
 /** Rebuilds the weight once, in the shape that the file had, in front of all nodes; its users take that value. */
 function rewriteWeight(rewrite: Rewrite, matrix: NonNullable<StoredTensor['matrix']>): void {
-  const { editor, plan, stored, names, transposed } = rewrite;
-  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  const { editor, entry, stored, names } = rewrite;
+  const build = new GraphBuilder(operators, entry.name, stored.opset);
   const values = pieceValues(build, rewrite);
-  let weight = transposed && stored.dense ? stored.dense(build, values) : matrix(build, values);
-  weight = inStoredType(editor, plan, build, build.op('Reshape', [weight, build.int64(plan.storedShape)]));
+  let weight = entry.transposed && stored.dense ? stored.dense(build, values) : matrix(build, values);
+  weight = inStoredType(editor, entry, build, build.op('Reshape', [weight, build.int64(entry.storedShape)]));
   build.output(weight);
-  const uses = editor.weights().get(plan.tensor.name)?.uses ?? [];
+  const uses = editor.weights().get(entry.name)?.uses ?? [];
   const first = editor.graph.node[0];
   if (uses.length === 0 || first === undefined) return;
-  const name = editor.uniqueName(`${plan.tensor.name}_weights`);
+  const name = editor.uniqueName(`${entry.name}_weights`);
   splice(editor, first, build.finish(), new Map(), names, name);
   for (const { node, input } of uses) editor.replaceInput(node, input, name);
 }
 
 /** A float32 weight in the type that its users expect. */
-function inStoredType(editor: OnnxEditor, plan: TensorPlan, build: GraphBuilder, weight: Value): Value {
-  const dtype = editor.weights().get(plan.tensor.name)?.dtype ?? 'float32';
+function inStoredType(editor: OnnxEditor, entry: PlannedEntry, build: GraphBuilder, weight: Value): Value {
+  const dtype = editor.weights().get(entry.name)?.dtype ?? 'float32';
   return dtype === 'float32' ? weight : build.op('Cast', [weight], { to: int(elementTypeOf(dtype) as number) });
 }
 
 /** Puts the form's nodes in front of a user, or in its place. */
 function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
-  const { editor, plan, stored, names } = rewrite;
-  const build = new GraphBuilder(operators, plan.tensor.name, stored.opset);
+  const { editor, entry, stored, names } = rewrite;
+  const build = new GraphBuilder(operators, entry.name, stored.opset);
   const values = pieceValues(build, rewrite);
   if (!stored.dense || stored.largerThanFolds) {
     const x = build.input('x', { dtype: 'float32', shape: ['rows', stored.columns] });
@@ -211,13 +173,13 @@ function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
   }
   let weight = stored.dense(build, values);
   if (node.opType === 'Conv') {
-    weight = build.op('Reshape', [build.op('Transpose', [weight], { perm: ints([1, 0]) }), build.int64(plan.storedShape)]);
+    weight = build.op('Reshape', [build.op('Transpose', [weight], { perm: ints([1, 0]) }), build.int64(entry.storedShape)]);
   }
   // A weight [columns, rows] in front of the product is what the runtime can fuse: the Gemm takes it untransposed.
   if (node.opType === 'Gemm') node.attribute = node.attribute.filter(({ name }) => name !== 'transB');
-  weight = inStoredType(editor, plan, build, weight);
+  weight = inStoredType(editor, entry, build, weight);
   build.output(weight);
-  const name = editor.uniqueName(`${plan.tensor.name}_weights`);
+  const name = editor.uniqueName(`${entry.name}_weights`);
   splice(editor, node, build.finish(), new Map(), names, name);
   editor.replaceInput(node, 1, name);
 }

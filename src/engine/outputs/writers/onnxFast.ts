@@ -1,15 +1,34 @@
+import { fastKernelBits } from '../../../common/fastKernels';
+import { dequantizeLinear } from '../storage/dequantizeLinear';
 import { matMulNBits } from '../storage/matMulNBits';
-import { commonBits, onnxExporter } from './onnxExporter';
-import { plannedBytes } from './sizes';
+import { storeMatrix } from '../storage/storedTensor';
+import type { QuantizedMatrix } from '../planned/plannedTensor';
+import { codesOnly, commonBits, onnxWriter } from './onnxWriter';
+import { formBits, layerBytes } from './sizes';
 
-/** MatMulNBits: fast and small in memory, on runtimes that have Microsoft's operators. */
-export const onnxFast = onnxExporter({
+/** MatMulNBits: fast and small in memory, on runtimes that have Microsoft's operators. Learned widths are rounded anew to those that the kernels have. */
+export const onnxFast = onnxWriter({
   id: 'onnx-fast',
   label: 'ONNX, fast kernels',
   summary: 'MatMulNBits of ONNX Runtime: 2, 4 or 8 bits, groups of 16 to 256 or whole rows. Small on disk and in memory.',
-  file: (plan) => `model_q${commonBits(plan)}.onnx`,
-  formFor: () => matMulNBits,
-  bytesOf: (plan) => plannedBytes(plan, { codeBits: (bits) => bits, scaleBits: plan.parameters['bits'] === 4 ? 1 : 2 }),
+  mixesWidths: false,
+  needsProducts: true,
   unpacksAtLoad: false,
-  integerActivations: (plan) => [...plan.values()].some(({ parameters }) => parameters['bits'] !== 4),
+  file: (layers) => `model_q${commonBits(layers)}.onnx`,
+  refuses: ({ layout }) =>
+    layout.kind === 'learned'
+      ? 'its kernels take codes with scales only'
+      : (codesOnly('onnx-fast', layout) ?? (layout.kind === 'grouped' ? matMulNBits.refuse(layout) : undefined)),
+  storedBits: ({ layout }) => (layout.kind === 'grouped' ? formBits(matMulNBits, layout) : Infinity),
+  roundsLearned: {
+    widths: fastKernelBits,
+    groupSize: 32,
+    fits: ({ role, storedShape }, { container }) =>
+      container.format === 'onnx' ? role === 'linear' || role === 'convolution' : storedShape.length === 2,
+  },
+  store: (tensor, _entry, linear) => storeMatrix(linear ? matMulNBits : dequantizeLinear, tensor as QuantizedMatrix),
+  bytesOf: (layer) =>
+    layerBytes(layer, { codeBits: (bits) => bits, scaleBits: layer.layout.kind === 'grouped' && layer.layout.bits === 4 ? 1 : 2 }),
+  // 4 bits run with exact activations; what no fast kernel takes is stored for DequantizeLinear, which the runtime fuses with a product.
+  roundsActivations: ({ form, details }, { role }) => (form === matMulNBits.id ? details['bits'] !== 4 : role !== 'convolution'),
 });

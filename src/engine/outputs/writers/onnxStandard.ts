@@ -1,17 +1,38 @@
 import { dequantizeLinear } from '../storage/dequantizeLinear';
 import { embeddingRows } from '../storage/embeddingRows';
-import { isEmbedding, onnxExporter } from './onnxExporter';
-import { plannedBytes } from './sizes';
+import { storeDequantized } from '../storage/learnedDequantize';
+import type { MatrixForm } from '../storage/matrixForm';
+import { storeMatrix } from '../storage/storedTensor';
+import type { PlannedLayer } from '../planned/plannedStore';
+import { codesOnly, isEmbedding, onnxWriter } from './onnxWriter';
+import { formBits, layerBytes } from './sizes';
 
 /** QuantizeLinear and DequantizeLinear: standard operators that every complete ONNX runtime has. */
-export const onnxStandard = onnxExporter({
+export const onnxStandard = onnxWriter({
   id: 'onnx',
   label: 'ONNX, standard operators',
   summary: 'DequantizeLinear: any width, stored in 2, 4 or 8 bits. Portable. Without compressed weights a float model.',
   holdsFloat: true,
-  file: () => 'model_quantized.onnx',
-  formFor: (plan) => (isEmbedding(plan) ? embeddingRows : dequantizeLinear),
-  bytesOf: (plan) => plannedBytes(plan, { codeBits: (bits) => (bits <= 2 ? 2 : bits <= 4 ? 4 : 8) }),
+  mixesWidths: false,
   unpacksAtLoad: false,
-  integerActivations: () => true,
+  file: () => 'model_quantized.onnx',
+  refuses: (layer) => {
+    const { layout } = layer;
+    if (layout.kind === 'grouped') return formOf(layer).refuse(layout);
+    if (layout.kind === 'learned' && layout.widthsByGroup)
+      return 'the format onnx has one width for a whole tensor, and groups of this one have several; use onnx-packed, archive or hf, or onnx-fast, which rounds anew';
+    return codesOnly('onnx', layout);
+  },
+  storedBits: (layer) => (layer.layout.kind === 'grouped' ? formBits(formOf(layer), layer.layout) : Infinity),
+  store: (tensor, entry) => {
+    if (tensor.kind === 'learned') return storeDequantized(tensor.tensor);
+    if (tensor.kind === 'grouped') return storeMatrix(formOf(entry), tensor);
+    throw new Error(`The format onnx holds no tensor of kind ${tensor.kind}.`);
+  },
+  bytesOf: (layer) => layerBytes(layer, { codeBits: (bits) => (bits <= 2 ? 2 : bits <= 4 ? 4 : 8) }),
+  roundsActivations: ({ form }) => form === dequantizeLinear.id || form === embeddingRows.id,
 });
+
+function formOf(layer: PlannedLayer): MatrixForm {
+  return isEmbedding(layer) ? embeddingRows : dequantizeLinear;
+}

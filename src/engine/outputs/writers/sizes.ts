@@ -1,22 +1,23 @@
 import { byteLength } from '../../../protocol/dtypes';
-import { groupsPerRow, type MatrixForm, type MatrixLayout } from '../storage/matrixForm';
+import type { ModelSource } from '../../models/modelSource';
+import type { PlannedLayer } from '../planned/plannedStore';
+import { sizeBits } from '../planned/plannedSizes';
+import type { MatrixLayout, QuantizedMatrix } from '../planned/plannedTensor';
+import { groupsPerRow, type MatrixForm } from '../storage/matrixForm';
 import type { EncodedTensor } from '../storage/storedTensor';
-import type { QuantizedMatrix } from '../../compress/quantizers/quantizer';
-import type { CompressPlan, TensorPlan } from '../../compress/plan';
-import type { CompressSource } from '../../models/modelSource';
+import type { PlannedLayers } from './outputWriter';
 
-/** Bits of codes after rounding up to a container, with scales and zero points. */
+/** Bits of codes after rounding up to a container, and bits of a scale for each planned one. */
 export interface StoredBits {
   readonly codeBits: (bits: number) => number;
   readonly scaleBits?: number;
 }
 
-/** Bytes of a planned tensor: codes in their container, scales, zero points. Padding of short groups is counted as a whole group. */
-export function plannedBytes(plan: TensorPlan, stored?: StoredBits): number {
-  const bits = Number(plan.parameters['bits'] ?? 8);
-  const codes = stored ? (plan.estimate.codeBits / bits) * stored.codeBits(bits) : plan.estimate.codeBits;
-  const scales = plan.estimate.scaleBits * (stored?.scaleBits ?? 1);
-  return Math.ceil((codes + scales + plan.estimate.zeroPointBits) / 8);
+/** Bytes of a layer: codes in their container, scales, zero points. */
+export function layerBytes({ layout, size }: PlannedLayer, stored?: StoredBits): number {
+  if (layout.kind !== 'grouped' || !stored) return Math.ceil(sizeBits(size) / 8);
+  const codes = (size.codeBits / layout.bits) * stored.codeBits(layout.bits);
+  return Math.ceil((codes + size.scaleBits * (stored.scaleBits ?? 1) + size.zeroPointBits) / 8);
 }
 
 /** Matrices up to this many weights are measured whole; of larger ones a few rows, from which the rest follows. */
@@ -33,15 +34,17 @@ export function formBits(form: MatrixForm, layout: MatrixLayout): number {
       codes: new Uint8Array(count * columns),
       scales: new Float32Array(groups),
       zeroPoints: new Uint8Array(groups),
+      ...(layout.zeroPointsAreFloat ? { floatZeroPoints: new Float32Array(groups) } : {}),
     });
-    return Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
+    return bytesOf(pieces);
   };
+  const order = layout.columnsAreSorted ? 32 * columns : 0;
   // Rows in eights fill whole bytes whatever the width, so that bytes grow evenly with them.
   const some = 8 * Math.max(1, Math.floor(measuredWeights / 16 / columns));
-  if (rows * columns <= measuredWeights || rows <= 3 * some) return 8 * storedFor(rows);
+  if (rows * columns <= measuredWeights || rows <= 3 * some) return 8 * storedFor(rows) + order;
   const [few, more] = [storedFor(some), storedFor(2 * some)];
   const rest = rows % 8;
-  return 8 * (few + ((more - few) / some) * (rows - rest - some) + (rest === 0 ? 0 : storedFor(some + rest) - few));
+  return 8 * (few + ((more - few) / some) * (rows - rest - some) + (rest === 0 ? 0 : storedFor(some + rest) - few)) + order;
 }
 
 /** Bits that a form for mixed widths stores for these widths: measured with codes of 0. */
@@ -58,21 +61,25 @@ export function mixedFormBits(
     zeroPoints: new Uint8Array(groupBits.length),
     groupBits,
   });
-  return 8 * Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
+  return 8 * bytesOf(pieces);
 }
 
-/** Bytes of the whole output: planned tensors as `bytesOf` says, the others as they are. */
-export function outputBytes(source: CompressSource, plan: CompressPlan, bytesOf: (plan: TensorPlan) => number): number {
+function bytesOf(pieces: EncodedTensor['pieces']): number {
+  return Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
+}
+
+/** Bytes of the whole output: layers as `bytesOf` says, everything else as it is. */
+export function outputBytes(source: ModelSource, layers: PlannedLayers, bytesOf: (layer: PlannedLayer) => number): number {
   let total = 0;
   for (const [name, { entry }] of source.tensors) {
-    const planned = plan.get(name);
-    total += planned ? bytesOf(planned) : entry.bytes;
+    const layer = layers.get(name);
+    total += layer ? bytesOf(layer) : entry.bytes;
   }
   return total;
 }
 
 /** Bytes of the weights as float32: what the runtime holds once a self-unpacking model is loaded. */
-export function float32Bytes(source: CompressSource): number {
+export function float32Bytes(source: ModelSource): number {
   let total = 0;
   for (const { entry } of source.tensors.values()) total += byteLength('float32', entry.shape);
   return total;

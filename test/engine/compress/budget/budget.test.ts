@@ -29,7 +29,7 @@ function spec(more: Partial<CompressSpec>): CompressSpec {
 }
 
 async function compress(more: Partial<CompressSpec>): Promise<CompressReport> {
-  return compressModel(spec(more), { runtime: await runtime() });
+  return compressModel(spec(more), workContext(await runtime()));
 }
 
 /** What a report says of its budget must follow from its own items. */

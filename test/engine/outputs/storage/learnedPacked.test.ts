@@ -10,6 +10,7 @@ import type { Graph } from '../../../../src/engine/graph/graph';
 import { operators } from '../../../../src/engine/ops/index';
 import { createRuntime } from '../../../../src/engine/runtime/runtime';
 import { randomLearned } from '../../../support/randomLearned';
+import { fingerprintOf } from '../../../../src/engine/outputs/planned/fingerprint';
 
 /** Rows of the weight by number, and its product with the identity. */
 function graphOf({ stored, pieces }: EncodedTensor): Graph {
@@ -68,25 +69,27 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     const expected = dequantizeLearned(tensor);
     expect(Object.keys(encoded.pieces).some((name) => name.startsWith('part1.'))).toBe(limit !== undefined);
     const decoded = encoded.stored.decode(encoded.pieces);
-    expect(decoded.digest).toBe(encoded.digest);
+    expect(decoded.fingerprint).toBe(fingerprintOf({ kind: 'learned', tensor }));
     expect(decoded.weights()).toEqual(expected);
     await expectExact(encoded, expected);
   });
 
   test('a changed byte of the pieces changes the fingerprint', () => {
     const tensor = randomLearned(new SeededRandom(2), { name: 'w', shape: [16, 16], groupSize: 8, widths: [2, 3] });
-    const { pieces, stored, digest } = storeLearned(tensor);
+    const { pieces, stored } = storeLearned(tensor);
     for (const [name, piece] of Object.entries(pieces)) {
       const bytes = piece.bytes.slice();
       bytes[0] = (bytes[0] as number) ^ 1;
-      expect(stored.decode({ ...pieces, [name]: { ...piece, bytes } }).digest, name).not.toBe(digest);
+      expect(stored.decode({ ...pieces, [name]: { ...piece, bytes } }).fingerprint, name).not.toBe(
+        fingerprintOf({ kind: 'learned', tensor }),
+      );
     }
   });
 
   test.each([1, 4, 5, 8, 9, 15])('DequantizeLinear and the minimum: %d bits', async (bits) => {
     const tensor = randomLearned(new SeededRandom(bits), { name: 'w', shape: [9, 13], groupSize: 8, widths: [bits] });
     const encoded = storeDequantized(tensor);
-    expect(encoded.stored.decode(encoded.pieces).digest).toBe(encoded.digest);
+    expect(encoded.stored.decode(encoded.pieces).fingerprint).toBe(fingerprintOf({ kind: 'learned', tensor }));
     await expectExact(encoded, dequantizeLearned(tensor));
   });
 });
@@ -97,10 +100,11 @@ test('snapping takes the narrowest kernel width whose error hides in the learned
     minimum: -1,
     maximum: 1,
   });
-  expect(snapWidths(tensor([2])).bits).toBeLessThanOrEqual(4);
-  expect(snapWidths(tensor([3])).bits).toBe(4);
-  expect(snapWidths(tensor([6])).bits).toBe(8);
-  const { relativeError, bits } = snapWidths(tensor([15]));
+  const kernels = { widths: [2, 4, 8], groupSize: 32 };
+  expect(snapWidths(tensor([2]), kernels).bits).toBeLessThanOrEqual(4);
+  expect(snapWidths(tensor([3]), kernels).bits).toBe(4);
+  expect(snapWidths(tensor([6]), kernels).bits).toBe(8);
+  const { relativeError, bits } = snapWidths(tensor([15]), kernels);
   expect(bits).toBe(8);
   expect(relativeError).toBeLessThan(0.01);
 });

@@ -11,7 +11,7 @@ import type { MatrixForm } from '../../../../src/engine/outputs/storage/matrixFo
 import { packPlane, planesOf, unpackPlane } from '../../../../src/engine/kernels/host/packBits';
 import { selfUnpacking } from '../../../../src/engine/outputs/storage/selfUnpacking';
 import { groupingOf } from '../../../../src/engine/compress/quantizers/parameters';
-import type { QuantizedMatrix } from '../../../../src/engine/compress/quantizers/quantizer';
+import type { QuantizedMatrix } from '../../../../src/engine/outputs/planned/plannedTensor';
 import { roundGroups } from '../../../../src/engine/compress/quantizers/rounding/roundGroups';
 import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
@@ -130,6 +130,7 @@ describe('goldens of ONNX Runtime’s own MatMulNBits', () => {
     const { bits, block_size: groupSize, symmetric } = golden.params;
     const [rows, columns] = golden.outputs.levels.shape as [number, number];
     const matrix: QuantizedMatrix = {
+      kind: 'grouped',
       rows,
       columns,
       bits,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { decodingTable } from '../../../../src/common/halfFloat';
 import { resolveParams } from '../../../../src/common/params';
 import { SeededRandom } from '../../../../src/common/random';
-import type { QuantizedMatrix } from '../../../../src/engine/compress/quantizers/quantizer';
+import type { QuantizedMatrix } from '../../../../src/engine/outputs/planned/plannedTensor';
 import { rtn } from '../../../../src/engine/compress/quantizers/rtn';
 import { roundHalfToEven } from '../../../support/roundHalfToEven';
 

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { resolveParams } from '../../../../src/common/params';
 import { SeededRandom } from '../../../../src/common/random';
 import { describeMethods, findQuantizer, quantizers } from '../../../../src/engine/compress/quantizers';
-import type { QuantizedMatrix } from '../../../../src/engine/compress/quantizers/quantizer';
+import { matrixSize } from '../../../../src/engine/outputs/planned/plannedSizes';
+import { matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../../../../src/engine/outputs/planned/plannedTensor';
 
 const goldens = fileURLToPath(new URL('../../../golden/peers', import.meta.url));
 
@@ -18,7 +19,7 @@ function plan(weights: Float32Array, rows: number, columns: number, given: Recor
   const quantizer = findQuantizer(method);
   const { values, problems } = resolveParams(quantizer.parameters, given);
   expect(problems).toEqual([]);
-  return quantizer.plan({ tensor: { name: 'w', role: 'linear', shape: [rows, columns] }, weights }, values);
+  return quantizer.plan!({ tensor: { name: 'w', role: 'linear', shape: [rows, columns] }, weights }, values);
 }
 
 function dequantized(matrix: QuantizedMatrix): Float32Array {
@@ -132,10 +133,11 @@ describe('contract of every method', () => {
     if (quantizer.mayLeaveAll) return expect(quantizer.appliesTo(tensor)).toMatch(/^this method/);
     const weights = normals(16 * 80, 9);
     const kept = weights.slice();
-    const [first, second] = [quantizer.plan({ tensor, weights }, values), quantizer.plan({ tensor, weights }, values)];
+    const [first, second] = [quantizer.plan!({ tensor, weights }, values), quantizer.plan!({ tensor, weights }, values)];
     expect(second).toEqual(first);
     expect(weights).toEqual(kept);
-    const size = quantizer.estimate(tensor, values);
+    const size = matrixSize(quantizer.layoutOf(tensor, values) as MatrixLayout);
+    expect(matrixLayoutOf(first)).toEqual(quantizer.layoutOf(tensor, values));
     expect(size.codeBits).toBe(first.codes.length * first.bits);
     expect(size.scaleBits).toBe(first.scales.length * 16);
     expect(size.zeroPointBits).toBe(first.symmetric ? 0 : first.zeroPoints.length * first.bits);

@@ -11,11 +11,10 @@ import { transposeMatrix } from '../../../kernels/host/transposeMatrix';
 import { heldOutBatches, samplesPerBatch } from '../gradientBatches';
 import type { MeasureContext } from '../measure';
 import type { HeldOut } from './types';
-import { roundedWeights } from './roundedWeights';
 
 /** Samples of the split `train` between those that gradients are measured on, scored as by `evaluate`: cross-entropy, or log loss of a single logit. */
 export async function heldOutData(
-  { source, spec, runtime, signal }: MeasureContext,
+  { spec, runtime, signal }: MeasureContext,
   inputs: readonly InputSignature[],
   calibration: string,
 ): Promise<HeldOut | undefined> {
@@ -41,13 +40,13 @@ export async function heldOutData(
   const session = await runtime.createFromGraph(build.finish(), { keep: false });
   return {
     description: `${batches.length * samplesPerBatch} held-out samples`,
-    loss: async (plan) => {
+    loss: async (planned) => {
       const rounded: Record<string, RuntimeTensor> = {};
       for (const { name, held, heldShape } of model.parameters) {
-        const planned = plan.get(name);
-        if (!planned) continue;
-        const matrix = await roundedWeights(source, planned);
-        const [rows, columns] = planned.tensor.shape;
+        const layout = planned?.entry(name)?.layout;
+        if (!planned || !layout || layout.kind === 'plain') continue;
+        const matrix = await planned.values(name);
+        const { rows, columns } = layout;
         rounded[weightInput(name)] = {
           dtype: 'float32',
           shape: heldShape,

@@ -1,6 +1,7 @@
-import { dequantize } from '../../quantizeTensor';
+import { dequantize } from '../../../outputs/planned/dequantize';
 import { transposeInto } from '../../../kernels/host/transpose';
-import type { Measure, TriedTensor } from '../measure';
+import { measuring, type Measure, type TriedTensor } from '../measure';
+import { plannedAlone } from '../options';
 import { needsRuns, runEstimate, startRuns } from '../runs';
 
 /** Options of a tensor that are measured; the others lie between them. */
@@ -36,7 +37,7 @@ export const divergence: Measure = {
             roundedWeights(tried, index, context.source.tensors.get(tried.plan.tensor.name)?.transposed === true),
           );
           if (error > 0) measured.push({ error, factor: value / error });
-          context.progress((done += 1), context.plan.size * measuredOptions);
+          measuring(context, (done += 1), context.plan.size * measuredOptions);
         }
         measured.sort((a, b) => a.error - b.error);
         return tried.errors.map((error) => error * factorAt(measured, error));
@@ -78,7 +79,10 @@ function factorAt(measured: readonly { readonly error: number; readonly factor: 
 function roundedWeights({ plan, weights, weighting, options }: TriedTensor, index: number, transposed: boolean): Float32Array {
   const [rows, columns] = plan.tensor.shape;
   const importance = weighting.columnWeights;
-  const matrix = plan.quantizer.plan({ tensor: plan.tensor, weights, ...(importance ? { importance } : {}) }, options[index]!.parameters);
+  const matrix = plannedAlone(plan.quantizer)(
+    { tensor: plan.tensor, weights, ...(importance ? { importance } : {}) },
+    options[index]!.parameters,
+  );
   const rounded = dequantize(matrix);
   return transposed ? transposeInto(rounded, columns, 0, rows, new Float32Array(rounded.length)) : rounded;
 }

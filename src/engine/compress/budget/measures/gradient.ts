@@ -6,11 +6,11 @@ import type { RuntimeTensor } from '../../../runtime/types';
 import type { OpenTrainable } from '../../../train/models/graphTrainable';
 import { openTrainable } from '../../../train/models/openTrainable';
 import { transposeMatrix } from '../../../kernels/host/transposeMatrix';
-import type { CompressSource } from '../../../models/modelSource';
+import type { ModelSource } from '../../../models/modelSource';
 import { drawLabels } from '../drawLabels';
 import { gradientBatches } from '../gradientBatches';
 import { gradientGraph, gradientValue, labelValue, outputValue, weightValue } from '../gradientGraph';
-import type { Measure, MeasureContext } from '../measure';
+import { measuring, type Measure, type MeasureContext } from '../measure';
 import { weightOfColumns } from '../optionErrors';
 
 /** Labels drawn for each batch of the sample. */
@@ -48,7 +48,7 @@ export const gradient: Measure = {
   },
 };
 
-function weightsOf(source: CompressSource): number {
+function weightsOf(source: ModelSource): number {
   return [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
 }
 
@@ -75,11 +75,12 @@ async function fisherDiagonal(context: MeasureContext): Promise<ReadonlyMap<stri
 }
 
 async function sumSquares(
-  { plan, runtime, signal, spec, progress }: MeasureContext,
+  context: MeasureContext,
   model: OpenTrainable,
   batches: readonly Readonly<Record<string, RuntimeTensor>>[],
   batch: number,
 ): Promise<ReadonlyMap<string, Float32Array>> {
+  const { plan, runtime, signal, spec } = context;
   const wanted = model.parameters.filter(({ name, used }) => used && plan.has(name));
   const { graph, labels, classes } = gradientGraph(
     model,
@@ -104,7 +105,7 @@ async function sumSquares(
       const outputs = await session.run({ ...feeds, ...inputs, [labelValue]: someLabels }, [outputValue]);
       const logits = (outputs[outputValue] as RuntimeTensor).data.slice() as Float32Array;
       for (let draw = 0; draw < draws; draw += 1) {
-        progress(index * draws + draw, runs);
+        measuring(context, index * draws + draw, runs);
         const label = drawLabels(logits, classes, random);
         const names = graph.outputs.map(({ name }) => name).filter((name) => name !== outputValue);
         const results = await session.run({ ...feeds, ...inputs, [labelValue]: label }, names);

@@ -1,4 +1,4 @@
-import type { QuantizedMatrix } from '../quantizer';
+import type { QuantizedMatrix } from '../../../outputs/planned/plannedTensor';
 import { placeTensor, rangeOfRows, roundRows, type RoundingOptions, type RoundingTarget } from './roundRows';
 
 /**
@@ -38,5 +38,5 @@ export function roundGroups(name: string, weights: Float32Array, rows: number, c
 /** The finished matrix of a target. */
 export function matrixOf({ rows, columns, options, codes, scales, zeroPoints }: RoundingTarget): QuantizedMatrix {
   const { bits, groupSize, granularity, symmetric, scaleDType } = options;
-  return { rows, columns, bits, groupSize, granularity, symmetric, codes, scales, scaleDType, zeroPoints };
+  return { kind: 'grouped', rows, columns, bits, groupSize, granularity, symmetric, codes, scales, scaleDType, zeroPoints };
 }

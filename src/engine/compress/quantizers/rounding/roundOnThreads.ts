@@ -2,7 +2,7 @@ import { defineHostTask, type HostTask } from '../../../kernels/host/threads/hos
 import type { HostThreads } from '../../../kernels/host/threads/hostThreads';
 import { isShared } from '../../../kernels/host/threads/sharedMemory';
 import { turnedRows } from './matrixRows';
-import type { QuantizedMatrix } from '../quantizer';
+import type { QuantizedMatrix } from '../../../outputs/planned/plannedTensor';
 import { matrixOf } from './roundGroups';
 import { placeTensor, rangeOfRows, roundRows, type RoundingOptions, type RoundingTarget } from './roundRows';
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SeededRandom } from '../../../../../src/common/random';
 import { groupingOf } from '../../../../../src/engine/compress/quantizers/parameters';
-import type { QuantizedMatrix } from '../../../../../src/engine/compress/quantizers/quantizer';
+import type { QuantizedMatrix } from '../../../../../src/engine/outputs/planned/plannedTensor';
 import { roundGroups } from '../../../../../src/engine/compress/quantizers/rounding/roundGroups';
 import {
   roundGroupsOnThreads,

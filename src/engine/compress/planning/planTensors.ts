@@ -1,0 +1,51 @@
+import { throwIfCancelled } from '../../../protocol/errors';
+import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
+import type { ModelSource } from '../../models/modelSource';
+import type { PlannedStore } from '../../outputs/planned/plannedStore';
+import type { TaskContext } from '../../runtime/workContext';
+import type { CompressPlan, TensorPlan } from '../plan';
+import type { OfferedTensor } from '../quantizers/quantizer';
+import { addPlanned, storedValues } from './addPlanned';
+import { SourceReader } from './sourceReader';
+
+/** Told after each tensor how many are planned. */
+export type PlanningProgress = (done: number, name: string) => void;
+
+/**
+ * Plans every tensor of a plan whose method takes one tensor after the other, in the order of the plan, into a store. Errors: those of the method (`malformed-file`,
+ * `invalid-argument`) and `cancelled`.
+ */
+export async function planTensors(
+  source: ModelSource,
+  plan: CompressPlan,
+  store: PlannedStore,
+  { signal }: Pick<TaskContext, 'signal'>,
+  progress: PlanningProgress = () => undefined,
+): Promise<void> {
+  const reader = new SourceReader(source, [...plan.keys()]);
+  // Lent again and again while planned tensors go to the store's file.
+  const spare = new ReusedBuffer((length) => new Uint8Array(length));
+  let spilling = false;
+  let done = 0;
+  try {
+    for (const [name, planned] of plan) {
+      throwIfCancelled(signal);
+      const weights = await reader.matrix(planned.tensor);
+      const made = await planned.quantizer.planBlock({
+        tensors: [{ ...offerOf(planned), weights, ...(spilling ? { codes: spare.take(weights.length) } : {}) }],
+        statisticsOf: () => undefined,
+        read: (other) => storedValues(source, other),
+        signal,
+      });
+      spilling = await addPlanned(source, store, plan, made, new Map([[name, weights]]));
+      progress((done += 1), name);
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** What a method is told of a tensor besides its weights. */
+export function offerOf({ tensor, parameters, importance, groupBits }: TensorPlan): Omit<OfferedTensor, 'weights'> {
+  return { tensor, parameters, ...(importance ? { importance } : {}), ...(groupBits ? { groupBits } : {}) };
+}

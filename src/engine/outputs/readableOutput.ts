@@ -1,0 +1,114 @@
+import path from 'node:path';
+import { elementCount } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
+import type { LayerLayout, LayerReport } from '../../protocol/report';
+import type { TensorContainer, TensorEntry } from '../formats/container';
+import { readJsonObject } from '../formats/files/readText';
+import { transposeInto } from '../kernels/host/transpose';
+import { openStored } from './storage/openStored';
+import { decodePlace, type StoredPlace } from './writers/onnxReader';
+
+/** A container as the model that it was made from would name its tensors. */
+export interface ReadableOutput {
+  readonly container: TensorContainer;
+  /** Sentences on what was done and what is left out. */
+  readonly notes: readonly string[];
+}
+
+interface Layer {
+  readonly shape: readonly number[];
+  readonly place: StoredPlace;
+}
+
+/**
+ * An ONNX output of Loomweight with the names of the model it was made from: compressed layers as float32 values, decoded from their stored pieces by the
+ * layouts in the report beside the file. Constants of the graph itself, which `other` has no name for, are left out. Other containers, which hold values under
+ * their names already, are given back as they are. Errors when a layer is read: `malformed-file` where report and file do not fit.
+ */
+export async function readableOutput(container: TensorContainer, other: TensorContainer): Promise<ReadableOutput> {
+  const reported = container.format === 'onnx' ? await layersBeside(container.path) : undefined;
+  if (!reported) return { container, notes: [] };
+  const layers = new Map<string, Layer>();
+  const pieces = new Set<string>();
+  for (const { name, shape, layout } of reported) {
+    if (!layout.pieces) continue;
+    const stored = openStored(name, layout);
+    layers.set(name, { shape, place: { stored, pieces: layout.pieces, ...(layout.transposed ? { transposed: true } : {}) } });
+    for (const piece of Object.values(layout.pieces)) pieces.add(piece);
+  }
+  const kept = [...container.tensors.values()].filter(({ name }) => !pieces.has(name));
+  const shared = kept.filter(({ name }) => other.tensors.has(name));
+  const tensors = new Map<string, TensorEntry>(shared.map((entry) => [entry.name, entry]));
+  for (const [name, { shape }] of layers)
+    tensors.set(name, { name, dtype: 'float32', shape, location: undefined, bytes: 4 * elementCount(shape) });
+  const left = kept.length - shared.length;
+  let last: { readonly name: string; readonly values: Promise<Uint8Array> } | undefined;
+  return {
+    container: {
+      ...container,
+      tensors,
+      read: async (name, range) => {
+        const layer = layers.get(name);
+        if (!layer) return container.read(name, range);
+        // Chunks of a tensor are asked for one after the other: it is decoded once.
+        if (last?.name !== name) last = { name, values: decodeLayer(container, name, layer) };
+        const values = await last.values;
+        return range ? values.subarray(range.offset, range.offset + range.length) : values;
+      },
+      close: () => container.close(),
+    },
+    notes: [
+      `${container.path}: ${layers.size} compressed layers are compared as the values that they store.` +
+        (left === 0 ? '' : ` ${left} constants that belong to the graph alone are left out.`),
+    ],
+  };
+}
+
+/** Layers with layouts of the report that names this file as its primary. */
+async function layersBeside(file: string): Promise<readonly (LayerReport & { readonly layout: LayerLayout })[] | undefined> {
+  for (const folder of [path.dirname(path.dirname(file)), path.dirname(file)]) {
+    const report: Readonly<Record<string, unknown>> | undefined = await readJsonObject(path.join(folder, 'report.json')).catch(
+      () => undefined,
+    );
+    const primary = report?.['primary'];
+    if (typeof primary !== 'string' || path.join(folder, primary) !== path.normalize(file)) continue;
+    const layers = report?.['layers'];
+    if (!Array.isArray(layers)) continue;
+    const sound = layers.filter(isStoredLayer);
+    if (sound.length > 0) return sound;
+  }
+  return undefined;
+}
+
+function isStoredLayer(value: unknown): value is LayerReport & { readonly layout: LayerLayout } {
+  const layer = (typeof value === 'object' && value !== null ? value : {}) as Partial<Record<string, unknown>>;
+  const layout = (typeof layer['layout'] === 'object' && layer['layout'] !== null ? layer['layout'] : {}) as Partial<
+    Record<string, unknown>
+  >;
+  const { shape } = layer;
+  const { rows, columns, pieces } = layout;
+  if (typeof layer['name'] !== 'string' || typeof layout['form'] !== 'string' || !Array.isArray(shape)) return false;
+  if (
+    pieces !== undefined &&
+    !(typeof pieces === 'object' && pieces !== null && Object.values(pieces).every((name) => typeof name === 'string'))
+  )
+    return false;
+  const lengths = shape.every((length) => Number.isSafeInteger(length) && (length as number) > 0);
+  return lengths && typeof rows === 'number' && typeof columns === 'number' && elementCount(shape as number[]) === rows * columns;
+}
+
+async function decodeLayer(container: TensorContainer, name: string, { place }: Layer): Promise<Uint8Array> {
+  const { rows, columns } = place.stored;
+  try {
+    const values = (await decodePlace(container, place)).weights();
+    const stored = place.transposed ? transposeInto(values, columns, 0, rows, new Float32Array(values.length)) : values;
+    return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+  } catch (error) {
+    throw new LoomweightError(
+      'malformed-file',
+      `The pieces of '${name}' in ${container.path} do not fit what report.json says of it. Compress the model again.`,
+      { tensor: name, path: container.path },
+      { cause: error },
+    );
+  }
+}

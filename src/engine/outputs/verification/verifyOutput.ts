@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import type { LatencyReport, Verification, VerificationCheck } from '../../../protocol/report';
+import { transposeInto } from '../../kernels/host/transpose';
+import { containerWeights } from '../../models/decoderWeights';
+import type { WeightReader } from '../../models/weightReader';
+import type { PlannedEntry, PlannedStore } from '../planned/plannedStore';
+import type { OutputReader } from '../writers/outputWriter';
+import type { VerificationRequest } from './verificationRequest';
+import { verifyBlocks } from './verifyBlocks';
+import { verifyBytes } from './verifyBytes';
+import { verifyGraphFile } from './verifyGraphFile';
+import { verifyLogits } from './verifyLogits';
+import { verifyOnnxModel } from './verifyOnnxModel';
+import { fitsWhole } from './wholeModelMemory';
+
+/** Rounding of float32 sums in another order: what a block of exactly equal weights may differ by. */
+const exactError = 1e-4;
+
+/**
+ * Proves a finished output in three steps: every stored tensor decodes to what was planned (and an ONNX graph is sound); every block stays within the method's limit; the whole
+ * model gives the logits of the planned weights. What does not fit in memory is left out, and the scope says so.
+ */
+export async function verifyOutput(
+  request: VerificationRequest,
+): Promise<{ readonly verification: Verification; readonly latency: LatencyReport | undefined }> {
+  const { source, planned, written, context } = request;
+  const compressed = new Set(planned.compressed());
+  context.progress({ phase: 'Reading back', done: 0, total: 1, unit: 'steps' });
+  const bytes = await verifyBytes(request);
+  const checks: VerificationCheck[] = [bytes];
+  let scope: Verification['scope'] = 'bytes';
+  let latency: LatencyReport | undefined;
+  // A damaged file is not run: its numbers would only hide the cause.
+  if (bytes.passed) {
+    if (written.primary.endsWith('.onnx')) {
+      const original = source.container.format === 'onnx' ? source.container.path : undefined;
+      const graph = await verifyGraphFile(join(request.folder, written.primary), original);
+      if (graph) checks.push(graph);
+    }
+    if (source.decoder) {
+      // Bytes that equal the source's leave nothing to compare block by block.
+      if (planned.size > 0) {
+        checks.push(await blocksOf(request, compressed));
+        scope = 'blocks';
+      }
+      if (fitsWhole(source, context.memoryLimit)) {
+        const whole = await verifyLogits(request, source.decoder);
+        checks.push(...whole.checks);
+        latency = whole.latency;
+        scope = 'whole';
+      } else
+        context.note(
+          `The whole model does not fit in memory beside its float original, so ${planned.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
+        );
+    } else if (source.container.format === 'onnx') {
+      const whole = await verifyOnnxModel(request);
+      if (whole) {
+        checks.push(...whole.checks);
+        latency = whole.latency;
+        scope = 'whole';
+      }
+    } else context.note('The file has no graph, so only its bytes were checked.');
+  }
+  // The same weights take the same time: a conversion has nothing to compare.
+  const compared = planned.size > 0 ? latency : undefined;
+  return { verification: { passed: checks.every(({ passed }) => passed), scope, checks }, latency: compared };
+}
+
+async function blocksOf(request: VerificationRequest, compressed: ReadonlySet<string>): Promise<VerificationCheck> {
+  const { source, planned, written, context, trained, blockErrorLimit } = request;
+  const base = trained ?? containerWeights(source.container);
+  const reader = await written.open();
+  try {
+    return await verifyBlocks(
+      {
+        config: source.decoder!.config,
+        source: base,
+        result: writtenWeights(planned, reader, base),
+        compressed,
+        limitOf: (names) =>
+          blockErrorLimit(names.map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0))),
+      },
+      context,
+    );
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Compressed tensors as the finished file holds them, in the order of the model; the others from `base`. */
+function writtenWeights(planned: PlannedStore, reader: OutputReader, base: WeightReader): WeightReader {
+  return {
+    shapeOf: (name) => base.shapeOf(name),
+    read: async (name, target) => {
+      const entry = planned.entry(name);
+      if (!entry || entry.layout.kind === 'plain') return base.read(name, target);
+      if (!entry.transposed) return reader.weights(name, target);
+      const values = await reader.weights(name);
+      return transposeInto(values, entry.layout.columns, 0, entry.layout.rows, target ?? new Float32Array(values.length));
+    },
+  };
+}
