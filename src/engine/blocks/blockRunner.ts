@@ -9,8 +9,8 @@ import type { WorkContext } from '../runtime/workContext';
 import { BlockSessions, type BlockKind } from './blockSessions';
 import { BlockWeights } from './blockWeights';
 import type { HiddenStates } from './hiddenStates';
-import { findTapKind } from './taps';
-import type { Statistics, Tap, TapKind } from './taps/tap';
+import type { Statistics, Tap } from './taps/tap';
+import { tapsOfBlock } from './tapsOfBlock';
 import { TapSums } from './tapSums';
 
 /** How the blocks of a decoder are run. */
@@ -28,17 +28,17 @@ export interface BlockRun {
   readonly block: number;
   readonly weights: WeightReader;
   /** Tensors whose values differ from those of the run before, which was of the same block: only these are read. Default: all are. */
-  readonly changed?: ReadonlySet<string>;
+  readonly changed?: ReadonlySet<string> | undefined;
   readonly input: HiddenStates;
   /** Where the block's outputs go; may be `input` itself. Absent: only what the taps need is computed. */
   readonly output?: HiddenStates;
-  readonly taps?: readonly Tap[];
-  /** ONNX Runtime's own operators for the block. Default: on the CPU where they take the model. */
-  readonly fused?: boolean;
+  readonly taps?: readonly Tap[] | undefined;
+  /** True: standard operators only. Default: ONNX Runtime's own, on the CPU where they take the model. */
+  readonly plain?: boolean | undefined;
   /** Block and weights of the run after this one, for reading ahead. */
-  readonly next?: { readonly block: number; readonly weights: WeightReader };
+  readonly next?: { readonly block: number; readonly weights: WeightReader } | undefined;
   /** Told before each run of the runtime which share of the windows is done. */
-  readonly progress?: (share: number) => void;
+  readonly progress?: ((share: number) => void) | undefined;
 }
 
 const noTaps: readonly Tap[] = [];
@@ -64,13 +64,13 @@ export class BlockRunner {
   }
 
   /** Runs one block and gives what the taps gathered, empty without taps. */
-  async run({ block, weights, changed, input, output, taps = noTaps, fused, next, progress }: BlockRun): Promise<Statistics> {
+  async run({ block, weights, changed, input, output, taps = noTaps, plain = false, next, progress }: BlockRun): Promise<Statistics> {
     const { windows, length, hiddenSize } = input.layout;
     const kind: BlockKind = {
       slidingWindow: windowOfBlock(this.config, block),
-      fused: fused ?? (this.context.runtime.environment.provider === 'cpu' && canFuseBlock(this.config)),
+      fused: !plain && this.context.runtime.environment.provider === 'cpu' && canFuseBlock(this.config),
       next: output !== undefined,
-      taps: this.tapsOf(block, taps),
+      taps: tapsOfBlock(this.config, block, taps),
     };
     if (!kind.next && kind.taps.size === 0)
       throw new LoomweightError('internal', `Block ${block} was run without an output and without a tap on any of its layers.`);
@@ -98,19 +98,6 @@ export class BlockRunner {
   async release(): Promise<void> {
     await this.weights.settle();
     await this.sessions.release();
-  }
-
-  /** Kinds of taps by the names of block 0. */
-  private tapsOf(block: number, taps: readonly Tap[]): ReadonlyMap<string, readonly TapKind[]> {
-    const result = new Map<string, readonly TapKind[]>();
-    if (taps.length === 0) return result;
-    const slots = blockTensors(this.config, 0);
-    for (const [index, { name, shape }] of blockTensors(this.config, block).entries()) {
-      if (shape.length !== 2) continue;
-      const kinds = new Set(taps.filter(({ tensors }) => tensors?.has(name) ?? true).map(({ kind }) => findTapKind(kind)));
-      if (kinds.size > 0) result.set(slots[index]!.name, [...kinds]);
-    }
-    return result;
   }
 
   private nameIn(block: number): (slot: string) => string {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LoomweightError, toLoomweightError } from '../../protocol/errors';
 import { temporaryName } from '../../protocol/client/temporaryNames';
+import { openRegularFile } from '../formats/files/randomAccessFile';
 
 /** Sizes of hidden states: float32 [windows, length, hiddenSize]. */
 export interface HiddenLayout {
@@ -61,23 +62,26 @@ export class HiddenStates {
     });
   }
 
-  /** In a file that stays, for a checkpoint: a new one, or one that holds states of this layout. */
-  static async inFile(layout: HiddenLayout, path: string, existing: boolean): Promise<HiddenStates> {
+  /** In a new file that stays, in place of whatever had that name. */
+  static async newFile(layout: HiddenLayout, path: string): Promise<HiddenStates> {
     return withPath(path, async () => {
-      const handle = await open(path, existing ? 'r+' : 'w+');
-      try {
-        const { size } = await handle.stat();
-        if (existing && size !== hiddenBytes(layout))
-          throw new LoomweightError('malformed-file', `${path} must have ${hiddenBytes(layout)} bytes of hidden states, it has ${size}.`, {
-            path,
-            expected: hiddenBytes(layout),
-            actual: size,
-          });
-        return new HiddenStates(layout, undefined, { handle, path, temporary: false });
-      } catch (error) {
-        await handle.close();
-        throw error;
-      }
+      await mkdir(dirname(path), { recursive: true });
+      // Not through a link that somebody put there.
+      await rm(path, { force: true });
+      return new HiddenStates(layout, undefined, { handle: await open(path, 'wx+'), path, temporary: false });
+    });
+  }
+
+  /** From a file that holds states of this layout, to be read. Errors: `not-found`, `malformed-file`. */
+  static async fromFile(layout: HiddenLayout, path: string): Promise<HiddenStates> {
+    const handle = await openRegularFile(path);
+    const { size } = await handle.stat();
+    if (size === hiddenBytes(layout)) return new HiddenStates(layout, undefined, { handle, path, temporary: false });
+    await handle.close();
+    throw new LoomweightError('malformed-file', `${path} must have ${hiddenBytes(layout)} bytes of hidden states, it has ${size}.`, {
+      path,
+      expected: hiddenBytes(layout),
+      actual: size,
     });
   }
 

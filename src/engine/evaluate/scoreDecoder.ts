@@ -4,6 +4,7 @@ import { BlockRunner } from '../blocks/blockRunner';
 import { embedTokens } from '../blocks/embedTokens';
 import { HeadLoss } from '../blocks/headLoss';
 import { HiddenStates } from '../blocks/hiddenStates';
+import { walkBlocks } from '../blocks/walkBlocks';
 import { residentWeights } from '../models/residentWeights';
 import type { WeightReader } from '../models/weightReader';
 import type { WorkContext } from '../runtime/workContext';
@@ -41,14 +42,14 @@ export async function scoreDecoder(
         progress({ phase: 'Scoring text', done: Math.floor(first + share * count), total: windows.count, unit: 'windows' });
       const states = await embedTokens(reader, config, inputIds(windows, first, count, bos), plan.wholeEmbedding);
       const hidden = HiddenStates.inMemory({ windows: count, length, hiddenSize: config.hiddenSize }, states);
-      for (let block = 0; block < config.layers; block += 1)
-        await runner.run({
-          block,
-          weights: reader,
-          input: hidden,
-          output: hidden,
-          progress: (share) => tell((block + share) / (config.layers + 1)),
-        });
+      await walkBlocks({
+        runner,
+        config,
+        weights: reader,
+        hidden,
+        propagate: 'source',
+        progress: (block, share) => tell((block + share) / (config.layers + 1)),
+      });
       throwIfCancelled(signal);
       loss += await head.score({
         weights: reader,

@@ -1,9 +1,8 @@
 import { formatBytes } from '../../common/units';
-import { elementCount } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
-import type { DecoderConfig, ExpectedTensor } from '../architectures/architecture';
-import { canFuseBlock } from '../architectures/decoder/fusedBlock';
-import { blockTensors, expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
+import type { DecoderConfig } from '../architectures/architecture';
+import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
+import { blockBytes, floatBytes, runBytesPerToken } from '../blocks/blockMemory';
 import { processBytes } from './textMemory';
 
 /** How a decoder is cut so that scoring it stays under a memory limit. */
@@ -98,7 +97,7 @@ function streamedPlan(config: DecoderConfig, task: ScoringTask, size: RunSize, l
   const { hiddenSize, vocabularySize } = config;
   const headSlice = Math.max(1, Math.min(vocabularySize, Math.floor(sliceBytes / (4 * hiddenSize))));
   const wholeTable = headSlice === vocabularySize;
-  const block = floatBytes(blockTensors(config, 0));
+  const block = blockBytes(config);
   const fixed = (task.fixedBytes ?? processBytes) + block + 4 * headSlice * hiddenSize + workingBytes(config, task, size, headSlice);
   const hiddenOfWindow = 4 * task.window * hiddenSize;
   const room = Math.floor((limit - fixed) / hiddenOfWindow);
@@ -127,15 +126,4 @@ function workingBytes(config: DecoderConfig, { window, count }: ScoringTask, siz
   const head = 3 * 4 * Math.min(headRowsOf(size, slice), count * window) * slice;
   const garbage = Math.min(garbageBytes, (config.layers + 1) * count * hidden) + size.windows * hidden;
   return arenaSlack * (block + head) + size.windows * hidden + garbage;
-}
-
-/** Temporaries of a block's run for each position: activations of both halves, and the scores of all heads. */
-function runBytesPerToken(config: DecoderConfig, window: number): number {
-  const scores = (canFuseBlock(config) ? 1 : 2) * config.heads * window;
-  const attention = 3 * config.headSize * (config.heads + config.keyValueHeads);
-  return 4 * (3 * config.hiddenSize + Math.max(3 * config.intermediateSize, attention + scores));
-}
-
-function floatBytes(tensors: readonly ExpectedTensor[]): number {
-  return tensors.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
 }

@@ -64,7 +64,7 @@ export class DecoderRuns {
       progress(block);
       const output = HiddenStates.inMemory(layout);
       // Moments and the reference are those of the plain operators, on every provider.
-      const statistics = await this.runner.run({ block, weights, input: hidden, output, taps, fused: false });
+      const statistics = await this.runner.run({ block, weights, input: hidden, output, taps, plain: true });
       for (const [name, kinds] of statistics) keep(name, kinds.get('moments')!);
       this.hidden[block + 1] = hidden = output;
     }

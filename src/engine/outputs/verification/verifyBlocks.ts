@@ -44,9 +44,9 @@ export async function verifyBlocks(
       const expected = HiddenStates.inMemory(layout);
       const finished = HiddenStates.inMemory(layout);
       // Plain operators on every provider: what is compared is the weights.
-      await runner.run({ block, weights: source, input, output: expected, fused: false });
+      await runner.run({ block, weights: source, input, output: expected, plain: true });
       if (names.length > 0) {
-        await runner.run({ block, weights: result, changed: new Set(names), input, output: finished, fused: false });
+        await runner.run({ block, weights: result, changed: new Set(names), input, output: finished, plain: true });
         const error = relativeDifference(await added(input, expected), await added(input, finished));
         const limit = limitOf(names);
         if (error / limit > worst.ratio) worst = { ratio: error / limit, error, limit, block };
