@@ -6,7 +6,7 @@ import { workContext } from '../support/workContext';
 /**
  * Perplexity of a model over a text, timed: `npm run bench perplexity -- --model DIR --text FILE [--window 256] [--limit N]
  * [--threads 2] [--repeats 3] [--max-memory BYTES]`. Prints one JSON document. Everything counts: opening the model, tokenizing,
- * reading and widening the weights, making sessions, scoring.
+ * reading and widening the weights, making sessions, scoring; `scoringTokensPerSecond` counts the scoring alone.
  */
 const { values } = parseArgs({
   options: {
@@ -25,6 +25,8 @@ const runtime = await createRuntime({ provider: 'cpu', threads: Number(values.th
 const seconds: number[] = [];
 let perplexity = 0;
 let tokens = 0;
+let scoring = Infinity;
+let choices: readonly string[] = [];
 for (let repeat = 0; repeat < Number(values.repeats); repeat += 1) {
   const report = await evaluateModel(
     {
@@ -38,6 +40,8 @@ for (let repeat = 0; repeat < Number(values.repeats); repeat += 1) {
   );
   seconds.push(report.seconds);
   perplexity = report.value;
+  scoring = Math.min(scoring, report.scoringSeconds ?? Infinity);
+  choices = report.choices;
   tokens = report.tokens ?? 0;
 }
 const result = {
@@ -48,6 +52,8 @@ const result = {
   threads: Number(values.threads),
   seconds,
   tokensPerSecond: tokens / Math.min(...seconds),
+  scoringTokensPerSecond: tokens / scoring,
+  choices,
   peakRssBytes: process.resourceUsage().maxRSS * 1024,
 };
 process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
