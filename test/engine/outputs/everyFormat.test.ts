@@ -9,6 +9,7 @@ import { openContainer } from '../../../src/engine/models/openContainer';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import type { CompressReport } from '../../../src/protocol/report';
+import { expectErrorsAgree } from '../../support/expectErrorsAgree';
 import { workContext } from '../../support/workContext';
 
 /** Tiny models: Llama in float16; the same with tied embeddings, linear rope and bfloat16; Mistral; Qwen2 with biases, float32 and three shards. */
@@ -48,6 +49,8 @@ describe.each(pairs(models, formats))('%s as %s', (model, format) => {
     expect(report.seed).toBe(7);
     expect(report.layers.length).toBe(14);
     expect(report.layers.every(({ relativeError }) => relativeError > 0.01 && relativeError < 0.2)).toBe(true);
+    // Rounding to bfloat16 adds at most 2^-9 to errors of 5 % and more.
+    await expectErrorsAgree(fixture(`models/${model}`), join(folder, 'out'), report.layers, format === 'hf' ? 2e-3 : 0);
   });
 });
 
@@ -86,6 +89,7 @@ describe('widths', () => {
     const report = await compress(fixture('models/tiny-qwen2'), format, { parameters: { bits, groupSize: 16, symmetric: bits % 2 === 0 } });
     expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
     expect(new Set(report.layers.map((layer) => layer.bits))).toEqual(new Set([bits]));
+    await expectErrorsAgree(fixture('models/tiny-qwen2'), join(folder, 'out'), report.layers);
   });
 
   test.each(pairs([2, 8], [false, true]))('%d bits as onnx-fast, symmetric %s', async (bits, symmetric) => {
@@ -104,6 +108,7 @@ describe('widths', () => {
     expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
     for (const { name, bits } of report.layers)
       expect(bits).toBe(name.includes('down_proj') ? 8 : /\.0\.self_attn\.[qk]_/.test(name) ? 2 : 4);
+    await expectErrorsAgree(fixture('models/tiny-mistral'), join(folder, 'out'), report.layers);
   });
 });
 

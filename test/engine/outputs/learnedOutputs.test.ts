@@ -15,6 +15,7 @@ import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
 import type { OutputFormat } from '../../../src/protocol/jobs';
 import { learnedFrom } from '../../support/randomLearned';
+import { compareOnDisk, expectErrorsAgree } from '../../support/expectErrorsAgree';
 import { workContext } from '../../support/workContext';
 
 const asset = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
@@ -86,7 +87,10 @@ async function write(
     folder: out,
     context: workContext(runtime, { seed: 3, note: (text) => notes.push(text) }),
   });
-  writeFileSync(join(out, 'report.json'), JSON.stringify({ kind: 'learn', primary: result.primary }));
+  writeFileSync(
+    join(out, 'report.json'),
+    JSON.stringify({ kind: 'learn', version: '0.1.0', primary: result.primary, layers: result.layers }),
+  );
   return { ...result, out };
 }
 
@@ -164,6 +168,11 @@ describe.each(cases)('%s with widths %j in groups of %d', (model, widths, groupS
     for (const [name, values] of rest)
       expect(largest(decodeToFloat32(opened.tensors.get(name)!.dtype, await opened.read(name)), values)).toBeLessThan(4e-3);
 
+    // As `compare` reads them: the packed file by the layouts in its report, the archive by its own table.
+    const compared = await compareOnDisk(archive.out, packed.out);
+    const status = new Map(compared.tensors.map((tensor) => [tensor.name, tensor.status]));
+    for (const name of learned.keys()) expect(status.get(name), name).toBe('equal');
+
     // Outputs: the self-unpacking file in the plain runtime, against the dequantised model.
     const file = join(packed.out, packed.primary);
     if (source.container.format === 'onnx') {
@@ -199,10 +208,13 @@ describe('fast kernels', () => {
     const state = await trained(model, [2, 3, 8], 8);
     const notes: string[] = [];
     const fast = await write(state, 'onnx-fast', notes);
-    await state.source.container.close();
     expect(fast.verification).toMatchObject({ passed: true, scope: 'whole' });
     expect(fast.layers.every(({ bits }) => [2, 4, 8].includes(bits))).toBe(true);
     expect(fast.layers.some(({ relativeError }) => relativeError > 0)).toBe(true);
+    // The report's difference to what was learned, by the independent path of `compare`.
+    const archive = await write(state, 'archive');
+    await expectErrorsAgree(archive.out, fast.out, fast.layers);
+    await state.source.container.close();
     for (const { name } of fast.layers) expect(notes.some((text) => text.includes(`'${name}'`) && /bits learned/.test(text))).toBe(true);
   });
 });

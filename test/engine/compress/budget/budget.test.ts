@@ -10,6 +10,7 @@ import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
 import { createRuntime } from '../../../../src/engine/runtime/runtime';
 import type { CompressSpec } from '../../../../src/protocol/jobs';
 import type { CompressReport } from '../../../../src/protocol/report';
+import { expectErrorsAgree } from '../../../support/expectErrorsAgree';
 import { workContext } from '../../../support/workContext';
 
 const tiny = fileURLToPath(new URL('../../../fixtures/models/tiny-llama', import.meta.url));
@@ -68,6 +69,7 @@ describe('a budget', () => {
     expectConsistent(report, budget);
     expect(report.allocation).toMatchObject({ budget, unit: 'tensor', sensitivity });
     if (format === 'onnx-fast') expect(report.layers.every(({ bits }) => [2, 4, 8, 16].includes(bits))).toBe(true);
+    await expectErrorsAgree(tiny, join(folder, 'out'), report.layers, format === 'hf' ? 2e-3 : 0);
   });
 
   test.each([
@@ -78,6 +80,7 @@ describe('a budget', () => {
     ['archive', 'channel', 'error', 2.5],
   ] as const)('%s by %s, sensitivity %s: at most %d bits a weight', async (format, unit, sensitivity, budget) => {
     const report = await compress({ model: sample, tensors: '*.layers.0.self_attn.*', format, unit, sensitivity, budget });
+    await expectErrorsAgree(sample, join(folder, 'out'), report.layers, format === 'hf' ? 2e-3 : 0);
     expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
     expect(report.bitsPerWeight).toBeGreaterThan(budget * 0.9);
     expect(report.verification.passed).toBe(true);
