@@ -1,4 +1,4 @@
-// Writes what is derived from the code: docs/methods.md, docs/command-line.md and media/loom.schema.json.
+// Writes what is derived from the code: docs/methods.md, docs/command-line.md, docs/recipes.md and media/loom.schema.json.
 // With --check nothing is written; the exit code is 1 where a file is stale.
 import { build } from 'esbuild';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

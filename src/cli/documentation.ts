@@ -1,5 +1,6 @@
 import { describeAllowed, flagOf } from '../common/params';
 import { stepKinds } from '../engine/jobs/index';
+import type { StepKind } from '../engine/jobs/stepKind';
 import { describeAllMethods } from '../engine/services/allMethods';
 import { recipeJsonSchema } from '../engine/recipe/jsonSchema';
 import type { MethodDescription } from '../protocol/methods';
@@ -7,7 +8,9 @@ import type { Command } from './command';
 import { commandsOf } from './commands/index';
 import { optionText, usageLine } from './help';
 import type { OptionSpec } from './options';
+import { markdownTable } from './markdownTable';
 import { optionUsage, sharedOptions } from './options';
+import { recipesPage } from './recipesPage';
 
 const mark = '<!-- Generated from the sources by "npm run docs"; do not edit. -->\n';
 
@@ -15,20 +18,24 @@ const mark = '<!-- Generated from the sources by "npm run docs"; do not edit. --
 export function generatedFiles(): Readonly<Record<string, string>> {
   const methods = describeAllMethods();
   return {
-    'docs/methods.md': methodsPage(methods),
+    'docs/methods.md': methodsPage(methods, stepKinds),
     'docs/command-line.md': commandLinePage(commandsOf(stepKinds)),
+    'docs/recipes.md': `${mark}${recipesPage(stepKinds)}`,
     'media/loom.schema.json': `${JSON.stringify(recipeJsonSchema(stepKinds), undefined, 2)}\n`,
   };
 }
 
 const families = { quantizer: 'Quantizers', training: 'Training methods', pruner: 'Pruners', merge: 'Merging' } as const;
 
-function methodsPage(methods: readonly MethodDescription[]): string {
+function methodsPage(methods: readonly MethodDescription[], kinds: readonly StepKind[]): string {
+  const users = kinds.flatMap((kind) =>
+    kind.methods && kind.command ? [`\`loomweight ${kind.command.name ?? kind.id} --method ID\``] : [],
+  );
   const sections = (Object.keys(families) as (keyof typeof families)[])
     .map((family) => ({ title: families[family], list: methods.filter((method) => method.family === family) }))
     .filter(({ list }) => list.length > 0)
     .map(({ title, list }) => `\n## ${title}\n${list.map(methodSection).join('')}`);
-  return `${mark}\n# Methods\n\nWhat \`loomweight compress --method ID\`, \`loomweight learn-bits --method ID\`, the editor and recipes offer.\n${sections.join('')}`;
+  return `${mark}\n# Methods\n\nWhat ${users.join(', ')}, the editor and recipes offer.\n${sections.join('')}`;
 }
 
 function methodSection(method: MethodDescription): string {
@@ -91,13 +98,4 @@ function optionTable(options: readonly OptionSpec[]): string {
     ['Flag', 'Meaning'],
     options.map((option) => [`\`${optionUsage(option)}\``, optionText(option)]),
   );
-}
-
-/** Aligned by hand so that the formatter leaves it as it is. A bar inside a cell is escaped. */
-function markdownTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = [titles, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
-  const widths = titles.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
-  const line = (row: readonly string[]) => `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |\n`;
-  const [head = [], ...body] = cells;
-  return line(head) + line(widths.map((width) => '-'.repeat(width))) + body.map(line).join('');
 }

@@ -32,7 +32,7 @@ export const settingFields: readonly Field[] = [
 /** Keys of the whole file. */
 export const topLevelKeys: readonly { readonly key: string; readonly doc: string; readonly required?: boolean }[] = [
   { key: 'name', doc: 'What the recipe is for, in a few words.' },
-  { key: 'inputs', doc: 'Names for models, texts and data, by path relative to this file.' },
+  { key: 'inputs', doc: 'Names for models, texts and data, each with a path relative to this file.' },
   { key: 'settings', doc: 'Provider, threads, memory limit and seed for every step.' },
   { key: 'steps', doc: 'What to do, in order.', required: true },
 ];

@@ -87,7 +87,8 @@ function ownParameters({ parameters }: MethodDescription, methods: readonly Meth
       other.parameters.some((each) => each.key === spec.key && JSON.stringify(valueSchema(each)) !== JSON.stringify(valueSchema(spec))),
     );
   return {
-    propertyNames: { enum: parameters.map(({ key }) => key) },
+    // A list of allowed words must not be empty.
+    ...(parameters.length === 0 ? { maxProperties: 0 } : { propertyNames: { enum: parameters.map(({ key }) => key) } }),
     properties: Object.fromEntries(parameters.filter(differs).map((spec) => [spec.key, valueSchema(spec)])),
   };
 }
