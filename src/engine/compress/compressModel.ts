@@ -83,7 +83,7 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   const layers = () => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name)));
   const stored = new Map<string, number>();
   context.progress({ phase: 'Compressing', done: 0, total: plan.size, unit: 'tensors' });
-  await planModel(source, plan, store, context, (done, message) =>
+  await planModel({ source, plan, store, calibration: spec.calibration, folder }, context, (done, message) =>
     context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers() }),
   );
   const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder }, { store, ...chosen }));

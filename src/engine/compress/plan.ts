@@ -45,8 +45,7 @@ const blockRoles: readonly TensorRole[] = ['query', 'key', 'value', 'attention-o
  * parameters or those of the last override that matches. Errors: `invalid-argument` for an unknown method, a parameter out of range (the range is
  * named), a glob that matches nothing.
  */
-export function makePlan(source: ModelSource, spec: CompressSpec): CompressPlan {
-  const quantizer = findQuantizer(spec.method);
+export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Quantizer = findQuantizer(spec.method)): CompressPlan {
   const general = resolved(quantizer, spec.parameters);
   const wanted = spec.tensors === undefined ? () => true : globMatcher(spec.tensors);
   const overrides = (spec.overrides ?? []).map(({ glob, parameters }) => {

@@ -2,6 +2,7 @@ import type { ParamSpec, ParamValue, ParamValues } from '../../../common/params'
 import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
+import type { Statistic } from '../../blocks/taps/tap';
 import type { PlannedLayout, PlannedTensor, QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 
 /** A weight matrix offered to a method. */
@@ -10,20 +11,6 @@ export interface QuantizableTensor {
   readonly role: TensorRole;
   /** [out, in]; convolution kernels folded to [out, in * kernel]. */
   readonly shape: readonly [rows: number, columns: number];
-}
-
-/** What can be collected of the inputs of a linear layer while the calibration text runs through its block. */
-export type StatisticKind = 'moments' | 'gram' | 'mean-absolute';
-
-/** What was collected of a layer's inputs over `tokens` tokens. Only what the method needs is there. */
-export interface LayerStatistics {
-  readonly tokens: number;
-  /** Mean square of each input, [columns]. */
-  readonly moments?: Float32Array;
-  /** Sum over tokens of x x^T, row-major [columns, columns]. */
-  readonly gram?: Float32Array | Float64Array;
-  /** Mean absolute value of each input, [columns]. */
-  readonly meanAbsolute?: Float32Array;
 }
 
 /** One tensor of a block, with its weights. */
@@ -43,18 +30,20 @@ export interface OfferedTensor {
 /** What a method is given for one block, or for one tensor where it plans tensor by tensor. */
 export interface BlockOffer {
   readonly tensors: readonly OfferedTensor[];
-  /** Statistics of a tensor's inputs, where the method needs some. */
-  statisticsOf(name: string): LayerStatistics | undefined;
-  /** Values of another tensor of the model, [as stored]: norms that a transform changes. */
+  /** Statistics of a tensor's inputs by id, those that the method needs; undefined where nothing enters the tensor, as for an embedding. */
+  statisticsOf(name: string): ReadonlyMap<string, Statistic> | undefined;
+  /** Values of another tensor of the model as it is stored: norms that a transform changes. */
   read(name: string): Promise<Float32Array>;
   readonly signal: AbortSignal | undefined;
 }
 
-/**
- * What a method made of a block, by name: one planned tensor for each that was offered, and new plain values of other tensors where the method folds something
- * into them.
- */
-export type BlockPlan = ReadonlyMap<string, PlannedTensor>;
+/** What a method made of a block. */
+export interface BlockPlan {
+  /** By name: one planned tensor for each that was offered, and new plain values of other tensors where the method folds something into them. */
+  readonly planned: ReadonlyMap<string, PlannedTensor>;
+  /** Weights from which tensors were planned, [rows * columns], where a transform changed them first: errors are those against these. */
+  readonly transformed?: ReadonlyMap<string, Float32Array>;
+}
 
 /** A quantisation or pruning method: a descriptor and a planning function. The runner never asks which method it runs. */
 export interface Quantizer {
@@ -75,10 +64,12 @@ export interface Quantizer {
    * `bits` must be among the keys. Absent: the method has no widths to choose.
    */
   readonly budgetChoices?: Readonly<Record<string, readonly ParamValue[]>>;
-  /** Statistics the runner must collect: none for data-free methods. */
-  readonly needs: readonly StatisticKind[];
+  /** Ids of the statistics (blocks/taps) that must be gathered of each layer's inputs: none for data-free methods. */
+  readonly needs: readonly string[];
   /** `block`: all tensors of a decoder block are offered together, block after block. Methods that need statistics plan so. */
   readonly unit: 'tensor' | 'block';
+  /** Unit `block`: what the next block's statistics are gathered on. `result` (default): the outputs of the planned weights, whose errors it can then correct. */
+  readonly propagate?: 'source' | 'result';
   /** True, or the reason why not, as the end of a sentence. */
   appliesTo(tensor: QuantizableTensor): true | string;
   /** How a tensor will be laid out, before it is planned. */
@@ -106,7 +97,9 @@ export function defineDataFree(
     ...quantizer,
     needs: [],
     unit: 'tensor',
-    planBlock: async ({ tensors }) => new Map(tensors.map((offered) => [offered.tensor.name, planOffered(quantizer.plan, offered)])),
+    planBlock: async ({ tensors }) => ({
+      planned: new Map(tensors.map((offered) => [offered.tensor.name, planOffered(quantizer.plan, offered)])),
+    }),
   };
 }
 

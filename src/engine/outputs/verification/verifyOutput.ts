@@ -24,7 +24,6 @@ export async function verifyOutput(
   request: VerificationRequest,
 ): Promise<{ readonly verification: Verification; readonly latency: LatencyReport | undefined }> {
   const { source, planned, written, context } = request;
-  const compressed = new Set(planned.compressed());
   context.progress({ phase: 'Reading back', done: 0, total: 1, unit: 'steps' });
   const bytes = await verifyBytes(request);
   const checks: VerificationCheck[] = [bytes];
@@ -40,7 +39,7 @@ export async function verifyOutput(
     if (source.decoder) {
       // Bytes that equal the source's leave nothing to compare block by block.
       if (planned.size > 0) {
-        checks.push(await blocksOf(request, compressed));
+        checks.push(await blocksOf(request));
         scope = 'blocks';
       }
       if (fitsWhole(source, context.memoryLimit)) {
@@ -66,7 +65,7 @@ export async function verifyOutput(
   return { verification: { passed: checks.every(({ passed }) => passed), scope, checks }, latency: compared };
 }
 
-async function blocksOf(request: VerificationRequest, compressed: ReadonlySet<string>): Promise<VerificationCheck> {
+async function blocksOf(request: VerificationRequest): Promise<VerificationCheck> {
   const { source, planned, written, context, trained, blockErrorLimit } = request;
   const base = trained ?? containerWeights(source.container);
   const reader = await written.open();
@@ -76,9 +75,14 @@ async function blocksOf(request: VerificationRequest, compressed: ReadonlySet<st
         config: source.decoder!.config,
         source: base,
         result: writtenWeights(planned, reader, base),
-        compressed,
+        // Plain values that a transform changed belong to the result as well.
+        compressed: new Set(planned.entries().map(({ name }) => name)),
         limitOf: (names) =>
-          blockErrorLimit(names.map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0))),
+          blockErrorLimit(
+            names
+              .filter((name) => planned.isCompressed(name))
+              .map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0)),
+          ),
       },
       context,
     );
@@ -87,13 +91,14 @@ async function blocksOf(request: VerificationRequest, compressed: ReadonlySet<st
   }
 }
 
-/** Compressed tensors as the finished file holds them, in the order of the model; the others from `base`. */
+/** Compressed tensors as the finished file holds them, in the order of the model; plain values, whose bytes were checked, as planned; the others from `base`. */
 function writtenWeights(planned: PlannedStore, reader: OutputReader, base: WeightReader): WeightReader {
   return {
     shapeOf: (name) => base.shapeOf(name),
     read: async (name, target) => {
       const entry = planned.entry(name);
-      if (!entry || entry.layout.kind === 'plain') return base.read(name, target);
+      if (!entry) return base.read(name, target);
+      if (entry.layout.kind === 'plain') return planned.storedValues(name, target);
       if (!entry.transposed) return reader.weights(name, target);
       const values = await reader.weights(name);
       return transposeInto(values, entry.layout.columns, 0, entry.layout.rows, target ?? new Float32Array(values.length));
