@@ -4,9 +4,9 @@
 //
 // gzip, because a bare machine may have no xz, and because both make as many archives: what is packed for one architecture takes 104 MB with gzip and 82 MB
 // with xz, two archives either way. The parts that seldom change stand in front, so that after a change of the program only the last archive differs.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundleProgram } from './bundleProgram.mjs';
@@ -22,18 +22,25 @@ const sums = 'SHA256SUMS';
 /** Below the 64 MiB that fit one transfer. */
 const usualLimit = 60e6;
 
+const known = {
+  'provider-folder': { type: 'string' },
+  'no-provider': { type: 'boolean', default: false },
+  node: { type: 'string', default: process.execPath },
+  out: { type: 'string', default: join(root, '.tmp', 'gpu') },
+  limit: { type: 'string', default: String(usualLimit) },
+  level: { type: 'string', default: '9' },
+};
+
+function parse(argv) {
+  try {
+    return parseArgs({ args: argv.filter((word) => word !== '--'), options: known }).values;
+  } catch (error) {
+    throw new SetupError(`gpu-pack: ${error.message}`);
+  }
+}
+
 function options(argv) {
-  const { values } = parseArgs({
-    args: argv.filter((word) => word !== '--'),
-    options: {
-      'provider-folder': { type: 'string' },
-      'no-provider': { type: 'boolean', default: false },
-      node: { type: 'string', default: process.execPath },
-      out: { type: 'string', default: join(root, '.tmp', 'gpu') },
-      limit: { type: 'string', default: String(usualLimit) },
-      level: { type: 'string', default: '9' },
-    },
-  });
+  const values = parse(argv);
   const [limit, level] = [Number(values.limit), Number(values.level)];
   if (!(limit >= 1e6) || !Number.isInteger(limit)) {
     throw new SetupError(`gpu-pack: --limit takes a whole number of bytes, at least 1000000, got "${values.limit}".`);
@@ -78,12 +85,16 @@ async function nodeBinary(path, temporary) {
   } catch {
     // Without binutils the archive is some 5 MB larger.
   }
-  const bytes = readFileSync(copy);
-  const isLinuxX64 = bytes.readUInt32BE(0) === 0x7f454c46 && bytes[4] === 2 && bytes.readUInt16LE(18) === 62;
-  if (!isLinuxX64 || /\blibnode\.so/.test(bytes.subarray(0, 1 << 20).toString('latin1'))) {
-    throw new SetupError(
-      `gpu-pack: ${path} is not a Node binary for linux-x64 that runs on its own. Name one from nodejs.org or the npm package "node" with --node.`,
-    );
+  const advice = 'Name one from nodejs.org or of the npm package "node" with --node.';
+  if (/\blibnode\.so/.test((await readFile(copy)).subarray(0, 1 << 20).toString('latin1'))) {
+    throw new SetupError(`gpu-pack: ${path} is only a part of Node: it needs libnode.so of this system. ${advice}`);
+  }
+  const asked = spawnSync(copy, ['-p', "[process.platform, process.arch, process.versions.node.split('.')[0]].join('-')"], {
+    encoding: 'utf8',
+  });
+  const [platform, arch, major] = `${asked.stdout ?? ''}`.trim().split('-');
+  if (`${platform}-${arch}` !== target || !(Number(major) >= 20)) {
+    throw new SetupError(`gpu-pack: ${path} is not Node 20 or later for ${target}. ${advice}`);
   }
   return copy;
 }
@@ -138,7 +149,7 @@ async function main(argv) {
     for (const { name, bytes } of parts) {
       console.log(`gpu-pack: ${join(given.out, name)} (${(bytes / 1e6).toFixed(1)} MB)`);
     }
-    console.log(`gpu-pack: ${parts.length} archives. Bring each with SHA256SUMS to the machine, then run: bash test/gpu/check.sh`);
+    console.log('gpu-pack: bring each with SHA256SUMS and test/gpu/check.sh to the machine, then run: bash test/gpu/check.sh');
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }

@@ -30,7 +30,7 @@ import { runTraining } from './parts/training';
 import { runPart, scratchOf } from './supervise';
 import { cudaFolders, findPython } from './surroundings';
 
-/** What runs a part, and its limit in seconds. The sum is over the whole's limit: no part is expected to need its own. */
+/** What runs a part, and its limit in seconds. Their sum exceeds the limit of the whole: no part is expected to need its own. */
 const parts: Readonly<Record<PartName, { readonly run: (request: PartRequest) => Promise<PartEnd>; readonly seconds: number }>> = {
   devices: { run: runDevices, seconds: 45 },
   operators: { run: runOperators, seconds: 75 },
@@ -44,6 +44,10 @@ const parts: Readonly<Record<PartName, { readonly run: (request: PartRequest) =>
 /** Parts that need no provider. */
 const independent: ReadonlySet<PartName> = new Set(['devices', 'peer']);
 const providers: readonly string[] = ['cuda', 'webgpu', 'cpu'];
+/** Limit of the whole in seconds; another one stretches the limits of the parts. */
+const usualSeconds = 330;
+/** Part of its limit that every part to come is sure to have. */
+const reserve = 0.4;
 /** Less time than that is not worth starting a process for. */
 const leastSeconds = 2;
 
@@ -53,9 +57,10 @@ const { values: given } = parseArgs({
     short: { type: 'boolean', default: false },
     parts: { type: 'string', default: partNames.join(',') },
     out: { type: 'string' },
-    seconds: { type: 'string', default: '330' },
+    seconds: { type: 'string', default: String(usualSeconds) },
     part: { type: 'string' },
     from: { type: 'string', default: '0' },
+    stride: { type: 'string', default: '1' },
     folder: { type: 'string', default: path.dirname(fileURLToPath(import.meta.url)) },
     scratch: { type: 'string' },
     trust: { type: 'boolean', default: false },
@@ -73,6 +78,7 @@ async function runOnePart(part: PartName): Promise<void> {
     folder: given.folder,
     scratch: given.scratch ?? '.',
     from: Number(given.from),
+    stride: Number(given.stride),
     trust: given.trust,
     tell,
   };
@@ -112,7 +118,7 @@ async function runCheck(wanted: readonly PartName[]): Promise<CheckDocument> {
   });
   try {
     for (const part of wanted) {
-      results[part] = await runOrSkip(part, results.devices, Math.min(parts[part].seconds, secondsLeft()), (limitMs, trust) =>
+      results[part] = await runOrSkip(part, results.devices, secondsFor(part, wanted, secondsLeft()), (limitMs, trust) =>
         runPart(part, {
           script: fileURLToPath(import.meta.url),
           env,
@@ -127,6 +133,13 @@ async function runCheck(wanted: readonly PartName[]): Promise<CheckDocument> {
     rmSync(scratch, { recursive: true, force: true });
   }
   return document();
+}
+
+/** A part's limit: its own, but no more than leaves something for each part to come. */
+function secondsFor(part: PartName, wanted: readonly PartName[], left: number): number {
+  const scale = Number(given.seconds) / usualSeconds;
+  const later = wanted.slice(wanted.indexOf(part) + 1).reduce((sum, name) => sum + parts[name].seconds, 0);
+  return Math.min(parts[part].seconds * scale, left - reserve * later * scale);
 }
 
 function runOrSkip(

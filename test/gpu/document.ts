@@ -33,8 +33,8 @@ export interface CaseResult {
   readonly placed: 'provider' | 'mixed' | 'cpu';
   /** Operators that fell back to the CPU. */
   readonly fellBack?: readonly string[];
-  /** Largest difference from the CPU's result, relative to the largest value of that output. */
-  readonly error: number;
+  /** Largest difference from the CPU's result, relative to the largest value of that output; none where there was nothing to compare. */
+  readonly error?: number;
   /** The same against the float64 interpreter, where it has the operator. */
   readonly referenceError?: number;
   readonly agrees: boolean;
@@ -53,7 +53,7 @@ export interface Measurement {
 /** What a part's process tells the one that started it, a line of JSON each. */
 export type Message =
   | { readonly kind: 'begin'; readonly index: number; readonly name: string }
-  | { readonly kind: 'case'; readonly result: CaseResult }
+  | { readonly kind: 'case'; readonly index: number; readonly result: CaseResult }
   | { readonly kind: 'result'; readonly result: PartEnd };
 
 /** What a part is given. */
@@ -65,8 +65,9 @@ export interface PartRequest {
   readonly folder: string;
   /** A folder of this part's own. */
   readonly scratch: string;
-  /** First case to run: after a process died, the rest is run by another. */
+  /** First case to run, and how many of the following belong to other processes: cases are dealt to several, and after one died, another takes its rest. */
   readonly from: number;
+  readonly stride: number;
   /** Taken where the provider computes although the device checks say that something is missing. */
   readonly trust: boolean;
   tell(message: Message): void;

@@ -3,7 +3,7 @@ import type { Graph } from '../../src/engine/graph/graph';
 import { findRuntimePackage, loadOrt } from '../../src/engine/runtime/loadOrt';
 import { createSession } from '../../src/engine/runtime/session';
 import type { RuntimeTensor } from '../../src/engine/runtime/types';
-import { disagreement, numbersOf, relativeError, tolerance } from './compare';
+import { disagreement, numbersOf, relativeError, tolerances } from './compare';
 import type { CaseResult, CheckedProvider } from './document';
 
 /** A graph with what to feed it. */
@@ -21,13 +21,13 @@ type Outputs = Readonly<Record<string, RuntimeTensor>>;
 
 /** Runs a case on the provider and on the CPU, as the engine does, and compares every output. */
 export async function runCase(given: Case, provider: CheckedProvider): Promise<CaseResult> {
+  const tolerance = tolerances[provider];
   const names = given.outputs ?? given.graph.outputs.map((output) => output.name);
   const expected = await run(given, 'cpu', names);
-  if ('failure' in expected)
-    return { name: given.name, placed: 'cpu', error: 0, agrees: false, problem: `On the CPU: ${expected.failure}` };
+  if ('failure' in expected) return { name: given.name, placed: 'cpu', agrees: false, problem: `On the CPU: ${expected.failure}` };
   const actual = await run(given, provider, names);
-  if ('failure' in actual) return { name: given.name, placed: 'provider', error: Infinity, agrees: false, problem: actual.failure };
-  const found = names.map((name) => disagreement(name, actual.outputs[name], expected.outputs[name] as RuntimeTensor));
+  if ('failure' in actual) return { name: given.name, placed: 'provider', agrees: false, problem: actual.failure };
+  const found = names.map((name) => disagreement(name, actual.outputs[name], expected.outputs[name] as RuntimeTensor, tolerance));
   const problems = found.flatMap(({ problem }) => problem ?? []);
   const referenceErrors = Object.entries(given.reference ?? {}).map(([name, values]) => {
     const output = actual.outputs[name];
@@ -39,11 +39,20 @@ export async function runCase(given: Case, provider: CheckedProvider): Promise<C
     name: given.name,
     placed: provider === 'cpu' ? 'cpu' : actual.fellBack === undefined ? 'provider' : actual.wholly ? 'cpu' : 'mixed',
     ...(actual.fellBack === undefined ? {} : { fellBack: actual.fellBack }),
-    error: Math.max(0, ...found.map(({ error }) => error)),
-    ...(referenceErrors.length === 0 ? {} : { referenceError: Math.max(...referenceErrors) }),
+    ...largest(
+      'error',
+      found.map(({ error }) => error),
+    ),
+    ...largest('referenceError', referenceErrors),
     agrees: problems.length === 0,
     ...(problems.length === 0 ? {} : { problem: `${problems.join('; ')}.` }),
   };
+}
+
+/** The largest of what is known, or nothing. */
+export function largest<Key extends string>(key: Key, errors: readonly (number | undefined)[]): { readonly [K in Key]?: number } {
+  const known = errors.filter((error) => error !== undefined && Number.isFinite(error)) as readonly number[];
+  return (known.length === 0 ? {} : { [key]: Math.max(...known) }) as { readonly [K in Key]?: number };
 }
 
 interface Ran {

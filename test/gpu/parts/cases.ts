@@ -1,24 +1,24 @@
 import type { CaseResult, PartName, PartRequest, PartEnd } from '../document';
-import { gradientCount, gradientName, runGradient } from '../gradientChecks';
-import { operatorChecks } from '../operatorChecks';
+import { gradientCount, gradientName, runGradient } from '../cases/gradients';
+import { operatorChecks } from '../cases/operators';
 import { runCase, type Case } from '../placedRun';
 
 /** Every operator, and graphs with bodies. */
-export async function runOperators({ provider, from, tell }: PartRequest): Promise<PartEnd> {
+export async function runOperators({ provider, from, stride, tell }: PartRequest): Promise<PartEnd> {
   const cases = operatorChecks();
-  for (let index = from; index < cases.length; index += 1) {
+  for (let index = from; index < cases.length; index += stride) {
     const given = cases[index] as Case;
     tell({ kind: 'begin', index, name: given.name });
-    tell({ kind: 'case', result: await runCase(given, provider) });
+    tell({ kind: 'case', index, result: await runCase(given, provider) });
   }
   return { status: 'agrees', expected: cases.length };
 }
 
 /** Every row of the gradients' tests. */
-export async function runGradients({ provider, from, tell }: PartRequest): Promise<PartEnd> {
-  for (let index = from; index < gradientCount; index += 1) {
+export async function runGradients({ provider, from, stride, tell }: PartRequest): Promise<PartEnd> {
+  for (let index = from; index < gradientCount; index += stride) {
     tell({ kind: 'begin', index, name: gradientName(index) });
-    tell({ kind: 'case', result: await runGradient(index, provider) });
+    tell({ kind: 'case', index, result: await runGradient(index, provider) });
   }
   return { status: 'agrees', expected: gradientCount };
 }
@@ -27,7 +27,7 @@ export async function runGradients({ provider, from, tell }: PartRequest): Promi
 export function summarizeCases(part: PartName, cases: readonly CaseResult[], ended: PartEnd): PartEnd {
   const wrong = cases.filter(({ agrees }) => !agrees);
   const worst = cases.reduce<CaseResult | undefined>(
-    (most, each) => (each.agrees && each.error > (most?.error ?? -1) ? each : most),
+    (most, each) => (each.agrees && (each.error ?? -1) > (most?.error ?? -1) ? each : most),
     undefined,
   );
   const placed = (where: CaseResult['placed']) => cases.filter((each) => each.placed === where).length;

@@ -23,6 +23,10 @@ export async function runDevices({ provider, folder }: PartRequest): Promise<Par
   if (computes && device?.usable) return { status: 'agrees', ...found };
   if (!computes && !device?.usable)
     return { status: 'skipped', note: `${provider} cannot be used here: ${device?.reason ?? failure}`, ...found };
+  // A product needs no cuDNN: without it the provider computes, but convolutions fail.
+  const missing = device?.checks.filter(({ passed }) => !passed).map(({ name }) => name) ?? [];
+  if (computes && missing.length > 0 && missing.every((name) => name === 'cuDNN'))
+    return { status: 'measured', note: `${provider} computes, but not everything: ${device?.reason}`, ...found };
   const note = computes
     ? `${provider} computes, but "loomweight devices" says: ${device?.reason ?? 'nothing about it'}`
     : `"loomweight devices" says that ${provider} is usable, but: ${failure}`;

@@ -12,6 +12,7 @@ import { chooseUpdates } from '../../../src/engine/train/updates/chooseUpdates';
 import { stepRunnerFor } from '../../support/stepRunnerFor';
 import type { PartRequest, PartEnd } from '../document';
 import { relativeError } from '../compare';
+import { measureLimits } from '../limits';
 import { runtimeFor, sharesIn } from '../runtimeFor';
 
 /** Widths of the network; peer.py has the same. */
@@ -60,9 +61,14 @@ export async function runTraining(request: PartRequest): Promise<PartEnd> {
       ...sharesIn(folder, request.provider),
     };
   }
+  const parameters = sizes.slice(1).reduce((sum, outputs, layer) => sum + outputs * (sizes[layer] as number), 0);
   return {
     status: problems.length === 0 ? 'agrees' : 'disagrees',
     ...(problems.length === 0 ? {} : { note: `${problems.join('; ')}.` }),
+    // What a step cannot do without: three products for each weight and sample, and of plain Adam three values in and three out for each weight.
+    operationsPerStep: 6 * parameters * batchSize,
+    bytesPerStep: 24 * parameters,
+    limits: await withRuntime(request.provider, request, (runtime) => measureLimits(runtime, request.short)),
     widths: sizes,
     batch: batchSize,
     methods,

@@ -1,13 +1,13 @@
-import { SeededRandom } from '../../src/common/random';
-import type { RuntimeTensor } from '../../src/engine/runtime/types';
-import { seededTensor } from '../support/feeds';
-import { buildGradientCase, gradientTitle } from '../support/gradientCases/buildGradientCase';
-import type { GradientCase } from '../support/gradientCases/gradientCase';
-import { gradientCases } from '../support/gradientCases/gradientCases';
-import { interpret } from '../support/interpreter/interpreter';
-import type { ReferenceTensor } from '../support/interpreter/interpreter';
-import type { CaseResult, CheckedProvider } from './document';
-import { runCase, type Case } from './placedRun';
+import { SeededRandom } from '../../../src/common/random';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
+import { seededTensor } from '../../support/feeds';
+import { buildGradientCase, gradientTitle } from '../../support/gradientCases/buildGradientCase';
+import type { GradientCase } from '../../support/gradientCases/gradientCase';
+import { gradientCases } from '../../support/gradientCases/gradientCases';
+import { interpret } from '../../support/interpreter/interpreter';
+import type { ReferenceTensor } from '../../support/interpreter/interpreter';
+import type { CaseResult, CheckedProvider } from '../document';
+import { largest, runCase, type Case } from '../placedRun';
 
 /** Number of rows, each with the operator's value and its gradients. */
 export const gradientCount = gradientCases.length;
@@ -38,8 +38,14 @@ export async function runGradient(index: number, provider: CheckedProvider): Pro
     name,
     placed: parts.every(({ placed }) => placed === parts[0]?.placed) ? (parts[0]?.placed ?? 'mixed') : 'mixed',
     ...(fellBack.length === 0 ? {} : { fellBack }),
-    error: Math.max(...parts.map(({ error }) => error)),
-    ...(parts[0]?.referenceError === undefined ? {} : { referenceError: parts[0].referenceError }),
+    ...largest(
+      'error',
+      parts.map(({ error }) => error),
+    ),
+    ...largest(
+      'referenceError',
+      parts.map(({ referenceError }) => referenceError),
+    ),
     agrees: parts.every(({ agrees }) => agrees),
     ...(problems.length === 0 ? {} : { problem: problems.join(' ') }),
   };
