@@ -16,7 +16,7 @@ export async function addPlanned(
   source: ModelSource,
   store: PlannedStore,
   plan: CompressPlan,
-  { planned: made, transformed }: BlockPlan,
+  { planned: made, transformed, relativeErrors }: BlockPlan,
   weights: ReadonlyMap<string, Float32Array>,
 ): Promise<boolean> {
   let spilled = false;
@@ -27,7 +27,11 @@ export async function addPlanned(
       checkShape(name, tensor, planned.tensor.shape);
       const { role } = planned.tensor;
       const layer = { name, role, storedShape: planned.storedShape, transposed: planned.transposed };
-      ({ spilled } = await store.add(layer, tensor, relativeErrorOf(tensor, transformed?.get(name) ?? offered)));
+      ({ spilled } = await store.add(
+        layer,
+        tensor,
+        relativeErrors?.get(name) ?? relativeErrorOf(tensor, transformed?.get(name) ?? offered),
+      ));
     } else ({ spilled } = await addPlain(source, store, name, tensor));
   }
   const missing = [...weights.keys()].find((name) => !made.has(name));

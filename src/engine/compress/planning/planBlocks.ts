@@ -129,6 +129,7 @@ async function planTogether(
     statisticsOf,
     read: (name) => storedValues(source, name),
     signal,
+    threads: undefined,
   });
   await addPlanned(source, store, plan, made, weights);
 }

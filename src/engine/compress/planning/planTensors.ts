@@ -1,5 +1,7 @@
 import { throwIfCancelled } from '../../../protocol/errors';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
+import type { HostThreads } from '../../kernels/host/threads/hostThreads';
+import { sharedBytes, sharedFloat32 } from '../../kernels/host/threads/sharedMemory';
 import type { ModelSource } from '../../models/modelSource';
 import type { PlannedStore } from '../../outputs/planned/plannedStore';
 import type { TaskContext } from '../../runtime/workContext';
@@ -21,21 +23,26 @@ export async function planTensors(
   store: PlannedStore,
   { signal }: Pick<TaskContext, 'signal'>,
   progress: PlanningProgress = () => undefined,
+  threads?: HostThreads,
 ): Promise<void> {
-  const reader = new SourceReader(source, [...plan.keys()]);
+  // Threads work on weights and codes where they are; what is planned stays in the memory of the codes.
+  const shared = threads?.parallel === true;
+  const reader = new SourceReader(source, [...plan.keys()], true, shared ? sharedFloat32 : undefined);
   // Lent again and again while planned tensors go to the store's file.
-  const spare = new ReusedBuffer((length) => new Uint8Array(length));
+  const spare = new ReusedBuffer((length) => (shared ? sharedBytes(length) : new Uint8Array(length)));
   let spilling = false;
+  const codesFor = (length: number) => (spilling ? { codes: spare.take(length) } : shared ? { codes: sharedBytes(length) } : {});
   let done = 0;
   try {
     for (const [name, planned] of plan) {
       throwIfCancelled(signal);
       const weights = await reader.matrix(planned.tensor);
       const made = await planned.quantizer.planBlock({
-        tensors: [{ ...offerOf(planned), weights, ...(spilling ? { codes: spare.take(weights.length) } : {}) }],
+        tensors: [{ ...offerOf(planned), weights, ...codesFor(weights.length) }],
         statisticsOf: () => undefined,
         read: (other) => storedValues(source, other),
         signal,
+        threads,
       });
       spilling = await addPlanned(source, store, plan, made, new Map([[name, weights]]));
       progress((done += 1), name);

@@ -9,16 +9,21 @@ import type { QuantizableTensor } from '../quantizers/quantizer';
  * ends with the next call.
  */
 export class SourceReader {
-  private readonly floats = new ReusedBuffer((length) => new Float32Array(length));
-  private readonly turned = new ReusedBuffer((length) => new Float32Array(length));
+  private readonly floats: ReusedBuffer<Float32Array>;
+  private readonly turned: ReusedBuffer<Float32Array>;
   private ahead: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
 
-  /** `order`: names in which tensors will be asked for; others come as they are asked for, without being read ahead. */
+  /** `order`: names in which tensors will be asked for; others come as they are asked for, without being read ahead. `make`: memory for
+   * the values. */
   constructor(
     private readonly source: ModelSource,
     private readonly order: readonly string[],
     private readonly reuse = true,
-  ) {}
+    make: (length: number) => Float32Array = (length) => new Float32Array(length),
+  ) {
+    this.floats = new ReusedBuffer(make);
+    this.turned = new ReusedBuffer(make);
+  }
 
   async matrix({ name, shape: [rows, columns] }: QuantizableTensor): Promise<Float32Array> {
     const { entry, transposed } = this.source.tensors.get(name)!;

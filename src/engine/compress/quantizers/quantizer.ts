@@ -3,6 +3,7 @@ import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
 import type { Statistic } from '../../blocks/taps/tap';
+import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import type { PlannedLayout, PlannedTensor, QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 
 /** A weight matrix offered to a method. */
@@ -35,6 +36,8 @@ export interface BlockOffer {
   /** Values of another tensor of the model as it is stored: norms that a transform changes. */
   read(name: string): Promise<Float32Array>;
   readonly signal: AbortSignal | undefined;
+  /** Threads for loops over weights. Weights that are offered, and buffers for codes, are in memory that all of them see. */
+  readonly threads: HostThreads | undefined;
 }
 
 /** What a method made of a block. */
@@ -43,6 +46,8 @@ export interface BlockPlan {
   readonly planned: ReadonlyMap<string, PlannedTensor>;
   /** Weights from which tensors were planned, [rows * columns], where a transform changed them first: errors are those against these. */
   readonly transformed?: ReadonlyMap<string, Float32Array>;
+  /** Relative errors of tensors, where the method measured them on the way; else they are computed. */
+  readonly relativeErrors?: ReadonlyMap<string, number>;
 }
 
 /** A quantisation or pruning method: a descriptor and a planning function. The runner never asks which method it runs. */

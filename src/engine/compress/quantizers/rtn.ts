@@ -1,3 +1,4 @@
+import type { ParamValues } from '../../../common/params';
 import type { TensorRole } from '../../../protocol/model';
 import {
   bitsParameter,
@@ -8,13 +9,14 @@ import {
   scalesParameter,
   symmetricParameter,
 } from './parameters';
-import { defineDataFree } from './quantizer';
+import { defineDataFree, type OfferedTensor } from './quantizer';
+import { roundMatricesOnThreads, type MatrixToRound } from './rounding/roundOnThreads';
 import { roundGroups } from './rounding/roundGroups';
 
 const untouched: readonly TensorRole[] = ['norm', 'bias'];
 
-/** Round to nearest: no data, no search. The control that every other quantiser must beat. */
-export const rtn = defineDataFree({
+/** On the calling thread, one tensor at a time. */
+const onOneThread = defineDataFree({
   id: 'rtn',
   label: 'Round to nearest',
   summary: 'Rounds every weight to the nearest level of its group. Needs no data.',
@@ -31,16 +33,44 @@ export const rtn = defineDataFree({
   layoutOf: ({ shape: [rows, columns] }, parameters) => matrixLayout(rows, columns, parameters),
   // Independent errors of seven layers add as squares; the factor leaves room for attention and the gate, which multiply them.
   blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
-  plan: ({ tensor, weights, codes, importance }, parameters) => {
-    const [rows, columns] = tensor.shape;
-    return roundGroups(tensor.name, weights, rows, columns, {
-      ...groupingOf(rows, columns, parameters),
-      bits: Number(parameters['bits']),
-      symmetric: parameters['symmetric'] === true,
-      scaleDType: parameters['scales'] === 'float32' ? 'float32' : 'float16',
-      clip: parameters['clip'] === true,
-      ...(importance === undefined ? {} : { importance }),
-      ...(codes === undefined ? {} : { codes }),
-    });
+  plan: (offered, parameters) => {
+    const { name, weights, rows, columns, options } = toRound(offered, parameters);
+    return roundGroups(name, weights, rows, columns, options);
   },
 });
+
+/** Round to nearest: no data, no search. The control that every other quantiser must beat. */
+export const rtn: typeof onOneThread = {
+  ...onOneThread,
+  planBlock: async (offer) => {
+    const { tensors, threads, signal } = offer;
+    if (!threads || tensors.some(({ groupBits }) => groupBits)) return onOneThread.planBlock(offer);
+    const rounded = await roundMatricesOnThreads(
+      threads,
+      tensors.map((offered) => toRound(offered, offered.parameters)),
+      { signal },
+    );
+    const named = rounded.map((result, index) => [tensors[index]!.tensor.name, result] as const);
+    return {
+      planned: new Map(named.map(([name, { matrix }]) => [name, matrix])),
+      relativeErrors: new Map(named.map(([name, { relativeError }]) => [name, relativeError])),
+    };
+  },
+};
+
+function toRound(
+  { tensor, weights, codes, importance }: Omit<OfferedTensor, 'parameters' | 'groupBits'>,
+  parameters: ParamValues,
+): MatrixToRound {
+  const [rows, columns] = tensor.shape;
+  const options = {
+    ...groupingOf(rows, columns, parameters),
+    bits: Number(parameters['bits']),
+    symmetric: parameters['symmetric'] === true,
+    scaleDType: parameters['scales'] === 'float32' ? ('float32' as const) : ('float16' as const),
+    clip: parameters['clip'] === true,
+    ...(importance === undefined ? {} : { importance }),
+    ...(codes === undefined ? {} : { codes }),
+  };
+  return { name: tensor.name, weights, rows, columns, options };
+}
