@@ -35,8 +35,7 @@ export async function writeFilledGraph(archive: ArchiveContainer, graph: string,
   try {
     let total = 0;
     for (const [name, { dtype, shape, bytes }] of archive.tensors) {
-      const input = editor.graph.input.some((value) => value.name === name);
-      if (!input)
+      if (!editor.hasInput(name))
         throw malformedFile(
           graph,
           0,

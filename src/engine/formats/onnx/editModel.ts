@@ -16,12 +16,13 @@ import {
   type NodeProto,
   type TensorProto,
 } from './generated/onnx';
+import { ModelIndex, type ValueUse } from './modelIndex';
 import { OnnxWeights } from './tensorReader';
 import { raiseOpset } from './raiseOpset';
 import { TensorFiller } from './tensorFiller';
-import { constantTensor } from './tensorMessages';
 import { encodeTypeProto } from './typeProto';
 import { eachGraph, eachNode, eachTensor } from './walk';
+import { WeightTable } from './weightTable';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
 import type { WrittenModel } from './writeOnnxModel';
@@ -33,8 +34,8 @@ export interface EditableWeight {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Nodes that consume it, with the input index; including nodes in bodies. */
-  readonly uses: readonly { readonly node: NodeProto; readonly input: number }[];
+  /** Nodes that consume it, including those in bodies. */
+  readonly uses: readonly ValueUse[];
 }
 
 const autoLimit = 2 ** 30;
@@ -60,7 +61,8 @@ export function editModel(path: string): Promise<OnnxEditor> {
  *   await editor.write('out/model.onnx');
  *   await editor.close();
  *
- * `model` and `graph` are the generated messages and may also be edited directly.
+ * Every edit takes the same time, however large the model is. `graph` is the generated message and may also be edited directly: get it anew for
+ * each such edit; the editor then scans the whole model again.
  */
 export class OnnxEditor {
   private readonly names = new Set<string>();
@@ -69,11 +71,17 @@ export class OnnxEditor {
   /** Last suffix of each base name, so that many values with one base name are fast. */
   private readonly suffixes = new Map<string, number>();
   private readonly streamed = new Map<TensorProto, NewWeight>();
+  private readonly table = new WeightTable({
+    names: () => this.index.weightNames(),
+    has: (name) => this.index.tensorNamed(name) !== undefined,
+    get: (name) => this.weightNamed(name),
+  });
+  private knownIndex: ModelIndex | undefined;
 
   private constructor(
     readonly path: string,
-    readonly model: ModelProto,
-    readonly graph: GraphProto,
+    private readonly model: ModelProto,
+    private readonly mainGraph: GraphProto,
     private readonly weightFiles: OnnxWeights,
   ) {
     eachGraph(model, (item) => {
@@ -95,18 +103,23 @@ export class OnnxEditor {
     return Number(this.model.opsetImport.find((entry) => entry.domain === '' || entry.domain === 'ai.onnx')?.version ?? 1n);
   }
 
-  /** Weights by value name, in the current state of the model. Tensors of unknown type or impossible shape throw `malformed-file`. */
+  /** The message of the main graph in its current state, for edits that no method makes. */
+  get graph(): GraphProto {
+    this.knownIndex?.store();
+    this.knownIndex = undefined;
+    return this.mainGraph;
+  }
+
+  /**
+   * Weights by value name: a live view of the model. Reading the entry of a tensor of unknown type or impossible shape throws `malformed-file`.
+   */
   weights(): ReadonlyMap<string, EditableWeight> {
-    const result = new Map<string, EditableWeight>();
-    const uses = this.usesByName();
-    const add = (name: string, tensor: TensorProto) =>
-      result.set(name, { name, ...this.weightFiles.describe(tensor), uses: uses.get(name) ?? [] });
-    for (const tensor of this.graph.initializer) add(tensor.name, tensor);
-    for (const node of this.graph.node) {
-      const tensor = constantTensor(node);
-      if (tensor !== undefined && node.output[0] !== undefined) add(node.output[0], tensor);
-    }
-    return result;
+    return this.table;
+  }
+
+  /** True where the main graph has an input of that name. */
+  hasInput(name: string): boolean {
+    return this.index.hasInput(name);
   }
 
   /** Raw little-endian bytes of a weight of the file. */
@@ -126,83 +139,73 @@ export class OnnxEditor {
     const tensor = this.newTensor(name, weight);
     this.names.add(name);
     this.modernize();
-    this.graph.initializer.push(tensor);
+    this.index.addInitializer(tensor);
   }
 
   /** Replaces the values (with any type and shape) of an initialiser or of a Constant node's output. */
   replaceInitializer(name: string, weight: NewWeight): void {
     const tensor = this.newTensor(name, weight);
     this.modernize();
-    const index = this.graph.initializer.findIndex((item) => item.name === name);
-    if (index >= 0) {
-      this.graph.initializer[index] = tensor;
-    } else {
-      const node = this.graph.node.findIndex((item) => item.output[0] === name && constantTensor(item) !== undefined);
-      if (node < 0) throw this.noWeight(name);
-      this.graph.node.splice(node, 1);
-      this.graph.initializer.push(tensor);
-    }
-    // An input of the same name would let a caller override the weight; value_info may declare the old type.
-    this.graph.input = this.graph.input.filter((value) => value.name !== name);
-    this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
+    if (!this.index.replaceWeight(name, tensor)) throw this.noWeight(name);
   }
 
   /** Turns a weight into an input: its values are then stored elsewhere and fed, or put back with `fillInput`. */
   emptyWeight(name: string): void {
     const { dtype, shape } = this.weightFiles.describe(this.tensorOf(name));
     this.modernize();
-    this.graph.initializer = this.graph.initializer.filter((item) => item.name !== name);
-    this.graph.node = this.graph.node.filter((item) => item.output[0] !== name || constantTensor(item) === undefined);
+    this.index.removeWeight(name);
     // An input declares its type itself; a second declaration of the same name would only repeat it.
-    this.graph.valueInfo = this.graph.valueInfo.filter((value) => value.name !== name);
+    this.index.removeValue(name);
     const type = encodeTypeProto({ dtype, shape });
-    this.graph.input.push(create(ValueInfoProtoSchema, type === undefined ? { name } : { name, type }));
+    this.index.addInput(create(ValueInfoProtoSchema, type === undefined ? { name } : { name, type }));
   }
 
   /** Turns an input into a weight: the inverse of `emptyWeight`. Throws `not-found` if there is no such input. */
   fillInput(name: string, weight: NewWeight): void {
-    if (!this.graph.input.some((value) => value.name === name)) throw this.noWeight(name);
-    this.graph.input = this.graph.input.filter((value) => value.name !== name);
-    this.graph.initializer.push(this.newTensor(name, weight));
+    if (!this.index.hasInput(name)) throw this.noWeight(name);
+    this.index.removeInput(name);
+    this.index.addInitializer(this.newTensor(name, weight));
   }
 
   /** Removes initialisers and Constant nodes that are no longer used; returns their names. */
   removeUnusedWeights(): readonly string[] {
-    const uses = this.usesByName();
     const outputs = new Set<string>();
     eachGraph(this.model, (graph) => graph.output.forEach((value) => outputs.add(value.name)));
-    const removed: string[] = [];
-    const isUnused = (name: string) => !uses.has(name) && !outputs.has(name);
-    this.graph.initializer = this.graph.initializer.filter((tensor) => !isUnused(tensor.name) || (removed.push(tensor.name), false));
-    this.graph.node = this.graph.node.filter((node) => {
-      const name = node.output[0];
-      return constantTensor(node) === undefined || name === undefined || !isUnused(name) || (removed.push(name), false);
-    });
-    const gone = new Set(removed);
-    this.graph.input = this.graph.input.filter((value) => !gone.has(value.name));
-    this.graph.valueInfo = this.graph.valueInfo.filter((value) => !gone.has(value.name));
+    const removed = [...this.index.weightNames()].filter((name) => !this.index.isUsed(name) && !outputs.has(name));
+    for (const name of removed) {
+      this.index.removeWeight(name);
+      this.index.removeValue(name);
+    }
     return removed;
   }
 
   /** Inserts nodes before a node of the main graph (consumers of their outputs must come later). */
   insertBefore(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
-    const index = this.graph.node.indexOf(node);
-    if (index < 0) throw new LoomweightError('invalid-argument', `Node '${node.name}' is not in the main graph.`, { node: node.name });
-    const made = nodes.map((item) => this.newNode(item));
-    this.graph.node.splice(index, 0, ...made);
-    return made;
+    if (!this.index.hasNode(node))
+      throw new LoomweightError('invalid-argument', `Node '${node.name}' is not in the main graph.`, { node: node.name });
+    return this.insert(node, nodes);
+  }
+
+  /** Inserts nodes before all others of the main graph. */
+  insertFirst(nodes: readonly NewNode[]): readonly NodeProto[] {
+    return this.insert(undefined, nodes);
   }
 
   /** Replaces a node of the main graph by other nodes. */
   replaceNode(node: NodeProto, nodes: readonly NewNode[]): readonly NodeProto[] {
     const made = this.insertBefore(node, nodes);
-    this.graph.node.splice(this.graph.node.indexOf(node), 1);
+    this.index.removeNode(node);
     return made;
+  }
+
+  /** Removes a node of the main graph. */
+  removeNode(node: NodeProto): void {
+    this.index.removeNode(node);
   }
 
   /** Makes a node consume another value. */
   replaceInput(node: NodeProto, input: number, name: string): void {
-    node.input[input] = name;
+    this.index.replaceInput(node, input, name);
   }
 
   /** A name that no value or node has, derived from a base name; it counts as taken from now on. */
@@ -227,6 +230,9 @@ export class OnnxEditor {
 
   /** Upgrades the standard operators to at least this opset; see `raiseOpset`. */
   raiseOpset(version: number): void {
+    if (this.opset >= version) return;
+    // This changes inputs of nodes and adds initialisers: getting the graph makes the editor scan it again.
+    void this.graph;
     raiseOpset(this.model, version, (stem) => this.uniqueName(stem));
   }
 
@@ -241,6 +247,7 @@ export class OnnxEditor {
         path: target,
       });
     const policy = options.externalData ?? 'auto';
+    this.knownIndex?.store();
     const filler = new TensorFiller(this.weightFiles, this.streamed);
     const total = filler.totalBytes(this.model);
     const moves = policy === 'always' || (policy === 'auto' && total > autoLimit);
@@ -278,8 +285,9 @@ export class OnnxEditor {
   /** Before IR version 4, every initialiser had to be an input as well; a new one would then have to be fed. */
   private modernize(): void {
     if (this.model.irVersion >= 4n) return;
-    const weights = new Set(this.graph.initializer.map((tensor) => tensor.name));
-    this.graph.input = this.graph.input.filter((value) => !weights.has(value.name));
+    const { graph } = this;
+    const weights = new Set(graph.initializer.map((tensor) => tensor.name));
+    graph.input = graph.input.filter((value) => !weights.has(value.name));
     this.model.irVersion = 4n;
   }
 
@@ -310,23 +318,23 @@ export class OnnxEditor {
     });
   }
 
-  private usesByName(): Map<string, { node: NodeProto; input: number }[]> {
-    const uses = new Map<string, { node: NodeProto; input: number }[]>();
-    const note = (node: NodeProto) =>
-      node.input.forEach((name, input) => {
-        const list = uses.get(name);
-        if (list === undefined) uses.set(name, [{ node, input }]);
-        else list.push({ node, input });
-      });
-    eachGraph(this.model, (graph) => graph.node.forEach(note));
-    return uses;
+  private insert(before: NodeProto | undefined, nodes: readonly NewNode[]): readonly NodeProto[] {
+    const made = nodes.map((item) => this.newNode(item));
+    this.index.insertNodes(before, made);
+    return made;
+  }
+
+  private get index(): ModelIndex {
+    return (this.knownIndex ??= new ModelIndex(this.model, this.mainGraph));
+  }
+
+  private weightNamed(name: string): EditableWeight | undefined {
+    const tensor = this.index.tensorNamed(name);
+    return tensor && { name, ...this.weightFiles.describe(tensor), uses: this.index.usesOf(name) };
   }
 
   private tensorOf(name: string): TensorProto {
-    const initializer = this.graph.initializer.find((tensor) => tensor.name === name);
-    if (initializer !== undefined) return initializer;
-    const node = this.graph.node.find((item) => item.output[0] === name);
-    const tensor = node === undefined ? undefined : constantTensor(node);
+    const tensor = this.index.tensorNamed(name);
     if (tensor === undefined) throw this.noWeight(name);
     return tensor;
   }

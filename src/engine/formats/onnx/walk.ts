@@ -21,15 +21,21 @@ export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => vo
   for (const definition of model.functions) definition.attributeProto.forEach(attribute);
 }
 
+/** Visits every graph in the attributes of a node: its bodies, and those of the nodes in them. */
+export function eachGraphOfNode(node: NodeProto, visit: (graph: GraphProto) => void): void {
+  const graph = (item: GraphProto) => {
+    visit(item);
+    for (const inner of item.node) eachGraphOfNode(inner, visit);
+  };
+  for (const attribute of node.attribute) {
+    if (attribute.g) graph(attribute.g);
+    attribute.graphs.forEach(graph);
+  }
+}
+
 /** Visits every graph of a model: the main one, bodies, training graphs. */
 export function eachGraph(model: ModelProto, visit: (graph: GraphProto) => void): void {
-  const nodes = (list: readonly NodeProto[]) => {
-    for (const node of list)
-      for (const attribute of node.attribute) {
-        if (attribute.g) graph(attribute.g);
-        attribute.graphs.forEach(graph);
-      }
-  };
+  const nodes = (list: readonly NodeProto[]) => list.forEach((node) => eachGraphOfNode(node, visit));
   const graph = (item: GraphProto) => {
     visit(item);
     nodes(item.node);

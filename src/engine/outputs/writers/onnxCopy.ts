@@ -138,10 +138,9 @@ function rewriteWeight(rewrite: Rewrite, matrix: NonNullable<StoredTensor['matri
   weight = inStoredType(editor, entry, build, build.op('Reshape', [weight, build.int64(entry.storedShape)]));
   build.output(weight);
   const uses = editor.weights().get(entry.name)?.uses ?? [];
-  const first = editor.graph.node[0];
-  if (uses.length === 0 || first === undefined) return;
+  if (uses.length === 0) return;
   const name = editor.uniqueName(`${entry.name}_weights`);
-  splice(editor, first, build.finish(), new Map(), names, name);
+  splice(editor, undefined, build.finish(), new Map(), names, name);
   for (const { node, input } of uses) editor.replaceInput(node, input, name);
 }
 
@@ -168,7 +167,7 @@ function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
     }
     build.output(y);
     splice(editor, node, build.finish(), outer, names, node.output[0] as string);
-    editor.graph.node.splice(editor.graph.node.indexOf(node), 1);
+    editor.removeNode(node);
     return;
   }
   let weight = stored.dense(build, values);
@@ -184,10 +183,10 @@ function rewriteUse(rewrite: Rewrite, node: NodeProto): void {
   editor.replaceInput(node, 1, name);
 }
 
-/** Inserts a small graph's nodes before a node, under names that the model does not have; its single output gets `outputName`. */
+/** Inserts a small graph's nodes before a node, or before all, under names that the model does not have; its single output gets `outputName`. */
 function splice(
   editor: OnnxEditor,
-  before: NodeProto,
+  before: NodeProto | undefined,
   graph: Graph,
   outer: ReadonlyMap<string, string>,
   stored: Readonly<Record<string, string>>,
@@ -209,14 +208,13 @@ function splice(
     known.set(value.name, name);
     return name;
   };
-  editor.insertBefore(
-    before,
-    graph.nodes.map(({ op, domain, inputs, outputs, attributes }) => ({
-      op,
-      domain,
-      inputs: inputs.map(nameOf),
-      outputs: outputs.map(nameOf),
-      attributes,
-    })),
-  );
+  const nodes = graph.nodes.map(({ op, domain, inputs, outputs, attributes }) => ({
+    op,
+    domain,
+    inputs: inputs.map(nameOf),
+    outputs: outputs.map(nameOf),
+    attributes,
+  }));
+  if (before === undefined) editor.insertFirst(nodes);
+  else editor.insertBefore(before, nodes);
 }

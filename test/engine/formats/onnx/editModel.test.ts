@@ -242,8 +242,10 @@ describe('editing', () => {
     const node = editor.graph.node[0];
     if (!node) throw new Error('no node');
     node.output[0] = product;
-    editor.graph.node.push(...editor.insertBefore(node, [{ op: 'Add', inputs: [product, 'bias'], outputs: ['y'] }]));
-    editor.graph.node.shift();
+    const [add] = editor.insertBefore(node, [{ op: 'Add', inputs: [product, 'bias'], outputs: ['y'] }]);
+    const { graph } = editor;
+    expect(graph.node.shift()).toBe(add);
+    graph.node.push(add!);
     const target = join(folder, 'modern.onnx');
     await editor.write(target);
     await editor.close();
