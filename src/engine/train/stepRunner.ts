@@ -38,8 +38,9 @@ export class StepRunner {
     private readonly session: Session,
     private readonly graph: StepGraph,
     private readonly feeds: StepFeeds,
+    onDevice: boolean,
   ) {
-    this.noise = new NoisePool(graph.noise, feeds.seed);
+    this.noise = new NoisePool(graph.noise, feeds.seed, onDevice);
   }
 
   static async create(
@@ -48,7 +49,8 @@ export class StepRunner {
     feeds: StepFeeds,
     options: Pick<SessionOptions, 'profile'> = {},
   ): Promise<StepRunner> {
-    return new StepRunner(await runtime.createFromGraph(graph.graph, { ...options, keep: false }), graph, feeds);
+    const session = await runtime.createFromGraph(graph.graph, { ...options, keep: false });
+    return new StepRunner(session, graph, feeds, runtime.environment.provider !== 'cpu');
   }
 
   /** Most steps in one run from `step` on: up to the next refill of the noise, within the limit on data; 1 without a Loop. */

@@ -169,6 +169,39 @@ describe('noise', () => {
     expect([...many]).toEqual(single);
     expect(new Set(single).size).toBe(12);
   });
+
+  test('on a device a run spans several refills, and every step draws what it draws alone', () => {
+    const demand = new Map([
+      ['gaussian', { draws: [1000, 300] }],
+      ['uniform', { draws: [500] }],
+    ] as const);
+    const drawn = (pool: NoisePool, from: number, count: number): number[][] => {
+      const feeds = pool.feeds(from, count);
+      return Array.from({ length: count }, (_, index) =>
+        [...demand].flatMap(([kind, { draws }]) => {
+          const values = feeds[`noise/${kind}`]?.data as Float32Array;
+          const offsets = feeds[`noise/${kind}/offsets`]?.data as BigInt64Array;
+          return draws.flatMap((length, draw) => {
+            const start = Number(offsets[index * draws.length + draw]);
+            expect(start + length).toBeLessThanOrEqual(values.length);
+            return [...values.subarray(start, start + length)];
+          });
+        }),
+      );
+    };
+    const device = new NoisePool(demand, 4, true);
+    const host = new NoisePool(demand, 4);
+    expect(host.nextRefill(30)).toBe(refillEvery);
+    expect(device.nextRefill(30)).toBeGreaterThan(3 * refillEvery);
+    const alone = Array.from({ length: 2 * refillEvery }, (_, index) => drawn(host, 30 + index, 1)[0]);
+    expect(drawn(device, 30, 2 * refillEvery)).toEqual(alone);
+    // Within pools that are there already, and across their end.
+    expect(drawn(device, 90, 20)).toEqual(alone.slice(60, 80));
+    expect(drawn(device, 120, 10)).toEqual(alone.slice(90, 100));
+    // A pool so large that two of them are too much.
+    const large = new NoisePool(new Map([['uniform', { draws: [2 ** 25] }]] as const), 4, true);
+    expect(large.nextRefill(0)).toBe(refillEvery);
+  });
 });
 
 describe('what is kept of a training', () => {
