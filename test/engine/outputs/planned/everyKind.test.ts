@@ -1,7 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { describe, expect } from 'vitest';
 import type { LayerLayout } from '../../../../src/protocol/report';
 import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
@@ -18,11 +16,8 @@ import { outputWriters } from '../../../../src/engine/outputs/writers';
 import { storeMatrix } from '../../../../src/engine/outputs/storage/storedTensor';
 import { selfUnpacking } from '../../../../src/engine/outputs/storage/selfUnpacking';
 import { everyKind, randomMatrix, randomSparse, valuesByDefinition } from '../../../support/plannedSamples';
+import { test } from '../../../support/fixtures';
 import { feedTensor, runModel } from '../../../support/runGraph';
-
-let folder: string;
-beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-planned-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const layer = { name: 'w', role: 'linear', storedShape: [12, 20], transposed: false } as const;
 
@@ -32,7 +27,7 @@ describe.each(Object.entries(everyKind(12, 20)))('%s', (kind, tensor) => {
     expect(relativeErrorOf(tensor, valuesByDefinition(tensor))).toBe(0);
   });
 
-  test.each([Infinity, 0])('comes back from a store with %d bytes of memory', async (limit) => {
+  test.for([Infinity, 0])('comes back from a store with %d bytes of memory', async (limit, { folder }) => {
     const store = new PlannedStore(folder, limit);
     const { spilled } = await store.add(layer, tensor, 0.25);
     expect(spilled).toBe(limit === 0);

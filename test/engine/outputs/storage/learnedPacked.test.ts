@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { dequantizeLearned } from '../../../../src/engine/formats/archive/dequantizeLearned';
 import { SeededRandom } from '../../../../src/common/random';
 import { storeDequantized } from '../../../../src/engine/outputs/storage/learnedDequantize';
@@ -8,7 +8,8 @@ import { snapWidths } from '../../../../src/engine/compress/learned/snapWidths';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import type { Graph } from '../../../../src/engine/graph/graph';
 import { operators } from '../../../../src/engine/ops/index';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
+import type { Runtime } from '../../../../src/engine/runtime/types';
+import { test } from '../../../support/fixtures';
 import { randomLearned } from '../../../support/randomLearned';
 import { fingerprintOf } from '../../../../src/engine/outputs/planned/fingerprint';
 
@@ -26,10 +27,9 @@ function graphOf({ stored, pieces }: EncodedTensor): Graph {
   return build.finish();
 }
 
-async function expectExact(encoded: EncodedTensor, expected: Float32Array): Promise<void> {
+async function expectExact(runtime: Runtime, encoded: EncodedTensor, expected: Float32Array): Promise<void> {
   const { rows, columns } = encoded.stored;
   const graph = graphOf(encoded);
-  const runtime = await createRuntime({ provider: 'cpu', threads: 1 });
   const identity = new Float32Array(columns * columns);
   for (let index = 0; index < columns; index += 1) identity[index * columns + index] = 1;
   for (const optimization of ['disabled', 'all'] as const) {
@@ -44,13 +44,12 @@ async function expectExact(encoded: EncodedTensor, expected: Float32Array): Prom
     expect(product.every((value, index) => value === expected[(index % rows) * columns + Math.floor(index / rows)])).toBe(true);
     await session.release();
   }
-  await runtime.dispose();
 }
 
 const all = Array.from({ length: 16 }, (_, bits) => bits);
 
 describe('self-unpacking weights are those that were learned, bit for bit', () => {
-  test.each([
+  test.for([
     ['every width', 32, 40, 8, all, undefined],
     ['widths of up to 8 bits', 32, 40, 8, [1, 2, 3, 4, 5, 6, 7, 8], undefined],
     ['a shorter last group', 7, 9, 8, [2, 5], undefined],
@@ -63,7 +62,7 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     ['parts with groups across their borders', 50, 6, 16, [2, 3, 7], 700],
     ['parts of one width', 50, 6, 16, [3], 700],
     ['parts of pruned and wide groups', 33, 10, 8, [0, 5, 12], 900],
-  ] as const)('%s', async (_, rows, columns, groupSize, widths, limit) => {
+  ] as const)('%s', async ([, rows, columns, groupSize, widths, limit], { runtime }) => {
     const tensor = randomLearned(new SeededRandom(rows + columns), { name: 'w', shape: [rows, columns], groupSize, widths });
     const encoded = storeLearned(tensor, limit);
     const expected = dequantizeLearned(tensor);
@@ -71,7 +70,7 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     const decoded = encoded.stored.decode(encoded.pieces);
     expect(decoded.fingerprint).toBe(fingerprintOf({ kind: 'learned', tensor }));
     expect(decoded.weights()).toEqual(expected);
-    await expectExact(encoded, expected);
+    await expectExact(runtime, encoded, expected);
   });
 
   test('a changed byte of the pieces changes the fingerprint', () => {
@@ -86,11 +85,11 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     }
   });
 
-  test.each([1, 4, 5, 8, 9, 15])('DequantizeLinear and the minimum: %d bits', async (bits) => {
+  test.for([1, 4, 5, 8, 9, 15])('DequantizeLinear and the minimum: %d bits', async (bits, { runtime }) => {
     const tensor = randomLearned(new SeededRandom(bits), { name: 'w', shape: [9, 13], groupSize: 8, widths: [bits] });
     const encoded = storeDequantized(tensor);
     expect(encoded.stored.decode(encoded.pieces).fingerprint).toBe(fingerprintOf({ kind: 'learned', tensor }));
-    await expectExact(encoded, dequantizeLearned(tensor));
+    await expectExact(runtime, encoded, dequantizeLearned(tensor));
   });
 });
 

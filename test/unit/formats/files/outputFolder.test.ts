@@ -1,16 +1,16 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { hostname } from 'node:os';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { createOutputFile, createOutputFolder } from '../../../../src/engine/formats/files/outputFolder';
 import { removeStaleOutputs } from '../../../../src/engine/formats/files/staleOutputs';
 import { temporaryName, temporaryWriter } from '../../../../src/protocol/client/temporaryNames';
-import { failureOf, temporaryFolder } from '../../../support/formatFiles';
+import { test } from '../../../support/fixtures';
+import { failureOf } from '../../../support/formatFiles';
 
-const folder = temporaryFolder();
 const isTemporaryName = (name: string) => temporaryWriter(name) !== undefined;
 
-test('an output folder appears only when it is committed, whole', async () => {
+test('an output folder appears only when it is committed, whole', async ({ folder }) => {
   const final = path.join(folder, 'deep', 'out');
   const output = await createOutputFolder(final);
   mkdirSync(path.join(output.path, 'onnx'));
@@ -24,7 +24,7 @@ test('an output folder appears only when it is committed, whole', async () => {
   expect(readdirSync(final)).toEqual(['onnx']);
 });
 
-test('a discarded output leaves nothing', async () => {
+test('a discarded output leaves nothing', async ({ folder }) => {
   const output = await createOutputFolder(path.join(folder, 'discarded'));
   writeFileSync(path.join(output.path, 'half'), 'x');
   await output.discard();
@@ -32,7 +32,7 @@ test('a discarded output leaves nothing', async () => {
   expect(readdirSync(folder).filter((name) => name.includes('discarded'))).toEqual([]);
 });
 
-test('an existing folder is refused unless it is empty, and stays as it was', async () => {
+test('an existing folder is refused unless it is empty, and stays as it was', async ({ folder }) => {
   const final = path.join(folder, 'taken');
   mkdirSync(final);
   const output = await createOutputFolder(final);
@@ -50,7 +50,7 @@ test('an existing folder is refused unless it is empty, and stays as it was', as
   expect(readdirSync(path.join(folder, 'empty'))).toEqual(['a']);
 });
 
-test('a file is replaced in one step', async () => {
+test('a file is replaced in one step', async ({ folder }) => {
   const final = path.join(folder, 'file.json');
   writeFileSync(final, 'old');
   const output = await createOutputFile(final);
@@ -60,7 +60,7 @@ test('a file is replaced in one step', async () => {
   expect(readFileSync(final, 'utf8')).toBe('new');
 });
 
-test('left-overs of dead processes of this machine go; those of living ones and of other machines stay', async () => {
+test('left-overs of dead processes of this machine go; those of living ones and of other machines stay', async ({ folder }) => {
   const place = path.join(folder, 'stale');
   mkdirSync(place);
   const mine = temporaryName('out', 'ab12');
