@@ -1,9 +1,10 @@
-import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { checkpointEnding } from '../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../src/protocol/report';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
-import { jobItem, startFromForecast } from './support/jobs';
+import { jobItem, runningJobPage, startFromForecast, stepsShown } from './support/jobs';
 import { root } from './support/paths';
 import { useSession } from './support/session';
 
@@ -21,25 +22,24 @@ describe('learning bits', () => {
   const report = (): LearnReport => JSON.parse(readFileSync(join(output(), 'report.json'), 'utf8')) as LearnReport;
 
   /** From the first pick to the start of the job. */
-  const start = async (steps: string) => {
+  const start = async (settings: Readonly<Record<string, string>>) => {
     await workbench().command('Loomweight: Learn Bits');
     await workbench().pick('digits-mlp.onnx');
     await workbench().inputShows('Train on which data?');
     await workbench().pick(/digits.*data/);
     await workbench().inputShows('Enter to continue');
-    await workbench().pick(/^Bits per weight/);
-    await workbench().answer('3');
-    await workbench().inputShows('Enter to continue');
-    await workbench().pick(/^Steps/);
-    await workbench().answer(steps);
-    await workbench().inputShows('Enter to continue');
+    for (const [label, value] of Object.entries({ 'Bits per weight': '3', ...settings })) {
+      await workbench().pick(new RegExp(`^${label}`));
+      await workbench().answer(value);
+      await workbench().inputShows('Enter to continue');
+    }
     await workbench().pick('Continue');
     await startFromForecast(workbench(), { disk: true });
   };
 
   test('Learn Bits: model, data, target, forecast; the Job panel opens with live curves', async () => {
     await workbench().view('Loomweight');
-    await start('400');
+    await start({ Steps: '400' });
     const page = await workbench().webview('job');
     await page.locator('[data-testid="title"]').filter({ hasText: 'Learn bits of digits-mlp' }).waitFor();
     await expectDrawn(page.locator('canvas[data-testid="loss-chart"]'));
@@ -102,31 +102,36 @@ describe('learning bits', () => {
   });
 
   test('Cancel in the panel ends a long training, which can go on from its checkpoint', async () => {
-    const before = readdirSync(session().scratch.workspace).sort();
+    const folder = session().scratch.workspace;
+    const before = readdirSync(folder).sort();
     await workbench().view('Loomweight');
-    await start('200000');
-    const page = await workbench().webview('job');
+    // Hours of training: it cannot end before the click. A checkpoint comes with every evaluation.
+    await start({ Steps: '20000000', 'Evaluate every': '200' });
+    const page = await runningJobPage(workbench());
     await until(
+      'a checkpoint',
+      () => readdirSync(folder).find((name) => name.endsWith(checkpointEnding) && existsSync(join(folder, name, 'checkpoint.json'))),
+      (name) => name !== undefined,
+    );
+    const steps = await until(
       'some steps',
-      () => page.locator('[data-testid="step"]').innerText(),
-      (text) => Number(text.replaceAll(',', '')) > 0,
-      60_000,
+      () => stepsShown(page),
+      (count) => count > 0,
     );
     await page.locator('[data-testid="action-cancel"]').click();
     await page.locator('[data-testid="status"]').filter({ hasText: 'Cancelled' }).waitFor();
     await jobItem(workbench(), /Learn bits.*cancelled/).waitFor();
     // No output; what a later run may go on from lies beside it under a name of its own.
-    const left = readdirSync(session().scratch.workspace).filter((name) => !before.includes(name) && !/checkpoint/.test(name));
+    const left = readdirSync(folder).filter((name) => !before.includes(name) && !name.endsWith(checkpointEnding));
     expect(left).toEqual([]);
     await page.locator('[data-testid="action-resume"]').click();
     await startFromForecast(workbench(), { disk: true });
     await jobItem(workbench(), /Learn bits.*Training/).waitFor();
-    const resumed = await workbench().webview('job');
+    const resumed = await runningJobPage(workbench());
     await until(
       'more steps than before',
-      () => resumed.locator('[data-testid="step"]').innerText(),
-      (text) => Number(text.replaceAll(',', '')) > 0,
-      60_000,
+      () => stepsShown(resumed),
+      (count) => count > steps,
     );
     await resumed.locator('[data-testid="action-cancel"]').click();
     await resumed.locator('[data-testid="status"]').filter({ hasText: 'Cancelled' }).waitFor();

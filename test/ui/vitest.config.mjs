@@ -7,8 +7,9 @@ export default defineConfig({
   test: {
     pool: 'forks',
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    // These limits only end what hangs: a test may take several times as long on a busy machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     include: ['test/ui/**/*.test.ts'],
     exclude: ['**/node_modules/**'],
   },

@@ -2,8 +2,11 @@ import type { Frame, Locator } from 'playwright-core';
 import { expect } from 'vitest';
 import type { Workbench } from './workbench';
 
-/** Polls until the condition holds. Throws with what was seen last. */
-export async function until<T>(what: string, read: () => Promise<T> | T, holds: (value: T) => boolean, timeoutMs = 30_000): Promise<T> {
+/**
+ * Polls until the condition holds. Throws with what was seen last. The limit only ends a test that hangs, so it leaves room for a busy machine; a time that the
+ * design promises is measured and asserted by itself.
+ */
+export async function until<T>(what: string, read: () => Promise<T> | T, holds: (value: T) => boolean, timeoutMs = 90_000): Promise<T> {
   const end = Date.now() + timeoutMs;
   let seen = 'nothing';
   for (;;) {

@@ -1,3 +1,4 @@
+import type { Frame, Locator } from 'playwright-core';
 import { expect } from 'vitest';
 import { until } from './checks';
 import type { Workbench } from './workbench';
@@ -6,9 +7,9 @@ import type { Workbench } from './workbench';
 export const ownModel = /loom-base(?!.*sample)/;
 
 /** From the first pick of *Compress Model* to the start of the job, with the settings as they are. */
-export async function startCompression(workbench: Workbench): Promise<void> {
+export async function startCompression(workbench: Workbench, model: string | RegExp = ownModel): Promise<void> {
   await workbench.command('Loomweight: Compress Model');
-  await workbench.pick(ownModel);
+  await workbench.pick(model);
   await workbench.inputShows('Choose a method');
   await workbench.pick('rtn');
   await workbench.pick('Continue');
@@ -27,6 +28,46 @@ export async function startFromForecast(workbench: Workbench, { disk }: { readon
   expect(texts.join('\n')).toMatch(/time/i);
   expect(/Disk.*free/.test(texts.join('\n').replace(/\s+/g, ' '))).toBe(disk);
   await workbench.pick('begin the job');
+}
+
+/**
+ * The Job panel of the job that runs. Until the panel of a new job is open, that of an earlier one is still in sight, with numbers and buttons of its own: it is
+ * told apart by its status.
+ */
+export async function runningJobPage(workbench: Workbench): Promise<Frame> {
+  const find = async () => {
+    for (const page of await workbench.webviews('job'))
+      if ((await page.locator('[data-testid="status"]').innerText({ timeout: 1000 })) === 'Running') return page;
+    return undefined;
+  };
+  return (await until('the Job panel of a running job', find, (page) => page !== undefined)) as Frame;
+}
+
+/** Steps trained so far, as a Job panel shows them. */
+export async function stepsShown(page: Frame): Promise<number> {
+  return Number((await page.locator('[data-testid="step"]').innerText()).replaceAll(',', ''));
+}
+
+/**
+ * Clicks and measures, in milliseconds from the click as the page gets it: until `shown` is in the page, and until `done` holds. The time before the page gets the
+ * click (finding the button, moving the mouse) is the test's own.
+ */
+export async function timeFromClick(
+  button: Locator,
+  { shown, done }: { readonly shown: Locator; readonly done: () => boolean },
+): Promise<{ readonly shown: number; readonly done: number }> {
+  await button.evaluate((element) => {
+    const note = () => (document.documentElement.dataset['clickedAt'] = String(Date.now()));
+    element.ownerDocument.addEventListener('pointerdown', note, { capture: true, once: true });
+  });
+  await button.click();
+  // The page's clock is this machine's.
+  const start = Number(await button.page().locator('html').getAttribute('data-clicked-at'));
+  const [seen, ended] = await Promise.all([
+    shown.waitFor().then(() => Date.now()),
+    until('what the click asks for', done, (holds) => holds).then(() => Date.now()),
+  ]);
+  return { shown: seen - start, done: ended - start };
 }
 
 /** The state of the newest job in the Jobs tree. */

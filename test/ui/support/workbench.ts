@@ -1,7 +1,7 @@
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 
-/** A click or a wait that takes longer has failed. */
-const actionTimeoutMs = 20_000;
+/** A click or a wait that takes longer has failed. Long enough for a busy machine: no promise of the design is measured by it. */
+const actionTimeoutMs = 60_000;
 
 /** A VS Code workbench in a page, with the selectors that hold. */
 export class Workbench {
