@@ -6,15 +6,15 @@ import type { HostTask, TaskMessage, WorkerMessage } from './hostTask';
 import { SharedScratch } from './sharedMemory';
 import { TaskBatch } from './taskBatch';
 
-/** What the threads of a job are started with. */
+/** Options for the threads of a job. */
 export interface HostThreadsOptions {
-  /** Script of a worker thread; default: `worker.js` beside the running script, as the build puts it. */
+  /** Script of a worker thread; default: `worker.js` next to the running script, as built. */
   readonly workerFile?: string;
-  /** Told once, where the job has to do with one thread although more were asked for. */
+  /** Called once if the job has to use one thread although more were requested. */
   readonly note?: (text: string) => void;
 }
 
-/** One piece of a batch, waiting or under way. */
+/** One piece of a batch, waiting or running. */
 interface Piece {
   readonly batch: TaskBatch<unknown>;
   readonly index: number;
@@ -23,34 +23,34 @@ interface Piece {
 }
 
 /**
- * Threads for loops over typed arrays: worker threads that run `HostTask`s, for one job. They start with the first work (or `start`), hold the
- * process only while work is pending, and end with `close`. Large arrays go as views of shared memory (`sharedFloat32`, `sharedBytes`), without
- * copies. Where no worker starts, or one thread was asked for, the calling thread does the work in the same pieces, so results never depend
- * on the number of threads.
+ * Threads for loops over typed arrays: worker threads that run `HostTask`s, for one job. They start with the first work (or `start`), keep
+ * the process alive only while work is pending, and end with `close`. Large arrays are passed as views of shared memory (`sharedFloat32`,
+ * `sharedBytes`), without copies. If no worker starts, or one thread was requested, the calling thread does the work in the same pieces, so
+ * that results never depend on the number of threads.
  */
 export class HostThreads {
-  /** Shared memory that is lent to one call after the other. */
+  /** Shared memory that is reused between calls. */
   readonly scratch = new SharedScratch();
   private readonly idle = new Set<Worker>();
-  /** Workers that have not said that they are ready. */
+  /** Workers that are not ready yet. */
   private readonly starting = new Set<Worker>();
   private readonly busy = new Map<Worker, Piece>();
   private queue: Piece[] = [];
   private started = false;
   private closed = false;
 
-  /** `asked`: threads that may work at the same time, as `chooseThreads` gives it. */
+  /** `asked`: number of threads that may work at the same time, as returned by `chooseThreads`. */
   constructor(
     private readonly asked: number,
     private readonly options: HostThreadsOptions = {},
   ) {}
 
-  /** True where `run` gives work to other threads: its arrays must then be in shared memory. False where the calling thread does it. */
+  /** True if `run` passes work to other threads, so that its arrays must be in shared memory. False if the calling thread does the work. */
   get parallel(): boolean {
     return this.started ? this.workers > 0 : this.asked > 1;
   }
 
-  /** Starts the workers, which takes them some 30 ms beside whatever else is done. Without it the first `run` does. */
+  /** Starts the workers, which takes about 30 ms in parallel to other work. Otherwise the first `run` starts them. */
   start(): void {
     if (this.started || this.closed) return;
     this.started = true;
@@ -68,9 +68,9 @@ export class HostThreads {
   }
 
   /**
-   * Runs a task once for each input, as many at a time as there are threads; gives the outputs in the order of the inputs. Where runs fail, the
-   * error is that of the first input that fails, whichever thread met its error first. Errors: those of the task; `cancelled`; `internal` for
-   * a thread that ended.
+   * Runs a task once per input, as many at a time as there are threads; returns the outputs in the order of the inputs. If runs fail, the
+   * error is that of the first failing input, whichever thread failed first. Errors: those of the task; `cancelled`; `internal` for a
+   * thread that ended.
    */
   async run<Input, Output>(task: HostTask<Input, Output>, inputs: readonly Input[], signal?: AbortSignal): Promise<readonly Output[]> {
     throwIfCancelled(signal);
@@ -91,7 +91,7 @@ export class HostThreads {
     }
   }
 
-  /** `run` on the calling thread, whatever threads there are: for work too small to send, and for arrays in memory of its own. */
+  /** Like `run`, but always on the calling thread: for work too small to distribute, and for arrays outside shared memory. */
   async runHere<Input, Output>(task: HostTask<Input, Output>, inputs: readonly Input[], signal?: AbortSignal): Promise<readonly Output[]> {
     const outputs: Output[] = [];
     for (const input of inputs) {
@@ -103,7 +103,7 @@ export class HostThreads {
     return outputs;
   }
 
-  /** Ends the workers at once; what is still pending is rejected as cancelled. */
+  /** Ends the workers immediately; pending work is rejected as cancelled. */
   async close(): Promise<void> {
     this.closed = true;
     const pending = new Set([...this.queue, ...this.busy.values()].map(({ batch }) => batch));
@@ -125,7 +125,7 @@ export class HostThreads {
     worker.on('message', (message: WorkerMessage) => this.onMessage(worker, message));
     worker.on('messageerror', (error) => this.onEnd(worker, error.message));
     worker.on('error', (error) => this.onEnd(worker, error.message));
-    worker.on('exit', () => this.onEnd(worker, 'it ended'));
+    worker.on('exit', () => this.onEnd(worker, 'it exited'));
   }
 
   private onMessage(worker: Worker, message: WorkerMessage): void {
@@ -139,15 +139,15 @@ export class HostThreads {
     this.dispatch();
   }
 
-  /** A worker that ends before it is ready was never one; later it takes the piece that it had with it. */
+  /** A worker that ends before it is ready never counted; one that ends later fails the piece it was working on. */
   private onEnd(worker: Worker, reason: string): void {
     if (this.closed) return;
     const piece = this.busy.get(worker);
-    // An error and the end that follows it both come here.
+    // An error and the exit that follows it both arrive here.
     const wasKnown = [this.idle.delete(worker), this.starting.delete(worker), this.busy.delete(worker)].includes(true);
     if (!wasKnown) return;
     if (piece !== undefined)
-      this.fail(piece, new LoomweightError('internal', `A worker thread stopped in its work: ${reason}. Run the job again.`, { reason }));
+      this.fail(piece, new LoomweightError('internal', `A worker thread ended unexpectedly: ${reason}. Run the job again.`, { reason }));
     if (this.workers > 0) return this.dispatch();
     this.noteOneThread(reason);
     void this.finishHere();
@@ -155,7 +155,7 @@ export class HostThreads {
 
   private fail(piece: Piece, error: LoomweightError): void {
     piece.batch.failed(piece.index, error);
-    // Later inputs no longer count; earlier ones may still hold the error that must be reported.
+    // Later inputs no longer matter; earlier ones may still have the error to report.
     this.queue = this.queue.filter(({ batch, index }) => batch !== piece.batch || index < piece.index);
   }
 
@@ -172,14 +172,14 @@ export class HostThreads {
       this.busy.set(worker, piece);
       worker.postMessage({ task: piece.task.name, input: piece.input } satisfies TaskMessage);
     }
-    // Exactly while work is pending the workers keep the process alive.
+    // The workers keep the process alive exactly while work is pending.
     const pending = this.queue.length > 0 || this.busy.size > 0;
     for (const worker of [...this.idle, ...this.starting, ...this.busy.keys()])
       if (pending) worker.ref();
       else worker.unref();
   }
 
-  /** What was queued for workers that are all gone. */
+  /** Work that was queued for workers that have all ended. */
   private async finishHere(): Promise<void> {
     for (let piece = this.queue.shift(); piece !== undefined && !this.closed; piece = this.queue.shift()) {
       await breath();
@@ -192,11 +192,11 @@ export class HostThreads {
   }
 
   private noteOneThread(reason: string): void {
-    this.options.note?.(`Loops on the host used one thread, because no worker thread could be started: ${reason}.`);
+    this.options.note?.(`Host loops used one thread, because no worker thread could be started: ${reason}.`);
   }
 }
 
-/** Lets messages in, cancel above all. */
+/** Lets messages in, above all cancellation. */
 function breath(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

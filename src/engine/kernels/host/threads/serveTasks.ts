@@ -2,10 +2,10 @@ import { parentPort } from 'node:worker_threads';
 import { LoomweightError, toErrorData } from '../../../../protocol/errors';
 import type { AnyHostTask, TaskMessage, WorkerMessage } from './hostTask';
 
-/** Runs the tasks that `HostThreads` sends, one at a time, for as long as the thread lives. Called by the entry file of the worker. */
+/** Runs the tasks that `HostThreads` sends, one at a time, for the lifetime of the thread. Called by the entry file of the worker. */
 export function serveTasks(tasks: readonly AnyHostTask[]): void {
   const port = parentPort;
-  if (port === null) throw new LoomweightError('internal', 'The worker of Loomweight is started by its engine, not by hand.');
+  if (port === null) throw new LoomweightError('internal', 'This worker script is started by the engine; do not run it directly.');
   const byName = new Map(tasks.map((task) => [task.name, task]));
   const answer = (message: WorkerMessage) => port.postMessage(message);
   port.on('message', ({ task: name, input }: TaskMessage) => {

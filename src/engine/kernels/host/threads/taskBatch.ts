@@ -1,4 +1,4 @@
-/** The outputs of one task run over many inputs, as they come in from any thread in any order. */
+/** The outputs of one task run over many inputs, arriving from any thread in any order. */
 export class TaskBatch<Output> {
   /** Outputs in the order of the inputs, or the error of the first input that failed. Settles once no earlier input can still fail. */
   readonly outputs: Promise<readonly Output[]>;
@@ -29,7 +29,7 @@ export class TaskBatch<Output> {
     this.settle(index);
   }
 
-  /** Ends the batch with an error, whatever comes in later. */
+  /** Fails the batch with an error, whatever arrives later. */
   abandon(error: unknown): void {
     this.reject(error);
   }

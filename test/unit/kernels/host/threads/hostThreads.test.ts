@@ -123,7 +123,7 @@ test('a thread that ends in its work is an error; the others go on, and without 
   const threads = threadsOf(2);
   const error = await failureOf(() => threads.run(exit, [3]));
   expect(error.code).toBe('internal');
-  expect(error.message).toContain('worker thread stopped');
+  expect(error.message).toContain('worker thread ended unexpectedly');
   expect(await threads.run(step, steps(5))).toHaveLength(5);
   await failureOf(() => threads.run(exit, [3]));
   expect(notes).toHaveLength(1);
