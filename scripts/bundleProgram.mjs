@@ -18,9 +18,11 @@ export async function bundleProgram(source, temporary) {
     banner: {
       js: [
         "import { createRequire as makeRequire } from 'node:module';",
+        "import { dirname as folderOf } from 'node:path';",
         "import { fileURLToPath as toPath } from 'node:url';",
         'const require = makeRequire(import.meta.url);',
         'const __filename = toPath(import.meta.url);',
+        'const __dirname = folderOf(__filename);',
       ].join(' '),
     },
     logLevel: 'warning',

@@ -112,7 +112,10 @@ async function filesUnder(folder, prefix, keep = () => true) {
 /** Everything that is packed, what seldom changes in front. */
 async function collect(given, temporary) {
   const build = 'Run "npm run build" first.';
-  const dist = ['engine.js', 'cli.js'].map((name) => ({ name: `dist/${name}`, path: required(join(root, 'dist', name), build) }));
+  const dist = ['engine.js', 'cli.js', 'worker.js'].map((name) => ({
+    name: `dist/${name}`,
+    path: required(join(root, 'dist', name), build),
+  }));
   const samples = join(root, 'media', 'samples');
   const provider = given['no-provider'] ? [] : providerFiles(given['provider-folder']);
   const runtime = join(temporary, 'node_modules');
@@ -127,6 +130,8 @@ async function collect(given, temporary) {
     ...(await filesUnder(join(samples, 'digits'), 'models/digits')),
     { name: 'models/books.txt', path: join(samples, 'text', 'books.txt') },
     ...dist,
+    // Threads are looked for beside the program that starts them.
+    { name: 'worker.js', path: join(root, 'dist', 'worker.js') },
     { name: 'peer.py', path: join(root, 'test/gpu/peer.py') },
     { name: 'check.mjs', path: program },
   ];

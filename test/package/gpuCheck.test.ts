@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CaseResult, CheckDocument, PartResult } from '../gpu/document';
 import { partNames } from '../gpu/document';
+import { ended, type Ended } from '../support/commandLine';
 import { gradientCases } from '../support/gradientCases/gradientCases';
 import { operatorCases } from '../support/operatorCases';
 import { projectRoot } from '../support/sourceTree';
@@ -15,32 +16,36 @@ import { projectRoot } from '../support/sourceTree';
 const limit = 20e6;
 let folder: string;
 let archives: string;
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'loomweight-gpu-'));
   archives = path.join(folder, 'archives');
-  const { status, stderr } = pack('--no-provider', '--level', '1', '--limit', String(limit), '--out', archives);
+  const { code: status, stderr } = await pack('--no-provider', '--level', '1', '--limit', String(limit), '--out', archives);
   expect(stderr).toBe('');
   expect(status).toBe(0);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const pack = (...words: readonly string[]) =>
-  spawnSync(process.execPath, [path.join(projectRoot, 'scripts', 'gpu-pack.mjs'), ...words], { encoding: 'utf8' });
+  run(process.execPath, [path.join(projectRoot, 'scripts', 'gpu-pack.mjs'), ...words], projectRoot);
+
+/** Not synchronous: the runner of the tests wants an answer from this process every minute. */
+const run = (program: string, words: readonly string[], cwd: string): Promise<Ended> =>
+  ended(spawn(program, words, { cwd, stdio: ['ignore', 'pipe', 'pipe'] }));
 
 /** The script as it is carried to another machine, with an empty environment and without Python. */
-function check(from: string, into: string, words: readonly string[], env: Readonly<Record<string, string>> = {}) {
+async function check(from: string, into: string, words: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const script = path.join(folder, 'check.sh');
   copyFileSync(path.join(projectRoot, 'test', 'gpu', 'check.sh'), script);
   const variables = Object.entries({ HOME: '/nowhere', LOOMWEIGHT_PYTHON: '/nowhere/python3', ...env }).map(
     ([name, value]) => `${name}=${value}`,
   );
-  const { status, stdout, stderr } = spawnSync('env', ['-i', ...variables, 'bash', script, '--archives', from, '--into', into, ...words], {
-    encoding: 'utf8',
-    cwd: folder,
-    maxBuffer: 1 << 28,
-  });
+  const { code, stdout, stderr } = await run(
+    'env',
+    ['-i', ...variables, 'bash', script, '--archives', from, '--into', into, ...words],
+    folder,
+  );
   // Exactly one JSON document, whatever happens.
-  return { status, stderr, document: JSON.parse(stdout) as CheckDocument };
+  return { status: code, stderr, document: JSON.parse(stdout) as CheckDocument };
 }
 
 const copyOf = (name: string): string => {
@@ -67,10 +72,10 @@ describe('the check with the CPU in place of a card', () => {
   let status: number | null;
   const into = () => path.join(folder, 'unpacked');
   const part = (name: keyof CheckDocument['parts']): PartResult => document.parts[name] as PartResult;
-  beforeAll(() => {
+  beforeAll(async () => {
     const out = path.join(folder, 'out');
     // On a machine with other work every limit is stretched; what is run stays the same.
-    const run = check(archives, into(), ['--provider', 'cpu', '--short', '--seconds', '1300'], { OUT: out });
+    const run = await check(archives, into(), ['--provider', 'cpu', '--short', '--seconds', '1300'], { OUT: out });
     ({ document, status } = run);
     expect(JSON.parse(readFileSync(path.join(out, 'gpu-check.json'), 'utf8'))).toEqual(document);
   }, 400_000);
@@ -140,15 +145,15 @@ describe('the check with the CPU in place of a card', () => {
     expect(part('evaluation')).toMatchObject({ metric: 'accuracy', samples: 360, ...shares });
   });
 
-  test('a second run unpacks nothing, and runs only the parts that it is asked for', () => {
-    const again = check(archives, into(), ['--provider', 'cpu', '--short', '--parts', 'evaluation']);
+  test('a second run unpacks nothing, and runs only the parts that it is asked for', async () => {
+    const again = await check(archives, into(), ['--provider', 'cpu', '--short', '--parts', 'evaluation']);
     expect(again.stderr).toContain('check: unpacked already');
     expect(Object.keys(again.document.parts)).toEqual(['evaluation']);
     expect(again.status).toBe(0);
   }, 120_000);
 
-  test('without a provider library, a driver or CUDA every part says in a sentence what is missing', () => {
-    const { document: found, status: code } = check(archives, into(), ['--short']);
+  test('without a provider library, a driver or CUDA every part says in a sentence what is missing', async () => {
+    const { document: found, status: code } = await check(archives, into(), ['--short']);
     expect(found).toMatchObject({ provider: 'cuda', outcome: 'nothing ran' });
     expect(code).toBe(0);
     for (const name of partNames)
@@ -157,8 +162,8 @@ describe('the check with the CPU in place of a card', () => {
     expect(found.parts.devices).toMatchObject({ computes: false, usable: false, failure: expect.stringContaining('cuda') as string });
   }, 60_000);
 
-  test('no time left is a timeout that is told, not a missing part', () => {
-    const { document: found } = check(archives, into(), ['--provider', 'cpu', '--short', '--seconds', '3']);
+  test('no time left is a timeout that is told, not a missing part', async () => {
+    const { document: found } = await check(archives, into(), ['--provider', 'cpu', '--short', '--seconds', '3']);
     expect(Object.keys(found.parts)).toEqual([...partNames]);
     expect(found.parts.gradients?.status).toBe('timeout');
     expect(found.notes.find((note) => note.startsWith('gradients: '))).toMatch(/did not end within its time|No time was left/);
@@ -166,59 +171,59 @@ describe('the check with the CPU in place of a card', () => {
 });
 
 describe('archives that are not what was packed', () => {
-  test('one changed byte is noticed before anything is unpacked', () => {
+  test('one changed byte is noticed before anything is unpacked', async () => {
     const copy = copyOf('tampered');
     const file = path.join(copy, 'loomweight-gpu.tar.gz.2');
     const bytes = readFileSync(file);
     bytes[1_234_567] = (bytes[1_234_567] as number) ^ 1;
     writeFileSync(file, bytes);
-    const { status, document } = check(copy, path.join(folder, 'nothing'), ['--provider', 'cpu']);
+    const { status, document } = await check(copy, path.join(folder, 'nothing'), ['--provider', 'cpu']);
     expect(document).toMatchObject({ outcome: 'nothing ran', parts: {} });
     expect(document.notes[0]).toMatch(/^The archive loomweight-gpu\.tar\.gz\.2 is damaged: its SHA-256 is not the one in SHA256SUMS\./);
     expect(status).toBe(2);
     expect(existsSync(path.join(folder, 'nothing'))).toBe(false);
   });
 
-  test('a missing archive is named, and so are missing sums', () => {
+  test('a missing archive is named, and so are missing sums', async () => {
     const copy = copyOf('incomplete');
     rmSync(path.join(copy, 'loomweight-gpu.tar.gz.3'));
-    const missing = check(copy, path.join(folder, 'nothing'), ['--provider', 'cpu']);
+    const missing = await check(copy, path.join(folder, 'nothing'), ['--provider', 'cpu']);
     expect(missing.document.notes[0]).toMatch(/^The archive loomweight-gpu\.tar\.gz\.3 is missing in /);
     expect(missing.status).toBe(2);
     const empty = path.join(folder, 'empty');
     mkdirSync(empty);
-    const without = check(empty, path.join(folder, 'nothing'), []);
+    const without = await check(empty, path.join(folder, 'nothing'), []);
     expect(without.document.notes[0]).toMatch(/SHA256SUMS: run "npm run gpu:pack"/);
     expect(without.status).toBe(2);
   });
 });
 
 describe('packing', () => {
-  const refused = (...words: readonly string[]): string => {
-    const { status, stderr } = pack('--out', path.join(folder, 'refused'), ...words);
+  const refused = async (...words: readonly string[]): Promise<string> => {
+    const { code: status, stderr } = await pack('--out', path.join(folder, 'refused'), ...words);
     expect(status).toBe(1);
     expect(existsSync(path.join(folder, 'refused', 'SHA256SUMS'))).toBe(false);
     return stderr.trim();
   };
 
-  test('without the CUDA provider is refused with where to get it', () => {
+  test('without the CUDA provider is refused with where to get it', async () => {
     mkdirSync(path.join(folder, 'no-provider'), { recursive: true });
-    expect(refused('--provider-folder', path.join(folder, 'no-provider'))).toMatch(
+    expect(await refused('--provider-folder', path.join(folder, 'no-provider'))).toMatch(
       /libonnxruntime_providers_shared\.so is missing\. Name the folder of the CUDA provider .* --provider-folder .* --no-provider\.$/,
     );
   });
 
-  test('a provider of another version is refused', () => {
+  test('a provider of another version is refused', async () => {
     const other = path.join(folder, 'other-provider');
     mkdirSync(other, { recursive: true });
     for (const name of ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'])
       writeFileSync(path.join(other, name), 'ELF\x001.20.0\x00');
-    expect(refused('--provider-folder', other)).toMatch(/is not of ONNX Runtime \d+\.\d+\.\d+, which the project uses\./);
+    expect(await refused('--provider-folder', other)).toMatch(/is not of ONNX Runtime \d+\.\d+\.\d+, which the project uses\./);
   });
 
-  test('something else than Node, an unknown option and a limit without sense are refused', () => {
-    expect(refused('--no-provider', '--node', '/bin/ls')).toMatch(/\/bin\/ls is not Node 20 or later for linux-x64\./);
-    expect(refused('--fast')).toBe("gpu-pack: Unknown option '--fast'");
-    expect(refused('--limit', '60MB')).toMatch(/--limit takes a whole number of bytes/);
+  test('something else than Node, an unknown option and a limit without sense are refused', async () => {
+    expect(await refused('--no-provider', '--node', '/bin/ls')).toMatch(/\/bin\/ls is not Node 20 or later for linux-x64\./);
+    expect(await refused('--fast')).toBe("gpu-pack: Unknown option '--fast'");
+    expect(await refused('--limit', '60MB')).toMatch(/--limit takes a whole number of bytes/);
   });
 });
