@@ -5,6 +5,7 @@ import { describeAllMethods } from './services/allMethods';
 import type { ServedEngine } from './engineServer';
 import type { CallContext } from './services/callContext';
 import { findModels } from './models/findModels';
+import { completeStep } from './services/completeStep';
 import { hostMemory } from './services/freeSpace';
 import { describeKind } from './jobs/stepKind';
 import type { StepKind } from './jobs/stepKind';
@@ -66,6 +67,10 @@ export class Engine implements EngineApi, ServedEngine {
 
   kinds(_request: EngineRequest<'kinds'>): Promise<EngineResult<'kinds'>> {
     return Promise.resolve(this.jobs.kinds.map(describeKind));
+  }
+
+  async completeStep(request: EngineRequest<'completeStep'>): Promise<EngineResult<'completeStep'>> {
+    return completeStep(this.jobs.kinds, request);
   }
 
   async describeJob({ spec }: EngineRequest<'describeJob'>): Promise<EngineResult<'describeJob'>> {

@@ -7,6 +7,7 @@ export const commandIds = {
   learn: 'loomweight.learnBits',
   evaluate: 'loomweight.evaluateModel',
   compare: 'loomweight.compareModels',
+  startJob: 'loomweight.startJob',
   inspectTensor: 'loomweight.inspectTensor',
   openModel: 'loomweight.openModel',
   showDevices: 'loomweight.showDevices',

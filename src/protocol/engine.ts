@@ -1,6 +1,7 @@
 import type { DevicesReport } from './devices';
+import type { FieldProblem } from './fields';
 import type { Forecast, JobProgress, JobSpec } from './jobs';
-import type { JobDescription, ReportView, StepKindDescription } from './kinds';
+import type { JobDescription, ReportView, StepForm, StepKindDescription } from './kinds';
 import type { MethodDescription } from './methods';
 import type { Diagnostic, ModelSummary, TensorPicture, TensorStatistics } from './model';
 import type { JobReport } from './report';
@@ -62,6 +63,8 @@ export interface EngineApi {
   methods(request: Record<string, never>): Promise<readonly MethodDescription[]>;
   /** Kinds of steps with their fields. */
   kinds(request: Record<string, never>): Promise<readonly StepKindDescription[]>;
+  /** The job that a filled form asks for, defaults included; or what is wrong with the form. */
+  completeStep(request: StepForm): Promise<{ readonly problems: readonly FieldProblem[]; readonly spec?: JobSpec }>;
   /** What a job is called and what may be done with it. Errors: `invalid-argument` for a kind that there is not. */
   describeJob(request: { readonly spec: JobSpec }): Promise<JobDescription>;
   /** What a finished job came to. Errors: as `describeJob`. */
@@ -96,6 +99,7 @@ export const engineMethods = [
   'picture',
   'methods',
   'kinds',
+  'completeStep',
   'describeJob',
   'describeReport',
   'devices',

@@ -81,6 +81,12 @@ export interface FieldWords {
   present(key: string): string;
 }
 
+/** `targetBits` becomes `Target bits`: the field's name in forms. */
+export function fieldLabel(key: string): string {
+  const words = key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`;
+}
+
 /** `targetBits` becomes `target-bits`. */
 export function flagName({ key, flag }: Pick<Field, 'key' | 'flag'>): string {
   return flag?.name ?? key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -18,6 +18,12 @@ export interface StepKindDescription {
   readonly writesModel: boolean;
 }
 
+/** A form of a kind's fields as it has been filled in. Paths are absolute; fields that were left out are missing. */
+export interface StepForm {
+  readonly kind: string;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
 /** What a job is called and what may be done with it, made from its specification by its kind. */
 export interface JobDescription {
   /** `Compress loom-base`. */

@@ -15,6 +15,7 @@ import { formatWords } from './formatWords';
 import type { OutputChoice } from './outputEntry';
 import { outputEntry } from './outputEntry';
 import { parameterEntries } from './parameterEntries';
+import { parseColumns } from './parseColumns';
 import type { DataSource } from './pickData';
 import { pickData } from './pickData';
 import { choose, chooseSeveral, pickFile, pickModel } from './pickers';
@@ -260,15 +261,6 @@ function defaultsOf(method: MethodDescription): Record<string, ParamValue> {
 
 function isTable(path: string): boolean {
   return /\.(csv|parquet)$/i.test(path);
-}
-
-/** `input=pixel_*, label=digit`; undefined where it is none. */
-function parseColumns(text: string): Readonly<Record<string, string>> | undefined {
-  const pairs = text
-    .split(',')
-    .map((part) => /^\s*([^=]+?)\s*=\s*(.+?)\s*$/.exec(part))
-    .map((match) => (match ? ([match[1] as string, match[2] as string] as const) : undefined));
-  return pairs.every((pair) => pair !== undefined) ? Object.fromEntries(pairs) : undefined;
 }
 
 function whole(text: string): string | undefined {

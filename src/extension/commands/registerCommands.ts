@@ -10,6 +10,7 @@ import { learnBits } from './learnBits';
 import { modelOf, pickModel, pickTensor } from './pickers';
 import { forecastRecipe, runRecipe } from './recipes';
 import { setUpGpu } from './setUpGpu';
+import { startJob } from './startJob';
 
 type Handler = (context: CommandContext, ...values: readonly unknown[]) => unknown;
 
@@ -19,6 +20,7 @@ const handlers: Readonly<Record<CommandId, Handler>> = {
   [commandIds.learn]: (context, target) => learnBits(context, target),
   [commandIds.evaluate]: (context, target) => evaluateModel(context, target),
   [commandIds.compare]: (context, target, selection) => compareModels(context, target, selection),
+  [commandIds.startJob]: (context, target) => startJob(context, target),
   [commandIds.inspectTensor]: inspectTensor,
   [commandIds.openModel]: openModel,
   [commandIds.showDevices]: (context) => context.reports.show('devices'),

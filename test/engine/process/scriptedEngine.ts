@@ -53,6 +53,7 @@ const engine: ServedEngine = {
     process.abort();
   },
   kinds: fail,
+  completeStep: fail,
   describeJob: fail,
   describeReport: fail,
   devices: async (_request, { signal }) => untilCancelled(signal),

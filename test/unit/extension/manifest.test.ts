@@ -68,6 +68,7 @@ describe('the manifest', () => {
       commandIds.learn,
       commandIds.evaluate,
       commandIds.compare,
+      commandIds.startJob,
       commandIds.runRecipe,
       commandIds.setUpGpu,
     ] as const;

@@ -15,6 +15,7 @@ import { checkRecipe } from '../../../src/engine/recipe/checkRecipe';
 import { completeRecipe } from '../../../src/engine/recipe/completeRecipe';
 import { recipeJsonSchema } from '../../../src/engine/recipe/jsonSchema';
 import { describeAllMethods } from '../../../src/engine/services/allMethods';
+import { completeStep } from '../../../src/engine/services/completeStep';
 import type { CallContext } from '../../../src/engine/services/callContext';
 import { Journal } from '../../../src/engine/services/journal';
 import { JobRunner } from '../../../src/engine/services/jobRunner';
@@ -186,6 +187,27 @@ describe('what it wrote', () => {
     expect(bitAllocationView(job)).toMatchObject({ model: 'plain.safetensors', method: 'rubber', bytesAfter: 24, curves: false });
     expect(jobView(job, [])).toMatchObject({ title: 'Stamp plain.safetensors', statusText: '1 copies', elapsedSeconds: 0.5 });
     expect(jobView(job, []).actions.map(({ id }) => id)).toEqual(['openReport', 'bitAllocation', 'revealOutput']);
+  });
+});
+
+describe('a form', () => {
+  const fill = (values: Readonly<Record<string, unknown>>) => completeStep(kinds, { kind: 'stamp', values });
+
+  test('that is complete becomes a job, defaults included', () => {
+    expect(fill({ model: '/m', out: '/o', ink: 'red', copies: 2 })).toEqual({
+      problems: [],
+      spec: { kind: 'stamp', model: '/m', method: 'rubber', parameters: {}, copies: 2, ink: 'red', out: '/o' },
+    });
+  });
+
+  test('that is not says what to set', () => {
+    expect(fill({ model: '/m', ink: 'red' })).toEqual({
+      problems: [
+        { key: 'out', message: 'Set Out: Folder to write, relative to this file.' },
+        { key: 'ink', message: 'Ink belongs to Copies, which is not set.' },
+      ],
+    });
+    expect(() => completeStep(kinds, { kind: 'nothing', values: {} })).toThrow("There is no job of kind 'nothing'.");
   });
 });
 

@@ -1,0 +1,36 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freeDisk, hostMemory } from '../../../src/engine/services/freeSpace';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'loomweight-space-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function write(path: string, text = 'x'): string {
+  const full = join(folder, path);
+  mkdirSync(dirname(full), { recursive: true });
+  writeFileSync(full, text);
+  return full;
+}
+
+describe('free space', () => {
+  test('takes what Linux calls available, cut by the control group', async () => {
+    write('proc/meminfo', 'MemTotal:       16000000 kB\nMemFree: 1 kB\nMemAvailable:    8000000 kB\n');
+    expect(await hostMemory(folder)).toEqual({ totalBytes: 16000000 * 1024, availableBytes: 8000000 * 1024 });
+    write('sys/fs/cgroup/memory.max', 'max\n');
+    expect((await hostMemory(folder)).totalBytes).toBe(16000000 * 1024);
+    write('sys/fs/cgroup/memory.max', '2000000000\n');
+    write('sys/fs/cgroup/memory.current', '1500000000\n');
+    write('sys/fs/cgroup/memory.stat', 'anon 5\ninactive_file 100000000\n');
+    expect(await hostMemory(folder)).toEqual({ totalBytes: 2e9, availableBytes: 6e8 });
+  });
+
+  test('a path that does not exist yet lies on the disk of its nearest folder', async () => {
+    const free = await freeDisk(join(folder, 'not', 'there', 'yet'));
+    expect(free).toBeGreaterThan(0);
+  });
+});
