@@ -140,7 +140,7 @@ describe('bits under a budget', () => {
     const page = await workbench().webview('bitAllocation');
     await done(page);
     await page.locator('[data-testid="compare"]').click();
-    await workbench().pick(/rtn 3\.5 bits/);
+    await workbench().pick(/budget of 3\.5 bits/);
     await page.locator('[data-testid="compared"]').filter({ hasText: 'Compared with' }).waitFor();
     const differences = await page.locator('[data-cell="difference"]').allInnerTexts();
     expect(differences.length).toBe(report(first).layers.length);
