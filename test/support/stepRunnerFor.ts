@@ -32,6 +32,8 @@ export interface FixedBatchTraining {
   readonly clip?: number;
   /** Parameters that are trained; the others are frozen. */
   trained?(parameter: TrainableParameter): boolean;
+  /** Default: as on a processor. */
+  readonly batchLast?: boolean;
   readonly options?: Pick<SessionOptions, 'profile'>;
 }
 
@@ -68,6 +70,7 @@ export async function stepRunnerFor(training: FixedBatchTraining): Promise<{ rea
       updates,
       data: Object.entries(batch).map(([name, { dtype, shape }]) => ({ name, dtype: dtype as 'float32', shape })),
       clip,
+      batchLast: training.batchLast ?? true,
       longestDraw,
     },
     'loop',

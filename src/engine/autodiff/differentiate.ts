@@ -1,19 +1,12 @@
 import { floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { GraphBuilder } from '../graph/builder';
-import type { GradientRule, GradientTable } from '../graph/gradient';
+import type { GradientRule, GradientTable, RegionGradient } from '../graph/gradient';
 import type { Node, Value } from '../graph/graph';
 import { formatType, shapesMayBeEqual } from '../graph/shapes';
 
-/**
- * A part of a graph with its own gradient: straight-through rounding, or a formula cheaper than those of its parts. Between `inputs` and
- * `output`, no operator's gradient rule is used.
- */
-export interface CustomGradient {
-  readonly output: Value;
-  readonly inputs: readonly Value[];
-  /** d(target)/d(input) for each input, given d(target)/d(output); undefined for inputs that get none. */
-  gradient(build: GraphBuilder, outputGradient: Value): readonly (Value | undefined)[];
+/** A region that differentiation takes as a whole. */
+export interface CustomGradient extends RegionGradient {
   /** Computes the same block by block of rows, if the region changes a matrix entry by entry. */
   readonly rows?: RowwiseGradient;
 }

@@ -27,6 +27,17 @@ export interface GradientContext {
  */
 export type GradientRule = (context: GradientContext) => readonly (Value | undefined)[];
 
+/**
+ * A part of a graph with its own gradient: straight-through rounding, or a formula cheaper than those of its parts. Between `inputs` and
+ * `output`, no operator's gradient rule is used.
+ */
+export interface RegionGradient {
+  readonly output: Value;
+  readonly inputs: readonly Value[];
+  /** d(target)/d(input) for each input, given d(target)/d(output); undefined for inputs that get none. */
+  gradient(build: GraphBuilder, outputGradient: Value): readonly (Value | undefined)[];
+}
+
 /** An operator with its gradient rule. `none`: outputs do not change with small changes of the inputs (comparisons, indices, shapes). */
 export interface DifferentiableOperator extends Operator {
   /** Absent: differentiating through the operator fails with an error that names it. */

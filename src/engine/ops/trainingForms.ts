@@ -37,16 +37,30 @@ function batchNormalization(node: Node, inputs: readonly (Value | undefined)[], 
   const mean = average(x);
   const centred = sub(x, mean);
   const variance = average(mul(centred, centred));
-  const value = div(centred, op('Sqrt', add(variance, floatAttribute(node, 'epsilon', 1e-5))));
+  const inverse = div(1, op('Sqrt', add(variance, floatAttribute(node, 'epsilon', 1e-5))));
+  const factor = mul(perChannel(scale), inverse);
+  const output = add(mul(centred, factor), perChannel(bias));
+  const count = elementCount(shape) / channels;
   const kept = floatAttribute(node, 'momentum', 0.9);
   const moved = (stored: Value, ofBatch: Value, factor: number): Value => {
     const statistic = formula(build, stored.type.dtype as DType);
     const fresh = reshaped(build, stored.type.dtype === ofBatch.type.dtype ? ofBatch : statistic.cast(ofBatch), [channels]);
     return statistic.add(statistic.mul(stored, kept), statistic.mul(fresh, (1 - kept) * factor));
   };
-  const count = elementCount(shape) / channels;
   return {
-    outputs: [add(mul(value, perChannel(scale)), perChannel(bias))],
+    outputs: [output],
+    region: {
+      output,
+      inputs: [x, scale, bias],
+      gradient: (backward, dy) => {
+        const total = (value: Value): Value => backward.op('ReduceSum', [value, axes], { keepdims: int(1) });
+        const sum = total(dy);
+        const moment = mul(total(mul(dy, centred)), inverse);
+        const along = mul(mul(mul(factor, inverse), moment), -1 / count);
+        const dx = add(add(mul(dy, factor), mul(centred, along)), mul(mul(factor, sum), -1 / count));
+        return [dx, reshaped(backward, moment, staticShape(scale)), reshaped(backward, sum, staticShape(bias))];
+      },
+    },
     updates: [
       { input: 3, value: moved(storedMean, mean, 1) },
       { input: 4, value: moved(storedVariance, variance, count > 1 ? count / (count - 1) : 1) },

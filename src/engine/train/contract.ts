@@ -4,6 +4,7 @@ import type { MethodSource } from '../../protocol/methods';
 import type { TensorRole } from '../../protocol/model';
 import type { CustomGradient } from '../autodiff/differentiate';
 import type { GraphBuilder } from '../graph/builder';
+import type { RegionGradient } from '../graph/gradient';
 import type { Value } from '../graph/graph';
 import type { BatchInput } from './batches';
 import type { GroupSettings } from './optimizers/groups';
@@ -26,12 +27,26 @@ export interface TrainableModel {
    * Adds the forward pass to `build`. `weights` gives the value to use for each parameter and buffer by name. `training`: batch statistics and
    * dropout are on. Returns the outputs by name and new values of buffers.
    */
-  forward(build: GraphBuilder, batch: Readonly<Record<string, Value>>, weights: (name: string) => Value, training: boolean): ForwardPass;
+  forward(
+    build: GraphBuilder,
+    batch: Readonly<Record<string, Value>>,
+    weights: (name: string) => Value,
+    training: boolean,
+    options?: ForwardOptions,
+  ): ForwardPass;
+}
+
+/** How a forward pass is written down; changes its results by rounding only. */
+export interface ForwardOptions {
+  /** In training: values between convolutions have the batch as last axis, which is faster on a processor. Default: as the graph has it. */
+  readonly batchLast?: boolean;
 }
 
 export interface ForwardPass {
   readonly outputs: Readonly<Record<string, Value>>;
   readonly buffers: Readonly<Record<string, Value>>;
+  /** Stretches with a gradient of their own. */
+  readonly regions: readonly RegionGradient[];
 }
 
 export interface TrainableParameter {

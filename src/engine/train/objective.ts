@@ -40,6 +40,8 @@ export interface ObjectiveStep {
   noise(key: string, shape: readonly number[], kind: 'uniform' | 'gaussian'): Value;
   /** Declares a gradient of its own for a stretch of the graph. */
   custom(region: CustomGradient): void;
+  /** Whether the provider is faster at convolutions with the batch as last axis: `ForwardOptions`. */
+  readonly batchLast: boolean;
 }
 
 /** What a step minimises, and what it changes besides. */

@@ -1,5 +1,6 @@
 import { GraphBuilder } from '../graph/builder';
 import type { Graph, Value } from '../graph/graph';
+import { pruneGraph } from '../graph/passes/prune';
 import { operators } from '../ops/index';
 import type { BatchInput } from './batches';
 import type { NoiseDemand, NoiseKind } from './noiseDraws';
@@ -76,13 +77,18 @@ export function buildStepGraph(description: StepDescription, mode: StepGraph['mo
   }
   const metricNames = [...step.metrics.keys()];
   const outputNames = [...state.map(({ key }) => stepNames.next(key)), ...metricNames.map((name) => stepNames.metric(name))];
-  const outputs = build.node('Loop', [trips, undefined, ...start], { body: { kind: 'graph', value: body.finish() } }, { outputNames });
+  const outputs = build.node(
+    'Loop',
+    [trips, undefined, ...start],
+    { body: { kind: 'graph', value: pruneGraph(body.finish()) } },
+    { outputNames },
+  );
   for (const value of outputs) build.output(value);
   return finish(step);
 
   function finish(made: ReturnType<typeof addStep>): StepGraph {
     return {
-      graph: build.finish(),
+      graph: pruneGraph(build.finish()),
       mode,
       state,
       frozen,

@@ -32,6 +32,8 @@ export interface TrainRequest<Result> {
   readonly mode?: ModeChoice['mode'];
   /** Most steps in one run, instead of as many as fill about a second. Changes no result. */
   readonly stepsPerRun?: number;
+  /** Convolutions with the batch as last axis, instead of what the runtime is best at. */
+  readonly batchLast?: boolean;
   /** How updates are made, instead of what the runtime is best at. */
   readonly updates?: UpdatePlanner;
 }
@@ -101,6 +103,7 @@ async function runTraining<Result>(request: TrainRequest<Result>) {
       updates: request.updates ?? (await chooseUpdates(runtime)),
       data: batchInputs(data, spec.batch),
       clip: spec.clip,
+      batchLast: request.batchLast ?? runtime.environment.provider === 'cpu',
       longestDraw,
     },
     choice.mode,

@@ -121,7 +121,9 @@ function addWeightLoss(training: WeightTraining, step: ObjectiveStep): StepLoss 
   for (const pass of passNames) {
     const forward = plan.forward(methodStep, (name) => step.value(parameterKey(name)), pass);
     const used = (name: string): Value => forward.weights[name] ?? step.value(buffers.has(name) ? bufferKey(name) : parameterKey(name));
-    passes[pass] = model.forward(build, step.batch, used, true);
+    const made = model.forward(build, step.batch, used, true, { batchLast: step.batchLast });
+    for (const region of made.regions) step.custom(region);
+    passes[pass] = made;
     forwards.push(forward);
   }
   const task = ({ outputs }: ForwardPass): Value => {

@@ -1,4 +1,5 @@
 import type { GraphBuilder } from '../builder';
+import type { RegionGradient } from '../gradient';
 import type { Graph, Node, Value } from '../graph';
 import type { NodeRewrite } from './inline';
 
@@ -6,6 +7,8 @@ import type { NodeRewrite } from './inline';
 export interface TrainingForm {
   readonly outputs: readonly Value[];
   readonly updates: readonly { readonly input: number; readonly value: Value }[];
+  /** A gradient of the outputs that is cheaper than that of the parts. */
+  readonly region?: RegionGradient;
 }
 
 /** Operators that behave differently in training and in inference. Passed in, so that the pass does not depend on operators. */
@@ -19,6 +22,8 @@ export interface TrainingCopy {
   readonly rewrite: NodeRewrite;
   /** For each statistic (an input or constant of the graph, by name), its value after the batch. Complete once the graph is copied. */
   readonly updates: ReadonlyMap<string, Value>;
+  /** Gradients of training forms. Complete once the graph is copied. */
+  readonly regions: readonly RegionGradient[];
 }
 
 /**
@@ -28,6 +33,7 @@ export interface TrainingCopy {
  */
 export function batchStatistics(graph: Graph, build: GraphBuilder, operators: TrainingFormTable): TrainingCopy {
   const updates = new Map<string, Value>();
+  const regions: RegionGradient[] = [];
   const rewrite: NodeRewrite = (node, inputs, target) => {
     if (target !== build) return undefined;
     const form = operators.trainingForm(node, inputs, target);
@@ -35,7 +41,8 @@ export function batchStatistics(graph: Graph, build: GraphBuilder, operators: Tr
       const statistic = node.inputs[input];
       if (statistic && (graph.constants.has(statistic) || graph.inputs.includes(statistic))) updates.set(statistic.name, value);
     }
+    if (form?.region) regions.push(form.region);
     return form?.outputs;
   };
-  return { rewrite, updates };
+  return { rewrite, updates, regions };
 }

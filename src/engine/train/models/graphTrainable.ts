@@ -1,6 +1,7 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
+import { batchLastLayout } from '../batchLast/layout';
 import { batchStatistics } from '../../graph/passes/batchStatistics';
 import { inlineGraph } from '../../graph/passes/inline';
 import { operators } from '../../ops/index';
@@ -64,7 +65,8 @@ export function graphTrainable(options: GraphTrainableOptions): OpenTrainable {
     ...(text === undefined ? {} : { text }),
     inputs: (batch) => options.inputs(batch),
     close: () => options.close(),
-    forward: (build, batch, weights, training) => forward(build, graphFor(batchSize(batch, options)), batch, weights, training),
+    forward: (build, batch, weights, training, { batchLast = false } = {}) =>
+      forward(build, graphFor(batchSize(batch, options)), batch, weights, { training, batchLast }),
   };
 }
 
@@ -80,13 +82,16 @@ function forward(
   graph: Graph,
   batch: Readonly<Record<string, Value>>,
   weights: (name: string) => Value,
-  training: boolean,
+  { training, batchLast }: { readonly training: boolean; readonly batchLast: boolean },
 ): ForwardPass {
   const substitutes = new Map(graph.inputs.map(({ name }) => [name, batch[name] ?? weights(name)]));
-  const { rewrite, updates } = batchStatistics(graph, build, operators);
+  const statistics = batchStatistics(graph, build, operators);
+  const layout = batchLast ? batchLastLayout(build, statistics.rewrite) : undefined;
+  const rewrite = layout?.rewrite ?? statistics.rewrite;
   const made = inlineGraph(build, graph, substitutes, { prefix: 'model/', ...(training ? { rewrite } : {}) });
   return {
     outputs: Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value])),
-    buffers: Object.fromEntries(updates),
+    buffers: Object.fromEntries(statistics.updates),
+    regions: [...statistics.regions, ...(layout?.regions ?? [])],
   };
 }
