@@ -2,13 +2,15 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readGraph } from '../../src/engine/formats/onnx/readGraph';
 import { GraphBuilder, int } from '../../src/engine/graph/builder';
+import type { RegionGradient } from '../../src/engine/graph/gradient';
 import type { Graph, Value } from '../../src/engine/graph/graph';
 import { batchStatistics } from '../../src/engine/graph/passes/batchStatistics';
-import { inlineGraph } from '../../src/engine/graph/passes/inline';
+import { inlineGraph, type NodeRewrite } from '../../src/engine/graph/passes/inline';
 import { shareCopies } from '../../src/engine/graph/passes/shareCopies';
 import { specializeGraph } from '../../src/engine/graph/passes/specialize';
 import type { ConstantData } from '../../src/engine/graph/types';
 import { operators } from '../../src/engine/ops';
+import { batchLastLayout } from '../../src/engine/train/batchLast/layout';
 import { decoderGraph } from './decoderGraph';
 
 /** A gradient in few numbers: its norm, products with cos(a * (i + 1)), and some elements. */
@@ -76,10 +78,12 @@ export interface LossGraph {
   readonly weights: ReadonlyMap<string, Value>;
   /** Running statistics after the batch, by name. */
   readonly statistics: ReadonlyMap<string, Value>;
+  /** Gradients of stretches that were written anew. */
+  readonly regions: readonly RegionGradient[];
 }
 
-/** Adds the golden's loss behind the graph, of plain operators. */
-export function withLoss(graph: Graph, golden: ImportedGolden): LossGraph {
+/** Adds the golden's loss behind the graph, of plain operators; with the batch as last axis behind convolutions where that is asked for. */
+export function withLoss(graph: Graph, golden: ImportedGolden, batchLast = false): LossGraph {
   const build = new GraphBuilder(operators, 'loss');
   const substitutes = new Map<string, Value>();
   for (const input of graph.inputs) substitutes.set(input.name, build.input(input.name, input.type));
@@ -90,9 +94,12 @@ export function withLoss(graph: Graph, golden: ImportedGolden): LossGraph {
       substitutes.set(value.name, weights.get(value.name) as Value);
     }
   // As the trainer does it.
-  const { rewrite, updates } = batchStatistics(graph, build, operators);
-  const values = inlineGraph(build, graph, substitutes, golden.training === true ? { rewrite } : {});
-  return { build, loss: lossOf(build, values.get(golden.output) as Value, golden, substitutes), weights, statistics: updates };
+  const statistics = batchStatistics(graph, build, operators);
+  const training: NodeRewrite = golden.training === true ? statistics.rewrite : () => undefined;
+  const layout = batchLast ? batchLastLayout(build, training, () => true) : { rewrite: training, regions: [] };
+  const values = inlineGraph(build, graph, substitutes, { rewrite: layout.rewrite });
+  const loss = lossOf(build, values.get(golden.output) as Value, golden, substitutes);
+  return { build, loss, weights, statistics: statistics.updates, regions: [...statistics.regions, ...layout.regions] };
 }
 
 function lossOf(build: GraphBuilder, output: Value, golden: ImportedGolden, inputs: ReadonlyMap<string, Value>): Value {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { differentiate } from '../../../src/engine/autodiff/differentiate';
 import { parametersOf } from '../../../src/engine/graph/passes/parameters';
+import { pruneGraph } from '../../../src/engine/graph/passes/prune';
 import { verifyGraph } from '../../../src/engine/graph/verifier';
 import { operators } from '../../../src/engine/ops';
 import { importedGoldens, probeFrequencies, specializedGraph, withLoss } from '../../support/importedGolden';
@@ -11,10 +12,14 @@ import { feedTensor, runGraph } from '../../support/runGraph';
  * sample language model as this project builds it.
  */
 describe.each([...importedGoldens])('%s', (_, golden) => {
-  test("loss and gradients are PyTorch's", async () => {
-    const { build, loss, weights, statistics } = withLoss(await specializedGraph(golden), golden);
+  test.each([
+    ['', false],
+    [', with the batch as last axis', true],
+  ])("loss and gradients are PyTorch's%s", async (__, batchLast) => {
+    const graph = await specializedGraph(golden);
+    const { build, loss, weights, statistics, regions } = withLoss(graph, golden, batchLast);
     expect([...weights.keys()].sort()).toEqual(Object.keys(golden.gradients).sort());
-    const gradients = differentiate(build, loss, [...weights.values()], { rules: operators });
+    const gradients = differentiate(build, loss, [...weights.values()], { rules: operators, custom: regions });
     build.output(loss, 'loss:value');
     [...weights.keys()].forEach((name, index) => {
       const gradient = gradients[index];
@@ -22,7 +27,9 @@ describe.each([...importedGoldens])('%s', (_, golden) => {
       if (gradient) build.output(gradient, `gradient:${name}`);
     });
     for (const [statistic, value] of statistics) build.output(value, `new:${statistic}`);
-    const finished = build.finish();
+    const finished = pruneGraph(build.finish());
+    const convolutions = new Set(graph.nodes.filter(({ op }) => op === 'Conv').map(({ name }) => name));
+    if (batchLast) expect(finished.nodes.filter(({ name }) => convolutions.has(name))).toEqual([]);
     verifyGraph(finished, operators);
     const feeds = Object.fromEntries(
       Object.entries(golden.inputs).map(([name, { dtype, shape, values }]) => [name, feedTensor(dtype, shape, values)]),

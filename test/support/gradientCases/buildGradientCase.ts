@@ -96,7 +96,8 @@ function feedsOf(row: GradientCase, random: SeededRandom): Record<string, Refere
   return feeds;
 }
 
-function draw(input: Extract<GradientInput, { kind: 'drawn' }>, row: GradientCase, random: SeededRandom): number[] {
+/** Values of a drawn input, rounded to float32 by whoever feeds them. */
+export function draw(input: Extract<GradientInput, { kind: 'drawn' }>, row: Pick<GradientCase, 'kinks'>, random: SeededRandom): number[] {
   const { low = -1, high = 1, shape, apart } = input;
   const count = elementCount(shape);
   if (apart !== undefined) {
@@ -114,7 +115,8 @@ function draw(input: Extract<GradientInput, { kind: 'drawn' }>, row: GradientCas
   });
 }
 
-const float32 = (values: readonly number[]): readonly number[] => values.map(Math.fround);
+/** Rounded to what the runtime is fed. */
+export const float32 = (values: readonly number[]): readonly number[] => values.map(Math.fround);
 
 function shapeOf(input: NonNullable<GradientInput>): readonly number[] {
   return input.kind === 'constant' ? input.data.shape : input.shape;

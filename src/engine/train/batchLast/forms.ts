@@ -7,7 +7,6 @@ import { axesOf, intAttribute, intsAttribute, normalizeAxis } from '../../ops/in
 import { slidSpace, slidingAxes, type SlidingAxis } from '../../ops/windows';
 import { convolution } from './convolution';
 import { maxPool, withBatchAxis } from './maxPool';
-import { paysOff } from './paysOff';
 
 /** What the form of an operator may use. */
 export interface BatchLastContext {
@@ -16,6 +15,8 @@ export interface BatchLastContext {
   twinOf(value: Value): Value | undefined;
   /** Its twin, made where it has none. */
   makeTwin(value: Value): Value;
+  /** Whether a convolution of x [batch, channels, ...space] by weights of that shape is faster so. */
+  worth(x: readonly number[], weights: readonly number[]): boolean;
 }
 
 /** What a node becomes. */
@@ -33,8 +34,8 @@ type Form = (node: Node, inputs: readonly (Value | undefined)[], context: BatchL
 export const batchLastForm: Form = (node, inputs, context) =>
   node.domain === '' && Object.hasOwn(forms, node.op) ? (forms[node.op] as Form)(node, inputs, context) : undefined;
 
-const conv: Form = (node, [x, w, bias], { build, makeTwin }) => {
-  if (!x || !w || !paysOff(staticShape(x))) return undefined;
+const conv: Form = (node, [x, w, bias], { build, makeTwin, worth }) => {
+  if (!x || !w || !worth(staticShape(x), staticShape(w))) return undefined;
   const convolved = { groups: intAttribute(node, 'group', 1), axes: windowsOf(node, x, staticShape(w).slice(2)) };
   return { kind: 'twin', ...convolution(build, { x: makeTwin(x), w, bias }, convolved) };
 };

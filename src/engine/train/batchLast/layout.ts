@@ -4,7 +4,8 @@ import type { Value } from '../../graph/graph';
 import type { NodeRewrite } from '../../graph/passes/inline';
 import { isStaticShape } from '../../graph/shapes';
 import { reshaped, staticShape, transposed } from '../../ops/gradients';
-import { batchLastForm } from './forms';
+import { batchLastForm, type BatchLastContext } from './forms';
+import { paysOff } from './paysOff';
 
 /** Copying a graph with the batch as last axis. */
 export interface BatchLastCopy {
@@ -18,9 +19,9 @@ export interface BatchLastCopy {
  * more axis of space, so that operators on channels mean what they meant. An operator without a form for twins gets the values as the graph has them. Both are
  * added for each node; those that nobody uses are to be pruned (`pruneGraph`). Needs known shapes.
  *
- * `training` is asked for the training form of nodes, on values of either kind.
+ * `training` is asked for the training form of nodes, on values of either kind; `worth` which convolutions the layout begins at.
  */
-export function batchLastLayout(build: GraphBuilder, training: NodeRewrite): BatchLastCopy {
+export function batchLastLayout(build: GraphBuilder, training: NodeRewrite, worth: BatchLastContext['worth'] = paysOff): BatchLastCopy {
   const twins = new Map<Value, Value>();
   const regions: RegionGradient[] = [];
   const twinOf = (value: Value): Value | undefined => twins.get(value);
@@ -45,7 +46,7 @@ export function batchLastLayout(build: GraphBuilder, training: NodeRewrite): Bat
   };
   const rewrite: NodeRewrite = (node, inputs, target) => {
     const isHere = target === build && inputs.every((input) => !input || isStaticShape(input.type.shape));
-    const form = isHere ? batchLastForm(node, inputs, { build, twinOf, makeTwin }) : undefined;
+    const form = isHere ? batchLastForm(node, inputs, { build, twinOf, makeTwin, worth }) : undefined;
     if (form === undefined) return training(node, inputs, target);
     if (form.kind === 'value') return [form.output];
     if (form.kind === 'twin') {
