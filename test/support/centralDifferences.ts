@@ -56,10 +56,13 @@ export const numbers = (data: ArrayLike<number> | ArrayLike<bigint> | undefined)
 /** Relative to the largest value: sums of many terms lose digits in the small ones. */
 export function expectClose(got: readonly number[], expected: ArrayLike<number>, tolerance: number, name: string): void {
   expect(got.length, name).toBe(expected.length);
-  const scale = Math.max(1e-3, ...Array.from(expected, (value) => (Number.isFinite(value) ? Math.abs(value) : 0)));
-  got.forEach((value, at) => {
+  const size = (value: number): number => (Number.isFinite(value) ? Math.abs(value) : 0);
+  const scale = Array.from(expected).reduce((largest, value) => Math.max(largest, size(value)), 1e-3);
+  const differs = (value: number, at: number): boolean => {
     const want = expected[at] as number;
-    if (Object.is(value, want) || (Number.isNaN(value) && Number.isNaN(want))) return;
-    expect(Math.abs(value - want) / scale, `${name}[${at}]: ${value} against ${want}`).toBeLessThan(tolerance);
-  });
+    if (Object.is(value, want) || (Number.isNaN(value) && Number.isNaN(want))) return false;
+    return !(Math.abs(value - want) / scale < tolerance);
+  };
+  const at = got.findIndex(differs);
+  if (at >= 0) expect.unreachable(`${name}[${at}]: ${got[at]} against ${expected[at]}, largest ${scale}`);
 }
