@@ -10,7 +10,7 @@ import type { PlaceTable } from './windows';
  */
 
 /** Patches of more bytes than this are made and used part after part. */
-const mostPatchBytes = 2 ** 24;
+const mostPatchBytes = 2 ** 22;
 
 /** `weights` [groups, maps, channels * taps], the last two of one group, times the patches of `source`, plus `bias` for each map: [all maps, places, batch]. */
 export function weightsTimesPatches(build: GraphBuilder, weights: Value, source: Value, table: PlaceTable, bias?: Value): Value {
@@ -34,11 +34,13 @@ export function timesTransposedPatches(build: GraphBuilder, left: Value, source:
     columns: count * batch,
   }));
   if (groups === 1) {
+    // The patches on the left and the result turned: a quarter faster than the other way round.
     const sum = products.reduce<Value | undefined>((before, { a, b, columns }) => {
-      const factors = [reshaped(build, a, [maps, columns]), reshaped(build, b, [rows, columns])];
+      const factors = [reshaped(build, b, [rows, columns]), reshaped(build, a, [maps, columns])];
       return build.op('Gemm', before ? [...factors, before] : factors, { transB: int(1) });
     }, undefined);
-    return reshaped(build, sum as Value, [1, maps, rows]);
+    // Three axes, or ONNX Runtime puts the turning back into the product.
+    return transposed(build, reshaped(build, sum as Value, [1, rows, maps]), [0, 2, 1]);
   }
   return products
     .map(({ a, b, columns }) => {
