@@ -79,7 +79,7 @@ class OrtRuntime implements Runtime {
 
   createFromGraph(graph: Graph, options: SessionOptions & { readonly folder?: string; readonly keep?: boolean } = {}): Promise<Session> {
     const { folder, keep, ...sessionOptions } = options;
-    const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking]);
+    const key = JSON.stringify([folder, options.optimization, options.exactMatMulNBits, options.disablePrepacking, options.planMemory]);
     const create = async (): Promise<Session> => {
       // Our own check names the node and the problem; the runtime's messages often do not.
       verifyGraph(graph, operators, { allowUnknownOperators: true });

@@ -89,6 +89,7 @@ function ortOptions(
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
+    ...(options.planMemory === false ? { enableMemPattern: false } : {}),
     // DirectML requires both; elsewhere they are the defaults.
     ...(provider === 'dml' ? { enableMemPattern: false, executionMode: 'sequential' } : {}),
     extra: { session },

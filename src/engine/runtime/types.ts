@@ -27,6 +27,11 @@ export interface SessionOptions {
   readonly exactMatMulNBits?: boolean;
   /** Keep initialisers unpacked and memory-mapped: fast to create, for models that run once or must stay small. */
   readonly disablePrepacking?: boolean;
+  /**
+   * False: memory is taken as nodes ask for it, not planned from the run before. A loop's body keeps what its first round took beside the plan for all others:
+   * about twice what a round needs. Default true.
+   */
+  readonly planMemory?: boolean;
   /** Writes ONNX Runtime's profile of all runs to a file with this name prefix; complete after the release. */
   readonly profile?: string;
 }

@@ -22,8 +22,8 @@ export interface StepDescription {
   readonly data: readonly BatchInput[];
   /** Largest norm of all gradients together. */
   readonly clip?: number | undefined;
-  /** `ObjectiveStep.batchLast`. */
-  readonly batchLast: boolean;
+  /** `ObjectiveStep.batchLast`. Default: false. */
+  readonly batchLast?: boolean;
   /** Longest stretch of a noise pool that is drawn at one offset. */
   readonly longestDraw: number;
 }
@@ -72,7 +72,7 @@ export function addStep(build: GraphBuilder, description: StepDescription, input
     scalar: (name) => inputs.scalar(scalarNames.objective(name)),
     noise: (key, shape, kind) => draws.take(key, shape, kind),
     custom: (region) => regions.push(region),
-    batchLast: description.batchLast,
+    batchLast: description.batchLast ?? false,
   };
   const { target, loss = target, next = {}, metrics = {} } = objective.addLoss(step);
 

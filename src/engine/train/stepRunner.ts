@@ -49,7 +49,7 @@ export class StepRunner {
     feeds: StepFeeds,
     options: Pick<SessionOptions, 'profile'> = {},
   ): Promise<StepRunner> {
-    const session = await runtime.createFromGraph(graph.graph, { ...options, keep: false });
+    const session = await runtime.createFromGraph(graph.graph, { ...options, planMemory: false, keep: false });
     return new StepRunner(session, graph, feeds, runtime.environment.provider !== 'cpu');
   }
 
