@@ -3,7 +3,7 @@
  * `src/engine/train/batchLast/paysOff.ts` is based on. Prints milliseconds a step (least of the rounds) and their ratio; above 1 the batch as last axis is faster.
  * Usage: npm run bench convolutions -- [--nets 'NAME,...'] [--steps 5] [--rounds 2] [--threads 2] [--profile stored|last]
  * Nets: those named below, or BATCH:CHANNELS:MAPS:SIZE:KERNEL:STRIDE:GROUPS for a convolution between two normalised activations, or a path of an ONNX file
- * (--batch 64 for files).
+ * (--batch 64 for files). With `:first` behind it, nothing that is trained comes before the convolution.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,6 @@ const { values: given } = parseArgs({
     threads: { type: 'string', default: '2' },
     batch: { type: 'string', default: '64' },
     profile: { type: 'string' },
-    last: { type: 'boolean' },
   },
 });
 const [steps, rounds, fileBatch] = [Number(given.steps), Number(given.rounds), Number(given.batch)];
@@ -123,7 +122,8 @@ const nets: Readonly<Record<string, Net>> = {
 };
 
 function spelled(name: string): Net {
-  const [batch, channels, maps, size, kernel, stride, groups] = name.split(':').map(Number) as [
+  const isFirst = name.endsWith(':first');
+  const [batch, channels, maps, size, kernel, stride, groups] = name.split(':').slice(0, 7).map(Number) as [
     number,
     number,
     number,
@@ -132,7 +132,11 @@ function spelled(name: string): Net {
     number,
     number,
   ];
-  return { batch, input: [channels, size, size], add: (l, x) => l.norm(l.conv(l.norm(x), maps, kernel, stride, groups)) };
+  return {
+    batch,
+    input: [channels, size, size],
+    add: (l, x) => l.norm(l.conv(isFirst ? x : l.norm(x), maps, kernel, stride, groups)),
+  };
 }
 
 function graphOf({ batch, input, add }: Net): Graph {
@@ -170,7 +174,6 @@ async function measure(name: string): Promise<string> {
   const least = [Infinity, Infinity];
   for (let round = 0; round < rounds; round += 1)
     for (const [at, batchLast] of [false, true].entries()) {
-      if (given.last && !batchLast) continue;
       const profiled = given.profile === (batchLast ? 'last' : 'stored');
       if (given.profile !== undefined && !profiled) continue;
       // A session at a time: idle threads of another one would take time from it.

@@ -2,11 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, unlinkSync, writeFileSync, rmSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SeededRandom } from '../../../src/common/random';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import { openSafetensors } from '../../../src/engine/formats/safetensors/openSafetensors';
 import { LoomweightError } from '../../../src/protocol/errors';
 import type { LearnSpec } from '../../../src/protocol/jobs';
+import { encodeNpy } from '../../support/encodeNpy';
 import { noisyMethod } from '../../support/noisyMethod';
 import { digitsSpec, fixture, trainWith } from '../../support/trainDigits';
 
@@ -53,6 +55,30 @@ describe('neither the length of a run nor the mode changes a bit', () => {
     expect(steps.result.mode).toBe('steps');
     expect(seven.result.curve).toEqual(one.result.curve);
     expect(seven.result.evaluations).toEqual(one.result.evaluations);
+  });
+
+  test('convolutions: runs of 1 step and of 7, in a Loop and one by one', async () => {
+    // Pictures in two classes that differ by their mean.
+    const data = mkdtempSync(join(folder, 'pictures-'));
+    const random = new SeededRandom(3);
+    const labels = BigInt64Array.from({ length: 64 }, () => BigInt(random.nextBelow(2)));
+    const pixels = Float32Array.from({ length: 64 * 64 }, (_, at) => random.nextNormal() + Number(labels[at >> 6]));
+    writeFileSync(join(data, 'train-input.npy'), encodeNpy('float32', [64, 1, 8, 8], new Uint8Array(pixels.buffer)));
+    writeFileSync(join(data, 'train-label.npy'), encodeNpy('int64', [64], new Uint8Array(labels.buffer)));
+    const job = spec({
+      model: fixture('onnx/digits-a.onnx'),
+      data,
+      steps: 14,
+      evaluateEvery: 7,
+      batch: 16,
+    });
+    const one = await stateAfter('conv-one', job, { stepsPerRun: 1 });
+    const seven = await stateAfter('conv-seven', job, { stepsPerRun: 7 });
+    const steps = await stateAfter('conv-steps', job, { mode: 'steps' });
+    expect(seven.state).toEqual(one.state);
+    expect(steps.state).toEqual(one.state);
+    expect(seven.result.curve).toEqual(one.result.curve);
+    expect(seven.result.curve.at(-1)?.loss).toBeLessThan(seven.result.curve[0]?.loss as number);
   });
 
   test('with momentum, weight decay and clipping', async () => {

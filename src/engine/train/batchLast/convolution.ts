@@ -57,6 +57,11 @@ export function convolution(
   };
 }
 
+/** So many times fewer channels than maps make patches of dy cost more than sums over taps, which read and write each value three times. */
+const channelsPerMap = 3;
+/** Values for sums over taps are held whole. */
+const mostValueBytes = 2 ** 25;
+
 /** dx [channels, places, batch] from dy [maps, windows, batch]. */
 function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes }: Convolution): Value {
   const [maps, perGroup, ...kernel] = staticShape(w) as readonly [number, number, ...number[]];
@@ -64,8 +69,10 @@ function inputGradient(build: GraphBuilder, dy: Value, w: Value, { groups, axes 
   const [, windows, batch] = staticShape(dy) as readonly [number, number, number];
   const places = product(axes.map(({ length }) => length));
   const tables = windowPlaces(axes);
-  if (tables.every((table) => table.taps.length === 1)) {
-    // No two windows overlap: one product for all taps, and each place takes what is its.
+  const overlap = tables.some((table) => table.taps.length > 1);
+  const isNarrow = channelsPerMap * groups * perGroup <= maps && groups * perGroup * taps * windows * batch * 4 <= mostValueBytes;
+  if (!overlap || isNarrow) {
+    // One product for all taps, and each place takes what is its, or adds it up: of few channels, this moves less than patches of dy would.
     const turned = transposed(build, reshaped(build, w, [groups, maps / groups, perGroup * taps]), [0, 2, 1]);
     const every = Array.from({ length: windows }, (_, window) => window);
     const values = weightsTimesPatches(build, turned, dy, { taps: [0], places: every, from: [every] });
