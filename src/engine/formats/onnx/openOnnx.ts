@@ -1,10 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { byteLength } from '../../../protocol/dtypes';
-import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
+import { LoomweightError } from '../../../protocol/errors';
 import type { Diagnostic, GraphSummary } from '../../../protocol/model';
 import type { ByteLocation, TensorContainer, TensorEntry } from '../container';
+import { OpenFiles } from '../files/openFiles';
 import { ExternalDataResolver } from './externalData';
 import { ValueInfoProtoSchema } from './generated/onnx';
 import { decodeTypeProto, typeWord } from './typeProto';
@@ -14,7 +14,7 @@ import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
 import { WireReader, type WireField } from './wire/wireReader';
 import { rangeOutsideTensor, tensorNotFound } from '../malformed';
-import { invalidOnnx, truncatedOnnx } from './refusals';
+import { invalidOnnx } from './refusals';
 
 /** Options for opening a model. */
 export interface OpenOnnxOptions {
@@ -65,7 +65,7 @@ function summarize(reader: WireReader, scanned: ScannedModel): GraphSummary {
 
 class OnnxContainer implements TensorContainer {
   readonly format = 'onnx' as const;
-  private readonly files = new Map<string, Promise<FileHandle>>();
+  private readonly files = new OpenFiles();
   private lastTyped: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
 
   private constructor(
@@ -150,7 +150,7 @@ class OnnxContainer implements TensorContainer {
     if (entry.location !== undefined) {
       const { file, offset, length } = entry.location;
       if (wanted.offset < 0 || wanted.length < 0 || wanted.offset + wanted.length > length) throw rangeOutsideTensor(name, length, wanted);
-      return this.readBytes(file, offset + wanted.offset, wanted.length);
+      return this.files.read(file, offset + wanted.offset, wanted.length);
     }
     if (this.lastTyped?.name !== name) this.lastTyped = { name, bytes: this.decode(tensor) };
     const bytes = await this.lastTyped.bytes;
@@ -158,36 +158,13 @@ class OnnxContainer implements TensorContainer {
   }
 
   async close(): Promise<void> {
-    const files = [...this.files.values()];
-    this.files.clear();
     this.lastTyped = undefined;
-    for (const file of files) await (await file).close();
+    await this.files.close();
   }
 
   private async decode(tensor: ScannedTensor): Promise<Uint8Array> {
-    const message = await this.readBytes(this.path, tensor.start, tensor.end - tensor.start);
+    const message = await this.files.read(this.path, tensor.start, tensor.end - tensor.start);
     const { name, shape, dtype } = tensor;
     return decodeTypedFields(message, { name, shape, dtype: dtype ?? 'uint8', file: this.path, offset: tensor.start });
-  }
-
-  private async readBytes(path: string, offset: number, length: number): Promise<Uint8Array> {
-    let file = this.files.get(path);
-    if (file === undefined) {
-      file = open(path, 'r');
-      this.files.set(path, file);
-    }
-    const bytes = new Uint8Array(length);
-    try {
-      const handle = await file;
-      for (let done = 0; done < length;) {
-        // One read call returns at most 2 GiB.
-        const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
-        if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
-        done += bytesRead;
-      }
-    } catch (error) {
-      throw toLoomweightError(error);
-    }
-    return bytes;
   }
 }

@@ -21,9 +21,9 @@ export function missingGraph(path: string): LoomweightError {
   return new LoomweightError('malformed-file', `${path} contains no graph.`, { path, offset: 0 });
 }
 
-/** The error for a file that ends before a field or tensor does. `offset`: byte at which data is missing. */
-export function truncatedOnnx(path: string, offset: number, within: 'field' | 'tensor'): LoomweightError {
-  return new LoomweightError('malformed-file', `The file ends at byte ${offset}, in the middle of a ${within}: ${path}.`, { path, offset });
+/** The error for a file that ends before a field does. `offset`: byte at which data is missing. */
+export function truncatedOnnx(path: string, offset: number): LoomweightError {
+  return new LoomweightError('malformed-file', `The file ends at byte ${offset}, in the middle of a field: ${path}.`, { path, offset });
 }
 
 /** The error for a model that exceeds what one protobuf message can hold. `what` names the part that takes the bytes. */

@@ -1,15 +1,14 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { open, type FileHandle } from 'node:fs/promises';
 import type { DType } from '../../../protocol/dtypes';
-import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
+import { LoomweightError } from '../../../protocol/errors';
 import { dtypeOfElementType } from '../../graph/elementTypes';
 import type { ByteLocation } from '../container';
+import { OpenFiles } from '../files/openFiles';
 import { ExternalDataResolver } from './externalData';
 import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from './generated/onnx';
 import { bytesOfTensor } from './tensorData';
 import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
-import { truncatedOnnx } from './refusals';
 
 /** Size of the pieces in which weights are copied. */
 const pieceBytes = 8 * 2 ** 20;
@@ -17,7 +16,7 @@ const pieceBytes = 8 * 2 ** 20;
 /** Values of a model's tensors: in the message, cut out of it, or in another file. A single owner closes the files. */
 export class OnnxWeights {
   private readonly resolver: ExternalDataResolver;
-  private readonly files = new Map<string, Promise<FileHandle>>();
+  private readonly files = new OpenFiles();
 
   constructor(
     /** Absolute path of the ONNX file. */
@@ -62,10 +61,10 @@ export class OnnxWeights {
   async read(tensor: TensorProto): Promise<Uint8Array> {
     const { dtype, shape } = this.describe(tensor);
     const location = await this.locate(tensor);
-    if (location !== undefined) return this.readBytes(location.file, location.offset, location.length);
+    if (location !== undefined) return this.files.read(location.file, location.offset, location.length);
     const scanned = this.cut.get(tensor);
     if (scanned === undefined) return bytesOfTensor(tensor, dtype, shape);
-    const message = await this.readBytes(this.path, scanned.start, scanned.end - scanned.start);
+    const message = await this.files.read(this.path, scanned.start, scanned.end - scanned.start);
     return decodeTypedFields(message, { name: tensor.name, dtype, shape, file: this.path, offset: scanned.start });
   }
 
@@ -77,7 +76,7 @@ export class OnnxWeights {
       return;
     }
     for (let done = 0; done < location.length; done += pieceBytes)
-      yield await this.readBytes(location.file, location.offset + done, Math.min(pieceBytes, location.length - done));
+      yield await this.files.read(location.file, location.offset + done, Math.min(pieceBytes, location.length - done));
   }
 
   /** True if the element type is known; tensors of other types are carried along unchanged. */
@@ -90,7 +89,7 @@ export class OnnxWeights {
     const scanned = this.cut.get(tensor);
     return scanned === undefined
       ? tensor
-      : fromBinary(TensorProtoSchema, await this.readBytes(this.path, scanned.start, scanned.end - scanned.start));
+      : fromBinary(TensorProtoSchema, await this.files.read(this.path, scanned.start, scanned.end - scanned.start));
   }
 
   /** Approximate number of bytes that the values take in the message: for strings and unknown types. */
@@ -104,31 +103,8 @@ export class OnnxWeights {
     return this.cut.has(tensor);
   }
 
-  async close(): Promise<void> {
-    const files = [...this.files.values()];
-    this.files.clear();
-    for (const file of files) await (await file).close();
-  }
-
-  private async readBytes(path: string, offset: number, length: number): Promise<Uint8Array> {
-    let file = this.files.get(path);
-    if (file === undefined) {
-      file = open(path, 'r');
-      this.files.set(path, file);
-    }
-    const bytes = new Uint8Array(length);
-    try {
-      const handle = await file;
-      for (let done = 0; done < length;) {
-        // One read call returns at most 2 GiB.
-        const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
-        if (bytesRead === 0) throw truncatedOnnx(path, offset + done, 'tensor');
-        done += bytesRead;
-      }
-    } catch (error) {
-      throw toLoomweightError(error);
-    }
-    return bytes;
+  close(): Promise<void> {
+    return this.files.close();
   }
 
   private malformed(tensor: TensorProto, problem: string): LoomweightError {

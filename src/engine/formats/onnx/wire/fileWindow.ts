@@ -44,7 +44,7 @@ export class FileWindow {
   byteAt(offset: number): number {
     if (offset < this.start || offset >= this.start + this.buffer.length) this.moveTo(offset);
     const byte = this.buffer[offset - this.start];
-    if (byte === undefined) throw truncatedOnnx(this.path, offset, 'field');
+    if (byte === undefined) throw truncatedOnnx(this.path, offset);
     return byte;
   }
 
@@ -63,7 +63,7 @@ export class FileWindow {
     const follows = offset === this.start + this.buffer.length;
     this.nextRead = follows ? Math.min(this.nextRead * 2, largestRead) : firstRead;
     const length = Math.min(this.nextRead, this.size - offset);
-    if (length <= 0) throw truncatedOnnx(this.path, offset, 'field');
+    if (length <= 0) throw truncatedOnnx(this.path, offset);
     // Callers never keep the window's bytes, so one buffer serves all reads.
     if (this.store.length < length) this.store = Buffer.allocUnsafeSlow(length);
     this.buffer = this.store.subarray(0, length);
@@ -75,7 +75,7 @@ export class FileWindow {
 function readFully(descriptor: number, bytes: Buffer, offset: number, path: string): void {
   for (let done = 0; done < bytes.length;) {
     const count = readSync(descriptor, bytes, done, bytes.length - done, offset + done);
-    if (count === 0) throw truncatedOnnx(path, offset + done, 'field');
+    if (count === 0) throw truncatedOnnx(path, offset + done);
     done += count;
   }
 }
