@@ -47,7 +47,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   engineHost = engine;
   const valuesRefused = () =>
-    vscode.workspace.isTrusted ? undefined : 'Values are read in trusted workspaces only. Names, shapes and types come from the headers.';
+    vscode.workspace.isTrusted ? undefined : 'Values are read only in trusted workspaces. Names, shapes and types come from the headers.';
   const inspect = (model: string) => engine.ask('inspect', { model, ...(!vscode.workspace.isTrusted && { limited: true }) });
   const catalog = own(
     new ModelCatalog(
@@ -139,9 +139,9 @@ function emptyMessage(models: readonly CatalogModel[]): string | undefined {
   const folders = vscode.workspace.workspaceFolders ?? [];
   const virtual = folders.find(({ uri }) => uri.scheme !== 'file');
   if (virtual && folders.every(({ uri }) => uri.scheme !== 'file')) {
-    return `This workspace lies in a virtual file system (${virtual.uri.scheme}). Loomweight reads models from a disk: clone or copy it first.`;
+    return `This workspace is in a virtual file system (${virtual.uri.scheme}). Loomweight reads models from local disks only: clone or copy it first.`;
   }
-  const where = folders.length === 0 ? 'Open a folder with a model in it' : 'No models in this workspace yet. Put one into it';
+  const where = folders.length === 0 ? 'Open a folder that contains a model' : 'No models in this workspace yet. Add one';
   return `${where}: a Hugging Face folder, or a safetensors, ONNX or GGUF file. The sample below is bundled.`;
 }
 

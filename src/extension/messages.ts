@@ -57,7 +57,7 @@ export function diskPath(uri: vscode.Uri): string {
   if (uri.scheme === 'file') return uri.fsPath;
   throw new LoomweightError(
     'unsupported',
-    `Loomweight reads models from a disk, and this one lies in a virtual file system (${uri.scheme}). Copy it to a local folder first.`,
+    `Loomweight reads models from local disks only, and this one is in a virtual file system (${uri.scheme}). Copy it to a local folder first.`,
     { uri: uri.toString() },
   );
 }

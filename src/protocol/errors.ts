@@ -60,14 +60,14 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 /** Node's system errors that mean something to a user, in our codes. */
 const systemCodes: Readonly<Record<string, { code: ErrorCode; text: string }>> = {
   ENOSPC: { code: 'insufficient-disk', text: 'The disk is full. Free space or choose another output folder' },
-  EDQUOT: { code: 'insufficient-disk', text: 'The disk quota is used up. Free space or choose another output folder' },
-  EFBIG: { code: 'insufficient-disk', text: 'The file is larger than this disk or its limit allows' },
+  EDQUOT: { code: 'insufficient-disk', text: 'The disk quota is exhausted. Free space or choose another output folder' },
+  EFBIG: { code: 'insufficient-disk', text: 'The file exceeds the size limit of the disk or file system' },
   ENOENT: { code: 'not-found', text: 'No such file or folder' },
-  ENOTDIR: { code: 'not-found', text: 'A part of the path is a file, not a folder' },
+  ENOTDIR: { code: 'not-found', text: 'Part of the path is a file, not a folder' },
   EACCES: { code: 'io', text: 'Permission denied' },
   EPERM: { code: 'io', text: 'Operation not permitted' },
   EROFS: { code: 'io', text: 'The file system is read-only' },
-  EISDIR: { code: 'invalid-argument', text: 'A folder was given where a file is needed' },
+  EISDIR: { code: 'invalid-argument', text: 'The path is a folder, not a file' },
 };
 
 /** Turns whatever was thrown into a LoomweightError once, at the boundary, keeping cause and stack. */

@@ -25,7 +25,7 @@ describe('learning bits', () => {
   const start = async (settings: Readonly<Record<string, string>>) => {
     await workbench().command('Loomweight: Learn Bits');
     await workbench().pick('digits-mlp.onnx');
-    await workbench().inputShows('Train on which data?');
+    await workbench().inputShows('Choose the training data');
     await workbench().pick(/digits.*data/);
     await workbench().inputShows('Enter to continue');
     for (const [label, value] of Object.entries({ 'Bits per weight': '3', ...settings })) {

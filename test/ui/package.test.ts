@@ -102,7 +102,7 @@ describe('the package, installed as a user does', () => {
       },
       (count) => count > 0,
     );
-    await workbench().inputShows('The runtime that ships with Loomweight is in use');
+    await workbench().inputShows('The bundled runtime is in use');
     await workbench().page.keyboard.press('Escape');
     expectCleanConsole(workbench());
   });

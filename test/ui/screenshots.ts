@@ -81,7 +81,7 @@ describe('pictures for the documentation', () => {
     await workbench().inputShows('Continue');
     await workbench().pick('Continue');
     await workbench().inputShows('Provider');
-    await workbench().pick('begin the job');
+    await workbench().pick('start the job');
     const done = workbench()
       .toast(/Verified\./)
       .first();
@@ -120,7 +120,7 @@ describe('pictures for the documentation', () => {
   test('learn-bits', async () => {
     await workbench().command('Loomweight: Learn Bits');
     await workbench().pick('digits-mlp.onnx');
-    await workbench().inputShows('Train on which data?');
+    await workbench().inputShows('Choose the training data');
     await workbench().pick(/digits.*data/);
     await workbench().inputShows('Enter to continue');
     await workbench().pick(/^Bits per weight/);

@@ -10,7 +10,7 @@ describe('a job of any kind, by a form', () => {
   const rows = () => workbench().picks.allInnerTexts();
   const start = async (kind: string) => {
     await workbench().command('Loomweight: Start Job');
-    await workbench().inputShows('Choose what to do');
+    await workbench().inputShows('Choose a kind of job');
     await workbench().pick(kind);
     await workbench().pick(ownModel);
   };

@@ -141,10 +141,10 @@ describe('the page of a model', () => {
 
   test('refuses values with a reason in an untrusted workspace and asks for none', async () => {
     const tensors = [tensor(0)];
-    const host = await open(view(tensors, { valuesRefused: 'Values are read in trusted workspaces only.' }), tensors, {
+    const host = await open(view(tensors, { valuesRefused: 'Values are read only in trusted workspaces.' }), tensors, {
       select: 'layers.0.weight',
     });
-    expect(host.find('values-refused').textContent).toContain('trusted workspaces only');
+    expect(host.find('values-refused').textContent).toContain('only in trusted workspaces');
     expect(host.requests.some(({ method }) => method === 'statistics' || method === 'picture')).toBe(false);
   });
 
@@ -171,7 +171,7 @@ describe('the page of a model', () => {
   test('a changed file replaces the rows, a deleted one keeps them under a notice', async () => {
     const tensors = [tensor(0), tensor(1)];
     const host = await open(view(tensors), tensors);
-    host.send('changed', view([tensor(7)], { version: 2, notice: 'The file changed on disk and was read again.' }));
+    host.send('changed', view([tensor(7)], { version: 2, notice: 'The file changed on disk and was reloaded.' }));
     await host.settle();
     expect(rowNames(host)).toEqual(['layers.7.weight']);
     host.send('changed', view([tensor(7)], { version: 2, state: 'deleted', notice: 'This file has been deleted.' }));

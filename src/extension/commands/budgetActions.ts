@@ -40,7 +40,10 @@ export async function comparedResult(context: CommandContext, id: string, key: s
   const report = modelReportOf(job?.report);
   if (job && report) return compared(chosen, otherTitle(job), report);
   if (restoring) return undefined;
-  throw new LoomweightError('not-found', 'The report of this job is gone: its output folder was moved or deleted. Choose a report.json.');
+  throw new LoomweightError(
+    'not-found',
+    'The report of this job was not found: its output folder was moved or deleted. Choose a report.json.',
+  );
 }
 
 async function pickOther(context: CommandContext, id: string): Promise<string> {
@@ -51,7 +54,7 @@ async function pickOther(context: CommandContext, id: string): Promise<string> {
     separator('On this machine'),
     { label: '$(file) Choose a report…', detail: 'The report.json of an output folder', value: ':file' },
   ];
-  const chosen = await choose(items, { title, placeholder: 'Which result should be shown beside this one?' });
+  const chosen = await choose(items, { title, placeholder: 'Choose a result to compare with this one' });
   return chosen === ':file' ? `file:${await pickFile(title, { Reports: ['json'] })}` : chosen;
 }
 
@@ -93,14 +96,14 @@ export async function compressUnderBudget(context: CommandContext, id: string, c
       void context.jobs.run(job, (started) => context.bitAllocation.open(started));
       return;
     }
-    await settingsHub({ title, next: 'to the forecast', entries: () => [outputEntry(folder, title)] });
+    await settingsHub({ title, next: 'show the forecast', entries: () => [outputEntry(folder, title)] });
   }
 }
 
 function compressSpecOf(context: CommandContext, id: string): CompressSpec {
   const spec = context.history.get(id)?.spec;
   if (spec && isCompression(spec)) return spec;
-  throw new LoomweightError('not-found', 'This job has left the history. Run Compress Model again.', { job: id });
+  throw new LoomweightError('not-found', 'This job is no longer in the history. Run Compress Model again.', { job: id });
 }
 
 /** A budget as it stands in names: `3.5`. */

@@ -28,7 +28,7 @@ interface Draft extends OutputChoice {
   readonly method: MethodDescription;
   /** Bits per weight, as typed; undefined where the method has its own widths. */
   budget: string | undefined;
-  /** How the loss is foretold under a budget; empty for what fits the model. */
+  /** How the loss is predicted under a budget; empty to choose automatically. */
   sensitivity: SensitivityMeasure | '';
   readonly values: Record<string, ParamValue>;
   format: OutputFormat;
@@ -57,7 +57,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
     outChosen: false,
   };
   for (;;) {
-    await settingsHub({ title, next: 'to the forecast', entries: () => entriesOf(draft, title) });
+    await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, title) });
     const spec = specOf(draft);
     if (await confirmForecast(context, spec, title)) {
       void context.jobs.run(spec);
@@ -82,7 +82,7 @@ async function pickMethod(context: CommandContext, title: string): Promise<Pick<
       const budget = {
         label: 'Budget (bits per weight)',
         description: 'budget',
-        detail: 'Widths and groups are chosen for every tensor, so that the model keeps the most for its size',
+        detail: 'Chooses widths and groups per tensor to preserve the most quality at the given size',
         value: { method: flexible, budget: firstBudget },
       };
       return [...items, budget];
@@ -97,27 +97,27 @@ function budgetEntries(draft: Draft, title: string): readonly HubEntry[] {
     {
       label: 'Budget',
       value: `${draft.budget} bits per weight`,
-      detail: 'Over all compressed tensors, scales and zero points counted',
+      detail: 'Over all compressed tensors, including scales and zero points',
       edit: async () => {
         draft.budget = await askText({
           title,
           prompt: 'Bits per weight, from 1 to 16, for example 3.5',
           value: draft.budget ?? firstBudget,
-          check: (text) => (Number(text) >= 1 && Number(text) <= 16 ? undefined : 'A number from 1 to 16.'),
+          check: (text) => (Number(text) >= 1 && Number(text) <= 16 ? undefined : 'Enter a number from 1 to 16.'),
         });
       },
     },
     {
       label: 'Sensitivity',
-      value: draft.sensitivity === '' ? 'what fits the model' : draft.sensitivity,
-      detail: 'How the loss of fewer bits is foretold',
+      value: draft.sensitivity === '' ? 'automatic' : draft.sensitivity,
+      detail: 'How the loss of fewer bits is predicted',
       edit: async () => {
         draft.sensitivity = await choose<SensitivityMeasure | ''>(
           [
-            { label: 'What fits the model', description: 'auto', value: '' },
+            { label: 'Automatic', description: 'auto', value: '' },
             ...sensitivityMeasures.map((value) => ({ label: sensitivityWords[value], description: value, value })),
           ],
-          { title, placeholder: 'How to foretell the loss' },
+          { title, placeholder: 'How to predict the loss' },
         );
       },
     },
@@ -125,10 +125,10 @@ function budgetEntries(draft: Draft, title: string): readonly HubEntry[] {
 }
 
 const sensitivityWords: Readonly<Record<SensitivityMeasure, string>> = {
-  error: 'Error of the weights: needs no data',
-  activation: "Error of each layer's output on a sample",
-  gradient: 'Slope of the loss at each weight',
-  divergence: 'Measured change of the predictions: slowest, closest',
+  error: 'Weight error; needs no data',
+  activation: 'Output error of each layer on a sample',
+  gradient: 'Gradient of the loss with respect to each weight',
+  divergence: 'Measured change of the predictions; slowest and most accurate',
 };
 
 function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
@@ -150,7 +150,7 @@ function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
       edit: async () => {
         draft.format = await choose(
           outputFormats.map((value) => ({ label: formatWords[value][0], description: value, detail: formatWords[value][1], value })),
-          { title, placeholder: 'What to write' },
+          { title, placeholder: 'Choose the output formats' },
         );
       },
     },
@@ -158,13 +158,17 @@ function entriesOf(draft: Draft, title: string): readonly HubEntry[] {
     {
       label: 'Tensors',
       value: draft.tensors === '' ? 'linear layers of the blocks' : draft.tensors,
-      detail: 'A pattern such as *.mlp.* keeps the others as they are',
+      detail: 'A pattern such as *.mlp.* compresses only matching tensors',
       edit: async () => {
-        draft.tensors = await askText({ title, prompt: 'Pattern of tensor names; empty for all linear layers', value: draft.tensors });
+        draft.tensors = await askText({
+          title,
+          prompt: 'Pattern for tensor names; leave empty for all linear layers',
+          value: draft.tensors,
+        });
       },
     },
-    yesNo('embeddings', 'Embeddings', 'Compress the embedding table too'),
-    yesNo('head', 'Head', 'Compress the output layer too'),
+    yesNo('embeddings', 'Embeddings', 'Also compress the embedding table'),
+    yesNo('head', 'Head', 'Also compress the output layer'),
   ];
 }
 

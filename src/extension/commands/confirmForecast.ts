@@ -23,8 +23,8 @@ export async function confirmForecast(context: CommandContext, spec: JobSpec, ti
     ...(detail !== undefined && { detail }),
   });
   const items: Choice<string>[] = [
-    ...(short ? [] : [{ label: '$(play) Start', description: 'begin the job', value: 'start' }]),
-    { label: '$(edit) Change settings', description: 'back to the list', value: 'back' },
+    ...(short ? [] : [{ label: '$(play) Start', description: 'start the job', value: 'start' }]),
+    { label: '$(edit) Change settings', description: 'return to the settings', value: 'back' },
     ...(short ? [separator<string>('Cannot start'), ...forecast.shortfalls.map((text) => line('warning', text, ''))] : []),
     separator('Forecast'),
     ...forecastLines(forecast).map(({ label, value, of, short: missing }) =>
@@ -36,7 +36,7 @@ export async function confirmForecast(context: CommandContext, spec: JobSpec, ti
   for (;;) {
     const chosen = await choose(items, {
       title,
-      placeholder: short ? 'This job does not fit. Change settings, or free what is missing.' : 'Start the job?',
+      placeholder: short ? 'This job does not fit on this machine. Change its settings, or free the missing resources.' : 'Start the job?',
     });
     if (chosen === 'start') return true;
     if (chosen === 'back') return false;

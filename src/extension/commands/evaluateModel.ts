@@ -16,42 +16,42 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
   const title = `Evaluate ${modelName(model)}`;
   const source = await pickData({
     title,
-    placeholder: 'Evaluate on which text or data?',
+    placeholder: 'Choose the text or data to evaluate on',
     textDetail: 'Perplexity of a language model on this text',
     dataDetail: 'NumPy files <split>-<input>.npy and <split>-label.npy',
     sample: { path: join(context.samples, 'text', 'books.txt'), detail: 'The last pages of Emma and Persuasion, 60 kB' },
   });
   const numbers = { window: '', limit: '', split: 'test' };
-  const whole = (text: string) => (text === '' || /^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0, or nothing.');
+  const whole = (text: string) => (text === '' || /^[1-9]\d*$/.test(text) ? undefined : 'Enter a whole number above 0, or leave empty.');
   const ask = async (key: keyof typeof numbers, prompt: string, check?: (text: string) => string | undefined) => {
     numbers[key] = await askText({ title, prompt, value: numbers[key], ...(check && { check }) });
   };
   for (;;) {
     await settingsHub({
       title,
-      next: 'to the forecast',
+      next: 'show the forecast',
       entries: () =>
         'text' in source
           ? [
               {
                 label: 'Window',
                 value: numbers.window || "the model's context, at most 2048",
-                detail: 'Tokens read at a time; perplexities of different windows cannot be compared',
-                edit: () => ask('window', 'Tokens of a window; empty for the default', whole),
+                detail: 'Tokens evaluated together; perplexities are comparable only for the same window',
+                edit: () => ask('window', 'Tokens per window; leave empty for the default', whole),
               },
               {
                 label: 'Windows',
                 value: numbers.limit || 'all',
-                detail: 'A few windows are enough for a first look',
-                edit: () => ask('limit', 'Only the first windows; empty for all', whole),
+                detail: 'A few windows are enough for a first estimate',
+                edit: () => ask('limit', 'Number of windows from the start; leave empty for all', whole),
               },
             ]
           : [
               {
                 label: 'Split',
                 value: numbers.split,
-                detail: 'Which files of the data folder are read',
-                edit: () => ask('split', 'Name of the split', (text) => (text.trim() === '' ? 'Name a split.' : undefined)),
+                detail: 'Selects which files in the data folder are read',
+                edit: () => ask('split', 'Name of the split', (text) => (text.trim() === '' ? 'Enter the name of a split.' : undefined)),
               },
             ],
     });

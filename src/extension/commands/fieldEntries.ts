@@ -78,7 +78,7 @@ export async function askField(context: CommandContext, form: Form, field: Field
   const text = (check?: (entered: string) => string | undefined): Promise<string> =>
     askText({
       title,
-      prompt: `${label}. ${doc} Empty for the default.`,
+      prompt: `${label}. ${doc} Leave empty for the default.`,
       value: current === undefined ? '' : shown(current),
       check: (entered) => (entered.trim() === '' ? undefined : check?.(entered.trim())),
     });
@@ -101,7 +101,7 @@ export async function askField(context: CommandContext, form: Form, field: Field
       return id;
     }
     case 'size': {
-      const size = await text((entered) => (parseBytes(entered) === undefined ? 'A size such as 3GB or 512MiB.' : undefined));
+      const size = await text((entered) => (parseBytes(entered) === undefined ? 'Enter a size such as 3GB or 512MiB.' : undefined));
       return parseBytes(size);
     }
     case 'columns': {
@@ -134,7 +134,9 @@ async function askValue(
       question,
     );
   }
-  const entered = await text((given) => (parseParam(spec, given) === undefined ? `It must be ${describeAllowed(spec)}.` : undefined));
+  const entered = await text((given) =>
+    parseParam(spec, given) === undefined ? `The value must be ${describeAllowed(spec)}.` : undefined,
+  );
   return entered === '' ? undefined : parseParam(spec, entered);
 }
 

@@ -2,9 +2,9 @@ import type { OutputFormat } from '../../protocol/jobs';
 
 /** Output formats as people choose them: name and what it is good for. */
 export const formatWords: Readonly<Record<OutputFormat, readonly [label: string, detail: string]>> = {
-  hf: ['Hugging Face folder', 'safetensors with the rounded weights; same size, opens in transformers as it is'],
+  hf: ['Hugging Face folder', 'safetensors with the rounded weights; same size, loads in transformers unchanged'],
   onnx: ['ONNX, portable', 'QuantizeLinear and DequantizeLinear; runs everywhere'],
   'onnx-fast': ['ONNX, fast', 'MatMulNBits: small in memory, fast for one token; 2, 4 or 8 bits'],
-  'onnx-packed': ['ONNX, packed', 'any width, smallest file of standard operators; unpacks itself at load'],
+  'onnx-packed': ['ONNX, packed', 'any width, smallest file with standard operators; unpacked when loaded'],
   archive: ['Archive', 'bit planes, the smallest file; Loomweight reads it back exactly'],
 };

@@ -49,7 +49,7 @@ export async function revealOutput(context: CommandContext, target: unknown): Pr
   const path = job?.description.output;
   if (path === undefined) return;
   await access(path).catch(() => {
-    throw new LoomweightError('not-found', `The output folder is no longer there: ${path}. It was moved or deleted.`, { path });
+    throw new LoomweightError('not-found', `The output folder ${path} no longer exists. It was moved or deleted.`, { path });
   });
   const uri = vscode.Uri.file(path);
   const inside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;
@@ -61,7 +61,7 @@ export async function resumeJob(context: CommandContext, id: string): Promise<vo
   if (!context.messages.requireTrust('Resuming a job')) return;
   const job = context.history.get(id);
   if (job?.description.checkpoint === undefined)
-    throw new LoomweightError('not-found', 'This job has left the history. Start it again.', { job: id });
+    throw new LoomweightError('not-found', 'This job is no longer in the history. Start it again.', { job: id });
   const resumed: JobSpec & { readonly resume: true } = { ...job.spec, resume: true };
   if (await confirmForecast(context, resumed, `Resume: ${job.description.title}`))
     void context.jobs.run(resumed, (started) => context.jobPanels.open(started));
@@ -82,7 +82,7 @@ async function jobOf(
 ): Promise<JobState | undefined> {
   if (typeof target === 'string') {
     const known = context.history.get(target);
-    if (!known) throw new LoomweightError('not-found', 'This job has left the history.', { job: target });
+    if (!known) throw new LoomweightError('not-found', 'This job is no longer in the history.', { job: target });
     return known;
   }
   const fitting = context.history.list().filter(fits);

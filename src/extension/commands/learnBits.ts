@@ -46,15 +46,15 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
   const title = `Learn Bits of ${modelName(model)}`;
   const source = await pickData({
     title,
-    placeholder: 'Train on which data?',
-    textDetail: 'For a language model: it learns to predict this text',
+    placeholder: 'Choose the training data',
+    textDetail: 'For a language model, which learns to predict this text',
     dataDetail: 'NumPy files train-<input>.npy and train-label.npy, also val-… and test-…',
-    sample: { path: join(context.samples, 'text', 'books.txt'), detail: '60 kB, enough for a first try only' },
+    sample: { path: join(context.samples, 'text', 'books.txt'), detail: '60 kB, only enough for a first try' },
     tables: true,
   });
   const methods = (await context.engine.ask('methods', {})).filter(({ family }) => family === 'training');
   const first = methods.find(({ id }) => id === learnDefaults.method) ?? methods[0];
-  if (!first) throw new Error('the engine knows no method of training');
+  if (!first) throw new Error('the engine has no training method');
   const draft: Draft = {
     model,
     source,
@@ -70,7 +70,7 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
     outChosen: false,
   };
   for (;;) {
-    await settingsHub({ title, next: 'to the forecast', entries: () => entriesOf(draft, methods, title) });
+    await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, methods, title) });
     const spec = specOf(draft);
     if (await confirmForecast(context, spec, title)) {
       void context.jobs.run(spec, (id) => context.jobPanels.open(id));
@@ -85,24 +85,24 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
   const number = numberEntry(draft, title);
   return [
     ...(draft.method.learnsWidths === true ? steering(draft, title, number) : []),
-    number('steps', 'Steps', String(learnDefaults.steps), 'More steps keep more quality and take longer', whole),
+    number('steps', 'Steps', String(learnDefaults.steps), 'More steps preserve more quality but take longer', whole),
     number(
       'batch',
       'Batch',
       String(isText ? learnDefaults.textBatch : learnDefaults.batch),
-      isText ? 'Windows of text in a step' : 'Samples in a step',
+      isText ? 'Text windows per step' : 'Samples per step',
       whole,
     ),
-    ...(isText ? [number('window', 'Window', String(learnDefaults.window), 'Tokens of a window of text', whole)] : []),
-    number('rate', 'Learning rate', String(learnDefaults.rate), 'Of the weights', positive),
+    ...(isText ? [number('window', 'Window', String(learnDefaults.window), 'Tokens per text window', whole)] : []),
+    number('rate', 'Learning rate', String(learnDefaults.rate), 'For the weights', positive),
     ...(draft.method.learnsWidths === true
-      ? [number('logitRate', 'Learning rate of the bits', String(learnDefaults.logitRate), 'Higher lets widths move faster', positive)]
+      ? [number('logitRate', 'Learning rate of bits', String(learnDefaults.logitRate), 'A higher rate changes widths faster', positive)]
       : []),
-    number('evaluateEvery', 'Evaluate every', 'a tenth of all steps', 'Steps between evaluations on held-out data', whole),
+    number('evaluateEvery', 'Evaluate every', 'every tenth of the steps', 'Steps between evaluations on held-out data', whole),
     {
       label: 'Start',
       value: startWords[draft.start],
-      detail: 'From the weights of the model, or from random ones',
+      detail: 'From the weights of the model, or from random weights',
       edit: async () => {
         draft.start = draft.start === 'trained' ? 'scratch' : 'trained';
       },
@@ -124,7 +124,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
     {
       label: 'Output',
       value: draft.formats.map((format) => formatWords[format][0]).join(', '),
-      detail: 'One or more formats; each is measured',
+      detail: 'One or more formats; each one is evaluated',
       edit: async () => {
         draft.formats = await chooseSeveral(
           outputFormats.map((value) => ({
@@ -134,7 +134,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
             value,
             picked: draft.formats.includes(value),
           })),
-          { title, placeholder: 'What to write' },
+          { title, placeholder: 'Choose the output formats' },
         );
       },
     },
@@ -160,7 +160,7 @@ function numberEntry(draft: Draft, title: string): NumberEntry {
     edit: async () => {
       draft.numbers[key] = await askText({
         title,
-        prompt: `${label}. ${detail}. Empty for the default: ${fallback}.`,
+        prompt: `${label}. ${detail}. Leave empty for the default: ${fallback}.`,
         value: draft.numbers[key],
         check: (text) => (text.trim() === '' ? undefined : check(text.trim())),
       });
@@ -172,19 +172,19 @@ function steering(draft: Draft, title: string, number: NumberEntry): readonly Hu
   const { steer } = draft;
   return [
     steer === 'target'
-      ? number('targetBits', 'Bits per weight', String(learnDefaults.targetBits), 'The average to reach, side information counted', bits)
+      ? number('targetBits', 'Bits per weight', String(learnDefaults.targetBits), 'Target average, including side information', bits)
       : number('penalty', 'Penalty', '0', 'Weight of the size in MiB in the loss', positive),
     {
-      label: 'Steer by',
+      label: 'Control by',
       value: steer === 'target' ? 'a target' : 'a penalty',
-      detail: 'A target in bits per weight, or the penalty of the paper',
+      detail: 'A target in bits per weight, or a fixed penalty as in the paper',
       edit: async () => {
         draft.steer = await choose<Draft['steer']>(
           [
-            { label: 'A target', detail: 'Bits per weight; the penalty is steered towards it', value: 'target' },
+            { label: 'A target', detail: 'Bits per weight; the penalty is adjusted to reach it', value: 'target' },
             { label: 'A penalty', detail: 'Fixed weight of the size in MiB in the loss, as in the paper', value: 'penalty' },
           ],
-          { title, placeholder: 'What decides on the bits' },
+          { title, placeholder: 'Choose what controls the bits' },
         );
       },
     },
@@ -197,7 +197,7 @@ function dataEntries(draft: Draft, title: string): readonly HubEntry[] {
       {
         label: 'Held-out text',
         value: draft.validation === '' ? 'none' : vscode.workspace.asRelativePath(draft.validation),
-        detail: 'The best step is chosen on it; it must not be in the training text',
+        detail: 'Used to choose the best step; it must not be part of the training text',
         edit: async () => {
           draft.validation = await pickFile(title, { Text: ['txt', 'md'], All: ['*'] });
         },
@@ -207,14 +207,14 @@ function dataEntries(draft: Draft, title: string): readonly HubEntry[] {
   return [
     {
       label: 'Columns',
-      value: draft.columns === '' ? 'by the names of the inputs' : draft.columns,
-      detail: 'Which column feeds which input: input=pixel_*, label=digit',
+      value: draft.columns === '' ? 'by input name' : draft.columns,
+      detail: 'Maps columns to inputs, for example input=pixel_*, label=digit',
       edit: async () => {
         draft.columns = await askText({
           title,
-          prompt: 'Input, label or split = column, with commas between; * stands for several columns',
+          prompt: 'input, label or split = column, separated by commas; * matches several columns',
           value: draft.columns,
-          check: (text) => (text.trim() === '' || parseColumns(text) ? undefined : 'Write name=column, with commas between.'),
+          check: (text) => (text.trim() === '' || parseColumns(text) ? undefined : 'Enter name=column, separated by commas.'),
         });
       },
     },
@@ -264,13 +264,13 @@ function isTable(path: string): boolean {
 }
 
 function whole(text: string): string | undefined {
-  return /^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0, or nothing.';
+  return /^[1-9]\d*$/.test(text) ? undefined : 'Enter a whole number above 0, or leave empty.';
 }
 
 function positive(text: string): string | undefined {
-  return Number.isFinite(Number(text)) && Number(text) >= 0 ? undefined : 'A number of 0 or more, or nothing.';
+  return Number.isFinite(Number(text)) && Number(text) >= 0 ? undefined : 'Enter a number of 0 or more, or leave empty.';
 }
 
 function bits(text: string): string | undefined {
-  return Number(text) > 0 && Number(text) <= 16 ? undefined : 'A number up to 16, or nothing.';
+  return Number(text) > 0 && Number(text) <= 16 ? undefined : 'Enter a number up to 16, or leave empty.';
 }

@@ -14,14 +14,18 @@ export function outputEntry(choice: OutputChoice, title: string): HubEntry {
   return {
     label: 'Folder',
     value: vscode.workspace.asRelativePath(choice.out),
-    detail: 'A new folder; nothing is written in place',
+    detail: 'A new folder; the model itself is not changed',
     edit: async () => {
       choice.out = await askText({
         title,
         prompt: 'Folder to write. It must not exist yet.',
         value: choice.out,
         check: (path) =>
-          path.trim() === '' ? 'Name a folder.' : existsSync(path.trim()) ? 'This folder exists already. Choose another name.' : undefined,
+          path.trim() === ''
+            ? 'Enter a folder name.'
+            : existsSync(path.trim())
+              ? 'This folder already exists. Choose another name.'
+              : undefined,
       });
       choice.outChosen = true;
     },

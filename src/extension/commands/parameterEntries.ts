@@ -22,7 +22,7 @@ export function parameterEntries(specs: readonly ParamSpec[], values: Record<str
 }
 
 async function askParameter(spec: ParamSpec, current: ParamValue, title: string): Promise<ParamValue> {
-  const placeholder = `${spec.label}, now ${valueText(current)}`;
+  const placeholder = `${spec.label}, currently ${valueText(current)}`;
   if (spec.kind === 'boolean') {
     const answers = [true, false].map((value) => ({ label: valueText(value), value }));
     return choose(answers, { title, placeholder });

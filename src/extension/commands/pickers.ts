@@ -114,5 +114,5 @@ export async function pickTensor(catalog: ModelCatalog, model: string): Promise<
       value: tensor.name,
     })),
   );
-  return choose(items, { title: `Inspect Tensor: ${modelName(model)}`, placeholder: 'Type a part of the name' });
+  return choose(items, { title: `Inspect Tensor: ${modelName(model)}`, placeholder: 'Type part of the name' });
 }

@@ -30,7 +30,7 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
     }
     const step = await choose(items(report, candidate, current), {
       title: 'Set Up GPU',
-      placeholder: candidate === '' ? 'The runtime that ships with Loomweight is in use' : candidate,
+      placeholder: candidate === '' ? 'The bundled runtime is in use' : candidate,
     });
     if (step === 'report') return context.reports.show('devices');
     if (step === 'choose') candidate = await pickFolder('Folder of an onnxruntime-node package with GPU libraries');
@@ -39,15 +39,15 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
       const value = candidate === '' ? undefined : candidate;
       await configuration.update(settingKeys.runtimePath, value, vscode.ConfigurationTarget.Global);
       await context.engine.restart();
-      const what = value === undefined ? 'the runtime that ships with it' : value;
-      void vscode.window.showInformationMessage(`Loomweight uses ${what} from the next job on.`);
+      const what = value === undefined ? 'the bundled runtime' : value;
+      void vscode.window.showInformationMessage(`Loomweight will use ${what} from the next job on.`);
       return;
     }
   }
 }
 
 async function look(context: CommandContext, runtimePath: string): Promise<DevicesReport> {
-  return vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: looking at devices' }, () =>
+  return vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: checking devices' }, () =>
     context.engine.ask('devices', runtimePath === '' ? {} : { runtimePath }),
   );
 }
@@ -63,7 +63,7 @@ function items(report: DevicesReport, candidate: string, current: string): reado
             description:
               usable.length > 0
                 ? `${usable.map(({ provider }) => providerName(provider)).join(', ')} will work`
-                : 'no GPU will work with it yet',
+                : 'no GPU works with it yet',
             detail: candidate,
             value: 'use' as const,
           },
@@ -71,14 +71,12 @@ function items(report: DevicesReport, candidate: string, current: string): reado
       : []),
     {
       label: '$(folder-opened) Choose an onnxruntime-node folder…',
-      detail: 'A package of the same version that was installed with its GPU libraries',
+      detail: 'A package of the same version, installed with its GPU libraries',
       value: 'choose',
     },
     ...(current === ''
       ? []
-      : [
-          { label: '$(discard) Use the runtime that ships with Loomweight', description: 'removes the setting', value: 'bundled' as const },
-        ]),
+      : [{ label: '$(discard) Use the bundled runtime', description: 'clears the setting', value: 'bundled' as const }]),
     { label: '$(list-unordered) Show all checks', description: 'as a document', value: 'report' },
     separator('Automatic choice'),
     { label: `$(server-process) ${providerName(report.automatic.provider)}`, detail: report.automatic.reason, value: 'info' },

@@ -24,7 +24,7 @@ export async function settingsHub(options: {
     const entries = options.entries();
     const items: Choice<number>[] = [
       { label: '$(arrow-right) Continue', description: options.next, value: -1 },
-      separator('Settings: choose one to change it'),
+      separator('Settings: select one to change it'),
       ...entries.map(({ label, value, detail }, index) => ({
         label,
         description: value,
@@ -32,7 +32,7 @@ export async function settingsHub(options: {
         ...(detail !== undefined && { detail }),
       })),
     ];
-    const chosen = await choose(items, { title: options.title, placeholder: 'Enter to continue, or choose a setting to change' });
+    const chosen = await choose(items, { title: options.title, placeholder: 'Press Enter to continue, or select a setting to change' });
     if (chosen === -1) return;
     try {
       await entries[chosen]?.edit();

@@ -17,7 +17,7 @@ export async function startJob(context: CommandContext, target: unknown): Promis
     context.engine
       .ask('kinds', {})
       .then((kinds) => kinds.map((value) => ({ label: value.label, description: value.id, detail: value.summary, value }))),
-    { title: 'Start Job', placeholder: 'Choose what to do' },
+    { title: 'Start Job', placeholder: 'Choose a kind of job' },
   );
   const form: Form = { kind, title: kind.label, values: {}, parameters: {}, output: { out: '', outChosen: false } };
   const models: string[] = [];
@@ -37,7 +37,7 @@ export async function startJob(context: CommandContext, target: unknown): Promis
         form.output.out = freeOutput(models[0], [kind.id, methodOfForm(form)?.id].filter((word) => word !== undefined).join('-'));
       return fieldEntries(context, form);
     };
-    await settingsHub({ title, next: 'to the forecast', entries });
+    await settingsHub({ title, next: 'show the forecast', entries });
     const { spec, problems } = await context.engine.ask('completeStep', { kind: kind.id, values: valuesOfForm(form) });
     if (!spec) {
       void vscode.window.showErrorMessage(problems.map(({ message }) => message).join(' '));

@@ -78,7 +78,7 @@ export class ModelDocument implements vscode.CustomDocument {
     if (this.uri.scheme !== 'file') {
       this.error = {
         code: 'unsupported',
-        message: `This file lies in a virtual file system (${this.uri.scheme}); Loomweight reads models from a disk.`,
+        message: `This file is in a virtual file system (${this.uri.scheme}); Loomweight reads models from local disks only.`,
       };
       return;
     }
@@ -95,7 +95,7 @@ export class ModelDocument implements vscode.CustomDocument {
     const { summary, error } = this;
     const refused = this.reader.valuesRefused();
     const state = this.deleted ? 'deleted' : error ? 'failed' : 'ready';
-    const notice = this.deleted ? 'This file has been deleted. The page shows what was read before.' : (error?.message ?? this.notice);
+    const notice = this.deleted ? 'This file has been deleted. This page shows its last known contents.' : (error?.message ?? this.notice);
     // After a failed reading, older rows would lie about the file.
     const shown = error && !this.deleted ? undefined : summary;
     return {
@@ -147,7 +147,7 @@ export class ModelDocument implements vscode.CustomDocument {
       this.changed.fire();
       return;
     }
-    this.notice = 'The file changed on disk and was read again.';
+    this.notice = 'The file changed on disk and was reloaded.';
     this.deleted = false;
     await this.reload();
   }
@@ -163,9 +163,9 @@ function adviceFor(error: ErrorData): string {
     case 'malformed-file':
       return 'Nothing was changed on disk. If the file was downloaded, download it again.';
     case 'unsupported':
-      return 'Copy the file to a local folder, or see the README for the formats that are read.';
+      return 'Copy the file to a local folder, or see the README for the supported formats.';
     case 'engine-crashed':
-      return 'Open the file again; the log says more.';
+      return 'Open the file again. See the log for details.';
     default:
       return 'Nothing was changed on disk.';
   }

@@ -40,7 +40,7 @@ export class JobHistory implements Disposable {
       }))
       .map((job) =>
         job.status === 'running'
-          ? { ...job, status: 'failed', error: { code: 'cancelled', message: 'The window was closed while the job ran.' } }
+          ? { ...job, status: 'failed', error: { code: 'cancelled', message: 'The window was closed while the job was running.' } }
           : job,
       );
   }

@@ -42,8 +42,8 @@ export function statusText(job: JobState): string | undefined {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
   if (job.status === 'cancelled')
     return job.description.checkpoint === undefined
-      ? 'cancelled, nothing was written'
-      : 'cancelled; if a checkpoint was reached, it was kept beside the output';
+      ? 'cancelled; nothing was written'
+      : 'cancelled; the last checkpoint, if any, was kept next to the output';
   return job.status === 'done' ? undefined : job.error?.message;
 }
 

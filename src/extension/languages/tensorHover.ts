@@ -36,7 +36,7 @@ export class TensorHover implements vscode.HoverProvider {
     const cards = await Promise.all(known.slice(0, mostCards).map((tensor) => this.card(tensor)));
     if (known.length > mostCards) {
       const more = new vscode.MarkdownString();
-      more.appendText(`and in ${known.length - mostCards} more models of this workspace`);
+      more.appendText(`and in ${known.length - mostCards} more models in this workspace`);
       cards.push(more);
     }
     return new vscode.Hover(cards, new vscode.Range(position.line, word.start, position.line, word.end));
@@ -51,7 +51,7 @@ export class TensorHover implements vscode.HoverProvider {
     card.appendText(`${tensorLine(tensor)} · ${model.name}`);
     card.appendMarkdown('\n\n');
     if (!vscode.workspace.isTrusted) {
-      card.appendText('Values are read in trusted workspaces only.');
+      card.appendText('Values are read only in trusted workspaces.');
       return card;
     }
     try {

@@ -81,8 +81,8 @@ export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
 /** What a restored panel shows when its job has left the history. */
 const gone: Omit<BitAllocationView, 'job'> = {
   title: 'Bit allocation',
-  model: 'job no longer known',
-  method: 'The history of jobs no longer has this one.',
+  model: 'job not found',
+  method: 'This job is no longer in the history.',
   status: 'failed',
   layers: [],
   bytesBefore: 0,

@@ -65,8 +65,8 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
     if (job) return jobView(job, this.history.linesOf(id));
     return {
       job: id,
-      title: 'Job no longer known',
-      subtitle: 'The history of jobs no longer has this one.',
+      title: 'Job not found',
+      subtitle: 'This job is no longer in the history.',
       status: 'failed',
       statusText: 'Open the report.json of the output folder, or run the job again.',
       log: [],

@@ -28,7 +28,7 @@ export function budgetRecipe(spec: CompressSpec, file: string): string {
     `        parameters: ${JSON.stringify(parameters)}`,
   ]);
   return `${[
-    '# Made in the Bit allocation panel. Bits per weight count scales and zero points too; overrides are the pinned widths.',
+    '# Made in the Bit allocation panel. Bits per weight include scales and zero points; overrides are the pinned widths.',
     `name: ${JSON.stringify(`${modelName(spec.model)} with ${spec.budget} bits per weight`)}`,
     '',
     'steps:',

@@ -35,7 +35,7 @@ export async function readModelReport(path: string): Promise<ModelReport> {
   if (report) return report;
   throw new LoomweightError(
     'malformed-file',
-    `${path} is not the report of a model that Loomweight wrote. Choose the report.json of an output folder.`,
+    `${path} is not the report of a model written by Loomweight. Choose the report.json of an output folder.`,
     { path },
   );
 }

@@ -10,7 +10,7 @@ export function devicesDocument(report: DevicesReport): ReportPageView {
   return {
     title: 'Devices',
     subtitle: `${report.platform}, ${report.runtime}`,
-    verdict: { state: 'neutral', text: `automatic choice: ${providerName(report.automatic.provider)}` },
+    verdict: { state: 'neutral', text: `selected automatically: ${providerName(report.automatic.provider)}` },
     figures: [
       { label: 'Cores', value: String(report.cores) },
       { label: 'Memory', value: formatBytes(report.memoryBytes), note: `${formatBytes(report.memoryAvailableBytes)} free` },
@@ -33,7 +33,7 @@ export function devicesDocument(report: DevicesReport): ReportPageView {
       { kind: 'facts', heading: 'Runtime', rows: [{ label: 'Folder', value: report.runtimePath }] },
     ],
     actions: [
-      { id: 'refresh', label: 'Look Again' },
+      { id: 'refresh', label: 'Refresh' },
       { id: 'setUpGpu', label: 'Set Up GPU…' },
     ],
   };
@@ -84,13 +84,13 @@ export function forecastDocument(recipe: string, forecast: Forecast): ReportPage
   const short = forecast.shortfalls.length > 0;
   return {
     title: basename(recipe),
-    subtitle: 'Forecast: what running this recipe needs',
+    subtitle: 'Forecast: what this recipe needs',
     verdict: short ? { state: 'failed', text: 'Does not fit' } : { state: 'passed', text: 'Fits this machine' },
     figures: forecastLines(forecast).map(({ label, value, of }) => ({ label, value, ...(of !== undefined && { note: of }) })),
     sections: [
       ...(short ? [{ kind: 'list' as const, heading: 'What is missing', items: forecast.shortfalls }] : []),
       { kind: 'facts', heading: 'Provider', rows: [{ label: providerName(forecast.provider), value: forecast.providerReason }] },
-      ...(forecast.notes.length > 0 ? [{ kind: 'list' as const, heading: 'What to know', items: forecast.notes }] : []),
+      ...(forecast.notes.length > 0 ? [{ kind: 'list' as const, heading: 'Notes', items: forecast.notes }] : []),
     ],
     actions: [{ id: 'openFile', label: 'Open Recipe' }],
   };

@@ -47,7 +47,7 @@ export function reportSource(key: string, engine: EngineHost, history: JobHistor
 
 const missing = {
   title: 'Report',
-  subtitle: 'This job has left the history.',
+  subtitle: 'This job is no longer in the history.',
   figures: [],
   sections: [
     { kind: 'text' as const, heading: 'What to do', paragraphs: ['Open report.json in the output folder, or run the job again.'] },

@@ -104,8 +104,8 @@ export class EngineProcess {
       if (answer.protocol !== protocolVersion)
         throw new LoomweightError(
           'protocol-mismatch',
-          `The engine (${answer.engine}) speaks protocol ${answer.protocol}, this side speaks ${protocolVersion}. ` +
-            'Install Loomweight again and reload the window, so that both are of one version.',
+          `The engine (${answer.engine}) uses protocol ${answer.protocol}, but this side uses ${protocolVersion}. ` +
+            'Reinstall Loomweight and reload the window, so that both have the same version.',
           { expected: protocolVersion, actual: answer.protocol, enginePath: options.enginePath },
         );
       return engine;
@@ -220,14 +220,14 @@ export class EngineProcess {
         ? `ended by signal ${end.signal}`
         : end.exitCode !== undefined
           ? `ended with exit code ${end.exitCode}`
-          : 'lost its channel';
+          : 'lost its connection';
     const hint =
       end.signal === 'SIGKILL'
-        ? ' It was ended from outside, perhaps by the system for lack of memory.'
-        : ' This is a fault of the engine.';
+        ? ' It was killed by another process, possibly by the system for lack of memory.'
+        : ' This is a bug in the engine.';
     return new LoomweightError(
       'engine-crashed',
-      `The engine process ${how} during '${method}'.${hint} Run the command again; the log has more.${this.tail()}`,
+      `The engine process ${how} during '${method}'.${hint} Run the command again. See the log for details.${this.tail()}`,
       { method, signal: end.signal, exitCode: end.exitCode, output: [...this.lastLines] },
     );
   }

@@ -4,7 +4,7 @@ import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
 import type { EngineMethod, EngineRequest, EngineResult } from './wire';
 
-/** Crashes within the window after which the engine is not started again. */
+/** Crashes within the window after which the engine will not be restarted. */
 const crashLimit = 4;
 const crashWindowMs = 3 * 60_000;
 
@@ -59,8 +59,8 @@ export class ResidentEngine {
     if (this.crashes.length >= crashLimit)
       throw new LoomweightError(
         'engine-crashed',
-        `The engine crashed ${this.crashes.length} times in 3 minutes and is not started again. ` +
-          'Look into the Loomweight log, then reload the window.',
+        `The engine crashed ${this.crashes.length} times in 3 minutes and will not be restarted. ` +
+          'Check the Loomweight log, then reload the window.',
         { crashes: this.crashes.length },
       );
     const starting = EngineProcess.start(this.options());

@@ -86,7 +86,7 @@ function watchMemory(engine: EngineProcess, limit: number | undefined): MemoryWa
       error = new LoomweightError(
         'insufficient-memory',
         `The job needs more memory than its limit: ${formatBytes(bytes)} in use, limit ${formatBytes(limit)} (--max-memory) plus 10 %. ` +
-          'It was ended and nothing was written. Raise the limit, or take a smaller window, batch or model.',
+          'It was stopped and nothing was written. Raise the limit, or use a smaller window, batch or model.',
         { residentBytes: bytes, limitBytes: limit },
       );
       void engine.kill();

@@ -57,7 +57,7 @@ describe('the handshake', () => {
   test('refuses an engine of another protocol', async () => {
     const error = await failure(EngineProcess.start({ enginePath, env: { SCRIPTED_PROTOCOL: '999' } }));
     expect(error.code).toBe('protocol-mismatch');
-    expect(error.message).toMatch(/speaks protocol 999, this side speaks \d+\. Install Loomweight again/);
+    expect(error.message).toMatch(/uses protocol 999, but this side uses \d+\. Reinstall Loomweight/);
   });
 
   test('is refused by the engine as well, where the caller is of another protocol', async () => {

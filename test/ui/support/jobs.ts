@@ -27,7 +27,7 @@ export async function startFromForecast(workbench: Workbench, { disk }: { readon
   expect(texts.join('\n')).toMatch(/memory/i);
   expect(texts.join('\n')).toMatch(/time/i);
   expect(/Disk.*free/.test(texts.join('\n').replace(/\s+/g, ' '))).toBe(disk);
-  await workbench.pick('begin the job');
+  await workbench.pick('start the job');
 }
 
 /**

@@ -73,7 +73,7 @@ describe('words about jobs', () => {
   });
 
   test('an interrupted job says what is left of it', () => {
-    expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled, nothing was written');
+    expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled; nothing was written');
     expect(statusText({ ...learnJob, status: 'cancelled' })).toContain('checkpoint');
   });
 });
