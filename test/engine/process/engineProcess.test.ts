@@ -96,7 +96,7 @@ describe('a process that dies', () => {
     const engine = await start();
     const pending = failure(engine.call('devices', {}));
     process.kill(engine.pid as number, 'SIGKILL');
-    expect((await pending).message).toMatch(/ended by signal SIGKILL during 'devices'.*ended from outside/);
+    expect((await pending).message).toMatch(/ended by signal SIGKILL during 'devices'.*killed by another process/);
   });
 });
 
