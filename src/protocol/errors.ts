@@ -61,7 +61,7 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 const systemCodes: Readonly<Record<string, { code: ErrorCode; text: string }>> = {
   ENOSPC: { code: 'insufficient-disk', text: 'The disk is full. Free space or choose another output folder' },
   EDQUOT: { code: 'insufficient-disk', text: 'The disk quota is exhausted. Free space or choose another output folder' },
-  EFBIG: { code: 'insufficient-disk', text: 'The file exceeds the size limit of the disk or file system' },
+  EFBIG: { code: 'insufficient-disk', text: 'The file exceeds the size limit of the file system or of this process' },
   ENOENT: { code: 'not-found', text: 'No such file or folder' },
   ENOTDIR: { code: 'not-found', text: 'Part of the path is a file, not a folder' },
   EACCES: { code: 'io', text: 'Permission denied' },

@@ -14,7 +14,7 @@ export function jobWithoutReport(job: JobState): ReportPageView {
     sections: [
       {
         kind: 'text',
-        heading: failed ? 'Why' : 'Report',
+        heading: failed ? 'Reason' : 'Report',
         paragraphs: [
           error?.message ?? 'The report is too long for the history. Open report.json in the output folder, or run the job again.',
         ],
