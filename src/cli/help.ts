@@ -1,4 +1,4 @@
-import { describeAllowed } from '../common/params';
+import { describeParam } from '../common/params';
 import { version } from '../engine/version';
 import type { Command } from './command';
 import type { OptionSpec } from './options';
@@ -36,8 +36,7 @@ export function optionText(option: OptionSpec): string {
   if (option.kind !== 'parameter') return option.doc;
   const { spec } = option;
   if (spec.kind === 'boolean') return `${spec.doc} Default: ${spec.default ? 'on' : 'off'}.`;
-  const allowed = describeAllowed(spec);
-  return `${spec.doc} ${allowed[0]?.toUpperCase()}${allowed.slice(1)}. Default: ${spec.default}.`;
+  return `${describeParam(spec)} Default: ${spec.default}.`;
 }
 
 /** `loomweight compare A B [options]`, required flags written out. */

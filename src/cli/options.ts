@@ -57,7 +57,7 @@ export const sharedOptions: readonly OptionSpec[] = [
     value: 'N',
     min: 0,
     max: 2 ** 32 - 1,
-    doc: 'Start of everything random. The same seed gives the same bytes. Default: 0.',
+    doc: 'Random seed. The same seed gives the same bytes. Default: 0.',
   },
   jsonOption,
   { name: 'quiet', kind: 'switch', doc: 'No progress and no notes on stderr.' },

@@ -79,6 +79,12 @@ export function describeAllowed(spec: ParamSpec): string {
   }
 }
 
+/** What a parameter means and which values it takes, as sentences. */
+export function describeParam(spec: ParamSpec): string {
+  const allowed = describeAllowed(spec);
+  return `${spec.doc} ${allowed.slice(0, 1).toUpperCase()}${allowed.slice(1)}.`;
+}
+
 function describeLimits({ min, max, above }: NumberParam): string {
   if (max === undefined) return above ? `above ${min}` : `of ${min} or more`;
   return above ? `above ${min} and at most ${max}` : `from ${min} to ${max}`;

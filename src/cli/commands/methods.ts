@@ -1,4 +1,4 @@
-import { describeAllowed, flagOf } from '../../common/params';
+import { describeParam, flagOf } from '../../common/params';
 import { formatPairs } from '../../common/textTable';
 import { wordList } from '../../common/wordList';
 import type { StepKind } from '../../engine/jobs/stepKind';
@@ -22,9 +22,7 @@ export function methodsCommand(kinds: readonly StepKind[]): Command {
         .map(
           (method) =>
             `${method.id}: ${method.label}\n${method.summary}\nSource: ${method.source.title}, ${method.source.url}\n` +
-            formatPairs(
-              method.parameters.map((spec) => [`  ${flagOf(spec)}`, `${spec.doc} ${describeAllowed(spec)}; default ${spec.default}`]),
-            ),
+            formatPairs(method.parameters.map((spec) => [`  ${flagOf(spec)}`, `${describeParam(spec)} Default: ${spec.default}.`])),
         )
         .join('\n'),
   });

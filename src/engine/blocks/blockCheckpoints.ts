@@ -97,7 +97,7 @@ export class BlockCheckpoints {
     if (different.length === 0) return;
     throw new LoomweightError(
       'invalid-argument',
-      `The checkpoint ${this.folder} was made with a different ${different.join(' and ')}. Use the same, or remove the folder to start anew.`,
+      `The checkpoint ${this.folder} was made with a different ${different.join(' and ')}. Use the same, or remove the folder to start over.`,
       { folder: this.folder, different },
     );
   }
@@ -116,5 +116,5 @@ function parseManifest(text: string, file: string): Manifest {
   } catch {
     // Reported below, together with values of another form.
   }
-  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start anew.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start over.`, { path: file });
 }

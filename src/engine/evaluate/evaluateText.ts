@@ -109,7 +109,7 @@ async function prepareText(
   if (window > contextLength)
     throw new LoomweightError(
       'invalid-argument',
-      `A window of ${window} tokens is longer than the ${contextLength} that the model can read. Take a smaller --window.`,
+      `A window of ${window} tokens is longer than the ${contextLength} that the model can read. Use a smaller --window.`,
       { window, contextLength },
     );
   // A tokenizer.json that the user put beside a GGUF file comes before the one inside.

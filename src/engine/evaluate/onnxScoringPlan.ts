@@ -49,7 +49,7 @@ export function planOnnxScoring(sizes: OnnxSizes, task: OnnxScoringTask, limit: 
     throw new LoomweightError(
       'insufficient-memory',
       `Evaluating this ONNX model needs at least ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(limit)}: ` +
-        `${formatBytes(hostMemoryBytes - limit)} short. Raise --max-memory, take a smaller window, or evaluate the model's directory with ` +
+        `${formatBytes(hostMemoryBytes - limit)} short. Raise --max-memory, use a smaller window, or evaluate the model's directory with ` +
         'safetensors, which is read block by block.',
       { needed: hostMemoryBytes, limit, shortfall: hostMemoryBytes - limit },
     );

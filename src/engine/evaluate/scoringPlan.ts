@@ -72,7 +72,7 @@ export function planScoring(config: DecoderConfig, task: ScoringTask, limit: num
   throw new LoomweightError(
     'insufficient-memory',
     `Evaluating needs at least ${formatBytes(least)}, the limit is ${formatBytes(limit ?? 0)}: ${formatBytes(least - (limit ?? 0))} short. ` +
-      'Raise --max-memory or take a smaller window.',
+      'Raise --max-memory or use a smaller window.',
     { needed: least, limit, shortfall: least - (limit ?? 0) },
   );
 }

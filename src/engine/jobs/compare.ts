@@ -109,9 +109,9 @@ function foreignNames(
     'No tensor of one model has its name in the other, so no values could be compared.' +
       (exported.length === 0
         ? ''
-        : ` Exporters rename and transpose weights, and only what Loomweight wrote can be traced back, by the report.json beside it: ${exported
+        : ` Exporters rename and transpose weights, and only what Loomweight wrote can be traced back, through the report.json beside it: ${exported
             .map(({ path }) => path)
-            .join(' and ')} has none that fits. Compare such models by 'evaluate'.`),
+            .join(' and ')} has none that matches. Compare such models by 'evaluate'.`),
   ];
 }
 
@@ -208,7 +208,7 @@ function comparePage(report: CompareReport): ReportPageView {
           numberCell(tensor.sqnr, (value) => value.toFixed(1)),
         ]),
       },
-      ...((report.notes ?? []).length === 0 ? [] : [{ kind: 'list' as const, heading: 'What to know', items: report.notes ?? [] }]),
+      ...((report.notes ?? []).length === 0 ? [] : [{ kind: 'list' as const, heading: 'Notes', items: report.notes ?? [] }]),
       {
         kind: 'facts',
         heading: 'Models',

@@ -16,27 +16,27 @@ const budgetMethod = 'rtn';
 const budgetFields: readonly Field[] = [
   {
     key: 'budget',
-    doc: 'Bits per weight over all compressed tensors, side information counted: widths and group sizes are chosen under it.',
+    doc: 'Bits per weight over all compressed tensors, side information included: widths and group sizes are chosen under it.',
     type: {
       kind: 'value',
       spec: { key: 'budget', label: 'Budget', doc: 'Bits per weight.', kind: 'number', min: 0, above: true, max: 32, default: 4 },
     },
     flag: {
       value: 'BITS',
-      doc: 'Bits per weight over all compressed tensors, scales and zero points counted, such as 3.5: width and group size of every tensor are chosen so that the result is no larger and the model loses little.',
+      doc: 'Bits per weight over all compressed tensors, scales and zero points included, such as 3.5: width and group size of every tensor are chosen so that the result is no larger and the model loses little.',
     },
   },
-  choice('unit', 'With a budget: what gets a width of its own. Default: tensor.', allocationUnits, {
-    flag: { value: 'UNIT', doc: 'With --budget: what gets a width of its own. Default: tensor.' },
+  choice('unit', 'With a budget: the unit that gets its own width. Default: tensor.', allocationUnits, {
+    flag: { value: 'UNIT', doc: 'With --budget: the unit that gets its own width. Default: tensor.' },
   }),
   choice(
     'sensitivity',
-    'With a budget: how the cost of fewer bits is foretold. Default: gradient where calibration is given, else error.',
+    'With a budget: how the cost of fewer bits is predicted. Default: gradient where calibration is given, else error.',
     sensitivityMeasures,
     {
       flag: {
         value: 'MEASURE',
-        doc: 'With --budget: how the cost of fewer bits is foretold. error: error of the weights, needs no run; activation: error of the outputs of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient where --calibration is given, else error.',
+        doc: 'With --budget: how the cost of fewer bits is predicted. error: error of the weights, needs no run; activation: error of the outputs of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient where --calibration is given, else error.',
       },
     },
   ),
@@ -53,7 +53,7 @@ const budgetFields: readonly Field[] = [
     max: 100,
     flag: {
       value: 'N',
-      doc: 'With --calibration: measure the loss of N more sizes, from half to twice the budget, one pass each; the Bit allocation panel draws them beside the foretold curve. That of the chosen widths is always measured.',
+      doc: 'With --calibration: measure the loss of N more sizes, from half to twice the budget, one pass each; the Bit allocation panel draws them beside the predicted curve. That of the chosen widths is always measured.',
     },
   }),
 ];
@@ -69,10 +69,10 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     details: [
       'By default the linear layers of the blocks are compressed; embeddings and the head on request, tied weights once. ' +
         'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
-        'A report.json lies beside it.',
+        'A report.json is written beside it.',
       'Main file by format: hf: safetensors named and split as the source; onnx: onnx/model_quantized.onnx (model.onnx where nothing was compressed); ' +
-        'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the commonest width; onnx-packed: onnx/model.onnx; ' +
-        'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive leaves graph.onnx without weights beside model.loomq. Weights over 64 MiB lie beside it in a file of that name with _data.',
+        'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the most common width; onnx-packed: onnx/model.onnx; ' +
+        'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive leaves graph.onnx without weights beside model.loomq. Weights over 64 MiB are written beside it to a file of that name with _data.',
     ],
     examples: [
       'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
@@ -86,11 +86,11 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     modelField('A Hugging Face directory, an ONNX, GGUF or safetensors file.'),
     {
       key: 'method',
-      doc: `How to compress. May be left out with a budget: ${budgetMethod}.`,
+      doc: `Compression method. Optional with a budget. Default: ${budgetMethod}.`,
       type: { kind: 'method', default: budgetMethod },
       flag: {
         value: 'ID',
-        doc: `How to compress; 'loomweight methods' describes them. Needed without --budget; with it ${budgetMethod} is the default.`,
+        doc: `Compression method; 'loomweight methods' describes them. Required without --budget; with it, the default is ${budgetMethod}.`,
       },
     },
     ...budgetFields,
@@ -98,11 +98,11 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     tensorsField,
     {
       key: 'overrides',
-      doc: 'Other parameters for the tensors that a glob matches; the last match counts. With a budget bits may also be 16 (left alone) or, for channels and groups, 0.',
+      doc: 'Other parameters for the tensors that a glob matches; the last match counts. With a budget, bits may also be 16 (left alone) or, for channels and groups, 0.',
       type: { kind: 'overrides', pinnedBeside: 'budget' },
       flag: {
         name: 'override',
-        doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts. With --budget bits:16 leaves tensors alone, and bits:0 prunes them with --unit channel or group.",
+        doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts. With --budget, bits:16 leaves tensors alone, and bits:0 prunes them with --unit channel or group.",
       },
     },
     yesOrNo('embeddings', 'Compress the input embedding too.'),
@@ -112,8 +112,8 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
         value: 'NAME',
         doc:
           'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
-          'onnx-packed: any width, unpacks itself at load with standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
-          'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is said.',
+          'onnx-packed: any width, unpacked at load by standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
+          'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is reported.',
       },
     }),
     outField,

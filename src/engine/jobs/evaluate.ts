@@ -41,7 +41,7 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
       type: { kind: 'file' },
       flag: { value: 'DATA' },
     },
-    { key: 'split', doc: 'Which part of the data. Default: test.', type: { kind: 'text' }, flag: { value: 'NAME' } },
+    { key: 'split', doc: 'Split of the data. Default: test.', type: { kind: 'text' }, flag: { value: 'NAME' } },
     {
       key: 'columns',
       doc: 'Tables only: input name, label or split to a column name, or a glob over several columns.',
@@ -49,11 +49,11 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
       flag: {
         doc:
           'Tables only: which column (or columns, by glob) makes an input of the graph. INPUT may also be label, or split for a column ' +
-          'that names the part. May be repeated. Default: the columns of the same names.',
+          'that names the split. May be repeated. Default: the columns of the same names.',
       },
     },
-    wholeNumber('batch', 'Samples of one run on data.', 1, {
-      flag: { doc: 'Samples of one run on data. The value does not depend on it.' },
+    wholeNumber('batch', 'Samples per run on data.', 1, {
+      flag: { doc: 'Samples per run on data. The value does not depend on it.' },
     }),
   ],
   rules: [

@@ -13,18 +13,18 @@ import type { ComputingKind } from './stepKind';
 export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
   id: 'learn',
   label: 'Learn bits',
-  summary: 'Trains a model so that few bits suffice, as learn-bits. Later steps may name this step as their model.',
+  summary: 'Trains a model so that few bits suffice, as the command learn-bits does. Later steps may name this step as their model.',
   writesModel: true,
   command: {
     name: 'learn-bits',
     summary: 'Train a model so that few bits suffice: bit-widths learned by gradient, for each group of weights.',
     details: [
-      'The model is trained on your data while noise of the size of the rounding error stands in for rounding, so that every group of weights finds its ' +
-        'own width. --target-bits steers the average; --penalty sets the weight of the size (in MiB) in the loss yourself. ' +
+      'The model is trained on your data with noise of the size of the rounding error in place of rounding, so that every group of weights finds its ' +
+        'own width. --target-bits steers the average; --penalty sets the weight of the size (in MiB) in the loss instead. ' +
         'The result with the best held-out loss is written, verified and measured.',
       'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
         'text file for language models.',
-      'Ctrl-C keeps a checkpoint beside the output; --resume goes on from it, bit for bit on the same provider.',
+      'Ctrl-C keeps a checkpoint beside the output; --resume continues from it, with the same bits on the same provider.',
     ],
     examples: [
       'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',
@@ -50,13 +50,16 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
     },
     {
       key: 'method',
-      doc: `How weights meet their grid. Default: ${learnDefaults.method}.`,
+      doc: `Quantisation method used during training. Default: ${learnDefaults.method}.`,
       type: { kind: 'method', default: learnDefaults.method },
-      flag: { value: 'NAME', doc: `How weights meet their grid. Default: ${learnDefaults.method}. 'loomweight methods' describes them.` },
+      flag: {
+        value: 'NAME',
+        doc: `Quantisation method used during training. Default: ${learnDefaults.method}. 'loomweight methods' describes them.`,
+      },
     },
     number('targetBits', `Average bits per weight to reach. Default: ${learnDefaults.targetBits}, where the method learns widths.`, {
       flag: {
-        doc: `Average bits per weight to reach, side information counted. Default: ${learnDefaults.targetBits}, where the method learns widths.`,
+        doc: `Average bits per weight to reach, side information included. Default: ${learnDefaults.targetBits}, where the method learns widths.`,
       },
     }),
     number('penalty', 'Weight of the size in MiB in the loss, instead of a target.'),
@@ -66,21 +69,21 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
     wholeNumber('window', `Tokens of a window of text. Default: ${learnDefaults.window}.`, 2),
     number('rate', `Learning rate of the weights. Default: ${learnDefaults.rate}.`),
     number('logitRate', `Learning rate of the widths. Default: ${learnDefaults.logitRate}.`),
-    choice('optimizer', `Default: ${learnDefaults.optimizer}.`, ['adam', 'adamw', 'sgd']),
-    number('momentum', 'Of sgd, with Nesterov. Default: 0.9.'),
-    number('weightDecay', 'Of adamw and sgd. Default: 0.'),
-    choice('schedule', `How the learning rate falls. Default: ${learnDefaults.schedule}.`, ['constant', 'step', 'cosine']),
+    choice('optimizer', `Optimizer. Default: ${learnDefaults.optimizer}.`, ['adam', 'adamw', 'sgd']),
+    number('momentum', 'Momentum of sgd (Nesterov). Default: 0.9.'),
+    number('weightDecay', 'Weight decay of adamw and sgd. Default: 0.'),
+    choice('schedule', `Learning rate schedule. Default: ${learnDefaults.schedule}.`, ['constant', 'step', 'cosine']),
     wholeNumber('warmup', 'Steps over which the learning rate rises. Default: 0.', 0),
     number('clip', 'Largest norm of all gradients together. Default: no limit.'),
-    choice('loss', 'auto decides by labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
-    choice('start', "From the model's weights, or from seeded random ones. Default: trained.", ['trained', 'scratch']),
+    choice('loss', 'Loss function. auto chooses by labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
+    choice('start', 'Initial weights: those of the model, or random ones from the seed. Default: trained.', ['trained', 'scratch']),
     {
       key: 'exclude',
       doc: 'Globs of tensors that stay float.',
       type: { kind: 'texts' },
       flag: { value: 'GLOB', doc: 'Tensors that stay float. May be repeated.' },
     },
-    number('minimumSize', `MiB of float32 below which a tensor stays float. Default: ${learnDefaults.minimumSize}.`, {
+    number('minimumSize', `Smallest tensor to quantise, in MiB of float32. Default: ${learnDefaults.minimumSize}.`, {
       flag: { name: 'min-size' },
     }),
     yesOrNo('halfRest', 'Store what stays float as float16. Default: true.', {
@@ -102,7 +105,7 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
       },
     },
     outField,
-    yesOrNo('resume', 'Go on from the checkpoint of an interrupted run with the same settings.', { commandOnly: true }),
+    yesOrNo('resume', 'Continue from the checkpoint of an interrupted run with the same settings.', { commandOnly: true }),
     keepFailedField,
   ],
   rules: [

@@ -12,7 +12,7 @@ export async function refuseInPlace(paths: { readonly model: string; readonly ou
   if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return;
   throw new LoomweightError(
     'invalid-argument',
-    `The output ${out} lies in the model ${model}. Models are never changed in place: name another folder.`,
+    `The output ${out} is inside the model ${model}. Models are never changed in place: name another folder.`,
     { model, out },
   );
 }

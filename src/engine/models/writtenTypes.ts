@@ -89,7 +89,7 @@ function refuseOverflow(name: string, values: Float32Array, first: number): void
     if (Math.abs(value) < 65520 || !Number.isFinite(value)) continue;
     throw new LoomweightError(
       'invalid-argument',
-      `Tensor '${name}' holds ${value} at position ${first + index}; float16 ends at 65504. Take --dtype float32 or bfloat16.`,
+      `Tensor '${name}' holds ${value} at position ${first + index}; the largest float16 is 65504. Use --dtype float32 or bfloat16.`,
       { tensor: name, position: first + index, value },
     );
   }

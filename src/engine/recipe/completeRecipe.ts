@@ -1,4 +1,4 @@
-import { describeAllowed } from '../../common/params';
+import { describeAllowed, describeParam } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import type { RecipeCompletion, RecipePosition } from '../../protocol/engine';
 import type { Field } from '../../protocol/fields';
@@ -84,7 +84,7 @@ function methodsOf(place: CursorPlace, kinds: readonly StepKind[]): readonly Met
 }
 
 function parameterDetail(spec: ParamSpec): string {
-  return `${spec.doc} ${describeAllowed(spec)}; default ${spec.default}`;
+  return `${describeParam(spec)} Default: ${spec.default}.`;
 }
 
 function completeValues(place: CursorPlace, key: string, kinds: readonly StepKind[]): readonly RecipeCompletion[] {

@@ -1,4 +1,4 @@
-import { describeAllowed } from '../../common/params';
+import { describeParam } from '../../common/params';
 import type { ParamSpec } from '../../common/params';
 import type { Field, FieldRule } from '../../protocol/fields';
 import type { MethodDescription } from '../../protocol/methods';
@@ -147,7 +147,7 @@ function parametersSchema(methods: readonly MethodDescription[]): JsonSchema {
   const byKey = new Map<string, JsonSchema[]>();
   for (const spec of methods.flatMap(({ parameters }) => parameters)) {
     const schemas = byKey.get(spec.key) ?? [];
-    const schema = { description: `${spec.doc} ${describeAllowed(spec)}.`, ...valueSchema(spec), default: spec.default };
+    const schema = { description: describeParam(spec), ...valueSchema(spec), default: spec.default };
     if (!schemas.some((other) => JSON.stringify(other) === JSON.stringify(schema))) schemas.push(schema);
     byKey.set(spec.key, schemas);
   }

@@ -79,7 +79,7 @@ export function compressPage(report: CompressReport): ReportPageView {
     { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
   ];
   if (latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [latency.summary] });
-  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
+  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'Notes', items: report.notes });
   sections.push(layerTable(report.layers), filesTable(report.outputs), {
     kind: 'facts',
     heading: 'How it was made',

@@ -75,7 +75,7 @@ export function learnPage(report: LearnReport): ReportPageView {
     { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
   ];
   if (report.latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [report.latency.summary] });
-  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'What to know', items: report.notes });
+  if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'Notes', items: report.notes });
   sections.push(
     {
       kind: 'facts',

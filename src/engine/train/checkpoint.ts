@@ -125,7 +125,7 @@ export class CheckpointFolder {
     const sentences = different.map((key) => `${key} was ${shown(saved[key])} and is ${shown(asked[key])}`);
     throw new LoomweightError(
       'invalid-argument',
-      `The checkpoint ${this.folder} was made with other settings: ${sentences.join('; ')}. Use the same, or remove the folder to start anew.`,
+      `The checkpoint ${this.folder} was made with other settings: ${sentences.join('; ')}. Use the same, or remove the folder to start over.`,
       { folder: this.folder, different },
     );
   }
@@ -185,11 +185,11 @@ function parseManifest(text: string, file: string): Manifest {
     throw new LoomweightError(
       'unsupported',
       `${file} was written by another version of Loomweight (form ${String(value.version)}, this one reads ${manifestVersion}). ` +
-        'Resume with that version, or remove the folder to start anew.',
+        'Resume with that version, or remove the folder to start over.',
       { path: file, version: value.version },
     );
   if (value && isManifest(value)) return value;
-  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start anew.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start over.`, { path: file });
 }
 
 function parseJson(text: string): unknown {

@@ -91,7 +91,7 @@ async function runTraining<Result>(request: TrainRequest<Result>) {
   const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout);
   const settings = checkpoint ? { ...checkpoint.settings, seed, ...startOf(first, frozen, data, spec.batch) } : {};
   const resumed = spec.resume ? await checkpoints?.load(settings) : undefined;
-  if (spec.resume && resumed === undefined) context.note('There was no checkpoint to resume: training started anew.');
+  if (spec.resume && resumed === undefined) context.note('There was no checkpoint to resume: training started from the beginning.');
 
   const choice: ModeChoice =
     request.mode === undefined ? await chooseMode(runtime) : { mode: request.mode, reason: `Asked for: ${request.mode}.` };

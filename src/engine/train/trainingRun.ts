@@ -234,7 +234,7 @@ function notFinite(what: string, step: number, value: number, kept: number, chec
   return new LoomweightError(
     'runtime',
     `${what} became ${Number.isNaN(value) ? 'NaN' : 'infinite'} at step ${step + 1}; training stopped.${where} ` +
-      'Take a lower learning rate, a warm-up or --clip, and look for values in the data that are not finite.',
+      'Use a lower learning rate, a warm-up or --clip, and look for values in the data that are not finite.',
     { step: step + 1, checkpoint: checkpoints?.folder, checkpointStep: checkpoints && kept },
   );
 }

@@ -124,7 +124,7 @@ describe('other sources', () => {
   test('an ONNX model as hf is refused with the formats that work', async () => {
     await expect(compress(spec('hf', { model: digits }))).rejects.toMatchObject({
       code: 'unsupported',
-      message: expect.stringContaining('take onnx, onnx-fast or onnx-packed') as string,
+      message: expect.stringContaining('use onnx, onnx-fast or onnx-packed') as string,
     });
   });
 

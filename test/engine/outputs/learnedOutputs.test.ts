@@ -272,7 +272,7 @@ test('an archive is evaluated like the model that it stands for', async () => {
 test('values that float16 cannot hold, and names that the model has not, are refused', async () => {
   const state = await trained('digits-mlp', [4], 8);
   const [name, values] = [...state.rest][0] as [string, Float32Array];
-  await expect(write({ ...state, rest: new Map([[name, values.map(() => 1e5)]]) }, 'archive')).rejects.toThrow(/float16 ends at 65504/);
+  await expect(write({ ...state, rest: new Map([[name, values.map(() => 1e5)]]) }, 'archive')).rejects.toThrow(/largest float16 is 65504/);
   await expect(write({ ...state, rest: new Map([['nothing', values]]) }, 'hf')).rejects.toThrow(/'nothing'.*no such tensor/);
   await state.source.container.close();
 });

@@ -289,6 +289,6 @@ describe('requests that contradict themselves', () => {
     const spec = { steps: 30, batch: samples, resume: true };
     const resumed = train(request({ spec, checkpoint }));
     await expect(resumed).rejects.toMatchObject({ code: 'unsupported' });
-    await expect(resumed).rejects.toThrow(/another version of Loomweight.*remove the folder to start anew/);
+    await expect(resumed).rejects.toThrow(/another version of Loomweight.*remove the folder to start over/);
   });
 });

@@ -45,7 +45,7 @@ export async function chooseGroups(
   if (!writer.mixesWidths)
     throw new LoomweightError(
       'unsupported',
-      `The format ${writer.id} has one width for a whole tensor. Take onnx-packed, archive or hf for --unit ${unit}, or --unit tensor.`,
+      `The format ${writer.id} has one width for a whole tensor. Use onnx-packed, archive or hf for --unit ${unit}, or --unit tensor.`,
       { format: writer.id, unit },
     );
   if (measure.wholeTensors)

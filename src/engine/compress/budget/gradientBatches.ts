@@ -29,7 +29,7 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
     const { windows, length, ids } = await tokenSample(source.container, source.decoder.config, spec.calibration, seed);
     note(
       random
-        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with a text that the model is for foretells better.`
+        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with a text that the model is meant for predicts better.`
         : `Sensitivity was measured on ${windows * length} tokens of ${spec.calibration}.`,
     );
     const batches = Array.from({ length: windows }, (_, window) => ({
@@ -41,10 +41,10 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
   if (!graph)
     throw new LoomweightError(
       'unsupported',
-      `Gradients need a graph, and ${source.container.path} has weights only. Take --sensitivity error.`,
+      `Gradients need a graph, and ${source.container.path} has weights only. Use --sensitivity error.`,
     );
   if (random) {
-    note(`Sensitivity was measured on random inputs; --calibration with a folder of data that the model is for foretells better.`);
+    note(`Sensitivity was measured on random inputs; --calibration with a folder of data that the model is meant for predicts better.`);
     return { batches: randomBatches(graph.inputs, seed), batch: samplesPerBatch, window: undefined };
   }
   const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {} });
@@ -69,7 +69,7 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
         if (dtype !== 'float32' || rest.some((length) => typeof length === 'string'))
           throw new LoomweightError(
             'invalid-argument',
-            `Random values cannot stand for the input '${name}' of type ${dtype}[${shape.join(', ')}]. Give --calibration with a folder of data, or take --sensitivity error.`,
+            `Random values cannot replace the input '${name}' of type ${dtype}[${shape.join(', ')}]. Give --calibration with a folder of data, or use --sensitivity error.`,
             { input: name },
           );
         const own = [samplesPerBatch, ...(rest as number[])];

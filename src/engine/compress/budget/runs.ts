@@ -13,7 +13,7 @@ const productsPerSecond = 10e9;
 /** Measures that run the model need a decoder that can be built. */
 export function needsRuns(source: ModelSource): true | string {
   if (source.decoder) return true;
-  return `it runs the model, and ${source.container.path} is no language model with a known configuration; take --sensitivity error`;
+  return `it runs the model, and ${source.container.path} is not a language model with a known configuration; use --sensitivity error`;
 }
 
 /** Time and memory of some passes over the sample. */
@@ -38,7 +38,7 @@ export async function startRuns(
   if (memoryLimit !== undefined && hostMemoryBytes > memoryLimit)
     throw new LoomweightError(
       'insufficient-memory',
-      `Measuring sensitivity needs ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or take --sensitivity error, which runs nothing.`,
+      `Measuring sensitivity needs ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or use --sensitivity error, which runs nothing.`,
       { needed: hostMemoryBytes, limit: memoryLimit, shortfall: hostMemoryBytes - memoryLimit },
     );
   const { config } = source.decoder!;

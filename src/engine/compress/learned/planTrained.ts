@@ -121,7 +121,7 @@ function restType({ source, halfRest }: TrainedValues, { entry }: SourceTensor, 
 function restValues(trained: TrainedValues, tensor: SourceTensor, writer: OutputWriter, values: Float32Array): Float32Array {
   const large = trained.halfRest ? values.find((value) => Math.abs(value) >= 65520) : undefined;
   if (large !== undefined)
-    throw misfit(tensor.entry.name, `it holds ${large} and float16 ends at 65504; keep the rest in float32 (--float32-rest)`);
+    throw misfit(tensor.entry.name, `it holds ${large}, and the largest float16 is 65504; keep the rest in float32 (--float32-rest)`);
   return rounded(restType(trained, tensor, writer), trained.halfRest ? rounded('float16', values) : values);
 }
 

@@ -69,7 +69,7 @@ export function checkSplit(split: DataSplit, inputs: readonly InputSignature[]):
         { input: name },
       );
   }
-  if (split.samples === 0) throw new LoomweightError('invalid-argument', `${split.description} holds no samples.`);
+  if (split.samples === 0) throw new LoomweightError('invalid-argument', `${split.description} has no samples.`);
 }
 
 const integerRanges: Readonly<Partial<Record<DType, readonly [number, number]>>> = {

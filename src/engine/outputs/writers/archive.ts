@@ -35,7 +35,7 @@ export const archive: OutputWriter = {
   },
 
   refuses: ({ layout }) => {
-    if (layout.kind === 'sparse') return 'archives hold no sparse tensors; use the format onnx-packed or hf';
+    if (layout.kind === 'sparse') return 'archives cannot store sparse tensors; use the format onnx-packed or hf';
     if (layout.kind !== 'grouped') return undefined;
     if (layout.zeroPointsAreFloat) return 'archives hold whole zero points only; use the format onnx-packed or hf';
     return layout.columnsAreSorted ? 'archives hold groups of neighbouring columns only; use the format onnx-packed or hf' : undefined;
@@ -101,7 +101,7 @@ async function writeArchive({ source, planned, folder, signal, stored }: WriteJo
 
 function addTensor(writer: ArchiveWriter, { name, storedShape, transposed }: PlannedEntry, tensor: PlannedTensor): Promise<number> {
   if (tensor.kind === 'learned') return writer.addLearned(tensor.tensor);
-  if (tensor.kind !== 'grouped') throw new Error(`Archives hold no tensor of kind ${tensor.kind}.`);
+  if (tensor.kind !== 'grouped') throw new Error(`Archives cannot store a tensor of kind ${tensor.kind}.`);
   const { kind: _kind, floatZeroPoints: _float, columnOrder: _order, ...matrix } = tensor;
   return writer.addGrouped({ name, shape: transposed ? [matrix.rows, matrix.columns] : storedShape, transposed, ...matrix });
 }

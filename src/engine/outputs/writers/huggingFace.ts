@@ -34,7 +34,7 @@ export const huggingFace: OutputWriter = {
     if (container.format === 'safetensors' || container.config !== undefined || (trained && container.format === 'onnx')) return;
     throw new LoomweightError(
       'unsupported',
-      `The format hf is made from safetensors weights; ${container.path} is ${container.format === 'onnx' ? 'an ONNX model: take onnx, onnx-fast or onnx-packed' : `a ${container.format} file: convert it first`}.`,
+      `The format hf is made from safetensors weights; ${container.path} is ${container.format === 'onnx' ? 'an ONNX model: use onnx, onnx-fast or onnx-packed' : `a ${container.format} file: convert it first`}.`,
       { format: 'hf', source: container.format },
     );
   },

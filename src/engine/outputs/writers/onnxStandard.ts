@@ -20,14 +20,14 @@ export const onnxStandard = onnxWriter({
     const { layout } = layer;
     if (layout.kind === 'grouped') return formOf(layer).refuse(layout);
     if (layout.kind === 'learned' && layout.widthsByGroup)
-      return 'the format onnx has one width for a whole tensor, and groups of this one have several; use onnx-packed, archive or hf, or onnx-fast, which rounds anew';
+      return 'the format onnx has one width for a whole tensor, and groups of this one have several; use onnx-packed, archive or hf, or onnx-fast, which rounds again';
     return codesOnly('onnx', layout);
   },
   storedBits: (layer) => (layer.layout.kind === 'grouped' ? formBits(formOf(layer), layer.layout) : Infinity),
   store: (tensor, entry) => {
     if (tensor.kind === 'learned') return storeDequantized(tensor.tensor);
     if (tensor.kind === 'grouped') return storeMatrix(formOf(entry), tensor);
-    throw new Error(`The format onnx holds no tensor of kind ${tensor.kind}.`);
+    throw new Error(`The format onnx cannot store a tensor of kind ${tensor.kind}.`);
   },
   bytesOf: (layer) => layerBytes(layer, { codeBits: (bits) => (bits <= 2 ? 2 : bits <= 4 ? 4 : 8) }),
   roundsActivations: ({ form }) => form === dequantizeLinear.id || form === embeddingRows.id,

@@ -27,7 +27,7 @@ export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): 
   if (found.parameters.length === 0)
     throw new LoomweightError(
       'unsupported',
-      `There is nothing to train in ${path}: no float32 weights stand where operators take them. Give the float model.`,
+      `There is nothing to train in ${path}: no operator takes float32 weights. Give the float model.`,
       { path },
     );
   const notes = trainingNotes(read, found, path);

@@ -18,7 +18,7 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
     throw new LoomweightError(
       'unsupported',
       rounding.length > 0
-        ? `No gradient reaches any weight of ${path}: all stand behind ${where}. Train the float model from before quantisation.`
+        ? `No gradient reaches any weight of ${path}: all are behind ${where}. Train the float model from before quantisation.`
         : `No gradient reaches any weight of ${path}: no output changes with small changes of them.`,
       { path, rounding: rounding.map(({ name }) => name) },
     );
@@ -27,7 +27,7 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
     ...(rounding.length === 0
       ? []
       : [
-          `No gradient passes ${where}: what lies before is trained along other paths only. Better train the float model from before quantisation.`,
+          `No gradient passes ${where}: what comes before is trained along other paths only. Prefer to train the float model from before quantisation.`,
         ]),
     ...note(still, 'Tensors that get no gradient and stay as they are'),
     ...note(

@@ -61,7 +61,7 @@ describe('checks before anything runs', () => {
     [split({ x: array([1, 4], new Float32Array(4)) }, [0]), "takes [batch, 3], but the data in folder data, split 'test' has shape [1, 4]"],
     [split({ x: array([1, 3], new Float64Array(3), 'int64') }, [0]), 'does not convert without loss'],
     [split({ x: array([2, 3], new Float32Array(6)) }, [0]), 'has 2 samples, the labels have 1'],
-    [split({ x: array([0, 3], new Float32Array(0)) }, []), 'holds no samples'],
+    [split({ x: array([0, 3], new Float32Array(0)) }, []), 'has no samples'],
   ])('%#', (data, message) => expect(() => checkSplit(data, inputs)).toThrow(message));
 
   test('inputs that share an axis must agree', () => {
