@@ -51,7 +51,7 @@ export async function chooseGroups(
   if (measure.wholeTensors)
     throw new LoomweightError(
       'unsupported',
-      `--sensitivity ${measure.id} measures whole tensors; take gradient, activation or error for --unit ${unit}.`,
+      `--sensitivity ${measure.id} measures whole tensors; use gradient, activation or error for --unit ${unit}.`,
       {
         sensitivity: measure.id,
         unit,

@@ -45,7 +45,7 @@ export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly 
   if (options.length === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The format ${writer.id} supports none of the widths and groups allowed for '${plan.tensor.name}' may have. Use the format onnx-packed, or other parameters.`,
+      `The format ${writer.id} supports none of the widths and groups allowed for '${plan.tensor.name}'. Use the format onnx-packed, or other parameters.`,
       { tensor: plan.tensor.name, format: writer.id },
     );
   return options.sort((a, b) => a.storedBits - b.storedBits);

@@ -46,7 +46,7 @@ export async function startRuns(
   const random = spec.calibration === undefined || spec.calibration === 'random';
   context.note(
     random
-      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is for predicts better.`
+      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is meant for predicts better.`
       : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
   );
   const runs = new DecoderRuns(containerWeights(source.container), config, sample, { runtime, signal });
