@@ -93,9 +93,19 @@ const tests: Readonly<Record<string, () => Promise<void>>> = {
   },
   async 'a sound recipe has no findings'() {
     const uri = file('recipe.loom.yaml');
-    await vscode.workspace.openTextDocument(uri);
-    await new Promise((resolve) => setTimeout(resolve, 2000));
-    assert.deepEqual(vscode.languages.getDiagnostics(uri), []);
+    const document = await vscode.workspace.openTextDocument(uri);
+    const findings = () => vscode.languages.getDiagnostics(uri);
+    const change = async (range: vscode.Range, text: string) => {
+      const edit = new vscode.WorkspaceEdit();
+      edit.replace(uri, range, text);
+      assert.ok(await vscode.workspace.applyEdit(edit));
+    };
+    // A mistake is found first: then none found means that the recipe was checked.
+    const place = document.positionAt(document.getText().indexOf('method:'));
+    await change(new vscode.Range(place, place), 'x');
+    await until('a finding', findings, (found) => found.length > 0);
+    await change(new vscode.Range(place, place.translate(0, 1)), '');
+    await until('no finding', findings, (found) => found.length === 0);
   },
   async 'safetensors and GGUF open in our editors, ONNX only when asked'() {
     assert.equal(await openedWith('small/plain.safetensors'), 'loomweight.safetensors');

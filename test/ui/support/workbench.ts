@@ -106,18 +106,24 @@ export class Workbench {
     await this.page.locator(`.monaco-workbench.${themeClass}`).first().waitFor();
   }
 
-  /** Shows a view container by its title in the activity bar. A click on the active one would close the side bar. */
+  /**
+   * Shows a view container by its title in the activity bar. After a reload the side bar comes back a moment later than the activity bar, and a click on the active
+   * container would close it: so a click is for a container that is not active, and is repeated until the title is there.
+   */
   async view(title: string): Promise<void> {
     const heading = this.page.locator('.part.sidebar .composite.title').filter({ hasText: title });
     const tab = this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
-    await tab.waitFor({ timeout: 60_000 });
-    // After a reload the side bar comes back a moment later than the activity bar.
-    const shown = await heading.waitFor({ timeout: 2000 }).then(
-      () => true,
-      () => false,
-    );
-    if (!shown) await tab.click();
-    await heading.waitFor();
+    await tab.waitFor();
+    for (const end = Date.now() + actionTimeoutMs; ;) {
+      const shown = await heading.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+      if (shown) return;
+      if (Date.now() > end) throw new Error(`the view "${title}" does not open`);
+      const active = await tab.evaluate((element) => element.closest('.action-item')?.classList.contains('checked'));
+      if (active !== true) await tab.click();
+    }
   }
 
   treeItem(text: string | RegExp): Locator {
@@ -174,8 +180,15 @@ export class Workbench {
   /** Opens the notification centre where it is closed: the workbench shows no toasts while an extension is developed. */
   async showNotifications(): Promise<void> {
     const centre = this.page.locator('.notifications-center.visible');
-    if ((await centre.count()) === 0) await this.page.locator('#status\\.notifications a').first().click();
-    await centre.waitFor();
+    for (const end = Date.now() + actionTimeoutMs; ;) {
+      if ((await centre.count()) === 0) await this.page.locator('#status\\.notifications a').first().click();
+      const shown = await centre.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+      if (shown) break;
+      if (Date.now() > end) throw new Error('the notification centre does not open');
+    }
     // The tooltip of the bell would lie over the buttons of the last notification.
     await this.page.mouse.move(640, 4);
   }
@@ -187,12 +200,21 @@ export class Workbench {
     await centre.waitFor({ state: 'hidden' });
   }
 
-  /** Waits for a notification, in the notification centre. */
+  /**
+   * Waits for a notification, in the notification centre. The workbench closes the centre with its last notification: when the progress of a job ends a moment before
+   * its result is announced, the centre is opened again.
+   */
   async notified(text: string | RegExp, timeoutMs = 110_000): Promise<Locator> {
-    await this.showNotifications();
     const found = this.notification(text).first();
-    await found.waitFor({ timeout: timeoutMs });
-    return found;
+    for (const end = Date.now() + timeoutMs; ;) {
+      await this.showNotifications();
+      const shown = await found.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+      if (shown) return found;
+      if (Date.now() > end) throw new Error(`no notification with ${text}`);
+    }
   }
 
   /** Number of webviews that are in sight. */
