@@ -46,12 +46,12 @@ export class JobRunner {
       once: true,
     });
     try {
-      const report = await vscode.window.withProgress(
+      const { report, outcome } = await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Notification, title, cancellable: true },
-        (progress, token) => {
+        async (progress, token) => {
           token.onCancellationRequested(() => controller.abort());
           let shown = 0;
-          return this.engine.runJob(spec, {
+          const report = await this.engine.runJob(spec, {
             signal: controller.signal,
             onProgress: (snapshot) => {
               // What was on its way when the user cancelled is of no interest.
@@ -65,11 +65,13 @@ export class JobRunner {
             },
             onLog: ({ level, message }) => this.history.say(id, level, message),
           });
+          // Asked for before the notification closes, so that the one about the result follows it at once.
+          const outcome = await this.engine.ask('describeReport', { spec, report }).then(
+            (view) => view.outcome,
+            () => 'done',
+          );
+          return { report, outcome };
         },
-      );
-      const outcome = await this.engine.ask('describeReport', { spec, report }).then(
-        (view) => view.outcome,
-        () => 'done',
       );
       this.history.update(id, { status: 'done', report, outcome });
       this.onOutput();

@@ -76,6 +76,12 @@ export class Workbench {
     await row.click();
   }
 
+  /** Filters the open quick pick, which draws only the rows in sight. */
+  async search(text: string): Promise<void> {
+    await this.quickInput.waitFor({ state: 'visible' });
+    await this.quickInput.fill(text);
+  }
+
   /** Types an answer into the open input box and accepts it. */
   async answer(text: string): Promise<void> {
     await this.quickInput.waitFor({ state: 'visible' });
