@@ -1,6 +1,6 @@
 // Runs inside the extension host, with the full API of the editor. The results go into a file that the runner reads.
 import { strict as assert } from 'node:assert';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import * as vscode from 'vscode';
 import type { HostTestResult } from './result';
 
@@ -128,5 +128,8 @@ export async function run(): Promise<void> {
     }
   }
   const path = process.env['HOST_TEST_RESULT'];
-  if (path !== undefined) writeFileSync(path, JSON.stringify(results));
+  if (path === undefined) return;
+  // The runner waits for the file: it must be whole as soon as it is there.
+  writeFileSync(`${path}.part`, JSON.stringify(results));
+  renameSync(`${path}.part`, path);
 }
