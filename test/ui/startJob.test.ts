@@ -42,7 +42,7 @@ describe('a job of any kind, by a form', () => {
     await workbench().pick('Continue');
     await workbench().notified(/Set Method or Budget/);
     await workbench().hideNotifications();
-    await workbench().pick('How to compress');
+    await workbench().pick('Compression method');
     await workbench().pick('Round to nearest');
     await workbench().search('Bits per stored weight');
     await workbench().pick('Bits per stored weight');
