@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,6 +13,7 @@ import { ArchiveWriter, type WrittenArchive } from '../../../../src/engine/forma
 import { decodeToFloat32 } from '../../../../src/engine/formats/decode';
 import { openContainer } from '../../../../src/engine/models/openContainer';
 import { LoomweightError } from '../../../../src/protocol/errors';
+import { propertySeed } from '../../../support/propertySeed';
 import { randomLearned } from '../../../support/randomLearned';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'loomweight-archive-'));
@@ -26,64 +28,64 @@ async function written(fill: (writer: ArchiveWriter) => Promise<unknown>): Promi
 }
 
 describe('bit planes', () => {
-  test.each([1, 2, 3, 7, 8, 9, 12, 15])('%d bits: plane k holds bit k, and reading is the inverse of writing', (bits) => {
-    const random = new SeededRandom(bits);
-    for (const count of [0, 1, 7, 8, 9, 64, 131]) {
-      const levels = Uint16Array.from({ length: count }, () => random.nextBelow(2 ** bits));
-      const packed = new Uint8Array(planeBytes(count, bits) + 3);
-      expect(packPlanes(levels, count, bits, packed, 3)).toBe(packed.length);
-      expect((packed.length - 3) * 8 - count * bits).toBeLessThan(8);
-      const whole = Math.floor(count / 8);
-      for (let index = 0; index < whole * 8; index += 1)
-        for (let bit = 0; bit < bits; bit += 1)
-          expect(((packed[3 + bit * whole + (index >> 3)] as number) >> (index & 7)) & 1).toBe(((levels[index] as number) >> bit) & 1);
-      const back = new Uint16Array(count).fill(9);
-      expect(unpackPlanes(packed, 3, count, bits, back)).toBe(packed.length);
-      expect(back).toEqual(levels);
-    }
+  /** A width of 1 to 15 bits and levels that fit it. */
+  const levelsOfWidth = fc
+    .integer({ min: 1, max: 15 })
+    .chain((bits) => fc.record({ bits: fc.constant(bits), list: fc.array(fc.nat(2 ** bits - 1), { maxLength: 203, size: 'max' }) }));
+
+  test('plane k holds bit k, and reading is the inverse of writing', () => {
+    fc.assert(
+      fc.property(levelsOfWidth, ({ bits, list }) => {
+        const levels = Uint16Array.from(list);
+        const count = levels.length;
+        const packed = new Uint8Array(planeBytes(count, bits) + 3);
+        expect(packPlanes(levels, count, bits, packed, 3)).toBe(packed.length);
+        expect((packed.length - 3) * 8 - count * bits).toBeLessThan(8);
+        const whole = Math.floor(count / 8);
+        for (let index = 0; index < whole * 8; index += 1)
+          for (let bit = 0; bit < bits; bit += 1)
+            if ((((packed[3 + bit * whole + (index >> 3)] as number) >> (index & 7)) & 1) !== (((levels[index] as number) >> bit) & 1))
+              expect.fail(`bit ${bit} of level ${index} is not where it belongs`);
+        const back = new Uint16Array(count).fill(9);
+        expect(unpackPlanes(packed, 3, count, bits, back)).toBe(packed.length);
+        expect(back).toEqual(levels);
+      }),
+      { seed: propertySeed, numRuns: 200 },
+    );
   });
 
   test('the highest planes alone give the levels without their lower bits', () => {
-    const random = new SeededRandom(5);
-    const levels = Uint16Array.from({ length: 203 }, () => random.nextBelow(2 ** 11));
-    const packed = new Uint8Array(planeBytes(203, 11));
-    packPlanes(levels, 203, 11, packed, 0);
-    for (const planes of [0, 1, 3, 8, 10, 11]) {
-      const coarse = new Uint16Array(203);
-      unpackPlanes(packed, 0, 203, 11, coarse, planes);
-      expect(coarse).toEqual(levels.map((level) => (level >> (11 - planes)) << (11 - planes)));
-    }
+    fc.assert(
+      fc.property(levelsOfWidth, fc.nat(15), ({ bits, list }, most) => {
+        const [levels, planes] = [Uint16Array.from(list), Math.min(bits, most)];
+        const packed = new Uint8Array(planeBytes(levels.length, bits));
+        packPlanes(levels, levels.length, bits, packed, 0);
+        const coarse = new Uint16Array(levels.length);
+        unpackPlanes(packed, 0, levels.length, bits, coarse, planes);
+        expect(coarse).toEqual(levels.map((level) => (level >> (bits - planes)) << (bits - planes)));
+      }),
+      { seed: propertySeed, numRuns: 200 },
+    );
   });
 });
 
 describe('learned tensors', () => {
-  test('reading is the inverse of writing, and the size is the published formula', async () => {
-    const random = new SeededRandom(20_261_121);
-    const tensors: LearnedTensor[] = [];
-    for (let round = 0; round < 60; round += 1) {
-      const shape = [1 + random.nextBelow(40), 1 + random.nextBelow(30)];
-      const widths = Array.from({ length: 1 + random.nextBelow(6) }, () => random.nextBelow(16));
-      tensors.push(
-        randomLearned(random, {
-          name: `t${round}`,
-          shape,
-          groupSize: [0, 1, 4, 8, 16, 1000][round % 6] as number,
-          widths,
-          transposed: round % 4 === 0,
-        }),
-      );
-    }
-    tensors.push(
-      randomLearned(random, { name: 'all', shape: [64, 64], groupSize: 8, widths: Array.from({ length: 16 }, (_, bits) => bits) }),
-    );
-    tensors.push(randomLearned(random, { name: 'empty', shape: [0, 8], groupSize: 8, widths: [3] }));
-    tensors.push({
-      ...randomLearned(random, { name: 'constant', shape: [3, 5], groupSize: 4, widths: [2] }),
-      minimum: 0.5,
-      maximum: 0.5,
-      levels: new Uint16Array(15),
-    });
-    tensors.push(randomLearned(random, { name: 'pruned', shape: [8, 8], groupSize: 8, widths: [0] }));
+  /** Tensors of random shape, group size, widths and levels, all of one archive. */
+  const archivesOfTensors = fc
+    .array(
+      fc.record({
+        shape: fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 30 })),
+        groupSize: fc.constantFrom(0, 1, 4, 8, 16, 1000),
+        widths: fc.array(fc.nat(15), { minLength: 1, maxLength: 6 }),
+        transposed: fc.boolean(),
+        seed: fc.nat(2 ** 31),
+      }),
+      { minLength: 1, maxLength: 8 },
+    )
+    .map((list) => list.map(({ seed, ...options }, index) => randomLearned(new SeededRandom(seed), { name: `t${index}`, ...options })));
+
+  /** Writes the tensors to an archive, reads each back, and compares the size of the file with the formula. */
+  async function expectExactInverse(tensors: readonly LearnedTensor[]): Promise<void> {
     const archive = await written(async (writer) => {
       for (const tensor of tensors) await writer.addLearned(tensor);
     });
@@ -107,6 +109,27 @@ describe('learned tensors', () => {
     expect(statSync(archive.file).size).toBe(archive.bytes);
     expect(archive.bytes).toBeGreaterThanOrEqual(archive.headerBytes + formula);
     expect(archive.bytes - archive.headerBytes - formula).toBeLessThanOrEqual(8 * (tensors.length + classes));
+  }
+
+  test('reading is the inverse of writing, and the size is the published formula', async () => {
+    await fc.assert(fc.asyncProperty(archivesOfTensors, expectExactInverse), { seed: propertySeed, numRuns: 20 });
+  });
+
+  test('so it is with every width at once, without values, with one value and with everything pruned', async () => {
+    const random = new SeededRandom(20_261_121);
+    const tensors: LearnedTensor[] = [];
+    tensors.push(
+      randomLearned(random, { name: 'all', shape: [64, 64], groupSize: 8, widths: Array.from({ length: 16 }, (_, bits) => bits) }),
+    );
+    tensors.push(randomLearned(random, { name: 'empty', shape: [0, 8], groupSize: 8, widths: [3] }));
+    tensors.push({
+      ...randomLearned(random, { name: 'constant', shape: [3, 5], groupSize: 4, widths: [2] }),
+      minimum: 0.5,
+      maximum: 0.5,
+      levels: new Uint16Array(15),
+    });
+    tensors.push(randomLearned(random, { name: 'pruned', shape: [8, 8], groupSize: 8, widths: [0] }));
+    await expectExactInverse(tensors);
   });
 
   test('a tensor whose parts do not fit is refused by name', async () => {

@@ -17,6 +17,7 @@ import { sharedBytes, sharedFloat32 } from '../../../../../src/engine/kernels/ho
 import { transposeMatrix } from '../../../../../src/engine/kernels/host/transposeMatrix';
 import { bundleForNode } from '../../../../support/bundle';
 import { failureOf } from '../../../../support/formatFiles';
+import { propertySeed } from '../../../../support/propertySeed';
 
 const counts = [1, 2, 3, 7];
 let workerFile: string;
@@ -103,7 +104,7 @@ test('any matrix has the same bytes and the same error for 1, 2, 3 and 7 threads
         else expect(rounded!.matrix.codes.buffer).toBeInstanceOf(ArrayBuffer);
       }
     }),
-    { numRuns: 150 },
+    { seed: propertySeed, numRuns: 150 },
   );
 });
 
@@ -150,7 +151,7 @@ test('errors are those of the plain function, at the first position, for any num
           expected,
         );
     }),
-    { numRuns: 60 },
+    { seed: propertySeed, numRuns: 60 },
   );
 });
 
