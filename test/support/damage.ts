@@ -36,7 +36,7 @@ export function damages(length: number, header = 1200): fc.Arbitrary<Damage[]> {
 
 /** A copy of a file with the changes made one after the other; an empty file stays empty. */
 export function damaged(file: Uint8Array, changes: readonly Damage[]): Buffer {
-  return changes.reduce((bytes, change) => (bytes.length === 0 ? bytes : changed(bytes, change)), Buffer.from(file));
+  return changes.reduce<Buffer>((bytes, change) => (bytes.length === 0 ? bytes : changed(bytes, change)), Buffer.from(file));
 }
 
 function changed(bytes: Buffer, change: Damage): Buffer {

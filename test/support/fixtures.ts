@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test as base } from 'vitest';
+import { afterAll, test as base } from 'vitest';
 import { createRuntime } from '../../src/engine/runtime/runtime';
 import type { Runtime } from '../../src/engine/runtime/types';
 
@@ -38,3 +38,17 @@ export const test = base.extend<Fixtures>({
     { scope: 'file' },
   ],
 });
+
+/** An empty folder for all tests of a file and their helpers, removed after the last; called at the top of the file. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'loomweight-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A runtime on the CPU for all tests of a file and their helpers, disposed after the last; called at the top of the file. */
+export async function openRuntime(threads = 1): Promise<Runtime> {
+  const runtime = await createRuntime({ provider: 'cpu', threads });
+  afterAll(() => runtime.dispose());
+  return runtime;
+}

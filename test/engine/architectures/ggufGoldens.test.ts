@@ -1,12 +1,12 @@
 import path from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { openContainer } from '../../../src/engine/models/openContainer';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
 import { readTestJson } from '../../support/formatFiles';
 import { loadFloatWeights } from '../../support/loadFloatWeights';
+import { openRuntime } from '../../support/fixtures';
 
 /**
  * A tiny Llama with grouped heads in six GGUF types, written by the Python library gguf with llama.cpp's interleaved q and k: logits of our
@@ -18,10 +18,7 @@ const golden = readTestJson<{
   logits: readonly { file: string; rows: readonly (readonly number[])[] }[];
 }>('golden/formats/llamaGguf.json');
 
-let runtime: Runtime;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
+const runtime = await openRuntime();
 
 const int64 = (values: readonly number[]): RuntimeTensor => ({
   dtype: 'int64',

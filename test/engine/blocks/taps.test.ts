@@ -9,15 +9,12 @@ import { headStatistics } from '../../../src/engine/blocks/headStatistics';
 import { HiddenStates } from '../../../src/engine/blocks/hiddenStates';
 import { tapKinds } from '../../../src/engine/blocks/taps';
 import type { Statistics } from '../../../src/engine/blocks/taps/tap';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import type { DecoderTrace } from '../../support/referenceDecoder';
 import { workContext } from '../../support/workContext';
 import { blockModels, length, openBlockModel, sampleOf, traces, windows, worstError, type BlockModel } from './blockModels';
+import { openRuntime } from '../../support/fixtures';
 
-let runtime: Runtime;
-beforeAll(async () => void (runtime = await createRuntime({ provider: 'cpu', threads: 2 })));
-afterAll(() => runtime.dispose());
+const runtime = await openRuntime(2);
 
 /** Float32 sums of some hundred terms. */
 const tolerance = 2e-6;

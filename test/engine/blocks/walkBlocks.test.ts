@@ -14,15 +14,13 @@ import type { Statistics } from '../../../src/engine/blocks/taps/tap';
 import { walkBlocks, type BlockWalk } from '../../../src/engine/blocks/walkBlocks';
 import { overlayWeights } from '../../../src/engine/models/overlayWeights';
 import { residentWeights } from '../../../src/engine/models/residentWeights';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
 import { workContext } from '../../support/workContext';
 import { blockModels, length, openBlockModel, sampleOf, traces, windows, worstError, type BlockModel } from './blockModels';
+import { openRuntime } from '../../support/fixtures';
 
-let runtime: Runtime;
+const runtime = await openRuntime(2);
 let folder: string;
-beforeAll(async () => void (runtime = await createRuntime({ provider: 'cpu', threads: 2 })));
-afterAll(() => runtime.dispose());
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-blocks-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,25 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import { bundleForNode } from '../../support/bundle';
+import { temporaryFolder } from '../../support/fixtures';
 
 const maker = fileURLToPath(new URL('../../support/makeSparseLlama.mjs', import.meta.url));
 const sample = fileURLToPath(new URL('../../../media/samples/loom-base', import.meta.url));
 
-let folder: string;
+const folder = temporaryFolder();
 let script: string;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-estimate-'));
   script = await bundleForNode('test/support/compressInProcess.ts');
   // 54 M weights in blocks, shards and all: large enough that memory shows, small enough to wait for.
   execFileSync(process.execPath, [maker, join(folder, 'sparse'), '4', '1024', '2816', '4096']);
 });
 afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
   rmSync(dirname(script), { recursive: true, force: true });
 });
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DecoderRuns } from '../../../src/engine/compress/budget/decoderRuns';
 import { tokenSample } from '../../../src/engine/compress/budget/tokenSample';
 import { makePlan } from '../../../src/engine/compress/plan';
@@ -15,16 +15,13 @@ import { PlannedStore } from '../../../src/engine/outputs/planned/plannedStore';
 import type { PlannedTensor } from '../../../src/engine/outputs/planned/plannedTensor';
 import { verifyOutput } from '../../../src/engine/outputs/verification/verifyOutput';
 import { findWriter } from '../../../src/engine/outputs/writers';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import { workContext } from '../../support/workContext';
+import { openRuntime } from '../../support/fixtures';
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
-let runtime: Runtime;
+const runtime = await openRuntime();
 let folder: string;
-beforeAll(async () => void (runtime = await createRuntime({ provider: 'cpu', threads: 1 })));
-afterAll(() => runtime.dispose());
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-planning-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,28 +1,20 @@
-import { mkdtempSync, rmSync, writeFileSync, cpSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync, cpSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import { loadFloatWeights } from '../../support/loadFloatWeights';
 import { workContext } from '../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const fixture = (...parts: string[]) => path.join(root, 'test/fixtures', ...parts);
-let runtime: Runtime;
-let folder: string;
-
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 2 });
-  folder = mkdtempSync(path.join(tmpdir(), 'loomweight-evaluate-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const runtime = await openRuntime(2);
+const folder = temporaryFolder();
 
 describe('text', () => {
   test('loom-base has perplexity 98.997 on the first 32 windows of eval-play', async () => {

@@ -1,29 +1,21 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import { operators } from '../../../src/engine/ops/index';
 import { compareKind } from '../../../src/engine/jobs/compare';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import { loomBase, loomBaseAsGguf } from '../../support/loomGguf';
 import { workContext } from '../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
 const fixture = (...parts: string[]) => path.join(fileURLToPath(new URL('../../fixtures', import.meta.url)), ...parts);
 const text = { text: fixture('text/eval-play.txt'), window: 256, limit: 8 } as const;
-let runtime: Runtime;
-let folder: string;
-
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 2 });
-  folder = mkdtempSync(path.join(tmpdir(), 'loomweight-foreign-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const runtime = await openRuntime(2);
+const folder = temporaryFolder();
 
 test('a Llama GGUF file is evaluated: F16 as the directory it was made from, Q8_0 within 1 %', async () => {
   const directory = await evaluateModel({ kind: 'evaluate', model: loomBase, ...text }, workContext(runtime));

@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dequantizeLearned, learnedBits } from '../../../src/engine/formats/archive/dequantizeLearned';
 import type { LearnedTensor } from '../../../src/engine/formats/archive/learnedTensor';
 import { SeededRandom } from '../../../src/common/random';
@@ -11,12 +10,12 @@ import { openSource, type ModelSource } from '../../../src/engine/models/modelSo
 import { evaluateModel } from '../../../src/engine/evaluate/evaluateModel';
 import { decodeToFloat32 } from '../../../src/engine/formats/decode';
 import { openContainer } from '../../../src/engine/models/openContainer';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
 import type { OutputFormat } from '../../../src/protocol/jobs';
 import { learnedFrom } from '../../support/randomLearned';
 import { compareOnDisk, expectErrorsAgree } from '../../support/expectErrorsAgree';
 import { workContext } from '../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
 const asset = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const models = {
@@ -28,12 +27,8 @@ const models = {
 } as const;
 type ModelName = keyof typeof models;
 
-let runtime: Runtime;
-let folder: string;
-beforeAll(async () => void (runtime = await createRuntime({ provider: 'cpu', threads: 1 })));
-afterAll(() => runtime.dispose());
-beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-learned-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 
 interface Trained {
   readonly source: ModelSource;
@@ -76,8 +71,7 @@ async function write(
   format: OutputFormat,
   notes: string[] = [],
 ): Promise<ExportedLearned & { out: string }> {
-  const out = join(folder, format);
-  mkdirSync(out);
+  const out = mkdtempSync(join(folder, `${format}-`));
   const result = await exportLearned({
     source,
     learned,

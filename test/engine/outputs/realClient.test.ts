@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AutoModelForCausalLM, AutoTokenizer, env, type Tensor } from '@huggingface/transformers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import { createRuntime } from '../../../src/engine/runtime/runtime';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
+import { temporaryFolder } from '../../support/fixtures';
 import { greedyTokens } from '../../support/greedyTokens';
 import { workContext } from '../../support/workContext';
 
@@ -26,13 +26,11 @@ const cases: readonly { format: OutputFormat; bits: number; options: Record<stri
 ];
 
 describe('transformers.js runs our directories', () => {
-  let folder: string;
+  const folder = temporaryFolder();
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'loomweight-client-'));
     env.allowRemoteModels = false;
     env.localModelPath = '';
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test.each(cases)('$format, $bits bits', async ({ format, bits, options }) => {
     const spec = { kind: 'compress', model: sample, method: 'rtn', parameters: { bits, groupSize: 32 }, format } as const;

@@ -1,22 +1,18 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { numberToFloat16 } from '../../../src/common/halfFloat';
 import { encodeModel } from '../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import type { Graph } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
 import type { DType } from '../../../src/protocol/dtypes';
 import { LoomweightError } from '../../../src/protocol/errors';
+import { openRuntime } from '../../support/fixtures';
 
-let runtime: Runtime;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
-afterAll(() => runtime.dispose());
+const runtime = await openRuntime();
 
 function doubled(dtype: DType = 'float32'): Graph {
   const build = new GraphBuilder(operators, 'doubled');

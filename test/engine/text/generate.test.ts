@@ -1,9 +1,8 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { env, AutoModelForCausalLM, Tensor } from '@huggingface/transformers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { floatWeights } from '../../../src/engine/architectures/decoder/floatWeights';
 import { recognizeModel } from '../../../src/engine/architectures/index';
 import { openContainer } from '../../../src/engine/models/openContainer';
@@ -12,13 +11,10 @@ import { createRuntime } from '../../../src/engine/runtime/runtime';
 import { generateGreedy } from '../../support/generateGreedy';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import { loadFloatWeights } from '../../support/loadFloatWeights';
+import { temporaryFolder } from '../../support/fixtures';
 
 const sample = path.join(fileURLToPath(new URL('../../..', import.meta.url)), 'media/samples/loom-base');
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'loomweight-generate-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 test('our greedy text is what transformers.js generates from our ONNX directory', async () => {
   const container = await openContainer(sample);

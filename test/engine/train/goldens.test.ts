@@ -1,22 +1,17 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { runGoldens } from '../../support/goldens/runGoldens';
+import { temporaryFolder } from '../../support/fixtures';
 
 const peers = fileURLToPath(new URL('../../golden/peers', import.meta.url));
-let folder = '';
+const folder = temporaryFolder();
 let empty = '';
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-goldens-'));
   empty = join(folder, 'empty');
   await mkdir(empty);
-});
-
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
 });
 
 async function run(path: string): Promise<{ readonly counts: Awaited<ReturnType<typeof runGoldens>>; readonly lines: readonly string[] }> {

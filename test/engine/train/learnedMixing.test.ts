@@ -1,5 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
@@ -8,8 +7,7 @@ import { openSafetensors } from '../../../src/engine/formats/safetensors/openSaf
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import type { Node, Value } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops/index';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../src/engine/runtime/types';
 import { addLoss } from '../../../src/engine/train/loss';
 import type { OpenTrainable } from '../../../src/engine/train/models/graphTrainable';
 import { openTrainable } from '../../../src/engine/train/models/openTrainable';
@@ -21,6 +19,7 @@ import { buildStepGraph } from '../../../src/engine/train/stepGraph';
 import { train, type TrainRequest } from '../../../src/engine/train/trainer';
 import { wholeTensorUpdates } from '../../../src/engine/train/updates/wholeTensor';
 import { workContext } from '../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
 /**
  * Two frozen networks A and B; trained is how they are mixed: a matrix P for the first weight, W1 = A1 + P (B1 - A1), and one coefficient s for the second,
@@ -47,12 +46,10 @@ const batchOf = (step: number): { readonly x: Float32Array; readonly label: BigI
   };
 };
 
-let runtime: Runtime;
-let folder: string;
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 let model: OpenTrainable;
 beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-mixing-'));
   const build = new GraphBuilder(operators, 'net', 17);
   const zeros = (name: string, shape: readonly number[]): Value =>
     build.constant(
@@ -67,8 +64,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await model.close();
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 interface Mixing {

@@ -1,27 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, unlinkSync, writeFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import { openSafetensors } from '../../../src/engine/formats/safetensors/openSafetensors';
 import { LoomweightError } from '../../../src/protocol/errors';
 import type { LearnSpec } from '../../../src/protocol/jobs';
 import { encodeNpy } from '../../support/encodeNpy';
 import { noisyMethod } from '../../support/noisyMethod';
 import { digitsSpec, fixture, trainWith } from '../../support/trainDigits';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
-let runtime: Runtime;
-let folder: string;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-train-'));
-});
-afterAll(async () => {
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
-});
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 
 const spec = (changes: Partial<LearnSpec> = {}): LearnSpec =>
   digitsSpec({ steps: 60, batch: 8, penalty: 0.1, schedule: 'cosine', warmup: 5, evaluateEvery: 30, ...changes });

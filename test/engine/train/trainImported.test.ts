@@ -1,24 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import { openTrainable } from '../../../src/engine/train/models/openTrainable';
 import { encodeNpy } from '../../support/encodeNpy';
 import { digitsSpec, fixture, trainWith } from '../../support/trainDigits';
+import { openRuntime, temporaryFolder } from '../../support/fixtures';
 
-let runtime: Runtime;
-let folder: string;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-imported-'));
-});
-afterAll(async () => {
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
-});
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 
 const samples = 40;
 

@@ -1,19 +1,14 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { openSafetensors } from '../../../src/engine/formats/safetensors/openSafetensors';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
 import { qat } from '../../../src/engine/train/methods/qat';
 import { openTrainable } from '../../../src/engine/train/models/openTrainable';
 import { digitsSpec, trainWith } from '../../support/trainDigits';
+import { openRuntime } from '../../support/fixtures';
 
-let runtime: Runtime;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
-afterAll(() => runtime.dispose());
+const runtime = await openRuntime();
 
 test('a small network learns the digits from scratch', async () => {
   const result = await trainWith(digitsSpec(), runtime);

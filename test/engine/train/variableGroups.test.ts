@@ -1,16 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createRuntime } from '../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../src/engine/runtime/types';
+import { expect, test } from 'vitest';
 import type { Objective } from '../../../src/engine/train/objective';
 import type { GroupSettings } from '../../../src/engine/train/optimizers/groups';
 import { train } from '../../../src/engine/train/trainer';
 import { workContext } from '../../support/workContext';
+import { openRuntime } from '../../support/fixtures';
 
-let runtime: Runtime;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
-afterAll(() => runtime.dispose());
+const runtime = await openRuntime();
 
 const steps = 12;
 /** Curvatures: the loss is half the sum of c v^2 over all variables, so the gradient is c v. */

@@ -1,7 +1,7 @@
 """Makes the goldens of the file formats with the formats' own Python libraries.
 
 Run: python test/golden/make/formats.py   (in an environment with numpy, ml_dtypes, safetensors, gguf)
-Writes safetensors.json, blocks.json and npy.json (and gguf.json) in test/golden/formats. Every file says which versions made it.
+Writes safetensors.json, blocks.json and npy.json (and gguf.json) in test/golden/formats. Every file says which script and which versions made it.
 """
 import base64
 import io
@@ -18,7 +18,7 @@ from gguf import GGMLQuantizationType as Type
 
 here = Path(__file__).parent.parent / "formats"
 b64 = lambda data: base64.b64encode(bytes(data)).decode()
-made = {name: version(name) for name in ("numpy", "ml_dtypes", "safetensors", "gguf")}
+made = {"script": "test/golden/make/formats.py"} | {name: version(name) for name in ("numpy", "ml_dtypes", "safetensors", "gguf")}
 
 
 def numbers(array):

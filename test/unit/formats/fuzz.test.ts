@@ -11,7 +11,8 @@ import { encodeNpy } from '../../support/encodeNpy';
 import { ArchiveWriter } from '../../../src/engine/formats/archive/writer';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { randomLearned } from '../../support/randomLearned';
-import { readTestJson, temporaryFolder, writeInto } from '../../support/formatFiles';
+import { temporaryFolder } from '../../support/fixtures';
+import { readTestJson, writeInto } from '../../support/formatFiles';
 
 const folder = temporaryFolder();
 const seeds: readonly (readonly [extension: string, seed: Buffer])[] = [

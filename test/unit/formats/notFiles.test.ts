@@ -7,7 +7,8 @@ import { readText } from '../../../src/engine/formats/files/readText';
 import { summarizeModel } from '../../../src/engine/models/modelSummary';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { loadTokenizer } from '../../../src/engine/text/tokenizer';
-import { failureOf, temporaryFolder } from '../../support/formatFiles';
+import { temporaryFolder } from '../../support/fixtures';
+import { failureOf } from '../../support/formatFiles';
 
 const folder = temporaryFolder();
 const sample = path.join(import.meta.dirname, '..', '..', '..', 'media', 'samples', 'loom-base');

@@ -1,8 +1,7 @@
 import Ajv from 'ajv';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runCommandLine } from '../../../src/cli/runCommandLine';
 import type { Terminal } from '../../../src/cli/terminal';
@@ -25,16 +24,16 @@ import { jobView } from '../../../src/extension/reports/jobView';
 import type { JobSpec, RecipeSpec } from '../../../src/protocol/jobs';
 import type { RecipeReport } from '../../../src/protocol/report';
 import { stampKind } from '../../support/dummyKind';
+import { temporaryFolder } from '../../support/fixtures';
 
 // One file (test/support/dummyKind.ts) and one line: everything below works by asking the kind.
 const kinds = [...stepKinds, stampKind];
 
-let folder: string;
+const folder = temporaryFolder();
 let model: string;
 let runner: JobRunner;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-kind-'));
   model = join(folder, 'plain.safetensors');
   const header = Buffer.from(JSON.stringify({ w: { dtype: 'F32', shape: [2, 3], data_offsets: [0, 24] } }));
   const length = Buffer.alloc(8);
@@ -42,7 +41,6 @@ beforeAll(() => {
   writeFileSync(model, Buffer.concat([length, header, Buffer.alloc(24)]));
   runner = new JobRunner(new Runtimes(), { kinds, journal: new Journal(join(folder, 'jobs')), stateFolder: join(folder, 'state') });
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a command line in this process and collects what it writes. */
 async function commandLine(...words: string[]): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {

@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { stepKinds } from '../../../src/engine/jobs/index';
 import { completeLearnSpec } from '../../../src/protocol/learnDefaults';
 import { analyzeRecipe } from '../../../src/engine/recipe/analyzeRecipe';
@@ -9,17 +8,15 @@ import { checkRecipe, planRecipe } from '../../../src/engine/recipe/checkRecipe'
 import { runRecipe } from '../../../src/engine/recipe/runRecipe';
 import type { CompressSpec } from '../../../src/protocol/jobs';
 import type { JobReport } from '../../../src/protocol/report';
+import { temporaryFolder } from '../../support/fixtures';
 
-let folder: string;
+const folder = temporaryFolder();
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-recipe-'));
   await mkdir(join(folder, 'model'));
   await writeFile(join(folder, 'model', 'config.json'), '{}');
   await writeFile(join(folder, 'text.txt'), 'text');
 });
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const recipe = `
 inputs:

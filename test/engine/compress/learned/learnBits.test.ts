@@ -1,36 +1,24 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { estimateLearn } from '../../../../src/engine/compress/learned/estimateLearn';
 import { checkpointFolderOf, learnBits } from '../../../../src/engine/compress/learned/learnBits';
 import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
 import { openContainer } from '../../../../src/engine/models/openContainer';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../../src/engine/runtime/types';
 import type { LearnSpec } from '../../../../src/protocol/jobs';
 import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../../../src/protocol/report';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { workContext } from '../../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../../support/fixtures';
 
 const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
 const fixture = (name: string) => fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
 
-let folder: string;
-let runtime: Runtime;
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-learn-'));
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
-
-afterAll(async () => {
-  await runtime.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+const folder = temporaryFolder();
+const runtime = await openRuntime();
 
 function specOf(name: string, more: Partial<LearnSpec> = {}): LearnSpec {
   const given = { model: sample('digits-mlp.onnx'), data: sample('data'), out: join(folder, name), targetBits: 3, steps: 300, ...more };

@@ -1,9 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-node';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../../src/common/random';
 import { roundHalfToEven } from '../../../support/roundHalfToEven';
 import { editModel } from '../../../../src/engine/formats/onnx/editModel';
@@ -21,12 +20,9 @@ import { findGraphProblems } from '../../../../src/engine/graph/verifier';
 import { operators } from '../../../../src/engine/ops';
 import { onnxFile } from '../../../support/onnxFixtures';
 import { feedTensor, runModel } from '../../../support/runGraph';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-edit-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 const floats = (...shape: number[]) => feedTensor('float32', shape, undefined, 7);
 const ids = (limit: number, ...shape: number[]) => {

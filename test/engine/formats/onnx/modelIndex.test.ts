@@ -1,9 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { editModel, type OnnxEditor } from '../../../../src/engine/formats/onnx/editModel';
 import { encodeTensor } from '../../../../src/engine/formats/onnx/encodeModel';
 import {
@@ -19,12 +18,9 @@ import {
 import { encodeTypeProto } from '../../../../src/engine/formats/onnx/typeProto';
 import { onnxFile } from '../../../support/onnxFixtures';
 import { propertySeed } from '../../../support/propertySeed';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-index-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 /** Uses of every value, by a walk of its own over the whole message. */
 function usesIn(graph: GraphProto, found = new Map<string, { readonly node: NodeProto; readonly input: number }[]>()) {

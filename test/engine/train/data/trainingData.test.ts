@@ -1,7 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { comesBefore, rankOf, type BestRule, type RatedEvaluation } from '../../../../src/engine/train/best';
 import { TrainingCurve } from '../../../../src/engine/train/curve';
 import { Mixture } from '../../../../src/engine/train/data/mixture';
@@ -13,12 +12,9 @@ import { NoisePool, refillEvery } from '../../../../src/engine/train/noisePool';
 import { PoolRandom } from '../../../../src/engine/train/poolRandom';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { digitsSpec, fixture } from '../../../support/trainDigits';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-data-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 const floats = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
 

@@ -1,7 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dequantizeLearned } from '../../../../src/engine/formats/archive/dequantizeLearned';
 import { SeededRandom } from '../../../../src/common/random';
 import { exportLearned } from '../../../../src/engine/compress/learned/exportLearned';
@@ -13,8 +12,6 @@ import { openContainer } from '../../../../src/engine/models/openContainer';
 import { GraphBuilder, int, ints } from '../../../../src/engine/graph/builder';
 import type { Value } from '../../../../src/engine/graph/graph';
 import { operators } from '../../../../src/engine/ops';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../../src/engine/runtime/types';
 import type { HostState } from '../../../../src/engine/train/contract';
 import { floatTraining } from '../../../../src/engine/train/methods/float';
 import { qat } from '../../../../src/engine/train/methods/qat';
@@ -25,17 +22,10 @@ import { encodeNpy } from '../../../support/encodeNpy';
 import { feedTensor, runModel } from '../../../support/runGraph';
 import { digitsSpec, fixture, planFor, trainWith } from '../../../support/trainDigits';
 import { workContext } from '../../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../../support/fixtures';
 
-let runtime: Runtime;
-let folder: string;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-imported-models-'));
-});
-afterAll(async () => {
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
-});
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 
 const random = new SeededRandom(11);
 const normals = (count: number): Float32Array => Float32Array.from({ length: count }, () => 0.5 * random.nextNormal());

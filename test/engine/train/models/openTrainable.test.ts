@@ -1,11 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readNpy } from '../../../../src/engine/formats/npy/openNpy';
 import { openSafetensors } from '../../../../src/engine/formats/safetensors/openSafetensors';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../../src/engine/runtime/types';
 import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
 import { openTrainingData } from '../../../../src/engine/train/data/openTrainingData';
 import { Evaluator } from '../../../../src/engine/train/evaluation';
@@ -15,17 +12,10 @@ import { transposeMatrix } from '../../../../src/engine/kernels/host/transposeMa
 import { encodeNpy } from '../../../support/encodeNpy';
 import { digitsSpec, fixture, planFor, trainWith } from '../../../support/trainDigits';
 import { workContext } from '../../../support/workContext';
+import { openRuntime, temporaryFolder } from '../../../support/fixtures';
 
-let runtime: Runtime;
-let folder: string;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-models-'));
-});
-afterAll(async () => {
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
-});
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 
 /** The digits as pictures [1, 8, 8]. */
 async function pictures(): Promise<string> {

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { differentiate } from '../../../../src/engine/autodiff/differentiate';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import type { Value } from '../../../../src/engine/graph/graph';
 import { binaryCrossEntropy, crossEntropy, divergence, meanSquaredError } from '../../../../src/engine/kernels/losses';
 import { operators } from '../../../../src/engine/ops';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
-import type { Runtime, RuntimeTensor } from '../../../../src/engine/runtime/types';
+import type { RuntimeTensor } from '../../../../src/engine/runtime/types';
 import { clippedGradients } from '../../../../src/engine/train/clip';
 import { adam } from '../../../../src/engine/train/optimizers/adam';
 import type { Optimizer } from '../../../../src/engine/train/optimizers/optimizer';
 import { rateFactor, type Schedule } from '../../../../src/engine/train/optimizers/schedule';
 import { sgd } from '../../../../src/engine/train/optimizers/sgd';
+import { openRuntime } from '../../../support/fixtures';
 
 interface Golden {
   readonly start: readonly number[];
@@ -38,11 +38,7 @@ interface Golden {
 
 const golden = JSON.parse(readFileSync(new URL('../../../golden/training/optimizers.json', import.meta.url), 'utf8')) as Golden;
 
-let runtime: Runtime;
-beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
-});
-afterAll(() => runtime.dispose());
+const runtime = await openRuntime();
 
 const vector = (values: ArrayLike<number>): RuntimeTensor => ({
   dtype: 'float32',

@@ -1,14 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../../src/common/random';
 import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder, int } from '../../../../src/engine/graph/builder';
 import type { Value } from '../../../../src/engine/graph/graph';
 import { operators } from '../../../../src/engine/ops/index';
-import { createRuntime } from '../../../../src/engine/runtime/runtime';
-import type { Runtime } from '../../../../src/engine/runtime/types';
 import { openTrainable } from '../../../../src/engine/train/models/openTrainable';
 import type { StateValues } from '../../../../src/engine/train/state';
 import { multiplyThenAdd } from '../../../../src/engine/train/optimizers/optimizer';
@@ -18,22 +15,17 @@ import { rowBlockUpdates } from '../../../../src/engine/train/updates/rowBlocks'
 import type { UpdatePlanner } from '../../../../src/engine/train/updates/updatePlanner';
 import { wholeTensorUpdates } from '../../../../src/engine/train/updates/wholeTensor';
 import { stepRunnerFor, type FixedBatchTraining } from '../../../support/stepRunnerFor';
+import { openRuntime, temporaryFolder } from '../../../support/fixtures';
 
 /** 1024 to 1024 to 8 numbers: the first weight is cut into blocks. */
 const [inputs, hidden, outputs, samples] = [1024, 1024, 8, 4];
 
-let runtime: Runtime;
-let folder: string;
+const runtime = await openRuntime();
+const folder = temporaryFolder();
 let fused: UpdatePlanner;
 beforeAll(async () => {
-  runtime = await createRuntime({ provider: 'cpu', threads: 1 });
   fused = await chooseUpdates(runtime);
-  folder = mkdtempSync(join(tmpdir(), 'loomweight-blocks-'));
   for (const shared of [false, true]) writeFileSync(join(folder, `${shared}.onnx`), encodeModel(net(shared)));
-});
-afterAll(async () => {
-  await runtime.dispose();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** `shared`: the large weight is used twice. */

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dequantizeLearned, learnedBits } from '../../../../src/engine/formats/archive/dequantizeLearned';
 import type { LearnedTensor } from '../../../../src/engine/formats/archive/learnedTensor';
 import { SeededRandom } from '../../../../src/common/random';
@@ -15,9 +14,9 @@ import { openContainer } from '../../../../src/engine/models/openContainer';
 import { LoomweightError } from '../../../../src/protocol/errors';
 import { propertySeed } from '../../../support/propertySeed';
 import { randomLearned } from '../../../support/randomLearned';
+import { temporaryFolder } from '../../../support/fixtures';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'loomweight-archive-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 let files = 0;
 
 async function written(fill: (writer: ArchiveWriter) => Promise<unknown>): Promise<{ readonly file: string } & WrittenArchive> {

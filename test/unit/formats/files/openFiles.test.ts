@@ -4,7 +4,8 @@ import { editModel } from '../../../../src/engine/formats/onnx/editModel';
 import { openOnnx } from '../../../../src/engine/formats/onnx/openOnnx';
 import { OpenFiles } from '../../../../src/engine/formats/files/openFiles';
 import { onnxFile } from '../../../support/onnxFixtures';
-import { failureOf, temporaryFolder, writeInto } from '../../../support/formatFiles';
+import { temporaryFolder } from '../../../support/fixtures';
+import { failureOf, writeInto } from '../../../support/formatFiles';
 
 const folder = temporaryFolder();
 

@@ -6,7 +6,8 @@ import type { TensorContainer } from '../../../../src/engine/formats/container';
 import { decodeToFloat32, encodeFromFloat32 } from '../../../../src/engine/formats/decode';
 import { openGguf } from '../../../../src/engine/formats/gguf/openGguf';
 import { openContainer } from '../../../../src/engine/models/openContainer';
-import { failureOf, readTestJson, temporaryFolder, writeInto } from '../../../support/formatFiles';
+import { temporaryFolder } from '../../../support/fixtures';
+import { failureOf, readTestJson, writeInto } from '../../../support/formatFiles';
 import { writeGguf } from '../../../support/ggufWriter';
 import { loomBase, loomBaseAsGguf } from '../../../support/loomGguf';
 

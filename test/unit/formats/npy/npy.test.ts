@@ -4,7 +4,8 @@ import { decodeToFloat32, encodeFromFloat32 } from '../../../../src/engine/forma
 import { encodeNpy } from '../../../support/encodeNpy';
 import { readNpy } from '../../../../src/engine/formats/npy/openNpy';
 import { openContainer } from '../../../../src/engine/models/openContainer';
-import { failureOf, readTestJson, temporaryFolder, writeInto } from '../../../support/formatFiles';
+import { temporaryFolder } from '../../../support/fixtures';
+import { failureOf, readTestJson, writeInto } from '../../../support/formatFiles';
 
 const folder = temporaryFolder();
 

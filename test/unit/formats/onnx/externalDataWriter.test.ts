@@ -1,18 +1,14 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import { ExternalDataWriter } from '../../../../src/engine/formats/onnx/externalDataWriter';
 import { openOnnx } from '../../../../src/engine/formats/onnx/openOnnx';
 import { writeOnnxModel } from '../../../../src/engine/formats/onnx/writeOnnxModel';
 import { operators } from '../../../../src/engine/ops';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-external-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 test('tensors start on 64 bytes, large ones on a page; pieces are joined; the model reads back', async () => {
   const path = join(folder, 'model.onnx');

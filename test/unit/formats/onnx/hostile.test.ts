@@ -1,8 +1,7 @@
 import fc from 'fast-check';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LoomweightError } from '../../../../src/protocol/errors';
 import { editModel } from '../../../../src/engine/formats/onnx/editModel';
 import { openOnnx } from '../../../../src/engine/formats/onnx/openOnnx';
@@ -11,12 +10,9 @@ import { damaged, damages } from '../../../support/damage';
 import { propertySeed } from '../../../support/propertySeed';
 import { onnxFixtures } from '../../../support/onnxFixtures';
 import { field, initializerBytes, modelBytes, numeric, varint } from '../../../support/protobuf';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-hostile-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 const zeros = (count: number) => new Uint8Array(count);
 const repeated = (part: Buffer, count: number) => Buffer.concat(Array.from({ length: count }, () => part));

@@ -1,16 +1,12 @@
-import { cp, mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { elementCount } from '../../../../src/protocol/dtypes';
 import { openOnnx } from '../../../../src/engine/formats/onnx/openOnnx';
 import { expectedTensors, numbersOf, onnxFile, onnxFixtures } from '../../../support/onnxFixtures';
+import { temporaryFolder } from '../../../support/fixtures';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loomweight-onnx-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 describe('tensors have the values that numpy wrote', () => {
   const { files } = expectedTensors();

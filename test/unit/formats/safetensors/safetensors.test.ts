@@ -6,7 +6,8 @@ import { decodeToFloat32 } from '../../../../src/engine/formats/decode';
 import { openContainer } from '../../../../src/engine/models/openContainer';
 import { openSafetensors } from '../../../../src/engine/formats/safetensors/openSafetensors';
 import { SafetensorsWriter } from '../../../../src/engine/formats/safetensors/writer';
-import { failureOf, rawSafetensors, readTestJson, temporaryFolder, writeInto } from '../../../support/formatFiles';
+import { temporaryFolder } from '../../../support/fixtures';
+import { failureOf, rawSafetensors, readTestJson, writeInto } from '../../../support/formatFiles';
 
 const folder = temporaryFolder();
 

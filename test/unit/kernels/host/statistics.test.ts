@@ -7,7 +7,8 @@ import { tensorPicture } from '../../../../src/engine/kernels/host/picture';
 import { tensorStatistics } from '../../../../src/engine/kernels/host/statistics';
 import { openContainer } from '../../../../src/engine/models/openContainer';
 import { buildHeader } from '../../../../src/engine/formats/safetensors/writer';
-import { failureOf, temporaryFolder, writeInto } from '../../../support/formatFiles';
+import { temporaryFolder } from '../../../support/fixtures';
+import { failureOf, writeInto } from '../../../support/formatFiles';
 
 const folder = temporaryFolder();
 
