@@ -1,12 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelSummary, TensorSummary } from '../../../src/protocol/model';
 import { LoomweightError } from '../../../src/protocol/errors';
 import { ModelCatalog } from '../../../src/extension/models/modelCatalog';
 import { dtypesOf, groupTensors, shortCount } from '../../../src/extension/models/tensorGroups';
 import { TensorIndex } from '../../../src/extension/languages/tensorIndex';
-import { temporaryFolder } from '../../support/fixtures';
 
 const tensor = (name: string, block: string, dtype: TensorSummary['dtype'] = 'float16', bytes = 2): TensorSummary => ({
   name,
@@ -30,7 +30,11 @@ const summary = (path: string, tensors: readonly TensorSummary[]): ModelSummary 
   metadata: {},
 });
 
-const folder = temporaryFolder();
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'loomweight-catalog-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** A catalogue over files of a folder, with a count of how often each was read. */
 async function catalogOf(files: Readonly<Record<string, readonly TensorSummary[]>>, sample: readonly string[] = []) {
