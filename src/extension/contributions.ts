@@ -24,6 +24,9 @@ export const commandIds = {
   showLog: 'loomweight.showLog',
 } as const;
 
+/** Commands of clicks on rows of the trees. They act on the selection of their tree, so neither the manifest nor the palette lists them. */
+export const rowCommandIds = { models: 'loomweight.models.openSelected', jobs: 'loomweight.jobs.openSelected' } as const;
+
 export type CommandId = (typeof commandIds)[keyof typeof commandIds];
 
 export const viewIds = { models: 'loomweight.models', jobs: 'loomweight.jobs' } as const;

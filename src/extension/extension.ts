@@ -5,7 +5,7 @@ import { comparedResult, compressUnderBudget, saveBudgetRecipe } from './command
 import type { CommandContext } from './commands/context';
 import { resumeJob } from './commands/jobCommands';
 import { registerCommands } from './commands/registerCommands';
-import { panelIds, viewIds } from './contributions';
+import { panelIds, rowCommandIds, viewIds } from './contributions';
 import { ModelEditors } from './editors/modelEditors';
 import { EngineHost } from './engineHost/engineHost';
 import { loadEngineProcesses } from './engineHost/engineProcesses';
@@ -22,8 +22,9 @@ import { BitAllocationPanels } from './panels/bitAllocationPanels';
 import { JobPanels } from './panels/jobPanels';
 import { ReportPanels } from './panels/reportPanels';
 import { reportSource } from './reports/reportSources';
-import { JobsTree } from './views/jobsTree';
-import { ModelsTree } from './views/modelsTree';
+import { JobsTree, openJobRow } from './views/jobsTree';
+import { ModelsTree, openModelRow } from './views/modelsTree';
+import { registerTreeClick } from './views/treeClicks';
 
 const historyKey = 'loomweight.jobs';
 
@@ -106,10 +107,17 @@ export function activate(context: vscode.ExtensionContext): void {
   const modelsView = own(
     vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }),
   );
+  own(registerTreeClick(rowCommandIds.models, modelsView, openModelRow));
   own(models.onDidList((listed) => (modelsView.message = emptyMessage(listed))));
   const jobsView = own(vscode.window.createTreeView(viewIds.jobs, { treeDataProvider: own(new JobsTree(history)) }));
+  own(registerTreeClick(rowCommandIds.jobs, jobsView, (id) => openJobRow(history, id)));
   own(history.onDidChange(() => (jobsView.badge = runningBadge(history))));
-  own(watchModels(() => catalog.refresh()));
+  own(
+    watchModels(
+      () => catalog.refresh(),
+      (folder) => catalog.holds(folder),
+    ),
+  );
 
   const index = new TensorIndex(catalog);
   own(catalog.onDidChange(() => index.invalidate()));

@@ -7,7 +7,7 @@ import { temporaryWriter } from '../../src/protocol/client/temporaryNames';
 import type { CompressReport } from '../../src/protocol/report';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
 import { jobItem, ownModel, startCompression, startFromForecast, timeFromClick } from './support/jobs';
-import { expectRows, filterTensors, selectTensor } from './support/modelPage';
+import { expectRows, filterTensors, pageOfModel, selectTensor } from './support/modelPage';
 import { root } from './support/paths';
 import { engineProcesses } from './support/processes';
 import { useSession } from './support/session';
@@ -117,8 +117,7 @@ describe('compressing and evaluating', () => {
       (text) => /bits/.test(text),
     );
     await result.click();
-    const page = await workbench().webview('model');
-    await page.locator('[data-testid="title"]').filter({ hasText: output }).waitFor();
+    const page = await pageOfModel(workbench(), output);
     await page.locator('.table-row').first().waitFor();
     // Packed codes (three axes), scales and packed zero points: each has values enough for a picture.
     const layer = 'model.layers.0.self_attn.q_proj.weight';
@@ -170,7 +169,7 @@ describe('compressing and evaluating', () => {
       .waitFor();
     console.log(`# opened a file in ${Date.now() - started} ms while the job ran`);
     await workbench().treeItem('plain.safetensors').first().click();
-    await selectTensor(await workbench().webview('model'), 'fc1.weight');
+    await selectTensor(await pageOfModel(workbench(), 'plain.safetensors'), 'fc1.weight');
     expect(engines()).toContain(job);
 
     await cancel(await workbench().notified(/Evaluate loom-base.*Scoring/), job);
@@ -211,7 +210,7 @@ describe('compressing and evaluating', () => {
     for (const pid of engines()) process.kill(pid, 'SIGKILL');
     await until('the engine to be gone', engines, (pids) => pids.length === 0);
     await workbench().treeItem('plain.gguf').first().click();
-    await selectTensor(await workbench().webview('model'), 'blk.0.attn_q.weight');
+    await selectTensor(await pageOfModel(workbench(), 'plain.gguf'), 'blk.0.attn_q.weight');
     expect(engines().length).toBe(1);
   });
 

@@ -1,6 +1,8 @@
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
-import { expectInspected, expectRows, fact, filterTensors, selectTensor, tensorRows } from './support/modelPage';
+import { expectInspected, expectRows, fact, filterTensors, pageOfModel, selectTensor, tensorRows } from './support/modelPage';
 import { activationTimes } from './support/logs';
 import { useSession } from './support/session';
 import { fullWorkspace, knownTensor } from './support/workspaceFiles';
@@ -31,7 +33,7 @@ describe('models in the editor', () => {
 
   test('a tensor of the tree opens its model with that tensor inspected', async () => {
     await workbench().treeItem('self_attn.q_proj.weight').first().click();
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'loom-base');
     await expectInspected(page, knownTensor);
     expect(await fact(page, 'shape')).toContain('256 × 256');
     // NumPy over the file's own float16 values: smallest -0.140625, largest 0.176147.
@@ -66,7 +68,7 @@ describe('models in the editor', () => {
       (count) => count === 0,
     );
     await workbench().tab('loom-base').first().click();
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'loom-base');
     await expectInspected(page, knownTensor);
     expect(await page.locator('[data-column="name"]').getAttribute('aria-sort')).toBe('descending');
   });
@@ -78,12 +80,7 @@ describe('models in the editor', () => {
   ] as const) {
     test(`the custom editor shows ${file}`, async () => {
       await workbench().treeItem(file).first().click();
-      const page = await until(
-        `page of ${file}`,
-        () => workbench().webview('model'),
-        (frame) => frame !== undefined,
-      );
-      await page.locator('[data-testid="title"]').filter({ hasText: file }).waitFor();
+      const page = await pageOfModel(workbench(), file);
       await selectTensor(page, tensor);
       expect(await fact(page, 'shape')).toContain(shape);
       // The largest value of the wave that the file holds: 5 sin(x), x = k/7.
@@ -119,8 +116,7 @@ describe('models in the editor', () => {
 
   test('a file that is no model says what is wrong', async () => {
     await workbench().openFile('broken.safetensors');
-    const page = await workbench().webview('model');
-    await page.locator('[data-testid="title"]').filter({ hasText: 'broken.safetensors' }).waitFor();
+    const page = await pageOfModel(workbench(), 'broken.safetensors');
     await page.locator('[data-testid="notice"]').waitFor();
     expect(await page.locator('[data-testid="diagnostics"]').innerText()).not.toBe('');
     await expectNoViolations(page);
@@ -128,7 +124,7 @@ describe('models in the editor', () => {
 
   test('the heatmap zooms and moves with the keyboard', async () => {
     await workbench().tab('loom-base').first().click();
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'loom-base');
     const heatmap = page.locator('canvas[data-testid="heatmap"]');
     await expectDrawn(heatmap, 8);
     const picture = () => heatmap.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
@@ -202,8 +198,32 @@ describe('models in the editor', () => {
     await workbench().pick('plain.safetensors');
     await workbench().inputShows('fc1.bias');
     await workbench().pick('fc1.bias');
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'plain.safetensors');
     await page.locator('[data-testid="tensor-name"]').filter({ hasText: 'fc1.bias' }).waitFor();
+  });
+
+  test('a click on a row that is just being refreshed opens its model', async () => {
+    const header = workbench().page.locator('.sidebar .pane-header').filter({ hasText: 'Models' });
+    const refresh = header.getByRole('button', { name: 'Refresh Models' });
+    for (let round = 0; round < 3; round += 1) {
+      for (const name of ['plain.gguf', 'plain.safetensors', 'plain.onnx']) {
+        const row = workbench().treeItem(name).first();
+        await header.hover(); // Its buttons are drawn under the mouse only.
+        await refresh.click();
+        await row.click();
+        await workbench().tab(name).and(workbench().page.locator('.active')).first().waitFor();
+      }
+    }
+  });
+
+  test('a model folder that is deleted whole leaves the tree', async () => {
+    const from = join(session().scratch.workspace, 'loom-base');
+    const copy = join(session().scratch.workspace, 'short-lived');
+    cpSync(from, copy, { recursive: true });
+    const row = workbench().treeItem('short-lived');
+    await row.first().waitFor();
+    rmSync(copy, { recursive: true });
+    await row.first().waitFor({ state: 'detached' });
   });
 
   test('no violation of the content security policy on the console', () => {

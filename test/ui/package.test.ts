@@ -4,7 +4,7 @@ import type { Frame } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
 import { ownModel, startCompression, startFromForecast } from './support/jobs';
-import { selectTensor } from './support/modelPage';
+import { pageOfModel, selectTensor } from './support/modelPage';
 import { packagePath } from './support/paths';
 import { useSession } from './support/session';
 import { fullWorkspace } from './support/workspaceFiles';
@@ -27,7 +27,7 @@ describe('the package, installed as a user does', () => {
     await workbench()
       .treeItem(/loom-base.*sample/)
       .click();
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'loom-base');
     await selectTensor(page, 'model.embed_tokens.weight');
     await expectNoViolations(page);
   });

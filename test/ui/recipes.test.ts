@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { expectCleanConsole, expectNoViolations, until } from './support/checks';
 import { startFromForecast } from './support/jobs';
 import { useSession } from './support/session';
-import { expectInspected } from './support/modelPage';
+import { expectInspected, pageOfModel } from './support/modelPage';
 import { fullWorkspace, knownTensor } from './support/workspaceFiles';
 
 describe('recipes and hovers', () => {
@@ -32,7 +32,7 @@ describe('recipes and hovers', () => {
 
   test('the link in the hover opens the tensor', async () => {
     await workbench().page.locator('.monaco-hover').getByText('Inspect', { exact: true }).first().click();
-    await expectInspected(await workbench().webview('model'), knownTensor);
+    await expectInspected(await pageOfModel(workbench(), 'loom-base'), knownTensor);
   });
 
   test('a recipe has lenses to run and to forecast it', async () => {

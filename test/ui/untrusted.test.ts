@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { until } from './support/checks';
+import { pageOfModel } from './support/modelPage';
 import { useSession } from './support/session';
 import { fullWorkspace } from './support/workspaceFiles';
 
@@ -18,7 +19,7 @@ describe('an untrusted workspace', () => {
   test('shows names, shapes and types, and says why there are no values', async () => {
     await workbench().view('Loomweight');
     await workbench().treeItem('plain.safetensors').first().click();
-    const page = await workbench().webview('model');
+    const page = await pageOfModel(workbench(), 'plain.safetensors');
     const row = page.locator('.table-row[data-tensor="fc1.weight"]');
     await row.click();
     expect(await row.innerText()).toMatch(/24 × 40/);

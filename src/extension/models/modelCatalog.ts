@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import type { Disposable } from '../../common/disposables';
 import { Emitter } from '../../common/events';
 import type { FoundModel } from '../../protocol/engine';
@@ -66,6 +66,12 @@ export class ModelCatalog implements Disposable {
       },
     );
     return summary;
+  }
+
+  /** True if a model that has been listed is this folder, or is inside it. */
+  async holds(folder: string): Promise<boolean> {
+    const models = (await this.found) ?? [];
+    return models.some(({ path }) => path === folder || path.startsWith(folder + sep));
   }
 
   /** Why a model could not be read the last time, if so. */

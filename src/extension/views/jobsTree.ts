@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { JobState } from '../../protocol/jobs';
-import { commandIds, itemContexts } from '../contributions';
+import { commandIds, itemContexts, rowCommandIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
 import { outcomeText } from '../jobs/jobText';
 
@@ -63,9 +63,15 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
     item.contextValue = contextOf(job);
     const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
     item.tooltip = `${job.description.title}\n${said}`;
-    item.command = { command: opens(job), title: 'Open', arguments: [id] };
+    item.command = { command: rowCommandIds.jobs, title: 'Open' };
     return item;
   }
+}
+
+/** Opens what the job of a row has to show now. */
+export async function openJobRow(history: JobHistory, id: string): Promise<void> {
+  const job = history.get(id);
+  if (job) await vscode.commands.executeCommand(opens(job), id);
 }
 
 /** What a click shows: layers where there are some, curves of a training, progress of the rest, then the report. */

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
 import type { ModelSummary, TensorSummary } from '../../protocol/model';
-import { commandIds, itemContexts } from '../contributions';
+import { commandIds, itemContexts, rowCommandIds } from '../contributions';
 import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
 import { modelIcon, tensorIcon } from '../models/modelFiles';
 import type { TensorGroup } from '../models/tensorGroups';
@@ -26,13 +26,14 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
   readonly onDidList = this.listed.event;
   private readonly nodes = new Map<string, ModelNode & { kind: 'model' }>();
   private readonly summaries = new Map<string, ModelSummary>();
+  /** Models whose summary or problem is that of the files as they are now. */
+  private readonly current = new Set<string>();
+  /** The rows that the tree was last given; undefined before it asked. */
+  private rows: readonly (ModelNode & { kind: 'model' })[] | undefined;
   private readonly subscription;
 
   constructor(private readonly catalog: ModelCatalog) {
-    this.subscription = catalog.onDidChange(() => {
-      this.summaries.clear();
-      this.changed.fire(undefined);
-    });
+    this.subscription = catalog.onDidChange(() => void this.listAgain());
   }
 
   dispose(): void {
@@ -45,7 +46,8 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
     if (!node) {
       const models = await this.catalog.models();
       this.listed.fire(models);
-      return models.map((model) => this.nodeOf(model));
+      this.rows = models.map((model) => this.nodeOf(model));
+      return [...this.rows];
     }
     if (node.kind === 'model') return this.childrenOfModel(node.model);
     if (node.kind === 'group') return tensorNodes(node.model, node.group.tensors);
@@ -63,13 +65,13 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
       case 'more': {
         const item = new vscode.TreeItem(`${formatCount(node.count)} more in the table`);
         item.iconPath = new vscode.ThemeIcon('ellipsis');
-        item.command = openCommand(node.model.path);
+        item.command = openCommand;
         return item;
       }
     }
   }
 
-  private nodeOf(model: CatalogModel): ModelNode {
+  private nodeOf(model: CatalogModel): ModelNode & { kind: 'model' } {
     const known = this.nodes.get(model.path);
     const node = { kind: 'model' as const, model };
     // The same object while nothing changed, so that the tree keeps what is open.
@@ -96,7 +98,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
     item.iconPath = modelIcon(model.format);
     item.contextValue = model.sample ? itemContexts.sampleModel : itemContexts.model;
     item.resourceUri = vscode.Uri.file(model.path).with({ scheme: 'loomweight-model' });
-    item.command = openCommand(model.path);
+    item.command = openCommand;
     const summary = this.summaries.get(model.path);
     const problem = this.catalog.problem(model.path);
     if (summary) this.describe(item, model, summary);
@@ -106,18 +108,33 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
       item.tooltip = problem.message;
     } else {
       item.description = [model.sample ? 'sample' : model.folder, formatBytes(model.bytes)].filter(Boolean).join(' · ');
-      void this.read(node);
     }
+    if (!this.current.has(model.path)) void this.read(node);
     return item;
   }
 
+  /**
+   * Lists the models again. The whole tree is refreshed only for another list of models, and only when the new list is there: a tree that is being refreshed knows no
+   * row that could be clicked.
+   */
+  private async listAgain(): Promise<void> {
+    this.current.clear();
+    if (!this.rows) return;
+    const rows = (await this.catalog.models()).map((model) => this.nodeOf(model));
+    const same = rows.length === this.rows.length && rows.every((row, index) => row === this.rows?.[index]);
+    if (!same) this.changed.fire(undefined);
+    else for (const row of rows) void this.read(row);
+  }
+
+  /** Reads the headers of a model and draws its row again where they say something new. */
   private async read(node: ModelNode & { kind: 'model' }): Promise<void> {
-    try {
-      this.summaries.set(node.model.path, await this.catalog.summary(node.model.path));
-    } catch {
-      // The item shows the catalogue's problem.
-    }
-    this.changed.fire(node);
+    const { path } = node.model;
+    this.current.add(path);
+    const known = this.summaries.get(path);
+    const summary = await this.catalog.summary(path).catch(() => undefined);
+    if (summary !== undefined) this.summaries.set(path, summary);
+    else this.summaries.delete(path); // The row shows the catalogue's problem.
+    if (summary === undefined || summary !== known) this.changed.fire(node);
   }
 
   private describe(item: vscode.TreeItem, model: CatalogModel, summary: ModelSummary): void {
@@ -173,10 +190,13 @@ function tensorItem(model: CatalogModel, tensor: TensorSummary): vscode.TreeItem
   item.contextValue = itemContexts.tensor;
   item.description = `${tensor.shape.join(' × ') || 'scalar'} · ${tensor.dtype}`;
   item.tooltip = `${tensor.name}\n${formatBytes(tensor.bytes)}`;
-  item.command = openCommand(model.path, tensor.name);
+  item.command = openCommand;
   return item;
 }
 
-function openCommand(path: string, tensor?: string): vscode.Command {
-  return { command: commandIds.openModel, title: 'Open', arguments: [path, tensor] };
+const openCommand: vscode.Command = { command: rowCommandIds.models, title: 'Open' };
+
+/** Opens what a row is about: a tensor in its model, else the model. */
+export function openModelRow(node: ModelNode): Thenable<unknown> {
+  return vscode.commands.executeCommand(commandIds.openModel, node.model.path, node.kind === 'tensor' ? node.tensor.name : undefined);
 }

@@ -1,6 +1,19 @@
 import type { Frame } from 'playwright-core';
 import { expect } from 'vitest';
 import { expectDrawn, expectNoViolations, until } from './checks';
+import type { Workbench } from './workbench';
+
+/**
+ * The page that shows this model, by its title. An opening model replaces the preview of the one before a moment later, so the page in sight right after a click can
+ * still be the old one.
+ */
+export async function pageOfModel(workbench: Workbench, name: string): Promise<Frame> {
+  const shown = async () => {
+    const page = await workbench.webview('model');
+    return (await page.locator('[data-testid="title"]').innerText({ timeout: 2000 })) === name ? page : undefined;
+  };
+  return (await until(`the page of ${name}`, shown, (page) => page !== undefined)) as Frame;
+}
 
 /** Names of the tensor rows that are drawn, in their order. */
 export function tensorRows(page: Frame): Promise<string[]> {

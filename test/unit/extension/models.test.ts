@@ -95,6 +95,16 @@ describe('the catalogue of models', () => {
     await expect(catalog.summary(path)).rejects.toThrow('cut off');
   });
 
+  test('knows the folders that hold a listed model, and no others', async () => {
+    const { catalog } = await catalogOf({ 'one.st': [tensor('x', '')] });
+    expect(await catalog.holds(folder)).toBe(false); // Nothing has been listed yet.
+    await catalog.models();
+    expect(await catalog.holds(folder)).toBe(true);
+    expect(await catalog.holds(join(folder, 'one.st'))).toBe(true);
+    expect(await catalog.holds(join(folder, 'one'))).toBe(false);
+    expect(await catalog.holds(join(folder, 'other'))).toBe(false);
+  });
+
   test('names of tensors find workspace models before the sample', async () => {
     const { catalog } = await catalogOf({ 'w.st': [tensor('x.weight', '')], 's.st': [tensor('x.weight', ''), tensor('only', '')] }, [
       's.st',
