@@ -204,5 +204,5 @@ function checkComplete(command: CommandShape, parsed: Arguments): void {
       flag: option.name,
     });
   }
-  if (parsed.isOn('quiet') && parsed.isOn('verbose')) throw usageError('--quiet and --verbose exclude each other. Give one of them.');
+  if (parsed.isOn('quiet') && parsed.isOn('verbose')) throw usageError('--quiet and --verbose cannot be combined. Give one of them.');
 }

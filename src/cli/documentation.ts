@@ -65,7 +65,7 @@ function commandLinePage(list: readonly Command[]): string {
       [
         ['0', 'done'],
         ['1', 'internal error, or the engine ended unexpectedly'],
-        ['2', 'bad arguments, or something named does not exist'],
+        ['2', 'bad arguments, or a named file, step or method does not exist'],
         ['3', 'unsupported or malformed input'],
         ['4', 'not enough memory or disk'],
         ['5', 'verification failed'],

@@ -48,14 +48,14 @@ export function usageLine(command: Command): string {
 /** `loomweight --help`. */
 export function overviewHelp(commands: readonly Command[]): string {
   return (
-    `Loomweight ${version}: makes trained models smaller on this machine, and proves the result.\n\n` +
+    `Loomweight ${version}: makes trained models smaller on this machine and verifies the result.\n\n` +
     `Usage: loomweight COMMAND [arguments] [options]\n\nCommands:\n` +
     definitions(commands.map(({ name, summary }) => [name, summary])) +
     `\nOptions of every command:\n${definitions(sharedOptions.map((option) => [optionUsage(option), optionText(option)]))}` +
     `\nA model is a file (.safetensors, .onnx, .gguf, .npy), a Hugging Face directory or any folder that\nLoomweight wrote.\n` +
     `Exit codes: 0 done, 1 internal error, 2 bad arguments, 3 unsupported or malformed input,\n` +
     `4 not enough memory or disk, 5 verification failed, 130 cancelled.\n` +
-    `\nMore about a command: loomweight COMMAND --help\n`
+    `\nHelp for a command: loomweight COMMAND --help\n`
   );
 }
 

@@ -25,7 +25,7 @@ export type OptionSpec =
 export const jsonOption: OptionSpec = {
   name: 'json',
   kind: 'switch',
-  doc: 'Print one JSON document on stdout and nothing else there. Failures are {"error": {"code", "message", "details"}}.',
+  doc: 'Print one JSON document, and nothing else, to stdout. Failures are {"error": {"code", "message", "details"}}.',
 };
 
 /** What every command takes. */
@@ -35,7 +35,7 @@ export const sharedOptions: readonly OptionSpec[] = [
     kind: 'choice',
     value: 'NAME',
     choices: providerChoices,
-    doc: 'Where to compute. auto (the default) chooses, and the report says what ran and why.',
+    doc: 'Execution provider. With auto (the default), the report states which one was chosen and why.',
   },
   {
     name: 'threads',
@@ -43,13 +43,13 @@ export const sharedOptions: readonly OptionSpec[] = [
     value: 'N',
     min: 1,
     max: 1024,
-    doc: 'Threads to compute with, at most one for each core. Default: all cores.',
+    doc: 'CPU threads, at most one per core. Default: all cores.',
   },
   {
     name: 'max-memory',
     kind: 'size',
     value: 'SIZE',
-    doc: 'Memory limit of the job on the host, such as 3GB or 512MiB. Work that cannot fit is refused before it starts.',
+    doc: 'Memory limit of the job on the host, such as 3GB or 512MiB. Jobs that cannot stay below it are refused before they start.',
   },
   {
     name: 'seed',
@@ -60,8 +60,8 @@ export const sharedOptions: readonly OptionSpec[] = [
     doc: 'Random seed. The same seed gives the same bytes. Default: 0.',
   },
   jsonOption,
-  { name: 'quiet', kind: 'switch', doc: 'No progress and no notes on stderr.' },
-  { name: 'verbose', kind: 'switch', doc: 'More detail: logs, every row of long tables, details of errors.' },
+  { name: 'quiet', kind: 'switch', doc: 'Show no progress or notes on stderr.' },
+  { name: 'verbose', kind: 'switch', doc: 'Show more detail: logs, all rows of long tables, details of errors.' },
   { name: 'help', kind: 'switch', doc: 'Show this help.' },
 ];
 

@@ -120,7 +120,7 @@ function parseChoices(text: string, flag: string, choices: readonly string[]): r
   for (const [index, word] of words.entries()) {
     if (!choices.includes(word))
       throw usageError(`--${flag} must name one or more of ${choices.join(', ')}, got '${word}'.${suggestion(word, choices)}`, { flag });
-    if (words.indexOf(word) !== index) throw usageError(`--${flag} names ${word} twice. Name each once.`, { flag });
+    if (words.indexOf(word) !== index) throw usageError(`--${flag} lists ${word} twice. List it once.`, { flag });
   }
   return words;
 }
@@ -138,7 +138,7 @@ function parseOverride(text: string, method: WithParameters, pins: boolean): Ten
   for (const part of text.slice(cut + 1).split(',')) {
     const [, key, value] = /^\s*([A-Za-z-]+)\s*:\s*(\S+)\s*$/.exec(part) ?? [];
     if (key === undefined || value === undefined)
-      throw usageError(`--override needs KEY:VALUE behind the glob, ${form}; got '${part}'.`, { flag: 'override' });
+      throw usageError(`--override needs KEY:VALUE after the glob, ${form}; got '${part}'.`, { flag: 'override' });
     const spec = method.parameters.find((candidate) => candidate.key === key || flagOf(candidate) === `--${key}`);
     const keys = method.parameters.map((candidate) => candidate.key);
     if (!spec)

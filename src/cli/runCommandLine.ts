@@ -79,10 +79,7 @@ function findCommand(commands: readonly Command[], name: string): Command {
   const shown = name.slice(0, 60);
   if (name.startsWith('-'))
     throw usageError(`The command comes first, then its flags; got '${shown}'. Commands: ${names.join(', ')}. See 'loomweight --help'.`);
-  throw usageError(
-    `There is no command '${shown}'.${suggestion(name, names) || ` Commands: ${names.join(', ')}.`} See 'loomweight --help'.`,
-    {
-      command: shown,
-    },
-  );
+  throw usageError(`Unknown command '${shown}'.${suggestion(name, names) || ` Commands: ${names.join(', ')}.`} See 'loomweight --help'.`, {
+    command: shown,
+  });
 }

@@ -66,8 +66,8 @@ function refuseOtherVersion(protocol: unknown): void {
   if (protocol === protocolVersion) return;
   throw new LoomweightError(
     'protocol-mismatch',
-    `The engine speaks protocol ${protocolVersion}, its caller speaks ${String(protocol)}. ` +
-      'Install Loomweight again and reload the window, so that both are of one version.',
+    `The engine uses protocol ${protocolVersion}, but its caller uses ${String(protocol)}. ` +
+      'Reinstall Loomweight and reload the window, so that both have the same version.',
     { expected: protocolVersion, actual: protocol },
   );
 }

@@ -21,13 +21,13 @@ export function brokenRules(
         if (has(rule.to)) return [];
         const other = rules.flatMap((each) => (each.rule === 'one' && each.keys.includes(rule.to) ? each.keys : [])).find(has);
         const why = other === undefined ? words.absent : words.present(other);
-        return given.map((key) => ({ key, message: `${words.name(key)} belongs to ${words.name(rule.to)}, ${why}.` }));
+        return given.map((key) => ({ key, message: `${words.name(key)} requires ${words.name(rule.to)}, ${why}.` }));
       }
       case 'learnsWidths':
         if (method === undefined || method.learnsWidths === true) return [];
         return given.map((key) => ({
           key,
-          message: `Method '${method.id}' has fixed widths; ${words.name(key)} belongs to methods that learn them.`,
+          message: `Method '${method.id}' has fixed widths; ${words.name(key)} applies only to methods that learn them.`,
         }));
     }
   });
@@ -36,5 +36,5 @@ export function brokenRules(
 function tooMany(given: readonly string[], words: FieldWords): readonly FieldProblem[] {
   const key = given.at(-1);
   if (key === undefined || given.length < 2) return [];
-  return [{ key, message: `${given.map((each) => words.name(each)).join(' and ')} exclude each other. Give one of them.` }];
+  return [{ key, message: `${given.map((each) => words.name(each)).join(' and ')} cannot be combined. Give one of them.` }];
 }

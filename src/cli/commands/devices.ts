@@ -7,9 +7,9 @@ import { withEngine } from '../withEngine';
 /** `loomweight devices`. */
 export const devices = defineCommand<DevicesReport>({
   name: 'devices',
-  summary: 'Say what this machine can compute with, what is missing for more, and what auto chooses.',
+  summary: 'List the devices that can run models, what the others are missing, and which one auto chooses.',
   details: [
-    'A GPU needs an onnxruntime-node package with GPU libraries; LOOMWEIGHT_RUNTIME_PATH names its folder. Every check that fails says what to do.',
+    'A GPU needs an onnxruntime-node package with GPU libraries; set LOOMWEIGHT_RUNTIME_PATH to its folder. Every failed check tells you what to do.',
   ],
   positionals: [],
   options: [],

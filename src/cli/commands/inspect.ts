@@ -12,8 +12,8 @@ const histogramBins = 32;
 /** `loomweight inspect MODEL`. */
 export const inspect = defineCommand<Inspection>({
   name: 'inspect',
-  summary: "Show a model's format, architecture and tensors; with --stats their values in numbers.",
-  details: ['Reads headers only, so that models of any size open at once; --stats reads the values of the shown tensors, block by block.'],
+  summary: "Show a model's format, architecture and tensors; --stats adds statistics of their values.",
+  details: ['Only headers are read, so models of any size open at once; --stats reads the values of the listed tensors, block by block.'],
   positionals: [
     { name: 'MODEL', doc: 'A file (.safetensors, .onnx, .gguf, .npy), a Hugging Face directory or a folder that Loomweight wrote.' },
   ],
@@ -21,13 +21,13 @@ export const inspect = defineCommand<Inspection>({
     {
       name: 'stats',
       kind: 'switch',
-      doc: 'Smallest, largest, mean, standard deviation, zeros and non-finite values of every shown tensor.',
+      doc: 'Show minimum, maximum, mean, standard deviation, zeros and non-finite values of every listed tensor.',
     },
     {
       name: 'tensor',
       kind: 'text',
       value: 'GLOB',
-      doc: "Only tensors whose name matches, such as 'model.layers.0.*'. * matches anything, ? one character.",
+      doc: "List only tensors whose name matches, such as 'model.layers.0.*'. * matches any text, ? one character.",
     },
   ],
   examples: [

@@ -12,17 +12,17 @@ import type { Command } from '../command';
 export function runCommand(kinds: readonly StepKind[]): Command {
   return defineCommand<RecipeReport>({
     name: 'run',
-    summary: `Run a recipe: steps of ${wordList(kinds.map(({ id }) => id))} in one file.`,
+    summary: `Run a recipe: a file with steps of kind ${wordList(kinds.map(({ id }) => id))}.`,
     details: [
-      'A recipe is checked whole before its first step starts. Paths in it are relative to the file. Later steps may name the output of earlier ones. ' +
-        'Flags given here win over the settings in the file.',
+      'The whole recipe is checked before its first step starts. Paths in it are relative to the file. Later steps can use the output of earlier ones. ' +
+        'Flags override the settings in the file.',
     ],
     positionals: [{ name: 'RECIPE', doc: 'A file such as first.loom.yaml.' }],
     options: [
       {
         name: 'resume',
         kind: 'switch',
-        doc: 'Skip the steps that an earlier run finished, where neither their inputs nor their outputs have changed since; says which.',
+        doc: 'Skip steps that an earlier run finished and whose inputs and outputs have not changed since; skipped steps are reported.',
       },
     ],
     examples: ['loomweight run first.loom.yaml', 'loomweight run first.loom.yaml --resume --json'],

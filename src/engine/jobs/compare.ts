@@ -29,13 +29,13 @@ export const compareKind: ReadingKind<CompareSpec, CompareReport> = {
     summary: 'Compare two models tensor by tensor: cosine, signal to noise, largest error.',
     details: [
       'Tensors are matched by name and read block by block, so models larger than memory can be compared. ' +
-        'Values are compared after decoding, so the same weights in two dtypes or formats count as equal where they are.',
+        'Values are compared after decoding, so equal weights count as equal even if their dtypes or formats differ.',
     ],
     examples: ['loomweight compare loom-base loom-play', "loomweight compare loom-base out/loom-base-4bit --tensors '*.mlp.*'"],
   },
   fields: [
-    modelField('The reference: errors are relative to it.', { key: 'first', positional: 'A', role: 'The reference' }),
-    modelField('The model to compare with it.', { key: 'second', positional: 'B', role: 'The model to compare with it' }),
+    modelField('Reference model; errors are relative to it.', { key: 'first', positional: 'A', role: 'Reference model' }),
+    modelField('Model to compare with the reference.', { key: 'second', positional: 'B', role: 'Model to compare with the reference' }),
     tensorsField,
   ],
 
@@ -106,12 +106,12 @@ function foreignNames(
   if (result.equal + result.changed > 0 || differs || result.tensors.length === 0) return [];
   const exported = [first, second].filter(({ format }) => format === 'onnx');
   return [
-    'No tensor of one model has its name in the other, so no values could be compared.' +
+    'The models have no tensor name in common, so no values could be compared.' +
       (exported.length === 0
         ? ''
-        : ` Exporters rename and transpose weights, and only what Loomweight wrote can be traced back, through the report.json beside it: ${exported
+        : ` Exporters rename and transpose weights. Only files that Loomweight wrote can be traced back, through the report.json next to them: ${exported
             .map(({ path }) => path)
-            .join(' and ')} has none that matches. Compare such models by 'evaluate'.`),
+            .join(' and ')} has no matching report. Compare such models with 'evaluate'.`),
   ];
 }
 
@@ -135,7 +135,7 @@ function compareText(report: CompareReport, { verbose }: { readonly verbose: boo
   );
   const left = differing.length - rows.length;
   const counts =
-    `${formatCount(report.equal)} equal, ${formatCount(report.changed)} changed, ${formatCount(report.missing)} in one model only or of another shape` +
+    `${formatCount(report.equal)} equal, ${formatCount(report.changed)} changed, ${formatCount(report.missing)} in one model only or with a different shape` +
     ` (${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory)`;
   return (
     (rows.length > 0 ? `${table}` : '') +
@@ -161,8 +161,8 @@ function comparisonRow(tensor: TensorComparison): readonly string[] {
 const statusWords: Readonly<Record<TensorComparison['status'], string>> = {
   equal: 'equal',
   changed: 'changed',
-  'only-in-first': 'only in the first',
-  'only-in-second': 'only in the second',
+  'only-in-first': 'only in the first model',
+  'only-in-second': 'only in the second model',
   'shape-differs': 'shape differs',
 };
 
@@ -184,7 +184,7 @@ function comparePage(report: CompareReport): ReportPageView {
     figures: [
       { label: 'Equal', value: formatCount(report.equal) },
       { label: 'Changed', value: formatCount(report.changed) },
-      { label: 'Without a partner', value: formatCount(report.missing) },
+      { label: 'In one model only', value: formatCount(report.missing) },
       { label: 'Time', value: formatSeconds(report.seconds) },
     ],
     sections: [

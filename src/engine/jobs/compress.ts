@@ -16,63 +16,68 @@ const budgetMethod = 'rtn';
 const budgetFields: readonly Field[] = [
   {
     key: 'budget',
-    doc: 'Bits per weight over all compressed tensors, side information included: widths and group sizes are chosen under it.',
+    doc: 'Bits per weight over all compressed tensors, including side information; widths and group sizes are chosen to stay within it.',
     type: {
       kind: 'value',
       spec: { key: 'budget', label: 'Budget', doc: 'Bits per weight.', kind: 'number', min: 0, above: true, max: 32, default: 4 },
     },
     flag: {
       value: 'BITS',
-      doc: 'Bits per weight over all compressed tensors, scales and zero points included, such as 3.5: width and group size of every tensor are chosen so that the result is no larger and the model loses little.',
+      doc: 'Bits per weight over all compressed tensors, including scales and zero points, such as 3.5. The width and group size of every tensor are chosen to preserve the most quality at this size.',
     },
   },
-  choice('unit', 'With a budget: the unit that gets its own width. Default: tensor.', allocationUnits, {
-    flag: { value: 'UNIT', doc: 'With --budget: the unit that gets its own width. Default: tensor.' },
+  choice('unit', 'With a budget: unit that gets its own width. Default: tensor.', allocationUnits, {
+    flag: { value: 'UNIT', doc: 'With --budget: unit that gets its own width. Default: tensor.' },
   }),
   choice(
     'sensitivity',
-    'With a budget: how the cost of fewer bits is predicted. Default: gradient where calibration is given, else error.',
+    'With a budget: how to predict the loss of fewer bits. Default: gradient if calibration is given, otherwise error.',
     sensitivityMeasures,
     {
       flag: {
         value: 'MEASURE',
-        doc: 'With --budget: how the cost of fewer bits is predicted. error: error of the weights, needs no run; activation: error of the outputs of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient where --calibration is given, else error.',
+        doc: 'With --budget: how to predict the loss of fewer bits. error: error of the weights, without running the model; activation: output error of each layer; gradient: squared gradients of the loss; divergence: measured change of the outputs. Default: gradient if --calibration is given, otherwise error.',
       },
     },
   ),
   {
     key: 'calibration',
-    doc: 'With a budget: a text, or for ONNX models a folder of data, on which sensitivity is measured; or random.',
+    doc: 'With a budget: text to measure sensitivity on, or a folder of data for ONNX models, or random.',
     type: { kind: 'file', words: ['random'] },
     flag: {
       value: 'FILE',
-      doc: "With --budget: a .txt or .jsonl text (objects with 'text'), for ONNX models a folder of data with a split train, on which sensitivity is measured; or random.",
+      doc: "With --budget: text to measure sensitivity on (.txt, or .jsonl with objects that have 'text'); for ONNX models a folder of data with the split train; or random.",
     },
   },
-  wholeNumber('measure', 'With calibration: other sizes whose loss is measured too, from half to twice the budget. Default: 0.', 0, {
-    max: 100,
-    flag: {
-      value: 'N',
-      doc: 'With --calibration: measure the loss of N more sizes, from half to twice the budget, one pass each; the Bit allocation panel draws them beside the predicted curve. That of the chosen widths is always measured.',
+  wholeNumber(
+    'measure',
+    'With calibration: number of other sizes, from half to twice the budget, whose loss is also measured. Default: 0.',
+    0,
+    {
+      max: 100,
+      flag: {
+        value: 'N',
+        doc: 'With --calibration: also measure the loss at N other sizes, from half to twice the budget, one pass each; the Bit allocation panel plots them against the predicted curve. The loss of the chosen widths is always measured.',
+      },
     },
-  }),
+  ),
 ];
 
 /** Makes a model smaller. */
 export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
   id: 'compress',
   label: 'Compress',
-  summary: 'Makes a model smaller and verifies the result. Later steps may name this step as their model.',
+  summary: 'Makes a model smaller and verifies the result. Later steps can use this step as their model.',
   writesModel: true,
   command: {
-    summary: 'Make a model smaller with a method, and verify the result against the original.',
+    summary: 'Compress a model with a method and verify the result against the original.',
     details: [
-      'By default the linear layers of the blocks are compressed; embeddings and the head on request, tied weights once. ' +
-        'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never changed. ' +
-        'A report.json is written beside it.',
-      'Main file by format: hf: safetensors named and split as the source; onnx: onnx/model_quantized.onnx (model.onnx where nothing was compressed); ' +
+      'By default the linear layers of the blocks are compressed; embeddings and the output layer on request, tied weights once. ' +
+        'The output is written under a temporary name, verified (bytes, blocks, whole model) and only then renamed; the original is never modified. ' +
+        'A report.json is written next to it.',
+      'Main file by format: hf: safetensors named and split like the source; onnx: onnx/model_quantized.onnx (model.onnx if nothing was compressed); ' +
         'onnx-fast: onnx/model_q2.onnx, model_q4.onnx or model_q8.onnx, by the most common width; onnx-packed: onnx/model.onnx; ' +
-        'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive leaves graph.onnx without weights beside model.loomq. Weights over 64 MiB are written beside it to a file of that name with _data.',
+        'archive: model.loomq. From an ONNX model the onnx formats write onnx/model.onnx, and archive writes graph.onnx, without weights, next to model.loomq. Weights over 64 MiB go to a file next to the model, with _data added to its name.',
     ],
     examples: [
       'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
@@ -90,32 +95,37 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
       type: { kind: 'method', default: budgetMethod },
       flag: {
         value: 'ID',
-        doc: `Compression method; 'loomweight methods' describes them. Required without --budget; with it, the default is ${budgetMethod}.`,
+        doc: `Compression method; 'loomweight methods' lists them. Required without --budget; with it, the default is ${budgetMethod}.`,
       },
     },
     ...budgetFields,
-    { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
+    { key: 'parameters', doc: 'Parameters of the method; omitted ones have their defaults.', type: { kind: 'parameters' } },
     tensorsField,
     {
       key: 'overrides',
-      doc: 'Other parameters for the tensors that a glob matches; the last match counts. With a budget, bits may also be 16 (left alone) or, for channels and groups, 0.',
+      doc: 'Other parameters for the tensors that match a glob; the last match applies. With a budget, bits can also be 16 (unchanged) or, for channels and groups, 0 (pruned).',
       type: { kind: 'overrides', pinnedBeside: 'budget' },
       flag: {
         name: 'override',
-        doc: "Other parameters for the tensors that a glob matches, such as '*.down_proj.weight=bits:8'. May be repeated; the last match counts. With --budget, bits:16 leaves tensors alone, and bits:0 prunes them with --unit channel or group.",
+        doc: "Other parameters for the tensors that match a glob, such as '*.down_proj.weight=bits:8'. Repeatable; the last match applies. With --budget, bits:16 keeps tensors unchanged, and bits:0 prunes them with --unit channel or group.",
       },
     },
-    yesOrNo('embeddings', 'Compress the input embedding too.'),
-    yesOrNo('head', 'Compress the output layer too.'),
-    choice('format', 'Files to write. Default: onnx-fast where the runtime has kernels for all widths, else onnx-packed.', outputFormats, {
-      flag: {
-        value: 'NAME',
-        doc:
-          'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
-          'onnx-packed: any width, unpacked at load by standard operators. archive: smallest, any width for every group, for Loomweight only. ' +
-          'Default: onnx-fast where the runtime has kernels for all widths (2, 4 and 8 bits), else onnx-packed; the choice is reported.',
+    yesOrNo('embeddings', 'Also compress the input embedding.'),
+    yesOrNo('head', 'Also compress the output layer.'),
+    choice(
+      'format',
+      'Files to write. Default: onnx-fast if the runtime has kernels for all widths, otherwise onnx-packed.',
+      outputFormats,
+      {
+        flag: {
+          value: 'NAME',
+          doc:
+            'hf: safetensors in the source dtype, for transformers. onnx: portable QuantizeLinear/DequantizeLinear. onnx-fast: MatMulNBits kernels. ' +
+            'onnx-packed: any width, unpacked at load by standard operators. archive: smallest, any width per group, for Loomweight only. ' +
+            'Default: onnx-fast if the runtime has kernels for all widths (2, 4 and 8 bits), otherwise onnx-packed; the choice is reported.',
+        },
       },
-    }),
+    ),
     outField,
     keepFailedField,
   ],
@@ -132,7 +142,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
         ? [
             {
               key: 'parameters',
-              message: `A budget chooses the bits of every tensor: leave ${words.name('bits')} out, or set single tensors with ${words.name('overrides')}.`,
+              message: `A budget chooses the bits of every tensor. Omit ${words.name('bits')}, or set single tensors with ${words.name('overrides')}.`,
             },
           ]
         : []),
@@ -140,7 +150,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
         ? [
             {
               key: 'measure',
-              message: `${words.name('measure')} needs ${words.name('calibration')} with a text or data to measure on.`,
+              message: `${words.name('measure')} requires ${words.name('calibration')} with a text or data to measure on.`,
             },
           ]
         : []),
@@ -152,7 +162,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     const parameters = given.parameters ?? {};
     const chosen = (): CompressSpec['format'] => {
       const { format, reason } = defaultFormat(given.model, method.parameters, parameters, given.overrides ?? [], given.budget);
-      say(`Format: ${format} (${reason}; ${words.name('format')} chooses another).`);
+      say(`Format: ${format} (${reason}; set ${words.name('format')} to choose another).`);
       return format;
     };
     return { ...given, method: method.id, parameters, format: given.format ?? chosen() };

@@ -17,7 +17,7 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
   command: {
     summary: 'Measure a model: perplexity on text, accuracy or AUC on data.',
     details: [
-      'With --text the file is encoded whole, without special tokens, and cut into windows; a shorter rest is dropped. For each ' +
+      'With --text, the whole file is encoded without special tokens and split into windows; a shorter last window is dropped. In each ' +
         'window the model reads the start token and all but the last token, and predicts every token of the window. The value is ' +
         'exp of the mean negative log-likelihood. Without a start token the first token of a window is not scored.',
       'With --data the model is an ONNX graph, and its inputs come from arrays named <split>-<input>.npy with <split>-label.npy beside ' +
@@ -32,28 +32,28 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
   },
   fields: [
     modelField('A Hugging Face directory, a folder that Loomweight wrote, or an ONNX file.'),
-    { key: 'text', doc: 'A UTF-8 text file: perplexity.', type: { kind: 'file' } },
-    wholeNumber('window', 'Tokens of a window. Default: the smaller of the context and 2048.', 2),
-    wholeNumber('limit', 'Only the first windows.', 1, { flag: { doc: 'Only the first N windows.' } }),
+    { key: 'text', doc: 'UTF-8 text file; measures perplexity.', type: { kind: 'file' } },
+    wholeNumber('window', 'Tokens per window. Default: the smaller of the context and 2048.', 2),
+    wholeNumber('limit', 'Score only this many windows from the start.', 1, { flag: { doc: 'Score only the first N windows.' } }),
     {
       key: 'data',
-      doc: 'A folder of NumPy files, a CSV or a Parquet file: accuracy or AUC.',
+      doc: 'Folder of NumPy files, or a CSV or Parquet file; measures accuracy or AUC.',
       type: { kind: 'file' },
       flag: { value: 'DATA' },
     },
     { key: 'split', doc: 'Split of the data. Default: test.', type: { kind: 'text' }, flag: { value: 'NAME' } },
     {
       key: 'columns',
-      doc: 'Tables only: input name, label or split to a column name, or a glob over several columns.',
+      doc: 'Tables only: maps input names, label or split to a column name, or to a glob for several columns.',
       type: { kind: 'columns' },
       flag: {
         doc:
-          'Tables only: which column (or columns, by glob) makes an input of the graph. INPUT may also be label, or split for a column ' +
-          'that names the split. May be repeated. Default: the columns of the same names.',
+          'Tables only: the column (or columns, by glob) for an input of the graph. INPUT can also be label, or split for a column ' +
+          'that names the split. Repeatable. Default: columns named like the inputs.',
       },
     },
     wholeNumber('batch', 'Samples per run on data.', 1, {
-      flag: { doc: 'Samples per run on data. The value does not depend on it.' },
+      flag: { doc: 'Samples per run on data. Does not affect the value.' },
     }),
   ],
   rules: [
@@ -99,7 +99,7 @@ function evaluateText(report: EvaluateReport): string {
     ['Ran on', `${environment.provider}, ${environment.threads} threads, ${environment.runtime}`],
     ['Because', environment.providerReason],
     ['Time', `${formatSeconds(report.seconds)}${rate}`],
-    ['Memory', `${formatBytes(report.peakRssBytes)} at most`],
+    ['Memory', `${formatBytes(report.peakRssBytes)} at peak`],
   ]);
 }
 
@@ -131,10 +131,10 @@ function evaluatePage(report: EvaluateReport, spec: EvaluateSpec | undefined): R
       },
     ],
     sections: [
-      { kind: 'list', heading: 'What the number depends on', items: report.choices.map(sentence) },
+      { kind: 'list', heading: 'Conditions', items: report.choices.map(sentence) },
       {
         kind: 'facts',
-        heading: 'Where it ran',
+        heading: 'Environment',
         rows: [...environmentFacts(report.environment), { label: 'Peak memory', value: formatBytes(report.peakRssBytes) }],
       },
     ],

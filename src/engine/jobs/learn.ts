@@ -13,18 +13,18 @@ import type { ComputingKind } from './stepKind';
 export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
   id: 'learn',
   label: 'Learn bits',
-  summary: 'Trains a model so that few bits suffice, as the command learn-bits does. Later steps may name this step as their model.',
+  summary: 'Trains a model to need few bits, like the command learn-bits. Later steps can use this step as their model.',
   writesModel: true,
   command: {
     name: 'learn-bits',
-    summary: 'Train a model so that few bits suffice: bit-widths learned by gradient, for each group of weights.',
+    summary: 'Train a model to need few bits: the bit-width of each group of weights is learned by gradient.',
     details: [
-      'The model is trained on your data with noise of the size of the rounding error in place of rounding, so that every group of weights finds its ' +
+      'The model is trained on your data with noise as large as the rounding error in place of rounding, so every group of weights learns its ' +
         'own width. --target-bits steers the average; --penalty sets the weight of the size (in MiB) in the loss instead. ' +
         'The result with the best held-out loss is written, verified and measured.',
       'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
         'text file for language models.',
-      'Ctrl-C keeps a checkpoint beside the output; --resume continues from it, with the same bits on the same provider.',
+      'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider.',
     ],
     examples: [
       'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',
@@ -36,17 +36,17 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
     modelField('A Hugging Face directory, an ONNX file, or a folder that Loomweight wrote.'),
     {
       key: 'data',
-      doc: 'A folder of NumPy files, a table, or a text file. Texts may be mixed: a.txt:0.7,b.txt:0.3.',
+      doc: 'A folder of NumPy files, a table, or a text file. Texts can be mixed: a.txt:0.7,b.txt:0.3.',
       type: { kind: 'file', mixed: true },
       required: true,
-      flag: { value: 'DATA', doc: 'What to train on. Texts may be mixed: a.txt:0.7,b.txt:0.3.' },
+      flag: { value: 'DATA', doc: 'What to train on. Texts can be mixed: a.txt:0.7,b.txt:0.3.' },
     },
-    { key: 'columns', doc: 'Tables only: as in evaluate.', type: { kind: 'columns' } },
+    { key: 'columns', doc: 'Tables only: the same as for evaluate.', type: { kind: 'columns' } },
     {
       key: 'validation',
       doc: 'Held-out text for language models.',
       type: { kind: 'file' },
-      flag: { doc: 'Held-out text for language models; data sets have the splits val and test.' },
+      flag: { doc: 'Held-out text for language models; data sets use their splits val and test.' },
     },
     {
       key: 'method',
@@ -54,47 +54,51 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
       type: { kind: 'method', default: learnDefaults.method },
       flag: {
         value: 'NAME',
-        doc: `Quantisation method used during training. Default: ${learnDefaults.method}. 'loomweight methods' describes them.`,
+        doc: `Quantisation method used during training. Default: ${learnDefaults.method}. 'loomweight methods' lists them.`,
       },
     },
-    number('targetBits', `Average bits per weight to reach. Default: ${learnDefaults.targetBits}, where the method learns widths.`, {
+    number('targetBits', `Average bits per weight to reach. Default: ${learnDefaults.targetBits}, if the method learns widths.`, {
       flag: {
-        doc: `Average bits per weight to reach, side information included. Default: ${learnDefaults.targetBits}, where the method learns widths.`,
+        doc: `Average bits per weight to reach, including side information. Default: ${learnDefaults.targetBits}, if the method learns widths.`,
       },
     }),
     number('penalty', 'Weight of the size in MiB in the loss, instead of a target.'),
-    { key: 'parameters', doc: "The method's parameters; missing ones take their defaults.", type: { kind: 'parameters' } },
-    wholeNumber('steps', `Steps of training. Default: ${learnDefaults.steps}.`, 1),
-    wholeNumber('batch', `Samples in a step, or windows of text. Default: ${learnDefaults.batch}, ${learnDefaults.textBatch} for text.`, 1),
-    wholeNumber('window', `Tokens of a window of text. Default: ${learnDefaults.window}.`, 2),
+    { key: 'parameters', doc: 'Parameters of the method; omitted ones have their defaults.', type: { kind: 'parameters' } },
+    wholeNumber('steps', `Training steps. Default: ${learnDefaults.steps}.`, 1),
+    wholeNumber(
+      'batch',
+      `Samples per step, or windows of text. Default: ${learnDefaults.batch}, or ${learnDefaults.textBatch} for text.`,
+      1,
+    ),
+    wholeNumber('window', `Tokens per window of text. Default: ${learnDefaults.window}.`, 2),
     number('rate', `Learning rate of the weights. Default: ${learnDefaults.rate}.`),
     number('logitRate', `Learning rate of the widths. Default: ${learnDefaults.logitRate}.`),
     choice('optimizer', `Optimizer. Default: ${learnDefaults.optimizer}.`, ['adam', 'adamw', 'sgd']),
     number('momentum', 'Momentum of sgd (Nesterov). Default: 0.9.'),
     number('weightDecay', 'Weight decay of adamw and sgd. Default: 0.'),
     choice('schedule', `Learning rate schedule. Default: ${learnDefaults.schedule}.`, ['constant', 'step', 'cosine']),
-    wholeNumber('warmup', 'Steps over which the learning rate rises. Default: 0.', 0),
-    number('clip', 'Largest norm of all gradients together. Default: no limit.'),
-    choice('loss', 'Loss function. auto chooses by labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
-    choice('start', 'Initial weights: those of the model, or random ones from the seed. Default: trained.', ['trained', 'scratch']),
+    wholeNumber('warmup', 'Steps over which the learning rate warms up. Default: 0.', 0),
+    number('clip', 'Maximum norm of all gradients together. Default: no limit.'),
+    choice('loss', 'Loss function. auto chooses it from the labels and outputs.', ['auto', 'cross-entropy', 'binary', 'mse']),
+    choice('start', 'Initial weights: those of the model, or random ones drawn with the seed. Default: trained.', ['trained', 'scratch']),
     {
       key: 'exclude',
-      doc: 'Globs of tensors that stay float.',
+      doc: 'Globs of tensors to keep as float.',
       type: { kind: 'texts' },
-      flag: { value: 'GLOB', doc: 'Tensors that stay float. May be repeated.' },
+      flag: { value: 'GLOB', doc: 'Tensors to keep as float. Repeatable.' },
     },
     number('minimumSize', `Smallest tensor to quantise, in MiB of float32. Default: ${learnDefaults.minimumSize}.`, {
       flag: { name: 'min-size' },
     }),
-    yesOrNo('halfRest', 'Store what stays float as float16. Default: true.', {
+    yesOrNo('halfRest', 'Store tensors kept as float in float16. Default: true.', {
       default: true,
       flag: {
         name: 'float32-rest',
         negates: true,
-        doc: 'Keep what stays float at float32 rather than float16. The types of an ONNX model stay: only its numbers are rounded.',
+        doc: 'Store tensors kept as float in float32 instead of float16. The types of an ONNX model never change: only its values are rounded.',
       },
     }),
-    wholeNumber('evaluateEvery', 'Steps between evaluations on held-out data. Default: a tenth of all.', 1),
+    wholeNumber('evaluateEvery', 'Steps between evaluations on held-out data. Default: a tenth of the steps.', 1),
     {
       key: 'formats',
       doc: `Files to write. Default: ${learnDefaults.formats.join(' and ')}.`,
@@ -120,7 +124,7 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
       .filter((key) => values[key] !== undefined)
       .map((key) => ({
         key,
-        message: `${words.name(key)} belongs to training on text, but ${words.name('data')} names no text file.`,
+        message: `${words.name(key)} applies only to training on text, but ${words.name('data')} does not name a text file.`,
       }));
   },
   complete: (values) => {

@@ -105,7 +105,7 @@ export type StepKind<Spec extends JobSpec = JobSpec, Report extends JobReport = 
 export function findKind(kinds: readonly StepKind[], id: string): StepKind {
   const found = kinds.find((kind) => kind.id === id);
   if (found) return found;
-  throw new LoomweightError('invalid-argument', `There is no job of kind '${id}'. Kinds: ${kinds.map((kind) => kind.id).join(', ')}.`, {
+  throw new LoomweightError('invalid-argument', `Unknown kind of job '${id}'. Kinds: ${kinds.map((kind) => kind.id).join(', ')}.`, {
     kind: id,
   });
 }

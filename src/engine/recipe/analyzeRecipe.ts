@@ -76,7 +76,7 @@ export function analyzeRecipe(file: string, text: string, kinds: readonly StepKi
   const empty: RecipeAnalysis = { title: undefined, settings: {}, steps, needed, diagnostics };
   const { root } = tree;
   if (!root || (root.type === 'scalar' && root.value === undefined)) {
-    if (diagnostics.length === 0) report({ start: 0, end: 0 }, 'The recipe is empty. It needs at least: steps.');
+    if (diagnostics.length === 0) report({ start: 0, end: 0 }, 'The recipe is empty. It needs at least the key steps.');
     return empty;
   }
   if (root.type !== 'map') {
@@ -124,7 +124,8 @@ function readInputs(node: RecipeNode | undefined, context: RecipeState): void {
   if (!node || (node.type === 'scalar' && node.value === undefined)) return;
   if (node.type !== 'map') return context.report(node.span, 'inputs must be a mapping of names to paths.');
   for (const { key, keySpan, value } of node.entries) {
-    if (!namePattern.test(key)) context.report(keySpan, `'${key.slice(0, 60)}' is no name: use letters, digits, dot, dash and underscore.`);
+    if (!namePattern.test(key))
+      context.report(keySpan, `'${key.slice(0, 60)}' is not a valid name: use letters, digits, dots, dashes and underscores.`);
     if (value.type !== 'scalar' || typeof value.value !== 'string' || value.value === '') {
       context.report(value.span, `inputs.${key.slice(0, 60)} must be a path.`);
       continue;
@@ -200,19 +201,19 @@ function readName(node: RecipeNode | undefined, fallback: string, context: Recip
   if (!node) return fallback;
   const name = node.type === 'scalar' && node.value !== undefined ? String(node.value) : '';
   if (!namePattern.test(name)) {
-    context.report(node.span, 'name must be one word of letters, digits, dot, dash and underscore.');
+    context.report(node.span, 'name must be one word of letters, digits, dots, dashes and underscores.');
     return fallback;
   }
-  if (context.stepNames.has(name)) context.report(node.span, `There is an earlier step called '${name}'. Names must differ.`);
+  if (context.stepNames.has(name)) context.report(node.span, `An earlier step is also named '${name}'. Step names must be unique.`);
   if (context.inputs.has(name))
-    context.report(node.span, `There is an input called '${name}'. Steps and inputs share their names; choose another.`);
+    context.report(node.span, `An input is also named '${name}'. Steps and inputs must have different names; choose another.`);
   return name;
 }
 
 function registerOutput(name: string, out: string, span: Span, context: RecipeState, index: number): void {
   const { outputs } = context;
   const other = [...outputs].find(([, path]) => path === out);
-  if (other) context.report(span, `Step '${other[0]}' writes the same folder. Every step needs a folder of its own.`);
+  if (other) context.report(span, `Step '${other[0]}' writes to the same folder. Give each step a different folder.`);
   // The index keeps an entry for steps whose name is taken already, so that equal folders are still found.
   outputs.set(outputs.has(name) ? `${name} (${index + 1})` : name, out);
 }

@@ -34,9 +34,10 @@ export interface PlannedRecipe {
 export async function planRecipe(spec: RecipeSpec, kinds: readonly StepKind[]): Promise<PlannedRecipe> {
   const { kind: _kind, recipe, resume: _resume, ...flags } = spec;
   const info = await stat(recipe);
-  if (!info.isFile()) throw new LoomweightError('invalid-argument', `A recipe is a file, but ${recipe} is not a regular file.`, { recipe });
+  if (!info.isFile())
+    throw new LoomweightError('invalid-argument', `${recipe} is not a regular file. Name a recipe (*.loom.yaml).`, { recipe });
   if (info.size > longestFile)
-    throw new LoomweightError('malformed-file', `A recipe is a page of text, but ${recipe} has ${info.size} bytes.`, { recipe });
+    throw new LoomweightError('malformed-file', `${recipe} has ${info.size} bytes, too many for a recipe.`, { recipe });
   const text = await readFile(recipe, 'utf8');
   const analysis = analyzeRecipe(recipe, text, kinds);
   const findings = await withMissingFiles(analysis, namesOf(analysis));
@@ -69,7 +70,7 @@ async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string
         () => false,
       );
       if (exists) return undefined;
-      return diagnosticFor(`There is no '${written}' at ${path}.${suggestion(written, names)}`);
+      return diagnosticFor(`'${written}' does not exist at ${path}.${suggestion(written, names)}`);
     }),
   );
   const all = [...analysis.diagnostics, ...missing.filter((finding) => finding !== undefined)];

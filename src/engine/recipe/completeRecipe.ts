@@ -60,8 +60,8 @@ function keyOffers(place: CursorPlace, kinds: readonly StepKind[]): readonly Key
     }
     case 'steps.overrides':
       return [
-        { key: 'glob', doc: "Which tensors, such as '*.down_proj.weight'." },
-        { key: 'parameters', doc: 'What is different for them.', after: `\n${indent}  ` },
+        { key: 'glob', doc: "Glob of tensor names, such as '*.down_proj.weight'." },
+        { key: 'parameters', doc: 'Parameters that differ for these tensors.', after: `\n${indent}  ` },
       ];
     case 'steps.parameters':
     case 'steps.overrides.parameters':

@@ -16,8 +16,8 @@ export function defaultFormat(
 ): { readonly format: OutputFormat; readonly reason: string } {
   if (!specs.some(({ key }) => key === 'bits')) return { format: 'hf', reason: 'the method compresses no weights' };
   if (model.toLowerCase().endsWith('.safetensors'))
-    return { format: 'hf', reason: 'a file of weights has no configuration to make a graph from' };
-  if (budget !== undefined) return { format: 'onnx-packed', reason: 'it holds every width that the budget may choose' };
+    return { format: 'hf', reason: 'a weights file has no configuration to build a graph from' };
+  if (budget !== undefined) return { format: 'onnx-packed', reason: 'it can store every width that the budget may choose' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
     const { bits, groupSize } = resolveParams(specs, given).values;
     if (!isFastWidth(bits)) return { format: 'onnx-packed', reason: `the runtime has no fast kernel for ${String(bits)} bits` };

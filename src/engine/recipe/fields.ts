@@ -12,7 +12,7 @@ export function sharedFields(kinds: readonly StepKind[]): readonly Field[] {
       kinds.map(({ id }) => id),
       { required: true },
     ),
-    { key: 'name', doc: 'Name for later steps and for the report. Letters, digits, dot, dash and underscore.', type: { kind: 'text' } },
+    { key: 'name', doc: 'Name for later steps and the report: letters, digits, dots, dashes and underscores.', type: { kind: 'text' } },
   ];
 }
 
@@ -23,15 +23,15 @@ export function fieldsOf(kind: StepKind): readonly Field[] {
 
 /** Keys of `settings`: for every step; flags of the command line win over them. */
 export const settingFields: readonly Field[] = [
-  choice('provider', 'Where to compute. auto chooses, and the reports say what ran.', providerChoices),
-  wholeNumber('threads', 'Threads to compute with, at most one for each core.', 1),
-  { key: 'maxMemory', doc: 'Memory limit on the host, such as 3GB.', type: { kind: 'size' } },
+  choice('provider', 'Execution provider. With auto, the reports state which one was chosen.', providerChoices),
+  wholeNumber('threads', 'CPU threads, at most one per core.', 1),
+  { key: 'maxMemory', doc: 'Memory limit of each job on the host, such as 3GB.', type: { kind: 'size' } },
   wholeNumber('seed', 'Random seed.', 0),
 ];
 
 /** Keys of the whole file. */
 export const topLevelKeys: readonly { readonly key: string; readonly doc: string; readonly required?: boolean }[] = [
-  { key: 'name', doc: 'What the recipe is for, in a few words.' },
+  { key: 'name', doc: 'Short description of the recipe.' },
   { key: 'inputs', doc: 'Names for models, texts and data, each with a path relative to this file.' },
   { key: 'settings', doc: 'Provider, threads, memory limit and seed for every step.' },
   { key: 'steps', doc: 'What to do, in order.', required: true },

@@ -98,12 +98,12 @@ function resolveReference(written: string, kind: 'model' | 'file', span: Span, c
   const output = context.outputs.get(written);
   if (output !== undefined) {
     if (kind === 'model') return output;
-    context.report(span, `'${written}' is a step that writes a model; here a file or folder of data is needed.`);
+    context.report(span, `'${written}' is a step that writes a model, but a file or folder of data is required here.`);
     return undefined;
   }
   const stepKind = context.stepNames.get(written);
   if (stepKind !== undefined) {
-    context.report(span, `Step '${written}' (${stepKind}) writes no model. Name a step that writes one, an input or a path.`);
+    context.report(span, `Step '${written}' (${stepKind}) does not write a model. Name a step that does, an input or a path.`);
     return undefined;
   }
   const input = context.inputs.get(written);
@@ -117,7 +117,7 @@ function readMethod(node: RecipeNode, context: FieldContext): string | undefined
   const id = node.type === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
   if (context.methods.some((method) => method.id === id)) return id;
   const ids = context.methods.map((method) => method.id);
-  context.report(node.span, `There is no method ${shown(node)}. Methods: ${ids.join(', ')}.${id === undefined ? '' : suggestion(id, ids)}`);
+  context.report(node.span, `Unknown method ${shown(node)}. Methods: ${ids.join(', ')}.${id === undefined ? '' : suggestion(id, ids)}`);
   return undefined;
 }
 
@@ -195,11 +195,11 @@ function readOverrides(
     const glob = item.entries.find(({ key }) => key === 'glob')?.value;
     const parameters = item.entries.find(({ key }) => key === 'parameters')?.value;
     if (glob?.type !== 'scalar' || typeof glob.value !== 'string' || glob.value === '') {
-      context.report(glob?.span ?? item.span, "An override needs glob: which tensors, such as '*.down_proj.weight'.");
+      context.report(glob?.span ?? item.span, "An override needs glob, a pattern of tensor names such as '*.down_proj.weight'.");
       return [];
     }
     if (!parameters) {
-      context.report(item.span, 'An override needs parameters: what is different for these tensors.');
+      context.report(item.span, 'An override needs parameters, those that differ for these tensors.');
       return [];
     }
     const values = readParameters(parameters, context, pins);

@@ -14,7 +14,7 @@ export function describeRecipe({ recipe }: RecipeSpec): JobDescription {
 /** A recipe's run for a terminal: every step's report under its name. */
 export function recipeText(report: RecipeReport, kinds: readonly StepKind[], verbose: boolean): string {
   const steps = report.steps.map(({ name, report: step, skipped }, index) => {
-    const title = `${index + 1}. ${name}${skipped ? ' (done before, skipped)' : ''}`;
+    const title = `${index + 1}. ${name}${skipped ? ' (already done, skipped)' : ''}`;
     return `${title}\n${'-'.repeat(title.length)}\n${findKind(kinds, step.kind).text(step, { verbose })}\n`;
   });
   return `${steps.join('')}${report.steps.length} steps, ${formatSeconds(report.seconds)}\n`;

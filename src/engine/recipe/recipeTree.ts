@@ -51,9 +51,9 @@ export function parseRecipeTree(text: string): RecipeTree {
     return { root: undefined, diagnostics, locate };
   };
   if (text.length > longestText)
-    return refuse(`A recipe may have ${longestText / 1024} KiB of text, this one has ${Math.ceil(text.length / 1024)}.`);
+    return refuse(`A recipe can have at most ${longestText / 1024} KiB of text, but this one has ${Math.ceil(text.length / 1024)}.`);
   if (isNestedTooDeeply(text))
-    return refuse(`The file is nested more than ${deepestOpeners} levels deep. A recipe needs ${deepestNesting} at most.`);
+    return refuse(`The file is nested more than ${deepestOpeners} levels deep. A recipe needs at most ${deepestNesting}.`);
   let documents: readonly Document[];
   try {
     // Uniqueness of keys is checked here: the library compares every pair, which takes minutes on a hostile file.
@@ -63,7 +63,7 @@ export function parseRecipeTree(text: string): RecipeTree {
     return refuse(`The file cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}.`);
   }
   const [first, second] = documents;
-  if (!first) return refuse('The recipe is empty. It needs at least: steps.');
+  if (!first) return refuse('The recipe is empty. It needs at least the key steps.');
   for (const { pos, message } of [...first.errors, ...first.warnings].slice(0, 20))
     report({ start: pos[0], end: pos[1] }, `${message}.`.replace(/\.\.$/, '.'));
   if (second)
@@ -89,12 +89,12 @@ function convert(node: Node | null | undefined, conversion: Conversion, fallback
   const empty: RecipeNode = { type: 'scalar', span, value: undefined };
   if (!node) return empty;
   if (conversion.depth > deepestNesting) {
-    conversion.report(span, `Nested too deeply: a recipe has ${deepestNesting} levels at most.`);
+    conversion.report(span, `Nested too deeply: a recipe has at most ${deepestNesting} levels.`);
     return empty;
   }
   const inner = { ...conversion, depth: conversion.depth + 1 };
   if (isAlias(node)) {
-    conversion.report(span, 'Aliases (*name) are not followed in recipes. Write the value out, or name it under inputs.');
+    conversion.report(span, 'Aliases (*name) are not supported in recipes. Write the value out, or name it under inputs.');
     return empty;
   }
   if (isSeq(node)) return { type: 'list', span, items: node.items.map((item) => convert(item as Node | null, inner)) };
@@ -107,7 +107,7 @@ function convert(node: Node | null | undefined, conversion: Conversion, fallback
         conversion.report(keySpan, 'A key must be a word.');
         continue;
       }
-      if (seen.has(key.value)) conversion.report(keySpan, `The key '${key.value}' is there twice; only one can count. Remove one.`);
+      if (seen.has(key.value)) conversion.report(keySpan, `The key '${key.value}' appears twice. Remove one.`);
       else entries.push({ key: key.value, keySpan, value: convert(value as Node | null, inner, keySpan) });
       seen.add(key.value);
     }

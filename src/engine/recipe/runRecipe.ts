@@ -30,7 +30,7 @@ export async function runRecipe(spec: RecipeSpec, runner: RecipeRunner): Promise
     throwIfCancelled(runner.signal);
     const finished = spec.resume ? await journal.find(step) : undefined;
     if (finished) {
-      runner.log(`Step ${index + 1} of ${recipe.steps.length} (${step.name}): done before and unchanged, skipped.`);
+      runner.log(`Step ${index + 1} of ${recipe.steps.length} (${step.name}): already done and unchanged, skipped.`);
       steps.push({ name: step.name, report: finished, skipped: true });
       continue;
     }

@@ -54,7 +54,7 @@ export function compressText(report: CompressReport, { verbose, out }: { readonl
     ['Speed', report.latency?.summary],
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
     ['Notes', report.notes.join('\n')],
-    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory at most`],
+    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} of memory at peak`],
     ['Written to', out],
     [
       'Files',
@@ -82,7 +82,7 @@ export function compressPage(report: CompressReport): ReportPageView {
   if (report.notes.length > 0) sections.push({ kind: 'list', heading: 'Notes', items: report.notes });
   sections.push(layerTable(report.layers), filesTable(report.outputs), {
     kind: 'facts',
-    heading: 'How it was made',
+    heading: 'Settings',
     rows: [
       { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
       { label: 'Method', value: `${report.method}, written as ${report.format}` },
@@ -101,7 +101,7 @@ export function compressPage(report: CompressReport): ReportPageView {
         value: formatNumber(report.bitsPerWeight, 3),
         note: `${formatCount(report.parameterCount)} parameters`,
       },
-      ...(report.loadedBytes === undefined ? [] : [{ label: 'Once loaded', value: formatBytes(report.loadedBytes), note: 'in memory' }]),
+      ...(report.loadedBytes === undefined ? [] : [{ label: 'Loaded size', value: formatBytes(report.loadedBytes), note: 'in memory' }]),
     ],
     sections,
     actions: [

@@ -44,21 +44,21 @@ export function learnText(report: LearnReport, { verbose, out }: { readonly verb
   return `${table}${left}\n${formatPairs([
     ['Method', report.method],
     ['Bits per weight', `${formatNumber(report.bitsPerWeight)} over ${layers.length} layers`],
-    ['Size by formula', `${formatBytes(sizes.true)} with whole widths, ${formatBytes(sizes.estimated)} before rounding them`],
+    ['Size by formula', `${formatBytes(sizes.true)} with integer widths, ${formatBytes(sizes.estimated)} before rounding them`],
     ['Deflated', sizes.deflated === undefined ? undefined : formatBytes(sizes.deflated)],
     ['Written', formats.join('\n')],
     ['Before', quality.before && qualityText(quality.before)],
     ['After', quality.after && qualityText(quality.after)],
     [
       'Training',
-      `${training.steps} steps, ${formatNumber(training.stepsPerSecond, 3)} a second, best at step ${training.bestStep}` +
+      `${training.steps} steps, ${formatNumber(training.stepsPerSecond, 3)} per second, best at step ${training.bestStep}` +
         `${training.resumedFrom === undefined ? '' : `, resumed at step ${training.resumedFrom}`}\n${training.modeReason}`,
     ],
     ['Verification', verificationText(report.verification)],
     ['Speed', report.latency?.summary],
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
     ['Notes', report.notes.join('\n')],
-    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} memory at most`],
+    ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} of memory at peak`],
     ['Written to', out],
   ])}`;
 }
@@ -103,7 +103,7 @@ export function learnPage(report: LearnReport): ReportPageView {
     },
     {
       kind: 'table',
-      heading: 'Evaluations with truly rounded weights',
+      heading: 'Evaluations with rounded weights',
       columns: [
         { title: 'Step', align: 'right' },
         { title: 'Bits per weight', align: 'right' },
@@ -123,7 +123,7 @@ export function learnPage(report: LearnReport): ReportPageView {
     filesTable(report.outputs),
     {
       kind: 'facts',
-      heading: 'How it was made',
+      heading: 'Settings',
       rows: [
         { label: 'Source', value: `${report.source.path} (${report.source.architecture})` },
         { label: 'Method', value: `${report.method}, written as ${report.formats.join(', ')}` },

@@ -7,9 +7,9 @@ import type { LayerReport, ModelReport, RunEnvironment, Verification } from '../
 
 /** How much of the model a verification ran. */
 export const scopes: Readonly<Record<Verification['scope'], string>> = {
-  whole: 'the whole model ran',
-  blocks: 'blocks ran, the whole model did not fit',
-  bytes: 'stored values were compared, nothing was run',
+  whole: 'the whole model was run',
+  blocks: 'blocks were run; the whole model did not fit',
+  bytes: 'stored values were compared; nothing was run',
 };
 
 /** A number cell: sorts by value. */

@@ -40,7 +40,7 @@ export function summaryText(report: Inspection, options: { readonly verbose: boo
   );
   return (
     `${pairs}\n${tensorTable(rows)}` +
-    (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all, --tensor GLOB chooses).\n` : '') +
+    (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all, --tensor GLOB selects).\n` : '') +
     (rows.length === 1 && rows[0]?.statistics ? `\n${histogramText(rows[0].statistics)}` : '') +
     (diagnostics.length > 0 ? `\n${diagnostics.join('')}` : '')
   );

@@ -23,13 +23,13 @@ export function makeForecast(estimate: JobEstimate, resources: Resources): Forec
   const lack = (needed: number, available: number | undefined, what: string, advice: string): void => {
     if (available === undefined || needed <= available) return;
     shortfalls.push(
-      `The job needs ${formatBytes(needed)} of ${what}, ${formatBytes(available)} are there: ${formatBytes(needed - available)} too little. ${advice}`,
+      `The job needs ${formatBytes(needed)} of ${what}, but only ${formatBytes(available)} are available: ${formatBytes(needed - available)} too little. ${advice}`,
     );
   };
   if (maxMemory !== undefined)
     lack(estimate.hostMemoryBytes, maxMemory, 'memory under --max-memory', 'Raise the limit, or choose a smaller window, batch or model.');
   lack(estimate.hostMemoryBytes, memory.availableBytes, 'memory', 'Close other programs, or choose a smaller window, batch or model.');
-  lack(estimate.deviceMemoryBytes ?? 0, deviceMemoryAvailableBytes, 'graphics memory', 'Run with --provider cpu, or free the card.');
+  lack(estimate.deviceMemoryBytes ?? 0, deviceMemoryAvailableBytes, 'GPU memory', 'Run with --provider cpu, or free memory on the GPU.');
   lack(estimate.diskBytes, diskAvailableBytes, 'disk space', 'Free space, or choose another output folder.');
   return {
     hostMemoryBytes: estimate.hostMemoryBytes,
@@ -60,7 +60,7 @@ export function refuseShortfall(forecast: Forecast): void {
 export function describeForecast({ hostMemoryBytes, deviceMemoryBytes, diskBytes, seconds }: Forecast): string {
   const parts = [
     `up to ${formatBytes(hostMemoryBytes)} of memory`,
-    ...(deviceMemoryBytes === undefined ? [] : [`${formatBytes(deviceMemoryBytes)} of graphics memory`]),
+    ...(deviceMemoryBytes === undefined ? [] : [`${formatBytes(deviceMemoryBytes)} of GPU memory`]),
     ...(diskBytes === 0 ? [] : [`${formatBytes(diskBytes)} of disk`]),
     `about ${formatSeconds(Math.max(1, seconds))}`,
   ];

@@ -163,7 +163,7 @@ export class JobRunner {
       }
     }
     const sum = addEstimates(estimates);
-    const note = `Not in the forecast, because they need the result of an earlier step: ${unknown.join(', ')}.`;
+    const note = `Not in the forecast, because they depend on the result of an earlier step: ${unknown.join(', ')}.`;
     return { estimate: unknown.length === 0 ? sum : { ...sum, notes: [...(sum.notes ?? []), note] }, outputs };
   }
 }
@@ -177,7 +177,7 @@ function withDeviceMemory(estimate: JobEstimate): JobEstimate {
   return {
     ...estimate,
     deviceMemoryBytes: Math.max(0, estimate.hostMemoryBytes - processBytes),
-    notes: [...(estimate.notes ?? []), 'Graphics memory is forecast as what the job holds on the host at most.'],
+    notes: [...(estimate.notes ?? []), 'GPU memory is forecast as the peak memory of the job on the host.'],
   };
 }
 

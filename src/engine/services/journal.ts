@@ -92,7 +92,7 @@ export class Journal {
         ...entry,
         status: 'failed',
         endedAt: new Date().toISOString(),
-        error: { code: 'engine-crashed', message: 'The process of this job ended without finishing it.' },
+        error: { code: 'engine-crashed', message: 'The process of this job ended before the job finished.' },
       });
     }
     for (const { id } of entries.slice(keptEntries)) await rm(join(this.folder, `${id}.json`), { force: true });

@@ -85,7 +85,7 @@ export class RecipeDiagnostics implements vscode.Disposable {
       const findings = await this.engine.ask('checkRecipe', { file: document.uri.fsPath, text: document.getText() });
       if (!document.isClosed && document.version === version) this.collection.set(document.uri, findings.map(toDiagnostic));
     } catch (error) {
-      this.log.warn(`checking ${document.uri.fsPath}: ${error instanceof Error ? error.message : String(error)}`);
+      this.log.warn(`cannot check ${document.uri.fsPath}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 

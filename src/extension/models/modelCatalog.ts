@@ -109,7 +109,7 @@ export class ModelCatalog implements Disposable {
             ...(several && !folder.sample && { folder: folder.name }),
           }));
         } catch (error) {
-          this.onProblem(error, `looking for models in ${folder.path}`);
+          this.onProblem(error, `searching for models in ${folder.path}`);
           return [];
         }
       }),

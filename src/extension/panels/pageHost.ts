@@ -64,7 +64,7 @@ export class PageHost<Requests extends object, Events> {
   private handler(method: string): (value: unknown) => Promise<unknown> {
     const { service } = this.options;
     const handler: unknown = Object.hasOwn(service, method) ? service[method as keyof Requests] : undefined;
-    if (typeof handler !== 'function') throw new Error(`the page ${this.options.page} asked for an unknown '${method}'`);
+    if (typeof handler !== 'function') throw new Error(`the page ${this.options.page} requested an unknown method '${method}'`);
     return handler.bind(service) as (value: unknown) => Promise<unknown>;
   }
 

@@ -105,11 +105,11 @@ describe('compress, evaluate and compare', () => {
     240_000,
   );
 
-  test('overrides, embeddings and the default format are taken and said', async () => {
+  test('overrides, embeddings and the default format are applied and reported', async () => {
     const out = join(folder, 'three');
     const words = ['compress', model, '--method=rtn', '--bits=3', '--override', '*.down_proj.weight=bits:8', '--embeddings', '--out', out];
     const { code, stdout, stderr } = await cli.run(words);
-    expect(stderr).toMatch(/^Format: onnx-packed \(the runtime has no fast kernel for 3 bits; --format chooses another\)\.$/m);
+    expect(stderr).toMatch(/^Format: onnx-packed \(the runtime has no fast kernel for 3 bits; set --format to choose another\)\.$/m);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^model\.layers\.0\.mlp\.down_proj\.weight +256 x 688 +8 /m);
     expect(stdout).toMatch(/^model\.embed_tokens\.weight +4096 x 256 +3 /m);
@@ -153,8 +153,8 @@ test('the bundled recipe runs, refers to its own output and resumes', async () =
   ]);
   const again = await cli.run(['run', recipe, '--resume']);
   expect(again.code).toBe(0);
-  expect(again.stdout).toMatch(/^2\. small \(done before, skipped\)$/m);
-  expect(again.stdout).toMatch(/^4\. after \(done before, skipped\)$/m);
+  expect(again.stdout).toMatch(/^2\. small \(already done, skipped\)$/m);
+  expect(again.stdout).toMatch(/^4\. after \(already done, skipped\)$/m);
   const twice = await cli.run(['run', recipe]);
   expect(twice.code).toBe(2);
   expect(twice.stderr).toMatch(/loom-base-small/);

@@ -49,7 +49,7 @@ const compress = ['compress', model, '--method', 'rtn', '--format', 'hf', '--out
 
 describe('exit code 2: bad arguments', () => {
   test.each([
-    [['evalaute', model], "There is no command 'evalaute'. Did you mean 'evaluate'?"],
+    [['evalaute', model], "Unknown command 'evalaute'. Did you mean 'evaluate'?"],
     [['merge', model], "The command 'merge' is not part of this version"],
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bit', '4'], "'compress' has no flag --bit. Did you mean '--bits'?"],
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bits', '9'], "--bits must be a whole number from 1 to 8, got '9'."],
@@ -59,8 +59,8 @@ describe('exit code 2: bad arguments', () => {
       "'compress' needs --method rtn|none or --budget BITS. See 'loomweight compress --help'.",
     ],
     [['compress', model, '--budget', 'few', '--out', 'out'], "--budget must be a number above 0 and at most 32, got 'few'."],
-    [['compress', model, '--budget', '3', '--bits', '4', '--out', 'out'], 'A budget chooses the bits of every tensor: leave --bits out'],
-    [[...compress, '--sensitivity', 'error'], '--sensitivity belongs to --budget, which is not given.'],
+    [['compress', model, '--budget', '3', '--bits', '4', '--out', 'out'], 'A budget chooses the bits of every tensor. Omit --bits'],
+    [[...compress, '--sensitivity', 'error'], '--sensitivity requires --budget, which is not given.'],
     [
       ['compress', model, '--budget', '1', '--format', 'hf', '--sensitivity', 'error', '--out', 'out'],
       'A budget of 1 bits per weight is too small',
@@ -74,13 +74,13 @@ describe('exit code 2: bad arguments', () => {
     ],
     [[...compress, '--tensors', 'nothing.*'], 'nothing.*'],
     [['learn-bits', digits, '--out', 'out'], "'learn-bits' needs --data"],
-    [[...learn, '--target-bits', '3', '--penalty', '1'], '--target-bits and --penalty exclude each other.'],
+    [[...learn, '--target-bits', '3', '--penalty', '1'], '--target-bits and --penalty cannot be combined.'],
     [[...learn, '--target-bits', 'few'], "--target-bits must be a number of 0 or more, got 'few'."],
     [
       [...learn, '--method', 'qat', '--target-bits', '3'],
-      "Method 'qat' has fixed widths; --target-bits belongs to methods that learn them.",
+      "Method 'qat' has fixed widths; --target-bits applies only to methods that learn them.",
     ],
-    [[...learn, '--window', '8'], '--window belongs to training on text, but --data names no text file.'],
+    [[...learn, '--window', '8'], '--window applies only to training on text, but --data does not name a text file.'],
     [[...learn, '--format', 'archive,onx'], "--format must name one or more of hf, onnx, onnx-fast, onnx-packed, archive, got 'onx'."],
     [[...learn, '--max-bits', '99'], '--max-bits must be a number from 2 to 15'],
     [['inspect', model, '--tensor', 'nothing.*'], "No tensor of loom-base matches 'nothing.*'."],

@@ -88,7 +88,9 @@ test('a compression killed from outside leaves nothing, says so, and the next on
 test('a limit below the need is refused before the start, with the amount', async () => {
   const error = await failure(runJobInOwnProcess({ ...spec(), maxMemory: 150e6 }, options()));
   expect(error.code).toBe('insufficient-memory');
-  expect(error.message).toMatch(/The job needs [\d.]+ MiB of memory under --max-memory, 143 MiB are there: [\d.]+ MiB too little/);
+  expect(error.message).toMatch(
+    /The job needs [\d.]+ MiB of memory under --max-memory, but only 143 MiB are available: [\d.]+ MiB too little/,
+  );
   expect(readdirSync(folder)).toEqual([]);
 });
 

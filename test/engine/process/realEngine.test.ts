@@ -93,7 +93,7 @@ describe('the resident engine', () => {
     const forecast = await resident.call('forecast', { spec });
     expect(forecast.shortfalls).toEqual([]);
     expect(forecast.diskBytes).toBeGreaterThan(3.5e6);
-    expect(forecast.notes.join(' ')).toContain('Not in the forecast, because they need the result of an earlier step: after.');
+    expect(forecast.notes.join(' ')).toContain('Not in the forecast, because they depend on the result of an earlier step: after.');
   });
 
   test('killed from outside, the next request works', async () => {

@@ -81,7 +81,7 @@ describe('arguments', () => {
     [['m', '--out', 'a', '--threads', '0'], "--threads must be a whole number from 1 to 1024, got '0'."],
     [['m', '--out', 'a', '--threads', '1e2'], "--threads must be a whole number from 1 to 1024, got '1e2'."],
     [['m', '--out', 'a', '--max-memory', 'lots'], "--max-memory must be a size such as 3GB, 512MiB or a number of bytes, got 'lots'."],
-    [['m', '--out', 'a', '--quiet', '--verbose'], '--quiet and --verbose exclude each other. Give one of them.'],
+    [['m', '--out', 'a', '--quiet', '--verbose'], '--quiet and --verbose cannot be combined. Give one of them.'],
     [['m'], "'compress' needs --out DIR. See 'loomweight compress --help'."],
     [['--out', 'a'], "'compress' needs MODEL: loomweight compress MODEL. See 'loomweight compress --help'."],
     [['m', 'n', '--out', 'a'], "'compress' takes loomweight compress MODEL, but got 'n' as well."],

@@ -74,8 +74,8 @@ describe('a recipe', () => {
     expect(validate(parse(sound))).toBe(true);
     for (const [fields, message] of [
       [', copies: 5', 'copies must be a whole number from 1 to 4, got 5.'],
-      [', ink: red', 'ink belongs to copies, which the step does not have.'],
-      [', method: metal', 'There is no method "metal". Methods: rubber.'],
+      [', ink: red', 'ink requires copies, which the step does not have.'],
+      [', method: metal', 'Unknown method "metal". Methods: rubber.'],
       [', parameters: { pressure: 4 }', 'pressure must be a whole number from 1 to 3, got 4.'],
     ] as const) {
       expect(await check(steps(fields))).toEqual([message]);
@@ -128,7 +128,7 @@ describe('a recipe', () => {
 describe('the command line', () => {
   test('has the command in its help, with a flag for each field', async () => {
     expect((await commandLine('--help')).out).toMatch(/^ +stamp-model +Copy a model, for tests\.$/m);
-    expect((await commandLine('run', '--help')).out).toContain('evaluate, compare and stamp in one file');
+    expect((await commandLine('run', '--help')).out).toContain('kind inspect, compress, learn, evaluate, compare and stamp');
     const { out } = await commandLine('stamp-model', '--help');
     expect(out).toContain('Usage: loomweight stamp-model MODEL --out DIR [options]');
     for (const flag of ['--method ID', '--pressure N', '--copies N', '--ink blue|red', '--out DIR']) expect(out).toContain(`  ${flag}`);
@@ -146,7 +146,7 @@ describe('the command line', () => {
 
   test.each([
     [['--copies', '5'], "--copies must be a whole number from 1 to 4, got '5'."],
-    [['--ink', 'red'], '--ink belongs to --copies, which is not given.'],
+    [['--ink', 'red'], '--ink requires --copies, which is not given.'],
     [['--pressure', '4'], "--pressure must be a whole number from 1 to 3, got '4'."],
     [['--method', 'metal'], "--method must be one of rubber, got 'metal'."],
   ])('%j is refused', async (words, message) => {
@@ -202,10 +202,10 @@ describe('a form', () => {
     expect(fill({ model: '/m', ink: 'red' })).toEqual({
       problems: [
         { key: 'out', message: 'Set Out: Folder to write, relative to this file.' },
-        { key: 'ink', message: 'Ink belongs to Copies, which is not set.' },
+        { key: 'ink', message: 'Ink requires Copies, which is not set.' },
       ],
     });
-    expect(() => completeStep(kinds, { kind: 'nothing', values: {} })).toThrow("There is no job of kind 'nothing'.");
+    expect(() => completeStep(kinds, { kind: 'nothing', values: {} })).toThrow("Unknown kind of job 'nothing'. Kinds:");
   });
 });
 
@@ -213,5 +213,5 @@ test('the kind is data for forms and documents', () => {
   expect(JSON.parse(JSON.stringify(describeKind(stampKind)))).toEqual(describeKind(stampKind));
   expect(describeKind(stampKind)).toMatchObject({ id: 'stamp', writesModel: true, methods: [{ id: 'rubber' }] });
   expect(describeAllMethods(kinds).map(({ id }) => id)).toContain('rubber');
-  expect(() => runner.describe({ kind: 'nothing' })).toThrow("There is no job of kind 'nothing'. Kinds: inspect, compress,");
+  expect(() => runner.describe({ kind: 'nothing' })).toThrow("Unknown kind of job 'nothing'. Kinds: inspect, compress,");
 });

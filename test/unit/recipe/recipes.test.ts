@@ -109,8 +109,8 @@ describe('a sound recipe', () => {
 describe('findings name the place and what to do', () => {
   const step = (lines: string) => `steps:\n  - kind: compress\n    model: model\n    method: rtn\n    out: out\n${lines}`;
   test.each([
-    ['', ['1:1 The recipe is empty. It needs at least: steps.']],
-    ['# only a comment\n', ['1:1 The recipe is empty. It needs at least: steps.']],
+    ['', ['1:1 The recipe is empty. It needs at least the key steps.']],
+    ['# only a comment\n', ['1:1 The recipe is empty. It needs at least the key steps.']],
     ['- 1\n', ['1:1 A recipe is a mapping with the keys inputs, settings and steps.']],
     ['name: x\n', ['1:1 The recipe has no steps. Add the key steps with a list.']],
     ['steps: []\n', ['1:8 steps must be a list with at least one step.']],
@@ -133,26 +133,32 @@ describe('findings name the place and what to do', () => {
       ['6:13 format must be one of hf, onnx, onnx-fast, onnx-packed, archive, got "onx". Did you mean \'onnx\'?'],
     ],
     [step('    head: 3\n'), ['6:11 head must be true or false, got 3.']],
-    [step('    overrides: [{ glob: a }]\n'), ['6:17 An override needs parameters: what is different for these tensors.']],
-    [step('    overrides: [{ parameters: { bits: 8 } }]\n'), ["6:17 An override needs glob: which tensors, such as '*.down_proj.weight'."]],
-    [step('    out: other\n'), ["6:5 The key 'out' is there twice; only one can count. Remove one."]],
-    ['steps:\n  - { kind: compress, model: model, method: gptx, out: o }\n', ['2:45 There is no method "gptx". Methods: rtn, none.']],
+    [step('    overrides: [{ glob: a }]\n'), ['6:17 An override needs parameters, those that differ for these tensors.']],
+    [
+      step('    overrides: [{ parameters: { bits: 8 } }]\n'),
+      ["6:17 An override needs glob, a pattern of tensor names such as '*.down_proj.weight'."],
+    ],
+    [step('    out: other\n'), ["6:5 The key 'out' appears twice. Remove one."]],
+    ['steps:\n  - { kind: compress, model: model, method: gptx, out: o }\n', ['2:45 Unknown method "gptx". Methods: rtn, none.']],
     [
       'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n',
       [
-        "3:29 There is an earlier step called 'a'. Names must differ.",
-        "3:64 Step 'a' writes the same folder. Every step needs a folder of its own.",
+        "3:29 An earlier step is also named 'a'. Step names must be unique.",
+        "3:64 Step 'a' writes to the same folder. Give each step a different folder.",
       ],
     ],
     [
       'steps:\n  - { kind: inspect, name: look, model: model }\n  - { kind: inspect, model: look }\n',
-      ["3:29 Step 'look' (inspect) writes no model. Name a step that writes one, an input or a path."],
+      ["3:29 Step 'look' (inspect) does not write a model. Name a step that does, an input or a path."],
     ],
     [
       'steps:\n  - { kind: compress, name: small, model: model, method: rtn, out: o }\n  - { kind: inspect, model: smal }\n',
-      [expect.stringMatching(/^3:29 There is no 'smal' at .*smal\. Did you mean 'small'\?$/)],
+      [expect.stringMatching(/^3:29 'smal' does not exist at .*smal\. Did you mean 'small'\?$/)],
     ],
-    ['inputs: { base: nowhere }\nsteps:\n  - { kind: inspect, model: base }\n', [expect.stringMatching(/^1:17 There is no 'nowhere' at /)]],
+    [
+      'inputs: { base: nowhere }\nsteps:\n  - { kind: inspect, model: base }\n',
+      [expect.stringMatching(/^1:17 'nowhere' does not exist at /)],
+    ],
     [
       'steps:\n  - { kind: compress, model: model, out: o }\n',
       ['2:5 The step needs method or budget: how to compress, or the bits per weight to reach.'],
@@ -160,7 +166,7 @@ describe('findings name the place and what to do', () => {
     ['steps:\n  - { kind: compress, model: model, budget: 3.5, out: o }\n', []],
     [
       'steps:\n  - { kind: compress, model: model, method: rtn, unit: channel, out: o }\n',
-      ['2:50 unit belongs to budget, which the step does not have.'],
+      ['2:50 unit requires budget, which the step does not have.'],
     ],
     [
       'steps:\n  - { kind: learn, name: few, model: model, data: text.txt, out: o }\n  - { kind: evaluate, model: few, text: text.txt }\n',
@@ -168,11 +174,11 @@ describe('findings name the place and what to do', () => {
     ],
     [
       'steps:\n  - { kind: learn, model: model, data: text.txt, targetBits: 3, penalty: 1, out: o }\n',
-      ['2:65 targetBits and penalty exclude each other. Give one of them.'],
+      ['2:65 targetBits and penalty cannot be combined. Give one of them.'],
     ],
     [
       'steps:\n  - { kind: learn, model: model, data: text.txt, method: rtn, out: o }\n',
-      [expect.stringMatching(/^2:58 There is no method "rtn"\. Methods: diffq, /)],
+      [expect.stringMatching(/^2:58 Unknown method "rtn"\. Methods: diffq, /)],
     ],
     [
       'steps:\n  - { kind: learn, model: model, data: text.txt, parameters: { bist: 4 }, out: o }\n',
@@ -185,9 +191,9 @@ describe('findings name the place and what to do', () => {
     ['steps:\n  - { kind: evaluate, model: model }\n', ['2:5 The step needs text or data: what to measure the model on.']],
     [
       'steps:\n  - { kind: evaluate, model: model, text: text.txt, data: model }\n',
-      ['2:53 text and data exclude each other. Give one of them.'],
+      ['2:53 text and data cannot be combined. Give one of them.'],
     ],
-    ['steps:\n  - { kind: evaluate, model: model, data: model, window: 2 }\n', ['2:50 window belongs to text, but the step has data.']],
+    ['steps:\n  - { kind: evaluate, model: model, data: model, window: 2 }\n', ['2:50 window requires text, but the step has data.']],
     [
       'settings: { threads: many, maxMemory: -1 }\nsteps:\n  - { kind: inspect, model: model }\n',
       [
@@ -199,7 +205,7 @@ describe('findings name the place and what to do', () => {
       'a: &x 1\nsteps:\n  - { kind: inspect, model: *x }\n',
       [
         "1:1 A recipe has no key 'a'. Keys: name, inputs, settings, steps.",
-        '3:29 Aliases (*name) are not followed in recipes. Write the value out, or name it under inputs.',
+        '3:29 Aliases (*name) are not supported in recipes. Write the value out, or name it under inputs.',
         '3:29 model must be a path, got nothing.',
       ],
     ],
@@ -279,7 +285,7 @@ describe('running', () => {
     const second = await run(file, true);
     expect(second.ran).toEqual([]);
     expect(second.skipped).toEqual([true, true, true, true]);
-    expect(second.log[0]).toBe('Step 1 of 4 (small): done before and unchanged, skipped.');
+    expect(second.log[0]).toBe('Step 1 of 4 (small): already done and unchanged, skipped.');
     expect((await run(file, false)).ran).toEqual(all);
 
     await writeFile(join(folder, 'text.txt'), 'another text');

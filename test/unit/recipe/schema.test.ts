@@ -132,10 +132,10 @@ describe('schema and engine agree', () => {
 
 // What depends on what a text names, a schema cannot see: the engine alone refuses these.
 test.each([
-  [compress('budget: 3.5, calibration: random, measure: 4'), /^measure needs calibration with a text or data/],
+  [compress('budget: 3.5, calibration: random, measure: 4'), /^measure requires calibration with a text or data/],
   [compress('budget: 3.5, parameters: { bits: 4 }'), /^A budget chooses the bits of every tensor/],
-  ['steps:\n  - { kind: learn, model: m, data: d, window: 64, out: o }\n', /^window belongs to training on text/],
-  [`${compress('method: rtn')}  - { kind: inspect, model: m, name: a }\n  - { kind: inspect, model: a }\n`, /writes no model/],
+  ['steps:\n  - { kind: learn, model: m, data: d, window: 64, out: o }\n', /^window applies only to training on text/],
+  [`${compress('method: rtn')}  - { kind: inspect, model: m, name: a }\n  - { kind: inspect, model: a }\n`, /does not write a model/],
 ])('the engine refuses %j', (text, message) => {
   expect(findings(text)).toEqual([expect.stringMatching(message)]);
 });

@@ -77,7 +77,7 @@ describe('reports as text', () => {
       Ran on           cpu, 2 threads: No GPU libraries.
       Notes            First.
                        Second.
-      Time             3.2 s, 300 MiB memory at most
+      Time             3.2 s, 300 MiB of memory at peak
       Files            onnx/model.onnx (3.72 MiB), primary
                        config.json (800 B)
       "
@@ -127,7 +127,7 @@ describe('reports as text', () => {
       Ran on      cpu, 2 threads, onnxruntime-node 1.30.0
       Because     No GPU libraries.
       Time        1 min 15 s, 1,235 tokens/s
-      Memory      200 MiB at most
+      Memory      200 MiB at peak
       "
     `);
   });
@@ -159,7 +159,7 @@ describe('reports as text', () => {
       large   changed        0.990000     19.0           0.25            0.11
       small   changed        0.999999     58.3       1.200e-5          0.0012
 
-      1 equal, 2 changed, 1 in one model only or of another shape (500 ms, 1.00 MiB memory)
+      1 equal, 2 changed, 1 in one model only or with a different shape (500 ms, 1.00 MiB memory)
       "
     `);
   });

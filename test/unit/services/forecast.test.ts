@@ -19,7 +19,7 @@ describe('forecast', () => {
   test('names what is missing under --max-memory', () => {
     const forecast = makeForecast(estimate, { ...resources, maxMemory: 3e9 });
     expect(forecast.shortfalls).toEqual([
-      'The job needs 3.73 GiB of memory under --max-memory, 2.79 GiB are there: 954 MiB too little. ' +
+      'The job needs 3.73 GiB of memory under --max-memory, but only 2.79 GiB are available: 954 MiB too little. ' +
         'Raise the limit, or choose a smaller window, batch or model.',
     ]);
     expect(() => refuseShortfall(forecast)).toThrow(expect.objectContaining({ code: 'insufficient-memory' }) as LoomweightError);
@@ -57,6 +57,6 @@ describe('a forecast in one line', () => {
   test.each([
     [forecast, 'Forecast: up to 300 MiB of memory, about 1.0 s.'],
     [{ ...forecast, diskBytes: 2 ** 30, seconds: 300 }, 'Forecast: up to 300 MiB of memory, 1.00 GiB of disk, about 5 min 0 s.'],
-    [{ ...forecast, deviceMemoryBytes: 2 ** 20 }, 'Forecast: up to 300 MiB of memory, 1.00 MiB of graphics memory, about 1.0 s.'],
+    [{ ...forecast, deviceMemoryBytes: 2 ** 20 }, 'Forecast: up to 300 MiB of memory, 1.00 MiB of GPU memory, about 1.0 s.'],
   ])('%#: %s', (given, text) => expect(describeForecast(given)).toBe(text));
 });

@@ -42,7 +42,7 @@ export function decodePrologue(bytes: Uint8Array, file: string, fileSize: number
     throw unsupportedContent(
       file,
       'unknown-version',
-      `${file} is an archive of version ${version}, but this Loomweight reads version ${archiveVersion}. Read it with the Loomweight that wrote it, or write it again.`,
+      `${file} is an archive of version ${version}, but this Loomweight reads version ${archiveVersion}. Read it with the version of Loomweight that wrote it, or write it again.`,
     );
   const offset = data.readBigUInt64LE(16);
   const length = data.readBigUInt64LE(24);

@@ -157,7 +157,7 @@ export class ModelIndex {
     if (this.lengths() !== this.known)
       throw new LoomweightError(
         'internal',
-        'A graph was changed directly while edits by name were pending. Ask the editor for its graph anew.',
+        'A graph was changed directly while edits by name were pending. Get the graph from the editor again.',
       );
     this.graph.node = [...this.nodes];
     this.graph.initializer = [...this.initializers];
