@@ -16,7 +16,7 @@ import type { Graph, Value } from '../../src/engine/graph/graph';
 import { operators } from '../../src/engine/ops/index';
 import { createRuntime } from '../../src/engine/runtime/runtime';
 import { openTrainable } from '../../src/engine/train/models/openTrainable';
-import { releaseArrays } from '../../src/engine/train/releaseArrays';
+import { releaseArrays } from '../../src/engine/runtime/releaseArrays';
 import { chooseUpdates } from '../../src/engine/train/updates/chooseUpdates';
 import { stepRunnerFor } from '../support/stepRunnerFor';
 import { printProfile } from './support/printProfile';

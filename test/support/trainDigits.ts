@@ -69,7 +69,7 @@ export async function planFor(
 export interface TrainWithOptions
   extends
     Partial<Pick<WorkContext, 'signal' | 'progress'>>,
-    Partial<Pick<TrainRequest<TrainedWeights>, 'mode' | 'stepsPerRun' | 'updates'>> {
+    Partial<Pick<TrainRequest<TrainedWeights>, 'mode' | 'stepsPerRun' | 'updates' | 'overwrite'>> {
   readonly weightMethod?: WeightMethod;
   readonly checkpointFolder?: string;
   /** Parameters that are trained; the others are frozen. */

@@ -7,6 +7,7 @@ import type { Ort } from './loadOrt';
 import { hasComputingNeighbour, isMachineBusy } from './neighbours';
 import { wrapOrtError } from './ortErrors';
 import { cpuProvider, readProfile, shareByProvider } from './profile';
+import { releaseArrays } from './releaseArrays';
 import { describeTensors, fromOrtTensor, isRuntimeDType, toOrtTensor } from './tensors';
 import type { RuntimeTensor, Session, SessionOptions } from './types';
 
@@ -118,13 +119,25 @@ class OrtSession implements Session {
     this.outputNames = session.outputNames;
   }
 
-  async run(feeds: Readonly<Record<string, RuntimeTensor>>, outputs?: readonly string[]): Promise<Readonly<Record<string, RuntimeTensor>>> {
+  async run(
+    feeds: Readonly<Record<string, RuntimeTensor>>,
+    outputs: readonly string[] = this.outputNames,
+    into: Readonly<Record<string, RuntimeTensor>> = {},
+  ): Promise<Readonly<Record<string, RuntimeTensor>>> {
     if (this.released) throw new LoomweightError('internal', `The session of '${this.name}' was used after its release.`);
-    this.checkNames(feeds, outputs);
-    const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrtTensor(this.context.ort, name, tensor)]));
+    this.checkNames(feeds, [...outputs, ...Object.keys(into)]);
+    this.checkTypes(into);
+    const { ort } = this.context;
+    const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrtTensor(ort, name, tensor)]));
+    const fetches = Object.fromEntries(outputs.map((name) => [name, into[name] ? toOrtTensor(ort, name, into[name]) : null]));
     try {
-      const results = await this.session.run(tensors, outputs ?? this.outputNames);
-      const given = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrtTensor(name, tensor)]));
+      const results = await this.session.run(tensors, fetches);
+      const given = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, into[name] ?? fromOrtTensor(name, tensor)]));
+      // The binding copies every output, also those that the runtime has written into arrays of the caller.
+      releaseArrays(
+        Object.entries(results).flatMap(([name, { data }]) => (into[name] ? [data as Float32Array] : [])),
+        Object.values(into).map(({ data }) => data),
+      );
       this.reportFallback();
       return given;
     } catch (error) {
@@ -145,7 +158,7 @@ class OrtSession implements Session {
     await this.session.release();
   }
 
-  private checkNames(feeds: Readonly<Record<string, RuntimeTensor>>, outputs: readonly string[] | undefined): void {
+  private checkNames(feeds: Readonly<Record<string, RuntimeTensor>>, outputs: readonly string[]): void {
     const missing = this.inputNames.filter((name) => !(name in feeds));
     const unknown = Object.keys(feeds).filter((name) => !this.inputNames.includes(name));
     if (missing.length > 0 || unknown.length > 0)
@@ -158,7 +171,7 @@ class OrtSession implements Session {
           '.',
         { model: this.name, missing, unknown },
       );
-    const wrong = outputs?.filter((name) => !this.outputNames.includes(name)) ?? [];
+    const wrong = outputs.filter((name) => !this.outputNames.includes(name));
     if (wrong.length > 0)
       throw new LoomweightError(
         'invalid-argument',
@@ -167,7 +180,7 @@ class OrtSession implements Session {
       );
     // Fetching a 4-bit output would end the process, so refuse it before the run.
     const unreadable = this.session.outputMetadata.filter(
-      (output) => (outputs ?? this.outputNames).includes(output.name) && !(output.isTensor && isRuntimeDType(output.type)),
+      (output) => outputs.includes(output.name) && !(output.isTensor && isRuntimeDType(output.type)),
     );
     if (unreadable.length > 0)
       throw new LoomweightError(
@@ -176,6 +189,19 @@ class OrtSession implements Session {
           `${unreadable.map((output) => `${output.name} (${output.isTensor ? output.type : 'not a tensor'})`).join(', ')}. Cast them in the graph.`,
         { model: this.name, outputs: unreadable.map(({ name }) => name) },
       );
+  }
+
+  /** ONNX Runtime checks the shape of an array that it is given for an output, but not its type. */
+  private checkTypes(into: Readonly<Record<string, RuntimeTensor>>): void {
+    for (const output of this.session.outputMetadata) {
+      const given = into[output.name]?.dtype;
+      if (given === undefined || !output.isTensor || output.type === given) continue;
+      throw new LoomweightError(
+        'invalid-argument',
+        `Output '${output.name}' of '${this.name}' is ${output.type}, got ${given} to write it into. Pass a tensor of its type.`,
+        { model: this.name, output: output.name, dtype: given },
+      );
+    }
   }
 
   /** After the first run of a mixed session: reads the profile, reports the operators that ran on the CPU, stops profiling. */

@@ -59,7 +59,7 @@ export class SessionCache {
     return {
       inputNames: session.inputNames,
       outputNames: session.outputNames,
-      run: (feeds, outputs) => session.run(feeds, outputs),
+      run: (feeds, outputs, into) => session.run(feeds, outputs, into),
       release: async () => {
         if (released) return;
         released = true;

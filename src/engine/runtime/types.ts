@@ -40,7 +40,16 @@ export interface SessionOptions {
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  run(feeds: Readonly<Record<string, RuntimeTensor>>, outputs?: readonly string[]): Promise<Readonly<Record<string, RuntimeTensor>>>;
+  /**
+   * Runs the graph. `outputs`: the wanted ones, default all. `into`: wanted outputs by name, each with a tensor of its type and shape that it is written into; the result
+   * then holds that tensor, and the runtime allocates no memory of its own for the output. Do not pass an input's array unless the graph has read that input before it
+   * writes the output.
+   */
+  run(
+    feeds: Readonly<Record<string, RuntimeTensor>>,
+    outputs?: readonly string[],
+    into?: Readonly<Record<string, RuntimeTensor>>,
+  ): Promise<Readonly<Record<string, RuntimeTensor>>>;
   release(): Promise<void>;
 }
 

@@ -60,8 +60,17 @@ export class StepRunner {
     return Math.min(this.noise.nextRefill(step) - step, Math.max(1, Math.floor(batchBytesPerRun / Math.max(1, batchBytes))));
   }
 
-  /** Runs `count` steps from `step` on. */
-  async run(state: StateValues, step: number, count: number): Promise<StepsRun> {
+  /**
+   * Runs `count` steps from `step` on. `overwrite`: the given state is not needed afterwards, so its arrays take the new one, except those that share memory with one of
+   * `kept`. A Loop copies its results out once, after its last step has read everything, so it may write them over its inputs; a graph of one step writes each result
+   * while others still read, and gets new arrays. When a run fails, an overwritten state is lost.
+   */
+  async run(
+    state: StateValues,
+    step: number,
+    count: number,
+    { overwrite }: { readonly overwrite?: { readonly kept?: Iterable<Float32Array> } } = {},
+  ): Promise<StepsRun> {
     const inputs: Record<string, RuntimeTensor> = {
       ...this.batches(step, count),
       ...this.scalars(step, count),
@@ -74,7 +83,8 @@ export class StepRunner {
       inputs[stepNames.state(key)] = { dtype: 'float32', shape: carriedShape, data: state.get(key) as Float32Array };
     // What the graph does not use is no input of the session.
     const wanted = Object.fromEntries(this.session.inputNames.map((name) => [name, required(inputs, name)]));
-    const results = await this.session.run(wanted);
+    const into = overwrite && this.graph.mode === 'loop' ? this.targets(state, overwrite.kept ?? []) : {};
+    const results = await this.session.run(wanted, undefined, into);
     const next = new Map(this.graph.state.map(({ key }) => [key, required(results, stepNames.next(key)).data as Float32Array]));
     const metrics = Object.fromEntries(
       this.graph.metrics.map((name) => [name, required(results, stepNames.metric(name)).data as Float32Array]),
@@ -84,6 +94,20 @@ export class StepRunner {
 
   release(): Promise<void> {
     return this.session.release();
+  }
+
+  /** The arrays of a state by the outputs that may be written into them: each buffer takes one. */
+  private targets(state: StateValues, kept: Iterable<Float32Array>): Readonly<Record<string, RuntimeTensor>> {
+    const taken = new Set<ArrayBufferLike>();
+    for (const { buffer } of kept) taken.add(buffer);
+    const targets: Record<string, RuntimeTensor> = {};
+    for (const { key, carriedShape } of this.graph.state) {
+      const data = state.get(key) as Float32Array;
+      if (taken.has(data.buffer)) continue;
+      taken.add(data.buffer);
+      targets[stepNames.next(key)] = { dtype: 'float32', shape: carriedShape, data };
+    }
+    return targets;
   }
 
   /** Batches of all steps of a run, one after another: [count, batch, ...]. */

@@ -10,6 +10,7 @@ import type { Objective } from './objective';
 import { optimizerGroups, type GroupSettings } from './optimizers/groups';
 import { frozenValues, hostValues, initialState, layOutState, type StateValues } from './state';
 import { buildStepGraph } from './stepGraph';
+import { releaseArrays } from '../runtime/releaseArrays';
 import { StepRunner } from './stepRunner';
 import { TrainingRun } from './trainingRun';
 import { chooseUpdates } from './updates/chooseUpdates';
@@ -32,6 +33,8 @@ export interface TrainRequest<Result> {
   readonly mode?: ModeChoice['mode'];
   /** Most steps in one run, instead of as many as fill about a second. Changes no result. */
   readonly stepsPerRun?: number;
+  /** Whether a run overwrites the state that it is given, instead of where the state is large. Changes no result. */
+  readonly overwrite?: boolean;
   /** Convolutions with the batch as last axis, instead of what the runtime is best at. */
   readonly batchLast?: boolean;
   /** How updates are made, instead of what the runtime is best at. */
@@ -65,7 +68,7 @@ export interface TrainingResult<Result> {
 
 /**
  * Trains what an objective declares. Everything is a function of the request and the step's number, so neither the length of a run nor an interruption changes
- * a bit on the same provider. Errors: `cancelled` (the checkpoint stays); `runtime` where the loss is no longer finite, naming the step and the checkpoint before it;
+ * a bit on the same provider. Errors: `cancelled` (the checkpoint stays); `runtime` where the loss is no longer finite, naming the step and the last good state's checkpoint;
  * `invalid-argument` for a checkpoint of other settings; `unsupported` naming the node that cannot be differentiated.
  */
 export async function train<Result>(request: TrainRequest<Result>): Promise<TrainingResult<Result>> {
@@ -91,6 +94,8 @@ async function runTraining<Result>(request: TrainRequest<Result>) {
   const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout);
   const settings = checkpoint ? { ...checkpoint.settings, seed, ...startOf(first, frozen, data, spec.batch) } : {};
   const resumed = spec.resume ? await checkpoints?.load(settings) : undefined;
+  // Only its hash was needed.
+  if (resumed !== undefined) releaseArrays(first.values(), []);
   if (spec.resume && resumed === undefined) context.note('There was no checkpoint to resume: training started from the beginning.');
 
   const choice: ModeChoice =

@@ -5,7 +5,7 @@ import type { Checkpoint, CheckpointFolder } from './checkpoint';
 import { TrainingCurve } from './curve';
 import type { HostValues, StepObjective } from './objective';
 import { hostValues, withoutSlots, type StateTensor, type StateValues } from './state';
-import { releaseArrays } from './releaseArrays';
+import { releaseArrays } from '../runtime/releaseArrays';
 import type { StepRunner, StepsRun } from './stepRunner';
 import type { TrainRequest } from './trainer';
 
@@ -19,6 +19,11 @@ const longestRun = 4;
 const fastestGrowth = 4;
 /** A checkpoint is written at least so often. */
 const secondsBetweenCheckpoints = 60;
+/**
+ * States of this many bytes are overwritten by each run on a processor, which saves a copy of the state at the peak of a training. Below it (some 11 million weights with
+ * Adam) a copy is less than what the runtime itself takes, and the state before a run that diverges is worth more than its memory.
+ */
+const overwriteFrom = 2 ** 27;
 /** Share of the steps between two evaluations, unless told. */
 const evaluationsInAll = 10;
 
@@ -44,7 +49,11 @@ export class TrainingRun {
   private readonly evaluations: TrainingEvaluation[];
   private best: Checkpoint['best'];
   private readonly evaluateEvery: number;
+  /** Each run writes the new state into the arrays of the one before, which no longer exists afterwards. */
+  private readonly overwrites: boolean;
   private lastCheckpoint = performance.now();
+  /** Step of the last checkpoint. */
+  private savedStep: number | undefined;
   private stepsRun = 0;
   private secondsRun = 0;
   private stepsInRun = 1;
@@ -61,6 +70,9 @@ export class TrainingRun {
     this.evaluations = [...(resumed?.evaluations ?? [])];
     this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
     this.best = resumed?.best;
+    this.savedStep = resumed?.step;
+    this.overwrites =
+      request.overwrite ?? (request.context.runtime.environment.provider === 'cpu' && bytesOf(state.values()) >= overwriteFrom);
   }
 
   async finish(): Promise<{
@@ -71,6 +83,8 @@ export class TrainingRun {
   }> {
     const { spec } = this.request;
     try {
+      // What a run overwrites cannot be saved once it has diverged.
+      if (this.overwrites && this.savedStep === undefined) await this.save();
       // A cancel may come during an evaluation: the checkpoint then has the step without it.
       if (this.isEvaluated(this.step) && !this.evaluations.some(({ step }) => step === this.step)) await this.evaluateAndSave();
       while (this.step < spec.steps) await this.advance();
@@ -89,7 +103,8 @@ export class TrainingRun {
     const before = this.step;
     const count = this.nextRunLength();
     const started = performance.now();
-    const run = await this.parts.runner.run(this.state, before, count);
+    const kept = this.best ? [...this.best.state.values()] : [];
+    const run = await this.parts.runner.run(this.state, before, count, this.overwrites ? { overwrite: { kept } } : {});
     const seconds = (performance.now() - started) / 1000;
     await this.requireFinite(run, before, count);
     this.adapt(seconds, count);
@@ -98,7 +113,7 @@ export class TrainingRun {
         before + index,
         Object.fromEntries(Object.entries(run.metrics).map(([name, values]) => [name, values[index] as number])),
       );
-    releaseArrays(this.state.values(), [...run.state.values(), ...(this.best?.state.values() ?? [])]);
+    releaseArrays(this.state.values(), [...run.state.values(), ...kept]);
     this.state = run.state;
     this.step = before + count;
     if (refresh && this.step % refresh.every === 0) this.refresh(refresh);
@@ -132,8 +147,7 @@ export class TrainingRun {
   private adapt(seconds: number, count: number): void {
     this.stepsRun += count;
     this.secondsRun += seconds;
-    const bytes = [...this.state.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const wanted = Math.min(longestRun, Math.max(secondsPerRun, copiesPerRun * copySecondsPerByte * bytes));
+    const wanted = Math.min(longestRun, Math.max(secondsPerRun, copiesPerRun * copySecondsPerByte * bytesOf(this.state.values())));
     const fitting = Math.floor((wanted * count) / Math.max(seconds, 1e-6));
     this.stepsInRun = Math.max(1, Math.min(fitting, count * fastestGrowth));
   }
@@ -151,8 +165,10 @@ export class TrainingRun {
     this.report('Evaluating');
     const { evaluation, rank } = await objective.evaluate(this.hostValues(), this.step, context.signal);
     this.evaluations.push(evaluation);
-    if (Number.isFinite(evaluation.loss) && comesBefore(rank, this.best?.rank))
+    if (Number.isFinite(evaluation.loss) && comesBefore(rank, this.best?.rank)) {
+      releaseArrays(this.best?.state.values() ?? [], this.state.values());
       this.best = { step: this.step, rank, state: withoutSlots(this.parts.layout, this.state) };
+    }
     this.report('Training');
   }
 
@@ -167,28 +183,28 @@ export class TrainingRun {
       state: this.state,
       ...(this.best ? { best: this.best } : {}),
     });
+    this.savedStep = this.step;
   }
 
-  /** Stops a training whose numbers are no longer finite. The state before the run is the last good one: it is kept. */
+  /**
+   * Stops a training whose numbers are no longer finite. The last good state is kept: that before the run, or, where the run has overwritten it, that of the last
+   * checkpoint.
+   */
   private async requireFinite(run: StepsRun, before: number, count: number): Promise<void> {
-    const { layout, checkpoints } = this.parts;
+    const { layout } = this.parts;
     for (let index = 0; index < count; index += 1)
       for (const [name, values] of Object.entries(run.metrics))
-        if (!Number.isFinite(values[index])) {
-          await this.save();
-          throw notFinite(
-            name === 'loss' ? 'The loss' : `The value '${name}'`,
-            before + index,
-            values[index] as number,
-            before,
-            checkpoints,
-          );
-        }
+        if (!Number.isFinite(values[index]))
+          throw await this.diverged(name === 'loss' ? 'The loss' : `The value '${name}'`, before + index, values[index] as number);
     // The last update of a run has no loss after it yet. NaN in an optimiser's slot shows in its tensor.
     const broken = layout.find(({ key, slotOf }) => !slotOf && !isFiniteArray(run.state.get(key) as Float32Array));
-    if (broken === undefined) return;
-    await this.save();
-    throw notFinite(`'${broken.key}'`, before + count - 1, NaN, before, checkpoints);
+    if (broken !== undefined) throw await this.diverged(`'${broken.key}'`, before + count - 1, NaN);
+  }
+
+  /** Keeps the last good state and makes the error that says where it is. */
+  private async diverged(what: string, step: number, value: number): Promise<LoomweightError> {
+    if (!this.overwrites) await this.save();
+    return notFinite(what, step, value, this.savedStep ?? this.step, this.parts.checkpoints);
   }
 
   private stepsPerSecond(): number {
@@ -213,6 +229,10 @@ export class TrainingRun {
       },
     });
   }
+}
+
+function bytesOf(arrays: Iterable<Float32Array>): number {
+  return [...arrays].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** A sum is finite only if all parts are, and float32 parts cannot overflow one in float64. Four sums at once: one alone would wait for itself. */

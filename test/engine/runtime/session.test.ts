@@ -105,6 +105,39 @@ describe('errors', () => {
   });
 });
 
+describe('outputs written into arrays of the caller', () => {
+  const x: RuntimeTensor = { dtype: 'float32', shape: [2], data: Float32Array.of(1.5, -3) };
+  const into = (changes: Partial<RuntimeTensor>): RuntimeTensor => ({
+    dtype: 'float32',
+    shape: [2],
+    data: new Float32Array(2),
+    ...changes,
+  });
+
+  test('hold what the result holds', async () => {
+    const session = await runtime.createFromGraph(doubled());
+    const target = into({});
+    const { y } = await session.run({ x }, undefined, { y: target });
+    expect(target.data).toEqual(Float32Array.of(3, -6));
+    expect(y).toBe(target);
+    await session.release();
+  });
+
+  test('that have another name, type or shape are refused', async () => {
+    const session = await runtime.createFromGraph(doubled());
+    const refused = (target: Readonly<Record<string, RuntimeTensor>>) => failure(session.run({ x }, undefined, target));
+    const named = await refused({ z: into({}) });
+    expect(named).toMatchObject({ code: 'invalid-argument' });
+    expect(named.message).toContain('no output z');
+    const typed = await refused({ y: into({ dtype: 'float64', data: new Float64Array(2) }) });
+    expect(typed).toMatchObject({ code: 'invalid-argument' });
+    expect(typed.message).toContain("'y' of 'doubled' is float32, got float64");
+    expect(await refused({ y: into({ shape: [1], data: new Float32Array(1) }) })).toMatchObject({ code: 'runtime' });
+    expect(await refused({ y: into({ shape: [3] }) })).toMatchObject({ code: 'invalid-argument' });
+    await session.release();
+  });
+});
+
 test('a session from a file gives what the graph gives', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-runtime-'));
   try {

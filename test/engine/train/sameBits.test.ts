@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, readFileSync, unlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../src/common/random';
-import { openSafetensors } from '../../../src/engine/formats/safetensors/openSafetensors';
 import { LoomweightError } from '../../../src/protocol/errors';
 import type { LearnSpec } from '../../../src/protocol/jobs';
 import { encodeNpy } from '../../support/encodeNpy';
+import { finalState } from '../../support/finalState';
 import { noisyMethod } from '../../support/noisyMethod';
 import { digitsSpec, fixture, trainWith } from '../../support/trainDigits';
 import { openRuntime, temporaryFolder } from '../../support/fixtures';
@@ -15,16 +15,6 @@ const folder = temporaryFolder();
 
 const spec = (changes: Partial<LearnSpec> = {}): LearnSpec =>
   digitsSpec({ steps: 60, batch: 8, penalty: 0.1, schedule: 'cosine', warmup: 5, evaluateEvery: 30, ...changes });
-
-/** Every tensor of the last checkpoint, slots included, as bytes. */
-async function finalState(checkpoint: string): Promise<ReadonlyMap<string, string>> {
-  const file = readdirSync(checkpoint).find((name) => name.startsWith('state-')) as string;
-  const container = await openSafetensors(join(checkpoint, file));
-  const bytes = new Map<string, string>();
-  for (const name of container.tensors.keys()) bytes.set(name, Buffer.from(await container.read(name)).toString('hex'));
-  await container.close();
-  return bytes;
-}
 
 async function stateAfter(name: string, job: LearnSpec, options: NonNullable<Parameters<typeof trainWith>[2]> = {}) {
   const checkpointFolder = join(folder, name);

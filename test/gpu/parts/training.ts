@@ -7,7 +7,7 @@ import type { Graph } from '../../../src/engine/graph/graph';
 import { operators } from '../../../src/engine/ops/index';
 import type { Runtime, RuntimeTensor } from '../../../src/engine/runtime/types';
 import { openTrainable } from '../../../src/engine/train/models/openTrainable';
-import { releaseArrays } from '../../../src/engine/train/releaseArrays';
+import { releaseArrays } from '../../../src/engine/runtime/releaseArrays';
 import { chooseUpdates } from '../../../src/engine/train/updates/chooseUpdates';
 import { stepRunnerFor } from '../../support/stepRunnerFor';
 import type { PartRequest, PartEnd } from '../document';

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { gradientReach } from '../../autodiff/gradientReach';
+import { editModel, type OnnxEditor } from '../../formats/onnx/editModel';
 import { readGraph } from '../../formats/onnx/readGraph';
 import type { Graph, Node, Value } from '../../graph/graph';
 import { shareCopies, type SharedCopy } from '../../graph/passes/shareCopies';
@@ -10,18 +11,33 @@ import type { ConstantData } from '../../graph/types';
 import { operators } from '../../ops/index';
 import type { TrainableBuffer, TrainableParameter } from '../contract';
 import { batchInputs, type TrainingArrays } from './axisLengths';
+import { releaseArrays } from '../../runtime/releaseArrays';
 import { graphTrainable, type OpenTrainable } from './graphTrainable';
 import { findParameters, type FoundParameter } from './onnxParameters';
 import { trainingNotes } from './trainingNotes';
 import { transposeMatrix } from '../../kernels/host/transposeMatrix';
 
+/** Weights of this many bytes are read again when they are asked for. */
+const largeBytes = 1 << 20;
+
 /**
  * Opens an ONNX file for training. Its first axis of every input is the batch; other lengths that the graph only names are those of `arrays`. A matrix that the
- * file holds twice, as it is or transposed, is one parameter. The file is read whole; nothing of it stays open.
+ * file holds twice, as it is or transposed, is one parameter. Large weights are not kept in memory but read again whenever their values are asked for: a training holds
+ * a copy of its own. Close what is opened.
  * Errors: `unsupported` for inputs without a batch axis or of other types, for lengths that nothing tells, and for graphs without anything to train;
  * `malformed-file`.
  */
 export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): Promise<OpenTrainable> {
+  const editor = await editModel(path);
+  try {
+    return await openWith(editor, path, arrays);
+  } catch (error) {
+    await editor.close();
+    throw error;
+  }
+}
+
+async function openWith(editor: OnnxEditor, path: string, arrays: TrainingArrays | undefined): Promise<OpenTrainable> {
   const { graph: read, copies } = shareCopies(await readGraph(path, { operators, externalFrom: Infinity }));
   const found = findParameters(read, gradientReach(read, operators));
   if (found.parameters.length === 0)
@@ -32,12 +48,22 @@ export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): 
     );
   const notes = trainingNotes(read, found, path);
   const graph = weightsAsInputs(read, found.parameters, found.buffers);
-  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, read, copies));
+  const reread = new Set<Uint8Array>();
+  const valuesOf = (value: Value): (() => Promise<Float32Array>) => {
+    const data = read.constants.get(value) as ConstantData;
+    if (data.kind !== 'inline' || data.bytes.byteLength < largeBytes || !editor.weights().has(value.name)) return async () => floats(data);
+    reread.add(data.bytes);
+    const { name } = value;
+    const { shape } = data;
+    return async () => floats({ kind: 'inline', dtype: 'float32', shape, bytes: await editor.read(name) });
+  };
+  const parameters = found.parameters.map((parameter) => trainableParameter(parameter, valuesOf(parameter.value), copies));
   const buffers = found.buffers.map((value): TrainableBuffer => ({
     name: value.name,
     shape: value.type.shape as readonly number[],
-    initial: async () => floats(read.constants.get(value) as ConstantData),
+    initial: valuesOf(value),
   }));
+  releaseArrays(reread, inlineBytes(graph));
   const given = read.inputs.filter((value) => !read.constants.has(value));
   const inputs = await batchInputs(given, path, arrays);
   return graphTrainable({
@@ -48,7 +74,7 @@ export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): 
     buffers,
     inputs,
     graph: (batch) => specializeGraph(graph, Object.fromEntries(inputs(batch).map(({ name, shape }) => [name, shape])), operators),
-    close: async () => undefined,
+    close: () => editor.close(),
   });
 }
 
@@ -86,12 +112,11 @@ function weightsAsInputs(graph: Graph, parameters: readonly FoundParameter[], bu
 
 function trainableParameter(
   { value, role, matrixValues, storedTransposed, used }: FoundParameter,
-  graph: Graph,
+  read: () => Promise<Float32Array>,
   copies: ReadonlyMap<string, SharedCopy>,
 ): TrainableParameter {
   const stored = value.type.shape as readonly number[];
   const swapped = [...stored].reverse();
-  const read = (): Float32Array => floats(graph.constants.get(value) as ConstantData);
   const tied = [...copies].filter(([, { original }]) => original === value.name);
   const common = {
     name: value.name,
@@ -101,14 +126,22 @@ function trainableParameter(
     transposedCopies: tied.filter(([, { transposed }]) => transposed).map(([name]) => name),
     used,
   };
-  if (matrixValues.length === 0) return { ...common, shape: stored, heldShape: stored, held: 'canonical', initial: async () => read() };
+  if (matrixValues.length === 0) return { ...common, shape: stored, heldShape: stored, held: 'canonical', initial: read };
   return {
     ...common,
     shape: storedTransposed ? swapped : stored,
     heldShape: storedTransposed ? stored : swapped,
     held: 'transposed',
-    initial: async () => (storedTransposed ? read() : transposeMatrix(read(), stored[0] as number, stored[1] as number)),
+    initial: async () => {
+      const values = await read();
+      return storedTransposed ? values : transposeMatrix(values, stored[0] as number, stored[1] as number);
+    },
   };
+}
+
+/** Values of the constants that a graph holds itself. */
+function inlineBytes({ constants }: Graph): readonly Uint8Array[] {
+  return [...constants.values()].flatMap((data) => (data.kind === 'inline' ? [data.bytes] : []));
 }
 
 function floats(data: ConstantData): Float32Array {
