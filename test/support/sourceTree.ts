@@ -24,8 +24,16 @@ export function filesUnder(...folders: readonly string[]): string[] {
 
 export const readText = (path: string): string => readFileSync(join(projectRoot, path), 'utf8');
 
-/** Modules that a TypeScript file names: relative ones as project paths, others as they are. Comments are not looked into. */
-export function importsOf(path: string): string[] {
+const known = new Map<string, readonly string[]>();
+
+/** Modules that a TypeScript file names: relative ones as project paths, others as they are. Comments are not searched. Each file is read once. */
+export function importsOf(path: string): readonly string[] {
+  const names = known.get(path) ?? readImports(path);
+  known.set(path, names);
+  return names;
+}
+
+function readImports(path: string): readonly string[] {
   const pattern = /(?:^|\n)\s*(?:import|export)\s(?:[^;'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g;
   return [...readText(path).matchAll(pattern)].map((match) => resolveImport(path, match[1] ?? match[2] ?? ''));
 }

@@ -2,7 +2,7 @@ import type { DifferentiableOperator, GradientTable } from '../graph/gradient';
 import type { OperatorTable } from '../graph/operator';
 import type { TrainingFormTable } from '../graph/passes/batchStatistics';
 import type { FoldTable } from '../graph/passes/folding';
-import type { InputRoleTable } from '../graph/passes/parameters';
+import type { InputRoleTable } from '../graph/passes/inputRole';
 import type { UpgradeTable } from '../graph/passes/specialize';
 import { activationOperators } from './activations';
 import { alongAxisOperators } from './alongAxis';

@@ -1,4 +1,4 @@
-import type { InputRole, InputRoleTable } from '../graph/passes/parameters';
+import type { InputRole, InputRoleTable } from '../graph/passes/inputRole';
 import type { TableUse } from '../graph/passes/fixedTables';
 
 /** What training must know about operators besides their gradients: which inputs are not weights. */

@@ -1,6 +1,6 @@
 import { floatDTypes } from '../../../protocol/dtypes';
 import type { Graph, Node, Value } from '../graph';
-import type { InputRoleTable } from './parameters';
+import type { InputRoleTable } from './inputRole';
 
 /**
  * Values that are only used as settings (scales of a Resize, limits of a Clip) or as waves of positions (frequencies of a rotary

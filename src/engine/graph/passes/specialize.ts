@@ -7,7 +7,7 @@ import { formatShape, isStaticShape, mayBeEqual } from '../shapes';
 import type { ConstantData, Dimension } from '../types';
 import { firstOf, foldingRewrite, type FoldTable } from './folding';
 import { inlineGraph, type NodeRewrite } from './inline';
-import type { InputRoleTable } from './parameters';
+import type { InputRoleTable } from './inputRole';
 import { pruneGraph } from './prune';
 import { valuesForSettings } from './settings';
 
