@@ -7,7 +7,7 @@ import type { HostValues, StepObjective } from './objective';
 import { hostValues, withoutSlots, type StateTensor, type StateValues } from './state';
 import { releaseArrays } from '../runtime/releaseArrays';
 import type { StepRunner, StepsRun } from './stepRunner';
-import type { TrainRequest } from './trainer';
+import type { TrainRequest } from './trainRequest';
 
 /** A run of steps lasts about so long: long enough to be cheap, short enough for progress and cancel. */
 const secondsPerRun = 1;

@@ -48,6 +48,12 @@ describe('the source tree', () => {
     expect(forgotten).toEqual([]);
   });
 
+  test('no file imports itself over others, types included', () => {
+    // The linter's rule passes over imports of types; they tie files together just the same.
+    const circles = sources.filter((path) => reachableFrom(importsOf(path)).has(path));
+    expect(circles).toEqual([]);
+  });
+
   test('every task for worker threads is in the list that a worker has', () => {
     const defined = sources.flatMap((path) =>
       [...readText(path).matchAll(/defineHostTask\(\{\s*name: '([^']+)'/g)].map((match) => match[1] as string),
