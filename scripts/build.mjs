@@ -23,7 +23,7 @@ const node = { ...shared, platform: 'node', format: 'cjs', target: 'node20' };
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 
-/** The JSON-RPC library lies in a file of its own: the extension loads it with the first question to the engine, not when it starts. */
+/** The JSON-RPC library is a separate file: the extension loads it with the first request to the engine, not at activation. */
 const jsonRpc = {
   name: 'json-rpc-apart',
   setup: ({ onResolve }) => onResolve({ filter: /^vscode-jsonrpc\/node$/ }, () => ({ path: './jsonrpc.js', external: true })),

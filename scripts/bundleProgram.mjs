@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /**
- * Bundles a program written in TypeScript (it imports engine code), so that plain Node can run it. The bundle lies inside the
+ * Bundles a program written in TypeScript (it imports engine code), so that plain Node can run it. The bundle is inside the
  * project, because ONNX Runtime is found through node_modules from there.
  */
 export async function bundleProgram(source, temporary) {

@@ -34,7 +34,7 @@ function table(rows) {
     .join('\n');
 }
 
-/** Trains the bundled digits network so that 3 bits for a weight suffice, each group of 8 weights with a width of its own. */
+/** Trains the bundled digits network to need only 3 bits per weight, each group of 8 weights with its own width. */
 function learn() {
   const model = join(digits, 'digits-mlp.onnx');
   const words = ['learn-bits', model, '--data', join(digits, 'data'), '--target-bits', '3', '--steps', '600', '--out', learnedOut];

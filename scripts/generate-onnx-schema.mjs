@@ -1,4 +1,4 @@
-// Generates TypeScript from the ONNX protobuf schema that lies beside its output.
+// Generates TypeScript from the ONNX protobuf schema next to its output.
 // Usage: node scripts/generate-onnx-schema.mjs [new onnx-ml.proto]
 // The schema comes from the Python package `onnx` (file onnx/onnx-ml.proto inside the wheel), Apache-2.0.
 import { spawnSync } from 'node:child_process';

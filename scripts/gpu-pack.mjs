@@ -1,9 +1,9 @@
 // Packs everything that the check on a graphics card needs into archives that a machine without network and without Node can unpack:
 // npm run gpu:pack [-- --provider-folder FOLDER] [--no-provider] [--node FILE] [--out FOLDER] [--limit BYTES] [--level 1-9]
-// The result lies in .tmp/gpu: loomweight-gpu.tar.gz.1, .2, ... and SHA256SUMS. test/gpu/check.sh unpacks and runs them.
+// The result is in .tmp/gpu: loomweight-gpu.tar.gz.1, .2, ... and SHA256SUMS. test/gpu/check.sh unpacks and runs them.
 //
 // gzip, because a bare machine may have no xz, and because both make as many archives: what is packed for one architecture takes 104 MB with gzip and 82 MB
-// with xz, two archives either way. The parts that seldom change stand in front, so that after a change of the program only the last archive differs.
+// with xz, two archives either way. Parts that seldom change come first, so that after a change of the program only the last archive differs.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Makes the VSIX for one platform: `npm run package`, or `npm run package -- --target win32-x64`. The result lies in packages/.
+// Makes the VSIX for one platform: `npm run package`, or `npm run package -- --target win32-x64`. The result is in packages/.
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';

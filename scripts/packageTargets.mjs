@@ -28,7 +28,7 @@ const scripts = async (folder) => (await readdir(folder, { recursive: true })).f
 
 /**
  * Copies what onnxruntime-node needs at run time on one platform to `destination`/{onnxruntime-node,onnxruntime-common}.
- * A library that lies there under two names (macOS has the same 45 MB twice) goes under the one that the binding asks for.
+ * A library with two names (macOS has the same 45 MB twice) is packaged under the one that the binding loads.
  */
 export async function copyRuntime(modules, destination, target) {
   const binaries = join('bin', 'napi-v6', ...targets[target]);

@@ -1,4 +1,4 @@
-// The licences of everything from other people that a package contains, found from what the bundler really took in.
+// Licences of all third-party code in a package, found from what the bundler actually included.
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -86,7 +86,7 @@ const RUNTIME_NOTE = {
     'The Windows binaries of onnxruntime-node include DirectML.dll (Microsoft Software License Terms, redistributable with an application) and the DirectX Shader Compiler, dxcompiler.dll and dxil.dll (University of Illinois/NCSA Open Source License; LLVM Release License).',
 };
 
-/** The text of THIRD_PARTY_NOTICES: one section for each package, sorted by name. Throws where a licence text cannot be given. */
+/** The text of THIRD_PARTY_NOTICES: one section for each package, sorted by name. Throws if a licence text cannot be given. */
 export async function thirdPartyNotices(root, bundles, platform) {
   const inputs = Object.values(bundles).flatMap((bundle) => bundle.inputs);
   const folders = new Set(inputs.map(packageFolder).filter((folder) => folder !== undefined));

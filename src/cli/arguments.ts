@@ -73,9 +73,9 @@ export function optionsOf(command: CommandShape): readonly OptionSpec[] {
 }
 
 /**
- * Reads what stands behind the command's name. `--flag value` and `--flag=value` are the same; switches take no value but
+ * Parses what follows the command's name. `--flag value` and `--flag=value` are the same; switches take no value but
  * allow `=true`, `=false` and the form `--no-flag`; `--` ends the flags. A flag may be repeated only where its
- * specification says so. Errors: `invalid-argument`, naming the nearest flag where one is unknown.
+ * specification allows it. Errors: `invalid-argument`, naming the nearest flag where one is unknown.
  */
 export function parseArguments(command: CommandShape, argv: readonly string[]): Arguments {
   const positionals: string[] = [];

@@ -15,7 +15,7 @@ export interface CommandContext {
 }
 
 /**
- * One command of `loomweight`. `run` gives the report, which `--json` prints as it is; `text` makes of it what people read.
+ * One command of `loomweight`. `run` returns the report, which `--json` prints unchanged; `text` formats it for people.
  * Help, parsing and docs/command-line.md come from the same definition.
  */
 export interface Command<Report = unknown> extends CommandShape {
@@ -23,7 +23,7 @@ export interface Command<Report = unknown> extends CommandShape {
   readonly summary: string;
   /** More sentences for the command's own help. */
   readonly details?: readonly string[];
-  /** Lines that work as they stand, for the help. */
+  /** Examples for the help; each line works as written. */
   readonly examples: readonly string[];
   run(context: CommandContext): Promise<Report>;
   /** Lines for stdout. */

@@ -6,7 +6,7 @@ import type { MethodDescription } from '../protocol/methods';
 import type { PositionalSpec } from './commandShape';
 import type { OptionSpec } from './options';
 
-/** The arguments of a kind's command that stand without a flag. */
+/** The positional arguments of a kind's command. */
 export function positionalsOf(fields: readonly Field[]): readonly PositionalSpec[] {
   return fields.flatMap(({ flag, doc }) => (flag?.positional === undefined ? [] : [{ name: flag.positional, doc: flag.doc ?? doc }]));
 }

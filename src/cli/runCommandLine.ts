@@ -12,7 +12,7 @@ import { runJob } from './runJob';
 import { processTerminal } from './terminal';
 import type { OutputChoices, Terminal } from './terminal';
 
-/** Commands that are planned: naming them is no typing error, so the answer should not be a guess. */
+/** Commands that are planned: naming one is not a typing error, so no other command is suggested. */
 const laterCommands = ['calibrate', 'assess', 'splice', 'merge', 'doctor'];
 
 /** What a command line works with; the defaults are those of the program. */

@@ -18,7 +18,7 @@ function enginePath(): string {
 }
 
 /**
- * Runs a job in a process of its own with progress on stderr. The first Ctrl-C asks it to stop (it is gone within 2.5 s), the
+ * Runs a job in its own process with progress on stderr. The first Ctrl-C asks it to stop (it is gone within 2.5 s), the
  * second ends it now. Errors: those of the job; `cancelled`.
  */
 export const runJob: RunJob = async (spec, terminal, options = {}) => {
@@ -48,7 +48,7 @@ export const runJob: RunJob = async (spec, terminal, options = {}) => {
       onFirst: () => {
         if (!terminal.quiet) line.note('Stopping. Press Ctrl-C again to quit now.');
       },
-      // Whoever supervises the job removes what it left.
+      // The supervisor of the job removes what it left.
       onAgain: () => {
         if (job !== undefined) endProcess(job);
       },

@@ -1,16 +1,16 @@
-/** Where a command writes and what it may assume about the other side. Tests give one of their own. */
+/** Where a command writes and what it may assume about the other side. Tests pass their own. */
 export interface Terminal {
   /** Absolute folder that relative paths start from. */
   readonly folder: string;
-  /** Text for people or for scripts: the result and nothing else. */
+  /** Text for people or for scripts: the result only. */
   writeOut(text: string): void;
   /** Progress, notes and errors. */
   writeError(text: string): void;
-  /** True where stderr is a terminal whose line can be rewritten. */
+  /** True if stderr is a terminal whose line can be rewritten. */
   readonly canRewrite: boolean;
   /** Columns of the terminal behind stderr. */
   readonly columns: number;
-  /** True where stdout may carry bold type. */
+  /** True if stdout may carry bold type. */
   readonly canStyle: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;

@@ -1,5 +1,5 @@
 /**
- * The candidate most likely meant by a mistyped word, or undefined if none is close.
+ * The most likely candidate for a mistyped word, or undefined if none is close.
  * Close: an edit distance (insertions, deletions, substitutions, swaps of adjacent letters) of at most a third of the word's
  * length (at least 1 for words of two or more letters), or a candidate that starts with the word. Case is ignored.
  */

@@ -1,4 +1,4 @@
-/** A column: its title and on which side its cells stand. Numbers stand right. */
+/** A column: its title and its alignment. Numbers are right-aligned. */
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';

@@ -22,7 +22,7 @@ import { version } from './version';
 
 /**
  * The engine: answers everything in `EngineApi`, in the engine process or in the process of the command line. Nothing is loaded or
- * opened before it is asked for. Whoever makes it disposes it.
+ * opened before it is requested. The caller disposes it.
  */
 export class Engine implements EngineApi, ServedEngine {
   private readonly models = new OpenModels();

@@ -141,7 +141,7 @@ export async function deactivate(): Promise<void> {
   engineHost = undefined;
 }
 
-/** What stands above the tree while the workspace itself has no model. */
+/** Message above the tree while the workspace itself has no model. */
 function emptyMessage(models: readonly CatalogModel[]): string | undefined {
   if (models.some(({ sample }) => !sample)) return undefined;
   const folders = vscode.workspace.workspaceFolders ?? [];

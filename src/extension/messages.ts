@@ -20,7 +20,7 @@ export class Messages {
       this.showCrash(known.message);
       return;
     }
-    // A stack says something only where the fault is ours.
+    // A stack is useful only if the bug is ours.
     const ours = withLog.includes(known.code);
     this.log.error(`${during}: [${known.code}] ${known.message}${ours && known.stack ? `\n${known.stack}` : ''}`);
     const actions = ours ? ['Show Log'] : [];
@@ -40,7 +40,7 @@ export class Messages {
     });
   }
 
-  /** Refuses what needs a trusted workspace. True where it may go on. */
+  /** Refuses what needs a trusted workspace. True if it may continue. */
   requireTrust(what: string): boolean {
     if (vscode.workspace.isTrusted) return true;
     void vscode.window

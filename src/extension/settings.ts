@@ -14,7 +14,7 @@ export interface Settings {
 
 /**
  * Reads the settings. In an untrusted workspace the editor itself leaves the workspace's values out of those that choose
- * a library or limits. Throws `invalid-argument` for a memory limit that is no size.
+ * a library or limits. Throws `invalid-argument` for a memory limit that is not a size.
  */
 export function readSettings(): Settings {
   const configuration = vscode.workspace.getConfiguration('loomweight');

@@ -81,7 +81,7 @@ export interface EngineApi {
   }): Promise<readonly RecipeCompletion[]>;
 }
 
-/** Events from the engine to whoever started it. */
+/** Events from the engine to the process that started it. */
 export interface EngineEvents {
   progress: JobProgress;
   /** Before a job writes: path of an output to come, so that unfinished files beside it can be removed if the process dies. */
@@ -109,7 +109,7 @@ export const engineMethods = [
   'completeRecipe',
 ] as const satisfies readonly (keyof EngineApi)[];
 
-/** What each file reader gives when it can go on: the value and what was odd. */
+/** Result of a file reader that can continue: the value and its diagnostics. */
 export interface Parsed<T> {
   readonly value: T;
   readonly diagnostics: readonly Diagnostic[];

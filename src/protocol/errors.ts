@@ -70,7 +70,7 @@ const systemCodes: Readonly<Record<string, { code: ErrorCode; text: string }>> =
   EISDIR: { code: 'invalid-argument', text: 'The path is a folder, not a file' },
 };
 
-/** Turns whatever was thrown into a LoomweightError once, at the boundary, keeping cause and stack. */
+/** Converts anything thrown to a LoomweightError once, at the boundary, keeping cause and stack. */
 export function toLoomweightError(error: unknown): LoomweightError {
   if (error instanceof LoomweightError) return error;
   if (error instanceof Error) {

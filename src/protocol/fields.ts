@@ -46,7 +46,7 @@ export interface Flag {
   readonly doc?: string;
   /** An argument without a flag, with its name in the usage line: `MODEL`. */
   readonly positional?: string;
-  /** A switch that stands for `false`. */
+  /** A switch that means `false`. */
   readonly negates?: boolean;
 }
 
@@ -63,7 +63,7 @@ export type FieldRule =
   /** The keys belong to methods that learn widths. */
   | { readonly rule: 'learnsWidths'; readonly keys: readonly string[] };
 
-/** Something wrong with the fields of a step: the key to point at, absent where one is missing, and a sentence. */
+/** Something wrong with the fields of a step: the key to point at, absent if one is missing, and a sentence. */
 export interface FieldProblem {
   readonly key?: string;
   readonly message: string;

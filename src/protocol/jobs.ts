@@ -173,7 +173,7 @@ export interface Forecast {
   readonly seconds: number;
   readonly provider: string;
   readonly providerReason: string;
-  /** Empty where the job can start; else one sentence for each shortfall, with the missing amount. */
+  /** Empty where the job can start; otherwise one sentence for each shortfall, with the missing amount. */
   readonly shortfalls: readonly string[];
   readonly notes: readonly string[];
 }

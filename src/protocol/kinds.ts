@@ -30,7 +30,7 @@ export interface JobDescription {
   readonly title: string;
   /** What it works with: `rtn, onnx-fast`. */
   readonly subtitle: string;
-  /** What it writes, absolute; absent where it only reads. */
+  /** What it writes, absolute; absent if it only reads. */
   readonly output?: string;
   /** Set where a model is written: it has layers to look at, while the job runs and afterwards. */
   readonly model?: {

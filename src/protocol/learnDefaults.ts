@@ -1,6 +1,6 @@
 import type { LearnSpec, OutputFormat } from './jobs';
 
-/** What a learning job does where nothing else is asked for: one list for the command line, recipes and the editor. */
+/** Defaults of a learning job: one list for the command line, recipes and the editor. */
 export const learnDefaults = {
   method: 'diffq',
   targetBits: 4,
@@ -23,7 +23,7 @@ export const learnDefaults = {
 /** What the folder of a checkpoint is called: the output's name with this ending. */
 export const checkpointEnding = '.checkpoint';
 
-/** True where training data is text, by the name of the file. Several texts may be mixed: `a.txt:0.7,b.txt:0.3`. */
+/** True if training data is text, by the name of the file. Several texts may be mixed: `a.txt:0.7,b.txt:0.3`. */
 export function isTextData(data: string): boolean {
   return data.split(',').every((part) => /\.(txt|text|md)(:[\d.]+)?$/i.test(part.trim()));
 }

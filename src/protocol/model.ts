@@ -1,6 +1,6 @@
 import type { DType } from './dtypes';
 
-/** What kind of files a model lies in. `hugging-face` is a directory with config.json and weights; `archive` is Loomweight's own. */
+/** Kind of files that contain a model. `hugging-face` is a directory with config.json and weights; `archive` is Loomweight's own. */
 export type ModelFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy' | 'archive' | 'hugging-face';
 
 /** A problem found while reading; the rest of the model stays usable unless severity is `error`. */
@@ -42,7 +42,7 @@ export interface TensorSummary {
   readonly role: TensorRole;
   /** Name of the block or module that the tree shows it under, for example `model.layers.0`. */
   readonly block: string;
-  /** File that holds the bytes, relative to the model. Empty where they lie in the model file itself. */
+  /** File with the bytes, relative to the model. Empty if they are in the model file itself. */
   readonly file: string;
 }
 

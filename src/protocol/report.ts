@@ -24,7 +24,7 @@ export interface LayerReport {
   readonly bytesAfter: number;
   /** Where groups of a layer have different widths; `bits` is then their mean over weights. */
   readonly histogram?: BitHistogram;
-  /** How the layer is stored. Absent where it was left as it is. */
+  /** How the layer is stored. Absent if it was left as it is. */
   readonly layout?: LayerLayout;
 }
 
@@ -35,7 +35,7 @@ export interface LayerLayout {
   /** The matrix as it was compressed: linear layers as [out, in]. */
   readonly rows: number;
   readonly columns: number;
-  /** True where the model stores the transpose of that matrix. */
+  /** True if the model stores the transpose of that matrix. */
   readonly transposed?: true;
   /** Names in the file of the tensors that the form stores, by what they are: `codes`, `scales`, ... */
   readonly pieces?: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export interface AllocationReport {
   readonly predictedLoss: number;
   /** Predicted, from the smallest size on, then what was measured. */
   readonly curve: readonly ParetoPoint[];
-  /** Per item (tensor, channel or group, in the order of the layers): its options. Absent where there are more than 20,000 items: `items` then holds sums per tensor. */
+  /** Per item (tensor, channel or group, in the order of the layers): its options. Absent if there are more than 20,000 items: `items` then holds sums per tensor. */
   readonly items: readonly AllocationItem[];
   /** Chosen option of each item. */
   readonly chosen: readonly number[];
@@ -99,7 +99,7 @@ export interface LatencyReport {
   readonly batch: number;
   readonly beforeMilliseconds: number;
   readonly afterMilliseconds: number;
-  /** A plain sentence; says so when the smaller file is slower. */
+  /** A sentence; warns if the smaller file is slower. */
   readonly summary: string;
 }
 
@@ -159,7 +159,7 @@ export interface TrainingReport {
 export type ModelReportHead = Pick<ModelReport, 'kind' | 'version' | 'primary' | 'layers'>;
 
 /**
- * True for the content of a report.json that Loomweight wrote beside a model, whichever kind of job it was. Nobody else's report has the four fields together:
+ * True for the content of a report.json that Loomweight wrote beside a model, whichever kind of job it was. No other program's report has all four fields:
  * `kind` and `version` as words, `primary` as a path, `layers` as a list.
  */
 export function isModelReport(value: unknown): value is ModelReportHead & Readonly<Record<string, unknown>> {
@@ -231,7 +231,7 @@ export interface TensorComparison {
   readonly name: string;
   readonly status: 'equal' | 'changed' | 'only-in-first' | 'only-in-second' | 'shape-differs';
   readonly cosine?: number;
-  /** Signal to quantisation-noise ratio in decibels; absent where the tensors are equal or cannot be compared. */
+  /** Signal to quantisation-noise ratio in decibels; absent if the tensors are equal or cannot be compared. */
   readonly sqnr?: number;
   readonly largestError?: number;
   readonly relativeError?: number;

@@ -53,7 +53,7 @@ try {
       rows.push({ size: `${bits} bits, groups of ${group}`, uniform, budget: budgetAt(uniform.bitsPerWeight) });
       console.error(JSON.stringify(rows.at(-1)));
     }
-  // Between 3 bits with groups of 32 and 4 bits in whole rows lies no uniform setting.
+  // Between 3 bits with groups of 32 and 4 bits in whole rows there is no uniform setting.
   rows.push({ size: 'budget 3.8; uniform: 4 bits, whole rows', uniform: uniformAt(4, 'row'), budget: budgetAt(3.8) });
   console.log(JSON.stringify({ model: positionals[0], float, rows }, undefined, 2));
   console.log('| size | bits per weight, uniform | perplexity, uniform | bits per weight, budget | perplexity, budget |');

@@ -41,7 +41,7 @@ interface Net {
   add(layers: Layers, x: Value): Value;
 }
 
-/** Adds layers with weights of their own. */
+/** Adds layers with their own weights. */
 class Layers {
   private count = 0;
   constructor(readonly build: GraphBuilder) {}

@@ -2,7 +2,7 @@
  * Size against quality of ways to train with few bits, several seeds each: mean and deviation. Prints JSON, then a Markdown table.
  * Usage: npm run bench learnedBits -- --model FILE --data DATA [--validation TEXT] --runs 'diffq:targetBits=3,groupSize=8; qat:bits=3; rtn:bits=3,groupSize=32'
  *        [--seeds 3] [--starts trained,scratch] [--steps 1000] [--more '{"rate":0.002,"batch":64}']
- * A run is a method with its parameters; `targetBits`, `penalty`, `steps`, `rate`, `logitRate` and other keys of the job may stand among them. `rtn` rounds
+ * A run is a method with its parameters; `targetBits`, `penalty`, `steps`, `rate`, `logitRate` and other keys of the job may be among them. `rtn` rounds
  * the trained model without training, `float` is the model trained on in float.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

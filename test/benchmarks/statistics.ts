@@ -1,5 +1,5 @@
 /**
- * Speed of tensor statistics and pictures on a file that lies in the system's cache: design section 11 (over 1 GB/s of
+ * Speed of tensor statistics and pictures on a file in the system's cache: design section 11 (over 1 GB/s of
  * float16). Prints JSON: the best of several rounds in GB/s of stored bytes, per type; memory growth of a picture.
  * Usage: npm run bench statistics [-- megabytes]
  */

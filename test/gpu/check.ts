@@ -1,7 +1,7 @@
 /**
  * Checks a provider against the CPU, operator by operator and job by job, and measures it: `node check.mjs [--provider cuda|webgpu|cpu] [--short]
  * [--parts devices,operators,...] [--out FILE] [--seconds 330]`, in the folder that test/gpu/check.sh unpacks. Prints one JSON document (`CheckDocument`); progress
- * goes to stderr. Every part runs in a process of its own with a limit of its own. Exit code 0: all that could run agrees, 1: something disagrees,
+ * goes to stderr. Every part runs in its own process with its own limit. Exit code 0: all that could run agrees, 1: something disagrees,
  * 2: bad arguments.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync, writeSync } from 'node:fs';
@@ -67,7 +67,7 @@ const { values: given } = parseArgs({
   },
 });
 
-/** One part, in a process of its own: messages go to file descriptor 3. */
+/** One part, in its own process: messages go to file descriptor 3. */
 async function runOnePart(part: PartName): Promise<void> {
   const tell = (message: Message): void => {
     writeSync(3, `${JSON.stringify(message)}\n`);
@@ -155,7 +155,7 @@ function runOrSkip(
   return run(seconds * 1000, computes === true && devices?.['usable'] === false);
 }
 
-/** CUDA's libraries are found, float32 is not rounded, nothing is reported to anybody, and the user's own state is left alone. */
+/** CUDA's libraries are found, float32 is not rounded, nothing is sent anywhere, and the user's own state is not touched. */
 function childEnvironment(folders: readonly string[], scratch: string): NodeJS.ProcessEnv {
   const { LD_LIBRARY_PATH: before } = process.env;
   const state = path.join(scratch, 'state');

@@ -33,7 +33,7 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   return worst;
 }
 
-/** What is wrong with an output, or undefined. 8-bit values may differ by a step, where a sum in another order lies on the border; other whole numbers not at all. */
+/** What is wrong with an output, or undefined. 8-bit values may differ by a step, where a sum in another order is on the boundary; other whole numbers not at all. */
 export function disagreement(
   name: string,
   actual: RuntimeTensor | undefined,

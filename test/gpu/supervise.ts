@@ -22,7 +22,7 @@ export interface Supervised {
   readonly request: Omit<PartRequest, 'tell' | 'from' | 'stride'>;
 }
 
-/** Runs a part in processes of its own, none of which outlives its limit or takes the check down. */
+/** Runs a part in its own processes, none of which outlives its limit or takes the check down. */
 export async function runPart(part: PartName, given: Supervised): Promise<PartResult> {
   const began = performance.now();
   mkdirSync(given.request.scratch, { recursive: true });

@@ -19,7 +19,7 @@ const question = [
   'print(json.dumps({"version": sys.version.split()[0], "torch": torch, "packages": paths}))',
 ].join('\n');
 
-/** Asks python3 of the path, or the program that LOOMWEIGHT_PYTHON names. Undefined where there is none. */
+/** Asks python3 of the path, or the program that LOOMWEIGHT_PYTHON names. Undefined if there is none. */
 export function findPython(env: NodeJS.ProcessEnv = process.env): Python | undefined {
   const program = env['LOOMWEIGHT_PYTHON'] ?? 'python3';
   try {

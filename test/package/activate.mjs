@@ -1,5 +1,5 @@
 // Loads the bundled extension with a stand-in for the editor's API and activates it in a fresh process. Prints the processor
-// time of its own code (how long it takes in a real editor stands in the extension's log, which the UI tests read), the
+// time of its own code (the time in a real editor is in the extension's log, which the UI tests read), the
 // number of processes that it started, and the commands that it registered.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

@@ -5,7 +5,7 @@ import type { CompressSpec } from '../../src/protocol/jobs';
 import { workContext } from './workContext';
 
 /**
- * Estimates, then runs a compression in a process of its own, and prints what was forecast and what the system counted as its peak.
+ * Estimates, then runs a compression in its own process, and prints what was forecast and what the system counted as its peak.
  * Arguments: the specification as JSON; a memory limit in bytes.
  */
 async function main(): Promise<void> {

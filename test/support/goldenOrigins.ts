@@ -57,7 +57,7 @@ const publishedCode = /^(?:PyPI ([\w.-]+)==\d[\w.]* |([\w.-]+\/[\w.-]+)@[0-9a-f]
  * Why a golden is not known to be computed by code other than this project's; empty where it is. A golden names either its generator, a script of the
  * repository that writes it, or the published code that computed it (`kind: reference`, `source`, `licence`).
  * @param path of the golden, in the repository
- * @param readText the text of a file of the repository; undefined where there is none
+ * @param readText the text of a file of the repository; undefined if there is none
  */
 export function originProblems(path: string, document: unknown, readText: (path: string) => string | undefined): string[] {
   const root = document as Record<string, unknown>;

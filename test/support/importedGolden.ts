@@ -78,7 +78,7 @@ export interface LossGraph {
   readonly weights: ReadonlyMap<string, Value>;
   /** Running statistics after the batch, by name. */
   readonly statistics: ReadonlyMap<string, Value>;
-  /** Gradients of stretches that were written anew. */
+  /** Gradients of stretches that were rewritten. */
   readonly regions: readonly RegionGradient[];
 }
 

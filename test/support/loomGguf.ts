@@ -26,7 +26,7 @@ const names: readonly (readonly [string, string])[] = [
 
 /**
  * loom-base as llama.cpp's converter would write it: q and k rows interleaved within each head, norms in float32, matrices in
- * `dtype` (float16, q8_0 or q4_0; rows whose length is no multiple of 32 stay float16), vocabulary and merges as metadata.
+ * `dtype` (float16, q8_0 or q4_0; rows whose length is not a multiple of 32 stay float16), vocabulary and merges as metadata.
  */
 export async function loomBaseAsGguf(dtype: 'float16' | 'q8_0' | 'q4_0'): Promise<Uint8Array> {
   const container = await openContainer(loomBase);

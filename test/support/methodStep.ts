@@ -113,7 +113,7 @@ export interface MethodRun {
   readonly step?: number;
   readonly steps?: number;
   readonly pass?: string;
-  /** Adds what is differentiated, a scalar, with regions of its own and outputs to look at. Without it gradients are left out. */
+  /** Adds what is differentiated, a scalar, with its own regions and outputs to look at. Without it gradients are left out. */
   task?(
     build: GraphBuilder,
     forward: MethodForward,

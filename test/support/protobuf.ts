@@ -11,7 +11,7 @@ export function varint(value: number | bigint): Buffer {
   return Buffer.from(bytes);
 }
 
-/** A field with a length; `length` may lie. */
+/** A field with a length; `length` may be wrong. */
 export function field(number: number, body: Uint8Array | string, length?: number | bigint): Buffer {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   return Buffer.concat([varint(number * 8 + 2), varint(length ?? bytes.length), bytes]);

@@ -9,7 +9,7 @@ export interface ZipEntry {
   read(): Buffer;
 }
 
-/** Files of a zip archive (stored or deflated, no zip64), from its central directory (APPNOTE 4.3.12). Throws where it has none. */
+/** Files of a zip archive (stored or deflated, no zip64), from its central directory (APPNOTE 4.3.12). Throws if it has none. */
 export function readZip(path: string): ZipEntry[] {
   const archive = readFileSync(path);
   const end = archive.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));

@@ -128,7 +128,7 @@ describe('pins', () => {
     expect(bitsOf(host, 0)).toBe('8');
     expect(host.find('pin').textContent).toBe('0 up_proj: 8 ×');
     expect(number(host, 'budget-bits')).toBeLessThanOrEqual(4);
-    // There is no width of five bits: the key does nothing.
+    // Five bits is not an allowed width: the key does nothing.
     key(host, '5');
     expect(bitsOf(host, 0)).toBe('8');
     key(host, 'Delete');

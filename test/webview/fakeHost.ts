@@ -52,7 +52,7 @@ export class FakeHost {
     for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
   }
 
-  /** The element with a test id. Throws where there is none. */
+  /** The element with a test id. Throws if there is none. */
   find(id: string): HTMLElement {
     const found = this.window.document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
     if (!found) throw new Error(`no element '${id}' in ${this.window.document.body.innerHTML.slice(0, 500)}`);

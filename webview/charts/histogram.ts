@@ -5,7 +5,7 @@ import { readTheme } from '../host/theme';
 
 /**
  * A histogram on a canvas with a table as its text alternative. Bar heights follow the square root of the count, so that
- * the tails of a bell curve stay visible; the caption says so.
+ * the tails of a bell curve stay visible; the caption explains this.
  */
 export class HistogramChart {
   readonly root: HTMLElement;

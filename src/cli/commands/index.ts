@@ -6,7 +6,7 @@ import { inspect } from './inspect';
 import { methodsCommand } from './methods';
 import { runCommand } from './run';
 
-/** Every command, in the order of the help: those of the kinds of steps, and what is no job. */
+/** Every command, in the order of the help: those of the step kinds, then those that are not jobs. */
 export function commandsOf(kinds: readonly StepKind[]): readonly Command[] {
   const jobs = kinds.flatMap((kind) => (kind.command ? [kindCommand(kind, kind.command)] : []));
   return [inspect, ...jobs, runCommand(kinds), methodsCommand(kinds), devices];

@@ -33,7 +33,7 @@ export function runCommand(kinds: readonly StepKind[]): Command {
         resume: given.isOn('resume'),
         ...given.shared,
       };
-      // Planned here once more than in the job: faults in the file are reported at once, and its memory limit binds the whole process.
+      // Planned here in addition to the job: faults in the file are reported at once, and its memory limit binds the whole process.
       const plan = await planRecipe(spec, kinds);
       const limits = plan.steps.flatMap((step) => (step.spec.maxMemory === undefined ? [] : [step.spec.maxMemory]));
       // The runner of recipes answers every recipe with its report.

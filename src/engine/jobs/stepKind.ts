@@ -20,7 +20,7 @@ export interface CommandWords {
   readonly summary: string;
   /** More sentences for the command's own help. */
   readonly details?: readonly string[];
-  /** Lines that work as they are, for the help. */
+  /** Examples for the help; each line works as written. */
   readonly examples: readonly string[];
 }
 
@@ -47,7 +47,7 @@ interface StepKindParts<Spec extends JobSpec, Report extends JobReport> {
   readonly label: string;
   /** What it does, in one or two sentences, for recipes and forms. */
   readonly summary: string;
-  /** Absent where it is only a step of recipes. */
+  /** Absent if it is only a step of recipes. */
   readonly command?: CommandWords;
   /** Writes a model: later steps may name the step as theirs. */
   readonly writesModel?: true;

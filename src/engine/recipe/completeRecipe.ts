@@ -8,7 +8,7 @@ import { locateCursor } from './cursor';
 import type { CursorPlace } from './cursor';
 import { fieldsOf, settingFields, sharedFields, topLevelKeys } from './fields';
 
-/** A key that may stand at the cursor. */
+/** A key that is allowed at the cursor. */
 interface KeyOffer {
   readonly key: string;
   readonly doc: string;
@@ -17,7 +17,7 @@ interface KeyOffer {
 }
 
 /**
- * What may stand at a position of a recipe: keys that are not there yet, or values. Works on half-written text, because it looks
+ * Completions at a position of a recipe: keys that are not there yet, or values. Works on half-written text, because it looks
  * at lines and indentation, not at a parsed document.
  */
 export function completeRecipe(
@@ -55,7 +55,7 @@ function keyOffers(place: CursorPlace, kinds: readonly StepKind[]): readonly Key
           : field.type.kind === 'overrides'
             ? { ...field, after: `\n${indent}  - glob: ` }
             : field;
-      // Without a kind nothing else can be said: offering it alone leads the way.
+      // Without a kind nothing else is known, so only the key kind is offered.
       return kind ? [...sharedFields(kinds), ...fieldsOf(kind)].map(nested) : sharedFields(kinds);
     }
     case 'steps.overrides':

@@ -1,19 +1,19 @@
 import type { RecipePosition } from '../../protocol/engine';
 import type { StepKind } from '../jobs/stepKind';
 
-/** Where the cursor stands in a recipe, as far as lines and indentation tell. */
+/** Position of the cursor in a recipe, derived from lines and indentation. */
 export interface CursorPlace {
   /** Keys of the mappings around the cursor, lists left out: `steps`, `overrides`, `parameters`. */
   readonly path: readonly string[];
-  /** The key whose value is being written; undefined where a key is being written. */
+  /** The key whose value is being written; undefined if a key is being written. */
   readonly key: string | undefined;
-  /** Keys of the mapping that the cursor stands in, with their plain values. */
+  /** Keys of the mapping at the cursor, with their plain values. */
   readonly siblings: ReadonlyMap<string, string>;
   /** Keys of the step around the cursor; empty outside of steps. */
   readonly step: ReadonlyMap<string, string>;
-  /** Column where the keys of this mapping stand. */
+  /** Column of the keys of this mapping. */
   readonly column: number;
-  /** True where a key needs a dash before it, because the list item does not exist yet. */
+  /** True if a key needs a dash before it, because the list item does not exist yet. */
   readonly startsItem: boolean;
   /** Names under `inputs` with their paths. */
   readonly inputs: readonly (readonly [name: string, path: string])[];
@@ -21,7 +21,7 @@ export interface CursorPlace {
   readonly earlierOutputs: readonly string[];
 }
 
-/** A line that says something. */
+/** A line that is neither empty nor a comment. */
 interface Line {
   readonly index: number;
   /** Columns of the dashes before the content; `- - a` has two. */
@@ -32,7 +32,7 @@ interface Line {
   readonly value: string;
 }
 
-/** Recipes are short; what lies beyond is not looked at. */
+/** Recipes are short; lines beyond this are ignored. */
 const mostLines = 5000;
 const keyPattern = /^(?:"([^"]{0,100})"|'([^']{0,100})'|([A-Za-z0-9_][\w.-]{0,99}))\s*:(?:\s+(.*))?$/;
 
@@ -94,7 +94,7 @@ function readLine(text: string, index: number): Line | undefined {
 function ancestorsOf(typed: Line, above: readonly Line[]): readonly Line[] {
   const ancestors: Line[] = [];
   let limit = typed.dashes[0] ?? typed.column;
-  // An item may stand in the same column as the key of its list.
+  // An item may be in the same column as the key of its list.
   let isItem = typed.dashes.length > 0;
   for (let at = above.length - 1; at >= 0; at -= 1) {
     const line = above[at] as Line;
@@ -105,7 +105,7 @@ function ancestorsOf(typed: Line, above: readonly Line[]): readonly Line[] {
       limit = line.dashes[0] ?? line.column;
       isItem = line.dashes.length > 0;
     } else if (line.dashes.length > 0 && (line.dashes[0] as number) < limit) {
-      // The first key of the item that the cursor stands in: its dash is the next limit.
+      // The first key of the item at the cursor: its dash is the next limit.
       limit = line.dashes[0] as number;
       isItem = true;
     }
@@ -143,7 +143,7 @@ function outermostItem(typed: Line, above: readonly Line[]): Line | undefined {
   return inside.filter(({ dashes }) => dashes[0] === dash).at(-1);
 }
 
-/** True where the cursor stands under `steps:` or `overrides:` outside of any item. */
+/** True if the cursor is under `steps:` or `overrides:`, outside any item. */
 function needsDash(parent: Line | undefined, typed: Line, above: readonly Line[]): boolean {
   if (parent?.key !== 'steps' && parent?.key !== 'overrides') return false;
   const items = above.filter(({ index, dashes }) => index > parent.index && dashes.length > 0);
@@ -161,7 +161,7 @@ function entriesUnder(key: string, lines: readonly Line[]): readonly (readonly [
   return entries;
 }
 
-/** Names of the steps that write models above the step that the cursor stands in. */
+/** Names of the steps that write models above the step at the cursor. */
 function modelStepNames(
   above: readonly Line[],
   lines: readonly Line[],

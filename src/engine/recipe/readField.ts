@@ -14,7 +14,7 @@ export interface FieldContext {
   readonly folder: string;
   /** Methods that the step may name. */
   readonly methods: readonly MethodDescription[];
-  /** Method of the step being read: named or the kind's own choice. Undefined where it is wrong. */
+  /** Method of the step being read: named or the kind's own choice. Undefined if it is wrong. */
   readonly method: MethodDescription | undefined;
   /** Names of inputs to absolute paths. */
   readonly inputs: ReadonlyMap<string, string>;
@@ -29,7 +29,7 @@ export interface FieldContext {
   readonly need: (path: string, written: string, span: Span) => void;
 }
 
-/** Reads one value by its field's type. Undefined where it is wrong, which has been reported then. */
+/** Reads one value by its field's type. Undefined if it is wrong, which has been reported then. */
 export function readField(field: Field, node: RecipeNode, context: FieldContext): unknown {
   const { type, key } = field;
   switch (type.kind) {
@@ -68,7 +68,7 @@ export function readField(field: Field, node: RecipeNode, context: FieldContext)
   }
 }
 
-/** A value as it may stand in a message: short, on one line. */
+/** A value for a message: short, on one line. */
 function shown(node: RecipeNode): string {
   if (node.type !== 'scalar') return node.type === 'map' ? 'a mapping' : 'a list';
   if (node.value === undefined) return 'nothing';
@@ -147,7 +147,7 @@ function readParameters(node: RecipeNode, context: FieldContext, pins: boolean):
   return values;
 }
 
-/** A list of texts; one text stands for a list of one. */
+/** A list of texts; a single text is a list of one. */
 function readTexts(key: string, choices: readonly string[] | undefined, node: RecipeNode, context: FieldContext): readonly string[] {
   const items = node.type === 'list' ? node.items : [node];
   return items.flatMap((item) => {

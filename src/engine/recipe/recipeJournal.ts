@@ -23,7 +23,7 @@ interface JournalFile {
 const mostFiles = 10_000;
 
 /**
- * Remembers which steps of a recipe are finished. It lies in the user's state folder, one file for each recipe, because the
+ * Remembers which steps of a recipe are finished. It is in the user's state folder, one file per recipe, because the
  * recipe's own folder may be read-only. The state of a file is its size and time of change, as in make: hashing gigabytes would
  * cost as much as many steps. Losing the journal means that everything runs again.
  */
@@ -62,7 +62,7 @@ export class RecipeJournal {
       .digest('hex');
   }
 
-  /** Notes a finished step. A journal that cannot be written is no reason to fail. */
+  /** Notes a finished step. A journal that cannot be written does not fail the recipe. */
   async note(step: PlannedStep, key: string, report: JobReport): Promise<void> {
     this.steps[step.name] = { key, written: await writtenState(step), report };
     const temporary = `${this.path}.${process.pid}.tmp`;

@@ -2,7 +2,7 @@ import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 
 import type { Document, Node } from 'yaml';
 import type { RecipeDiagnostic, RecipePosition } from '../../protocol/engine';
 
-/** Where something stands in the text: UTF-16 offsets, end exclusive. */
+/** A range of the text: UTF-16 offsets, end exclusive. */
 export interface Span {
   readonly start: number;
   readonly end: number;
@@ -23,7 +23,7 @@ export type RecipeNode =
 
 /** The tree of a recipe and what was wrong with its YAML. */
 export interface RecipeTree {
-  /** Undefined where there is nothing to go on with. */
+  /** Undefined if nothing usable is left. */
   readonly root: RecipeNode | undefined;
   readonly diagnostics: RecipeDiagnostic[];
   /** Turns offsets into lines and characters, as editors count. */
@@ -118,7 +118,7 @@ function convert(node: Node | null | undefined, conversion: Conversion, fallback
   return { type: 'scalar', span, value: plain };
 }
 
-/** True where brackets or block markers open more levels than any recipe has. Counts brackets in text too, which is harmless. */
+/** True if brackets or block markers open more levels than any recipe has. Counts brackets in text too, which is harmless. */
 function isNestedTooDeeply(text: string): boolean {
   let open = 0;
   for (const character of text) {

@@ -70,7 +70,7 @@ function readName(manifest: string): unknown {
   try {
     return (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown }).name;
   } catch {
-    return undefined; // An unreadable manifest means that there is no package.
+    return undefined; // An unreadable manifest means there is no package.
   }
 }
 

@@ -10,7 +10,7 @@ export interface Resources {
   readonly memory: HostMemory;
   /** `--max-memory`, in bytes. */
   readonly maxMemory?: number;
-  /** Undefined where the job writes nothing or the system does not tell. */
+  /** Undefined if the job writes nothing or the system does not tell. */
   readonly diskAvailableBytes?: number;
   readonly deviceMemoryAvailableBytes?: number;
   readonly environment: Pick<RunEnvironment, 'provider' | 'providerReason'>;

@@ -10,10 +10,10 @@ export interface HostMemory {
   readonly availableBytes: number;
 }
 
-/** Memory in total and free, in bytes. `root` stands for the file system's root and is given only by tests. */
+/** Memory in total and free, in bytes. `root` replaces the root of the file system in tests. */
 export async function hostMemory(root = '/'): Promise<HostMemory> {
   const read = async (path: string): Promise<string> => readFile(join(root, path), 'utf8').catch(() => '');
-  // os.freemem leaves out the page cache, which the kernel gives back at once.
+  // os.freemem leaves out the page cache, which the kernel releases immediately.
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(await read('proc/meminfo'))?.[1];
   const total = /^MemTotal:\s+(\d+) kB/m.exec(await read('proc/meminfo'))?.[1];
   const machine: HostMemory = {
@@ -36,7 +36,7 @@ export function memoryLimitOf(maxMemory: number | undefined, memory: HostMemory)
   return maxMemory === undefined ? Math.floor(memory.availableBytes * planningShare) : Math.min(maxMemory, memory.availableBytes);
 }
 
-/** Free bytes on the disk that a path lies on or will lie on. Undefined where the system does not tell. */
+/** Free bytes on the disk of a path that may not exist yet. Undefined if the system does not tell. */
 export async function freeDisk(path: string): Promise<number | undefined> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     try {

@@ -19,7 +19,7 @@ const mostIdle = 4;
 
 /**
  * Opened models, shared by quick requests. A container is used between open and close of a request (`use`), closed after some idle
- * seconds, and opened anew when its file has changed on disk.
+ * seconds, and reopened when its file has changed on disk.
  */
 export class OpenModels {
   private readonly entries = new Map<string, Entry>();

@@ -17,7 +17,7 @@ export class Runtimes {
     return runtime;
   }
 
-  /** Gives back what prepared sessions hold between two jobs of this process. A runtime that could not be made holds nothing. */
+  /** Releases what prepared sessions hold between two jobs of this process. A runtime that could not be created holds nothing. */
   async releaseIdle(): Promise<void> {
     for (const made of this.made.values()) {
       const runtime = await made.catch(() => undefined);

@@ -22,7 +22,7 @@ import { settingsHub } from './settingsHub';
 
 /**
  * Another result for the Bit allocation panel of a job: the one with a key, or without one what the user chooses among finished jobs and
- * report.json files. Undefined where a kept result is gone or the user turns away.
+ * report.json files. Undefined if a kept result is gone or the user turns away.
  */
 export async function comparedResult(context: CommandContext, id: string, key: string | undefined): Promise<ComparedResult | undefined> {
   const chosen = key ?? (await pickOther(context, id));
@@ -106,7 +106,7 @@ function compressSpecOf(context: CommandContext, id: string): CompressSpec {
   throw new LoomweightError('not-found', 'This job is no longer in the history. Run Compress Model again.', { job: id });
 }
 
-/** A budget as it stands in names: `3.5`. */
+/** A budget as written in names: `3.5`. */
 function text(budget: number): string {
   return String(Number(budget.toFixed(2)));
 }

@@ -26,7 +26,7 @@ const firstBudget = '3.5';
 interface Draft extends OutputChoice {
   readonly model: string;
   readonly method: MethodDescription;
-  /** Bits per weight, as typed; undefined where the method has its own widths. */
+  /** Bits per weight, as typed; undefined if the method has its own widths. */
   budget: string | undefined;
   /** How the loss is predicted under a budget; empty to choose automatically. */
   sensitivity: SensitivityMeasure | '';

@@ -1,4 +1,4 @@
-/** `input=pixel_*, label=digit`; undefined where it is none. */
+/** Parses `input=pixel_*, label=digit`; undefined if it is not such a list. */
 export function parseColumns(text: string): Readonly<Record<string, string>> | undefined {
   const pairs = text
     .split(',')

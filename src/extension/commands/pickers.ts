@@ -6,7 +6,7 @@ import { modelName } from '../../common/modelName';
 import type { ModelCatalog } from '../models/modelCatalog';
 import type { ModelNode } from '../views/modelsTree';
 
-/** An item that carries what it stands for. */
+/** An item with its value. */
 export interface Choice<T> extends vscode.QuickPickItem {
   readonly value?: T;
 }
@@ -78,7 +78,7 @@ export async function pickModel(
   return chosen;
 }
 
-/** The path behind whatever a menu, another command or a page hands over. Throws for files of virtual file systems. */
+/** The path of an argument from a menu, another command or a page. Throws for files of virtual file systems. */
 export function modelOf(target: unknown): string | undefined {
   if (typeof target === 'string') return target;
   if (isUri(target)) return diskPath(target);

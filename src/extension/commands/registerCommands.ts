@@ -37,7 +37,7 @@ const handlers: Readonly<Record<CommandId, Handler>> = {
   [commandIds.showLog]: (context) => context.log.show(),
 };
 
-/** Registers all commands. Whatever one throws is shown once, in words. */
+/** Registers all commands. Errors are shown once, as messages. */
 export function registerCommands(context: CommandContext): vscode.Disposable[] {
   return Object.entries(handlers).map(([id, handler]) =>
     vscode.commands.registerCommand(id, async (...values: unknown[]) => {

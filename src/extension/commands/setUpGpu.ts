@@ -19,7 +19,7 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
   for (;;) {
     const current = configuration.get<string>(settingKeys.runtimePath, '').trim();
     const report = await look(context, candidate).catch((error: unknown) => {
-      // A folder that is no runtime is refused with its reason; the user is back at the list, where nothing has changed.
+      // A folder without a runtime is refused with the reason, and the user returns to the unchanged list.
       if (candidate === current) throw error;
       context.messages.showError(error, 'Set Up GPU');
       return undefined;

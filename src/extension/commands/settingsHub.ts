@@ -12,8 +12,8 @@ export interface HubEntry {
 }
 
 /**
- * One list of all settings with their values, where Enter goes on and choosing a line changes it: a user in a hurry
- * presses Enter once, a careful one sees everything that counts. Resolves when the user goes on.
+ * One list of all settings with their values, where Enter continues and choosing a line changes it: a user in a hurry
+ * presses Enter once, a careful one sees every setting. Resolves when the user continues.
  */
 export async function settingsHub(options: {
   readonly title: string;

@@ -10,7 +10,7 @@ import { askField, fieldEntries, methodOfForm, valuesOfForm } from './fieldEntri
 import { choose, pickModel } from './pickers';
 import { settingsHub } from './settingsHub';
 
-/** *Start Job*: a job of any kind, by a form of its fields. Compress, learn and evaluate have commands of their own with fewer questions. */
+/** *Start Job*: a job of any kind, by a form of its fields. Compress, learn and evaluate have their own commands with fewer questions. */
 export async function startJob(context: CommandContext, target: unknown): Promise<void> {
   if (!context.messages.requireTrust('Starting a job')) return;
   const kind = await choose(

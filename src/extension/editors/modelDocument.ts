@@ -14,7 +14,7 @@ import { dtypesOf } from '../models/tensorGroups';
 /** What a document is read with. */
 export interface DocumentReader {
   inspect(path: string): Promise<ModelSummary>;
-  /** Why values may not be read, or undefined where they may. */
+  /** Why values may not be read, or undefined if they may. */
   valuesRefused(): string | undefined;
 }
 
@@ -96,7 +96,7 @@ export class ModelDocument implements vscode.CustomDocument {
     const refused = this.reader.valuesRefused();
     const state = this.deleted ? 'deleted' : error ? 'failed' : 'ready';
     const notice = this.deleted ? 'This file has been deleted. This page shows its last known contents.' : (error?.message ?? this.notice);
-    // After a failed reading, older rows would lie about the file.
+    // After a failed read, the old rows would no longer describe the file.
     const shown = error && !this.deleted ? undefined : summary;
     return {
       name: modelName(this.uri.path),

@@ -20,7 +20,7 @@ export interface JobOptions {
 export interface EngineProcesses {
   /** Asks the resident process, which the first question starts. */
   call<Method extends EngineMethod>(method: Method, request: EngineRequest<Method>, signal?: AbortSignal): Promise<EngineResult<Method>>;
-  /** Runs a job in a process of its own. */
+  /** Runs a job in its own process. */
   runJob(spec: JobSpec, options: JobOptions): Promise<JobReport>;
   /** Ends the resident process; the next question starts one. Resolves when it is gone. */
   stop(): Promise<void>;
@@ -46,7 +46,7 @@ export class EngineHost implements Disposable {
     return (await this.loaded()).call(method, request, signal);
   }
 
-  /** Runs a job in a process of its own, which ends with the job. Aborting the signal cancels it. */
+  /** Runs a job in its own process, which ends with the job. Aborting the signal cancels it. */
   async runJob(spec: JobSpec, options: JobOptions): Promise<JobReport> {
     const processes = await this.loaded();
     const controller = new AbortController();

@@ -69,7 +69,7 @@ export class JobHistory implements Disposable {
     this.changed.fire(next);
   }
 
-  /** What a job of this window has said so far, oldest first. */
+  /** Messages of a job of this window so far, oldest first. */
   linesOf(id: string): readonly JobLine[] {
     return this.lines.get(id) ?? [];
   }

@@ -65,7 +65,7 @@ export class JobRunner {
             },
             onLog: ({ level, message }) => this.history.say(id, level, message),
           });
-          // Asked for before the notification closes, so that the one about the result follows it at once.
+          // Requested before the notification closes, so that the one about the result follows without a gap.
           const outcome = await this.engine.ask('describeReport', { spec, report }).then(
             (view) => view.outcome,
             () => 'done',

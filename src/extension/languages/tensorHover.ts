@@ -7,7 +7,7 @@ import { cardBins, commandTarget, histogramBars, histogramSvg, statisticsRows, t
 import type { KnownTensor, TensorIndex } from './tensorIndex';
 import { candidateNames, tensorTokenAt } from './tensorTokens';
 
-/** Files in which a tensor's name says something. */
+/** Files in which tensor names get a hover. */
 export const hoverLanguages: vscode.DocumentSelector = ['yaml', 'json', 'jsonc', 'python'].map((language) => ({ language }));
 
 /** Most models shown for one name: siblings share all names. */
@@ -15,7 +15,7 @@ const mostCards = 3;
 /** Most statistics kept. */
 const mostKept = 200;
 
-/** Inline weight inspection: what a tensor's name in a text stands for, with statistics and a small histogram. */
+/** Inline weight inspection: the tensor that a name in a text refers to, with statistics and a small histogram. */
 export class TensorHover implements vscode.HoverProvider {
   private readonly kept = new Map<string, Promise<TensorStatistics>>();
 

@@ -29,7 +29,7 @@ export interface CatalogFolder {
 
 /**
  * The models of all workspace folders and their summaries, read at most once for each state of the files on disk.
- * Nothing is looked for before somebody asks.
+ * Nothing is searched before the first request.
  */
 export class ModelCatalog implements Disposable {
   private readonly changed = new Emitter<void>();

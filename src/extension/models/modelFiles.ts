@@ -15,7 +15,7 @@ export function editorFor(path: string): string | undefined {
   return editors[extname(path).toLowerCase()];
 }
 
-/** What a job works on: the Hugging Face folder, where the path names a weight file in one; else the path itself. */
+/** What a job works on: the Hugging Face folder, where the path names a weight file in one; otherwise the path itself. */
 export function wholeModel(path: string): string {
   const inFolder = path.toLowerCase().endsWith('.safetensors') && existsSync(join(dirname(path), 'config.json'));
   return inFolder ? dirname(path) : path;

@@ -4,7 +4,7 @@ import type * as vscode from 'vscode';
 export class JobPanelSet {
   private readonly panels = new Map<string, vscode.WebviewPanel>();
 
-  /** Brings the panel of a job to the front. False where there is none. */
+  /** Brings the panel of a job to the front. False if there is none. */
   reveal(id: string): boolean {
     const open = this.panels.get(id);
     open?.reveal();

@@ -16,7 +16,7 @@ function exactGlob(name: string): string {
   return name.replace(/[*?{},]/g, '?');
 }
 
-/** A recipe with one step that does what a job's specification says. Paths stand relative to the recipe's file. */
+/** A recipe with one step that runs a job's specification. Paths are relative to the recipe's file. */
 export function budgetRecipe(spec: CompressSpec, file: string): string {
   const path = (target: string) => {
     const near = relative(dirname(file), target).split(sep).join('/');

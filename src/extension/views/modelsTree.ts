@@ -26,7 +26,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
   readonly onDidList = this.listed.event;
   private readonly nodes = new Map<string, ModelNode & { kind: 'model' }>();
   private readonly summaries = new Map<string, ModelSummary>();
-  /** Models whose summary or problem is that of the files as they are now. */
+  /** Models whose summary or problem is up to date with their files. */
   private readonly current = new Set<string>();
   /** The rows that the tree was last given; undefined before it asked. */
   private rows: readonly (ModelNode & { kind: 'model' })[] | undefined;

@@ -22,7 +22,7 @@ export interface EngineProcessOptions {
   readonly lowPriority?: boolean;
   /** More environment variables. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Time for start and handshake. Default 30 s: a cold disk may be slow, a person would not wait longer. */
+  /** Time for start and handshake. Default 30 s: a cold disk may be slow, but a user would not wait longer. */
   readonly startTimeoutMs?: number;
 }
 
@@ -38,7 +38,7 @@ const defaultStartTimeoutMs = 30_000;
 
 /**
  * One engine process and the typed channel to it. The process never outlives its channel, and holds this one open only while a
- * request is pending. Whoever starts it owns it and calls `stop`.
+ * request is pending. The caller owns it and calls `stop`.
  */
 export class EngineProcess {
   private readonly progressEmitter = new Emitter<EngineEvents['progress']>();
@@ -82,7 +82,7 @@ export class EngineProcess {
   }
 
   /**
-   * Starts the process and shakes hands. Errors: `protocol-mismatch` where the two sides are of different versions,
+   * Starts the process and performs the handshake. Errors: `protocol-mismatch` if the two sides have different versions,
    * `engine-crashed` where the process does not come up. In both cases no process is left.
    */
   static async start(options: EngineProcessOptions): Promise<EngineProcess> {
@@ -147,7 +147,7 @@ export class EngineProcess {
     const crashed = this.exited.then((end): never => {
       throw this.stopping ? cancelledError() : this.crashError(method, end);
     });
-    // Whichever loses the race still settles; nobody else looks at it.
+    // The loser of the race still settles; its result is unused.
     crashed.catch(() => undefined);
     this.hold(1);
     try {
@@ -178,7 +178,7 @@ export class EngineProcess {
   /** Ends the process at once and resolves when it is gone. */
   async kill(): Promise<void> {
     this.stopping = true;
-    // Nothing else may keep our event loop alive until the process is gone.
+    // Nothing else may keep our event loop alive until the process has exited.
     this.hold(1);
     if (!this.ended) this.child.kill('SIGKILL');
     await this.exited;

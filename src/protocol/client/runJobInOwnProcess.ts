@@ -26,7 +26,7 @@ const memoryMargin = 1.1;
 const defaultCancelGraceMs = 2000;
 
 /**
- * Runs a job in a process of its own and watches it. Cancelling asks first and ends the process after 2 s; a process above its
+ * Runs a job in its own process and watches it. Cancelling asks first and ends the process after 2 s; a process above its
  * memory limit by 10 % is ended with `insufficient-memory`. However the process goes, nothing unfinished is left on disk, and
  * the promise settles only after the process is gone.
  */
@@ -61,7 +61,7 @@ export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptio
     signal?.removeEventListener('abort', onAbort);
     clearTimeout(killTimer);
     watch.stop();
-    // A job that has answered has nothing left to do; one that failed must not go on behind our back.
+    // A job that has answered has nothing left to do; one that failed must not keep running unnoticed.
     await (finished ? engine.stop() : engine.kill());
     for (const output of outputs) await removeUnfinished(output, pid);
   }

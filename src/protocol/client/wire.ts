@@ -31,7 +31,7 @@ export function toWireError(error: unknown): ResponseError<ErrorData> {
   return new ResponseError(wireErrorNumber, data.message, data);
 }
 
-/** The error that the other side raised, or undefined where the channel itself failed. */
+/** The error that the other side raised, or undefined if the channel itself failed. */
 export function fromWireError(error: unknown): LoomweightError | undefined {
   if (!(error instanceof ResponseError)) return undefined;
   const data = error.data as Partial<ErrorData> | undefined;

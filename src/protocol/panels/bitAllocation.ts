@@ -40,7 +40,7 @@ export interface AllocatedLayer {
   readonly histogram?: BitHistogram;
 }
 
-/** Another result to stand beside the panel's own, layer by layer. */
+/** Another result to compare with the panel's own, layer by layer. */
 export interface ComparedResult {
   /** `job:ID` or `file:PATH`: finds the result again after a reload of the window. */
   readonly key: string;
@@ -48,7 +48,7 @@ export interface ComparedResult {
   readonly layers: readonly AllocatedLayer[];
   readonly bytesAfter: number;
   readonly bitsPerWeight: number;
-  /** Foretold loss under its own budget, where it has one. */
+  /** Predicted loss under its own budget, where it has one. */
   readonly predictedLoss?: number;
 }
 
@@ -67,7 +67,7 @@ export interface BitAllocationRequests {
   openReport(): Promise<void>;
   revealOutput(): Promise<void>;
   showCurves(): Promise<void>;
-  /** Another result: the one with this key, or without a key the one that the user chooses. Undefined where there is none. */
+  /** Another result: the one with this key, or without a key the one that the user chooses. Undefined if there is none. */
   compare(request: { readonly key?: string }): Promise<ComparedResult | undefined>;
   /** Writes a recipe with this budget and opens it. */
   saveRecipe(choice: BudgetChoice): Promise<void>;

@@ -17,7 +17,7 @@ export interface JobView {
   readonly rssBytes?: number;
   /** Learning jobs: curves and the newest values. */
   readonly training?: TrainingProgress;
-  /** What the job has said so far, oldest first. */
+  /** Messages of the job so far, oldest first. */
   readonly log: readonly JobLine[];
   readonly actions: readonly JobAction[];
 }

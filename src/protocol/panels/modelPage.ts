@@ -5,7 +5,7 @@ export interface ModelPageView {
   readonly name: string;
   readonly path: string;
   readonly state: 'ready' | 'failed' | 'deleted';
-  /** A sentence above the page: the file was deleted, changed on disk, cannot be read, lies in a virtual file system. */
+  /** A sentence above the page: the file was deleted, changed on disk, cannot be read, is in a virtual file system. */
   readonly notice?: string;
   /** What the user may do about the notice. */
   readonly advice?: string;
@@ -23,7 +23,7 @@ export interface ModelPageView {
   readonly tensorCount: number;
   /** The first rows, at most `firstTensors`. */
   readonly tensors: readonly TensorSummary[];
-  /** Why values may not be read (untrusted workspace); absent where they may. */
+  /** Why values may not be read (untrusted workspace); absent if they may. */
   readonly valuesRefused?: string;
 }
 

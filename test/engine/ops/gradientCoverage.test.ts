@@ -67,7 +67,7 @@ function differentiateIn(row: GradientCase, dtype: DType): void {
   );
 }
 
-/** A float32 constant with bytes of another float type; the values do not matter here, 1 stands for all. */
+/** A float32 constant with bytes of another float type; the values do not matter here, so all are 1. */
 function constantIn(data: ConstantData, dtype: DType): ConstantData {
   if (data.kind !== 'inline' || data.dtype !== 'float32') return data;
   const count = data.bytes.byteLength / 4;

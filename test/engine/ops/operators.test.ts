@@ -5,7 +5,7 @@ import { operatorCases } from '../../support/operatorCases';
 import { isFed, operatorGraph, titleOf } from '../../support/operatorGraph';
 import { feedTensor, runGraph } from '../../support/runGraph';
 
-/** Value of a computed length when every name `n5` stands for 5; undefined for lengths that the rule could not know. */
+/** Value of a computed length when every name `n5` means 5; undefined for lengths that the rule could not know. */
 function evaluateLength(length: Dimension): number | undefined {
   if (typeof length === 'number') return length;
   if (length.includes('.')) return undefined;

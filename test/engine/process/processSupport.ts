@@ -11,7 +11,7 @@ export async function failure(promise: Promise<unknown>): Promise<LoomweightErro
   throw new Error('expected a failure');
 }
 
-/** True where no process has that id. */
+/** True if no process has that id. */
 export function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);

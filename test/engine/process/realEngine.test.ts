@@ -15,7 +15,7 @@ let enginePath: string;
 let resident: ResidentEngine;
 let folder: string;
 
-/** The bundle lies in a temporary folder, so the runtime is named as a user would name another one. */
+/** The bundle is in a temporary folder, so the runtime is configured like a user's own. */
 const options = () => ({
   enginePath,
   runtimePath: resolve('node_modules/onnxruntime-node'),

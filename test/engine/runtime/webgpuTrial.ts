@@ -1,4 +1,4 @@
-// Run in a process of its own by webgpu.test.ts: compares WebGPU with the CPU and prints what it found as JSON.
+// Run in its own process by webgpu.test.ts: compares WebGPU with the CPU and prints what it found as JSON.
 import { SeededRandom } from '../../../src/common/random';
 import { GraphBuilder, float, int, ints } from '../../../src/engine/graph/builder';
 import type { Graph, Value } from '../../../src/engine/graph/graph';

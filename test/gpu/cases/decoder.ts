@@ -69,7 +69,7 @@ function feedsOf(graph: Graph, sizes: Readonly<Record<string, number>>): Readonl
       const count = elementCount(shape);
       if (type.dtype === 'float32')
         return [name, shape.length === 1 ? seededTensor('float32', shape, undefined, index) : scaled(normalTensor(shape, index + 1))];
-      // Positions go on after the cache; a mask hides nothing; tokens are small numbers.
+      // Positions continue after the cache; a mask hides nothing; tokens are small numbers.
       const value = (at: number): number => (/mask/.test(name) ? 1 : /position/.test(name) ? 4 + (at % 3) : (at * 7) % 60);
       return [
         name,

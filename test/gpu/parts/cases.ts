@@ -23,7 +23,7 @@ export async function runGradients({ provider, from, stride, tell }: PartRequest
   return { status: 'agrees', expected: gradientCount };
 }
 
-/** What all cases together say; `expected` is how many there are, or undefined where the part did not come to its end. */
+/** What all cases together say; `expected` is how many there are, or undefined if the part did not come to its end. */
 export function summarizeCases(part: PartName, cases: readonly CaseResult[], ended: PartEnd): PartEnd {
   const wrong = cases.filter(({ agrees }) => !agrees);
   const worst = cases.reduce<CaseResult | undefined>(

@@ -22,7 +22,7 @@ export interface Golden {
 /** Runs the method that a golden names and compares every output. */
 export type GoldenRunner = (golden: Golden, check: GoldenCheck) => Promise<void> | void;
 
-/** Reads a golden file. Throws where it is no golden. */
+/** Reads a golden file. Throws if it is not a golden. */
 export async function readGolden(path: string): Promise<Golden> {
   const golden = JSON.parse(await readFile(path, 'utf8')) as Partial<Golden> | null;
   const { method, tolerance, inputs, outputs, params } = golden ?? {};
@@ -64,7 +64,7 @@ export function numberParam(golden: Golden, name: string): number {
   return value;
 }
 
-/** Compares results with a golden and remembers what differs and what nobody looked at. */
+/** Compares results with a golden and records what differs and what was not compared. */
 export class GoldenCheck {
   private readonly problems: string[] = [];
   private readonly seen = new Set<string>();
@@ -102,7 +102,7 @@ export class GoldenCheck {
     this.seen.add(name);
   }
 
-  /** All disagreements; outputs that were never looked at count as such. */
+  /** All disagreements; outputs that were not compared count as disagreements. */
   finish(): readonly string[] {
     const forgotten = Object.keys(this.golden.outputs).filter((name) => !this.seen.has(name));
     return [...this.problems, ...forgotten.map((name) => `${name} was not compared`)];

@@ -54,7 +54,7 @@ export async function runGoldens(folder: string, print: (line: string) => void):
   return counts;
 }
 
-/** What disagrees in one file; undefined where nothing runs its method. */
+/** What disagrees in one file; undefined if nothing runs its method. */
 async function problemsOf(path: string): Promise<readonly string[] | undefined> {
   try {
     const golden = await readGolden(path);

@@ -96,7 +96,7 @@ function feedsOf(row: GradientCase, random: SeededRandom): Record<string, Refere
   return feeds;
 }
 
-/** Values of a drawn input, rounded to float32 by whoever feeds them. */
+/** Values of a drawn input, rounded to float32 when they are fed. */
 export function draw(input: Extract<GradientInput, { kind: 'drawn' }>, row: Pick<GradientCase, 'kinks'>, random: SeededRandom): number[] {
   const { low = -1, high = 1, shape, apart } = input;
   const count = elementCount(shape);

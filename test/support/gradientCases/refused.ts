@@ -1,5 +1,5 @@
 /**
- * Operators through which differentiation is refused with an error, and why. An operator stands here, or has a row in a family of gradient cases, or
+ * Operators through which differentiation is refused with an error, and why. An operator is listed here, or has a row in a family of gradient cases, or
  * its outputs do not change smoothly ('none').
  */
 export const refusedOperators: Readonly<Record<string, string>> = {

@@ -33,7 +33,7 @@ export interface ReferenceContext {
 /** The plainest possible implementation of an operator, in float64, written from the ONNX specification; speed does not count. */
 export type ReferenceKernel = (inputs: readonly (ReferenceTensor | undefined)[], context: ReferenceContext) => readonly ReferenceTensor[];
 
-/** Kernels by `domain:Name`; the standard domain is empty. A family has a file of its own here. */
+/** Kernels by `domain:Name`; the standard domain is empty. A family has its own file here. */
 const kernels: Readonly<Record<string, ReferenceKernel>> = {
   ...elementwiseKernels,
   ...activationKernels,

@@ -85,7 +85,7 @@ export const reductionKernels: Readonly<Record<string, ReferenceKernel>> = {
   ':Einsum': (inputs, context) => [einsum(textOf(context, 'equation', ''), inputs as readonly ReferenceTensor[])],
 };
 
-/** Sum of products over every assignment of the letters; an ellipsis stands for letters of its own, aligned at the right. */
+/** Sum of products over every assignment of the letters; an ellipsis stands for further letters, aligned at the right. */
 function einsum(equation: string, inputs: readonly ReferenceTensor[]): ReferenceTensor {
   const [left = '', right] = equation.replaceAll(' ', '').split('->');
   const hidden = left.split(',').map((term, index) => {

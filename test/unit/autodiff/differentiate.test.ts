@@ -30,7 +30,7 @@ describe('differentiate', () => {
   test('gradients of a value that is used more than once are added up', () => {
     const { build, values } = scalars('x');
     const [x] = values as [Value];
-    // y = x x + x, and x once more through a branch: 2x + 1 + cos x.
+    // y = x x + x, and x again through a branch: 2x + 1 + cos x.
     const y = build.op('Add', [build.op('Add', [build.op('Mul', [x, x]), x]), build.op('Sin', [x])]);
     const [dx] = differentiate(build, y, [x], { rules });
     expect(evaluate(build, { x: 0.7 }, { dx })['dx']).toBeCloseTo(2 * 0.7 + 1 + Math.cos(0.7), 12);
@@ -146,7 +146,7 @@ describe('what differentiate refuses', () => {
     const bits = build.op('BitCast', [x], { to: int(1) }, { name: 'odd' });
     const y = build.op('Mul', [bits, x]);
     expect(() => differentiate(build, y, [x], { rules })).toThrow(/Node 'odd' \(BitCast\) cannot be differentiated/);
-    // Where the gradient does not pass through it nobody asks.
+    // It is not evaluated if the gradient does not pass through it.
     expect(differentiate(build, build.op('Mul', [x, x]), [x], { rules })[0]?.type).toEqual(x.type);
   });
 

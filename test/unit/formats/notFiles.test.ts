@@ -13,7 +13,7 @@ import { failureOf } from '../../support/formatFiles';
 const folder = temporaryFolder();
 const sample = path.join(import.meta.dirname, '..', '..', '..', 'media', 'samples', 'loom-base');
 
-/** The sample with one of its files replaced by a pipe that nobody writes to. */
+/** The sample with one of its files replaced by a pipe without a writer. */
 function withPipe(name: string): string {
   const model = path.join(folder, `pipe-${name}`);
   cpSync(sample, model, { recursive: true });

@@ -123,7 +123,7 @@ export class BudgetPanel {
     this.curve.draw();
   }
 
-  /** Largest budget on the slider: leaving tensors at 16 bits would take half of its length, and nobody sets that by hand. */
+  /** Largest budget on the slider: leaving tensors at 16 bits would take half of its length and is not useful. */
   private reach({ outcome, budget }: BudgetPanelView): number {
     return Math.max(outcome.smallest, Math.min(outcome.largest, Math.max(usualReach, budget)));
   }

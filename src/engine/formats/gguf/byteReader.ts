@@ -26,7 +26,7 @@ export class ByteReader {
     return this.file.size - this.position;
   }
 
-  /** Tells whether the next `length` bytes are in the window, so that they can be read without waiting. */
+  /** Tells whether the next `length` bytes are in the window, so they can be read without waiting. */
   has(length: number): boolean {
     return this.position >= this.windowStart && this.position + length <= this.windowStart + this.window.length;
   }

@@ -106,7 +106,7 @@ interface NpyHeader {
   readonly shape: readonly number[];
 }
 
-/** Parses the dictionary that numpy.save writes: the three keys in any order, nothing else. */
+/** Parses the dictionary that numpy.save writes: the three keys in any order and no others. */
 function parseNpyHeader(text: string, file: string, offset: number): NpyHeader {
   const fail = (message: string) => malformedFile(file, offset, 'invalid-header', message);
   const trimmed = text.trim();

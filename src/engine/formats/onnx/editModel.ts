@@ -61,7 +61,7 @@ export function editModel(path: string): Promise<OnnxEditor> {
  *   await editor.write('out/model.onnx');
  *   await editor.close();
  *
- * Every edit takes the same time, however large the model is. `graph` is the generated message and may also be edited directly: get it anew for
+ * Every edit takes the same time, however large the model is. `graph` is the generated message and may also be edited directly: get it again for
  * each such edit; the editor then scans the whole model again.
  */
 export class OnnxEditor {
@@ -117,7 +117,7 @@ export class OnnxEditor {
     return this.table;
   }
 
-  /** True where the main graph has an input of that name. */
+  /** True if the main graph has an input of that name. */
   hasInput(name: string): boolean {
     return this.index.hasInput(name);
   }

@@ -61,7 +61,7 @@ export class ExternalDataWriter {
     await this.file.close();
   }
 
-  /** Closes the file without syncing, after an error; whoever created the folder removes it. */
+  /** Closes the file without syncing, after an error; the creator of the folder removes it. */
   async abandon(): Promise<void> {
     await this.file.close();
   }

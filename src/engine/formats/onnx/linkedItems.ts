@@ -29,7 +29,7 @@ export class LinkedItems<T extends object> implements Iterable<T> {
     for (const item of items) this.insert(item, place);
   }
 
-  /** Takes an item out; false where it was not here. */
+  /** Takes an item out; false if it was not here. */
   remove(item: T): boolean {
     const link = this.links.get(item);
     if (link === undefined) return false;

@@ -83,7 +83,7 @@ export class ModelIndex {
     this.isStored = false;
   }
 
-  /** Puts a tensor in the place of an initialiser, or behind all where a Constant node made it; false where neither is there. */
+  /** Puts a tensor in the place of an initialiser, or behind all where a Constant node made it; false if neither is there. */
   replaceWeight(name: string, tensor: TensorProto): boolean {
     const initializer = this.initializers.named(name);
     const constant = this.constants.get(name);
@@ -151,7 +151,7 @@ export class ModelIndex {
     this.noteUse(name, node, input);
   }
 
-  /** Brings the lists of the main graph's message up to date. Errors: `internal` where somebody else changed them since the index was made. */
+  /** Brings the lists of the main graph's message up to date. Errors: `internal` if other code changed them since the index was built. */
   store(): void {
     if (this.isStored) return;
     if (this.lengths() !== this.known)

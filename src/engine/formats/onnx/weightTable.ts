@@ -5,7 +5,7 @@ export interface NamedLookUp<T> {
   get(name: string): T | undefined;
 }
 
-/** A map that holds nothing: every question goes to whoever knows the answer now. */
+/** A map without entries of its own: every call goes to the current table. */
 export class WeightTable<T> implements ReadonlyMap<string, T> {
   constructor(private readonly source: NamedLookUp<T>) {}
 

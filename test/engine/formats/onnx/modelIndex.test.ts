@@ -22,7 +22,7 @@ import { temporaryFolder } from '../../../support/fixtures';
 
 const folder = temporaryFolder();
 
-/** Uses of every value, by a walk of its own over the whole message. */
+/** Uses of every value, by its own walk over the whole message. */
 function usesIn(graph: GraphProto, found = new Map<string, { readonly node: NodeProto; readonly input: number }[]>()) {
   for (const node of graph.node) {
     node.input.forEach((name, input) => found.set(name, [...(found.get(name) ?? []), { node, input }]));
@@ -172,7 +172,7 @@ function manyProducts(count: number): ModelProto {
   });
 }
 
-/** Counts every element of the graph's lists that anybody looks at, however the lists are replaced. */
+/** Counts every element of the graph's lists that is read, however the lists are replaced. */
 function countLooks(graph: GraphProto): { looks: number } {
   const counter = { looks: 0 };
   const watched = <T extends object>(list: T): T =>

@@ -31,7 +31,7 @@ function data([dtype, shape, given]: NonNullable<Input>): ConstantData {
 function graphOf(op: string, inputs: readonly Input[], attributes: Readonly<Record<string, AttributeInput>>, outputs: number): Graph {
   const build = new GraphBuilder(operators, 'graph');
   const values = inputs.map((input) => input && (build.op('Constant', [], { value: { kind: 'tensor', value: data(input) } }) as Value));
-  // A graph with weights: what stands in Constant nodes then is none.
+  // A graph with weights: values in Constant nodes then are not weights.
   build.constant(data(float32([2, 2])), 'weights');
   build.node(op, values, attributes, { outputs }).forEach((value, at) => build.output(value, `y${at}`));
   return build.finish();

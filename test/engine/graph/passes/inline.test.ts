@@ -6,7 +6,7 @@ import { verifyGraph } from '../../../../src/engine/graph/verifier';
 import { operators } from '../../../../src/engine/ops';
 import { feedTensor, runGraph } from '../../../support/runGraph';
 
-/** y = relu(x w + b), with a constant nobody uses. */
+/** y = relu(x w + b), with an unused constant. */
 function layer(): Graph {
   const build = new GraphBuilder(operators, 'layer');
   const x = build.input('x', { dtype: 'float32', shape: ['batch', 2] });
