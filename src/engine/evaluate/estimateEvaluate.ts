@@ -13,7 +13,8 @@ import { encodedTextBytes } from './textMemory';
 /** What an evaluation will need, from headers and file sizes alone. */
 export interface EvaluateEstimate {
   readonly hostMemoryBytes: number;
-  readonly diskBytes: 0;
+  /** A temporary copy without the weights that are dequantised first; no output. */
+  readonly diskBytes: number;
   readonly seconds: number;
   readonly notes: readonly string[];
 }
@@ -27,7 +28,10 @@ const bytesPerToken = 3.5;
 /**
  * Estimates memory and time. Errors: those of opening the model and of `planScoring` (`insufficient-memory`).
  */
-export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undefined): Promise<EvaluateEstimate> {
+export async function estimateEvaluate(
+  spec: EvaluateSpec,
+  context: { readonly provider: string; readonly memoryLimit: number | undefined },
+): Promise<EvaluateEstimate> {
   const container = await openContainer(spec.model, { asHuggingFace: true });
   try {
     const bytes = [...container.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
@@ -37,10 +41,10 @@ export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undef
       const settings = await readOnnxSettings(container);
       const window = spec.window ?? Math.min(settings.contextLength, 2048);
       const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
-      const { hostMemoryBytes } = await planOnnx(container, settings, { spec, window, count }, limit);
+      const { hostMemoryBytes, diskBytes } = await planOnnx(container, settings, { spec, window, count }, context);
       return {
         hostMemoryBytes,
-        diskBytes: 0,
+        diskBytes,
         seconds: 2 + bytes / readBytesPerSecond + (parameters * window * count) / flopsPerSecond,
         notes: [],
       };
@@ -61,7 +65,7 @@ export async function estimateEvaluate(spec: EvaluateSpec, limit: number | undef
     const plan = planScoring(
       config,
       { window, count, fixedBytes: await encodedTextBytes([folder], spec.text, container.generatedCompanions) },
-      limit,
+      context.memoryLimit,
     );
     const weights = expectedDecoderTensors(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
     const groups = plan.keepWeights ? 1 : Math.ceil(count / plan.windowsPerGroup);

@@ -79,18 +79,19 @@ async function scoreOnnx(container: TensorContainer, spec: EvaluateSpec, context
     settings.bosTokenId,
     settings.vocabularySize,
   );
-  const { windowsPerRun } = await planOnnx(container, settings, { spec, ...windows }, context.memoryLimit);
-  const model = await OnnxLanguageModel.load(container, context);
+  const { provider } = context.runtime.environment;
+  const plan = await planOnnx(container, settings, { spec, ...windows }, { provider, memoryLimit: context.memoryLimit });
+  const model = await OnnxLanguageModel.load(container, context, plan.dequantize);
   try {
     const started = performance.now();
-    const { loss, tokens } = await model.score(windows, bos, windowsPerRun, context);
+    const { loss, tokens } = await model.score(windows, bos, plan.windowsPerRun, context);
     return {
       scoringSeconds: (performance.now() - started) / 1000,
       loss: loss / tokens,
       tokens,
       windows: windows.count,
       window: windows.window,
-      choices: [...choices, ...model.notes],
+      choices: [...choices, ...plan.choices],
     };
   } finally {
     await model.release();

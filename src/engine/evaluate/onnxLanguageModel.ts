@@ -4,11 +4,13 @@ import type { DType } from '../../protocol/dtypes';
 import type { GraphSummary } from '../../protocol/model';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
+import { dequantizedCopy } from '../models/dequantizedCopy';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { TaskContext, WorkContext } from '../runtime/workContext';
 import { LogitsLoss } from './logitsLoss';
 import type { OnnxSizes } from './onnxScoringPlan';
+import { isSlowProduct } from './slowProducts';
 
 /** What config.json and tokenizer files beside an ONNX language model say; they lie in its folder or the one above `onnx/`. */
 export interface OnnxSettings extends OnnxSizes {
@@ -71,12 +73,16 @@ export class OnnxLanguageModel {
     private readonly session: Session,
     private readonly runtime: Runtime,
     private readonly inputs: readonly Port[],
-    /** Sentences for the report. */
-    readonly notes: readonly string[],
+    /** Weights that are inputs of the graph that runs. */
+    private readonly weights: Readonly<Record<string, RuntimeTensor>>,
+    private readonly removeCopy: () => Promise<void>,
   ) {}
 
-  /** Checks the graph's inputs before anything runs. Errors: `unsupported` with the input that is not known. */
-  static async load(container: TensorContainer, context: Pick<WorkContext, 'runtime'>): Promise<OnnxLanguageModel> {
+  /**
+   * Checks the graph's inputs before anything runs. With `dequantize`, products whose packed kernels are slow on many rows take dequantised weights.
+   * Errors: `unsupported` with the input that is not known; `insufficient-disk`.
+   */
+  static async load(container: TensorContainer, { runtime }: Pick<WorkContext, 'runtime'>, dequantize = false): Promise<OnnxLanguageModel> {
     const graph = container.graph;
     const inputs = graph?.inputs ?? [];
     if (!inputs.some(({ name }) => name === 'input_ids') || !graph?.outputs.some(({ name }) => name === 'logits'))
@@ -87,10 +93,17 @@ export class OnnxLanguageModel {
         { path: container.path },
       );
     for (const input of inputs) emptyInput(input, 1, 1);
-    const session = await context.runtime.createFromFile(container.path);
-    return new OnnxLanguageModel(session, context.runtime, inputs, [
-      'whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level',
-    ]);
+    if (!dequantize) return new OnnxLanguageModel(await runtime.createFromFile(container.path), runtime, inputs, {}, async () => undefined);
+    const copy = await dequantizedCopy(container.path, isSlowProduct);
+    try {
+      const session = await runtime.createFromFile(copy.path);
+      // A process that is killed leaves nothing behind once the name is gone. Where a mapped file cannot be removed, the release removes it.
+      await copy.remove().catch(() => undefined);
+      return new OnnxLanguageModel(session, runtime, inputs, copy.feeds, copy.remove);
+    } catch (error) {
+      await copy.remove();
+      throw error;
+    }
   }
 
   /** Sum of losses over all scored tokens, in nats, accumulated in float64. */
@@ -121,6 +134,7 @@ export class OnnxLanguageModel {
 
   async release(): Promise<void> {
     await this.session.release();
+    await this.removeCopy();
   }
 
   private async logits(ids: BigInt64Array, count: number, length: number): Promise<RuntimeTensor> {
@@ -130,7 +144,7 @@ export class OnnxLanguageModel {
         input.name === 'input_ids' ? asInteger(input, ids, [count, length]) : emptyInput(input, count, length),
       ]),
     );
-    const { logits } = await this.session.run(feeds, ['logits']);
+    const { logits } = await this.session.run({ ...this.weights, ...feeds }, ['logits']);
     if (logits?.shape.length !== 3 || logits.shape[1] !== length)
       throw new LoomweightError(
         'unsupported',

@@ -1,3 +1,4 @@
+import { freemem } from 'node:os';
 import { formatBytes } from '../../common/units';
 import { LoomweightError } from '../../protocol/errors';
 
@@ -15,6 +16,12 @@ export interface OnnxPlan {
   readonly windowsPerRun: number;
   /** Largest resident size of the process. */
   readonly hostMemoryBytes: number;
+  /** Products with slow packed kernels take dequantised weights (dequantizedCopy.ts). */
+  readonly dequantize: boolean;
+  /** Bytes of the temporary copy that takes them. */
+  readonly diskBytes: number;
+  /** How weights are multiplied, as sentences for the report. */
+  readonly choices: readonly string[];
 }
 
 /** What is scored, and what the process holds besides. */
@@ -27,24 +34,61 @@ export interface OnnxScoringTask {
   readonly fileBytes: number;
   /** Weights once loaded, where the graph unpacks them. */
   readonly loadedBytes: number;
+  readonly packed: PackedWeights;
+}
+
+/** Weights in packed form, on a provider where it matters. */
+export interface PackedWeights {
+  /** Matrices whose packed products are slower than float ones on many rows (slowProducts.ts): bytes of their codes in the file, and of the weights as float32. */
+  readonly slow: { readonly matrices: number; readonly packedBytes: number; readonly floatBytes: number };
+  /** Products that may round activations to int8 (accuracy level 4): all, and those that are slow. */
+  readonly rounding: { readonly products: number; readonly slow: number };
 }
 
 /** Positions in a run: more were not faster. */
 const tokensPerRun = 1024;
+/**
+ * Tokens of a text from which dequantising pays: a weight takes 8 ns once, and saves 0.016 ns a token at 2 bits with int8 activations, 0.002 with the exact kernels.
+ * Runs are then long as well: slow kernels lose from 64 tokens a run on.
+ */
+const tokensThatPay = 4096;
 /** The runtime's arena grows by powers of two: up to twice what lies in it. */
 const arenaSlack = 2;
 /** A GPT-2 sized guess where config.json does not tell. */
 const fallback = { vocabularySize: 32_000, hiddenSize: 1024, intermediateSize: 4096, heads: 16, layers: 16 };
 
 /**
- * Windows in a run so that the process stays under the limit. The whole model is in memory: it is not cut. Errors: `insufficient-memory` with the
- * shortfall where one window does not fit.
+ * Windows in a run so that the process stays under the limit. The whole model is in memory: it is not cut. Dequantised weights are planned where they pay and
+ * full runs fit beside them. Errors: `insufficient-memory` with the shortfall where one window does not fit.
  */
 export function planOnnxScoring(sizes: OnnxSizes, task: OnnxScoringTask, limit: number | undefined): OnnxPlan {
-  const { window, count } = task;
-  for (let windows = Math.max(1, Math.min(count, Math.floor(tokensPerRun / window))); ; windows = Math.floor(windows / 2)) {
+  const { window, count, packed } = task;
+  const { slow } = packed;
+  const full = Math.max(1, Math.min(count, Math.floor(tokensPerRun / window)));
+  const pays = slow.matrices > 0 && window * count >= tokensThatPay;
+  // The codes are not loaded. Floats are inputs, held once; while they are made, codes are read and freed matrix by matrix.
+  const rest = { ...task, fileBytes: task.fileBytes - slow.packedBytes, loadedBytes: task.loadedBytes - slow.packedBytes };
+  const floatBytes = slow.floatBytes + slow.packedBytes;
+  const dequantizedBytes = residentBytes(sizes, rest, full) + floatBytes;
+  const free = limit ?? freemem();
+  if (pays && dequantizedBytes <= free) {
+    const choices = [dequantizedChoice(packed), ...roundingChoice(packed.rounding.products - packed.rounding.slow)];
+    return { windowsPerRun: full, hostMemoryBytes: dequantizedBytes, dequantize: true, diskBytes: rest.fileBytes, choices };
+  }
+  const choices = [
+    'whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level',
+    ...(pays
+      ? [
+          `packed weights are multiplied as stored: dequantised ones would be faster for this text, but need ${formatBytes(dequantizedBytes)} ` +
+            `of memory, and ${formatBytes(free)} may be used`,
+        ]
+      : []),
+    ...roundingChoice(packed.rounding.products),
+  ];
+  for (let windows = full; ; windows = Math.floor(windows / 2)) {
     const hostMemoryBytes = residentBytes(sizes, task, windows);
-    if (limit === undefined || hostMemoryBytes <= limit) return { windowsPerRun: windows, hostMemoryBytes };
+    if (limit === undefined || hostMemoryBytes <= limit)
+      return { windowsPerRun: windows, hostMemoryBytes, dequantize: false, diskBytes: 0, choices };
     if (windows > 1) continue;
     throw new LoomweightError(
       'insufficient-memory',
@@ -54,6 +98,19 @@ export function planOnnxScoring(sizes: OnnxSizes, task: OnnxScoringTask, limit: 
       { needed: hostMemoryBytes, limit, shortfall: hostMemoryBytes - limit },
     );
   }
+}
+
+function dequantizedChoice({ slow, rounding }: PackedWeights): string {
+  const matrices = slow.matrices === 1 ? 'one matrix is' : `${slow.matrices} matrices are`;
+  const activations = rounding.slow === 0 ? '' : ', and activations stay float32 where the file allows int8';
+  return `whole ONNX graph; ${matrices} dequantised first, which is faster for a text of this length: the same weights${activations}`;
+}
+
+function roundingChoice(products: number): readonly string[] {
+  if (products === 0) return [];
+  return [
+    `${products === 1 ? 'one product has' : `${products} products have`} accuracy level 4: the kernels may round activations to int8`,
+  ];
 }
 
 function residentBytes(sizes: OnnxSizes, { window, count, fixedBytes, fileBytes, loadedBytes }: OnnxScoringTask, windows: number): number {

@@ -66,13 +66,13 @@ export function encodeFromFloat32(dtype: DType, values: Float32Array): Uint8Arra
 
 type Decoder = (bytes: Uint8Array, out: Float32Array) => void;
 
-/** Creates a typed array over bytes, copying them only if they are not aligned. */
+/** Creates a typed array over bytes, copying them only if they are not aligned. (A Buffer's `slice` copies nothing.) */
 function over<T>(
   type: { new (buffer: ArrayBufferLike, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
   bytes: Uint8Array,
 ): T {
   const width = type.BYTES_PER_ELEMENT;
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   return new type(aligned.buffer, aligned.byteOffset, Math.floor(aligned.length / width));
 }
 

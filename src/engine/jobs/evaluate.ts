@@ -66,9 +66,9 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
   outputs: () => [],
   describe: (spec) => ({ title: `Evaluate ${modelName(spec.model)}`, subtitle: spec.text ?? spec.data ?? '', opens: 'report' }),
 
-  forecast: async (spec, { memoryLimit }) => {
+  forecast: async (spec, { provider, memoryLimit }) => {
     const { estimateEvaluate } = await import('../evaluate/estimateEvaluate');
-    return estimateEvaluate(spec, memoryLimit);
+    return estimateEvaluate(spec, { provider, memoryLimit });
   },
   computes: true,
   run: async (spec, context) => {

@@ -45,6 +45,21 @@ describe('under --max-memory a process', () => {
   );
 });
 
+test('a process that runs 2-bit onnx-fast through dequantised weights holds the limit that allows them, and the forecast', async () => {
+  const out = join(line.folder, 'two-bits');
+  await line.json(['compress', models.get('float')!, '--method', 'rtn', '--bits', '2', '--format', 'onnx-fast', '--out', out]);
+  const refused = await line.run([...spec(out), '--max-memory', '100MB', '--json']);
+  const { error } = JSON.parse(refused.stdout) as { error: { details: { needed: number } } };
+  const kept = await line.json<EvaluateReport>([...spec(out), '--max-memory', `${error.details.needed + 1}`]);
+  expect(kept.choices.join()).toMatch(/multiplied as stored/);
+  const needed = Number(/but need ([\d.]+) MiB/.exec(kept.choices.join())![1]);
+  const limit = Math.ceil((needed + 0.1) * 2 ** 20);
+  const fast = await line.json<EvaluateReport>([...spec(out), '--max-memory', `${limit}`]);
+  expect(fast.choices.join()).toMatch(/28 matrices are dequantised first/);
+  expect(fast.peakRssBytes).toBeLessThanOrEqual(limit);
+  expect(Math.abs(fast.loss - kept.loss)).toBeLessThan(1e-2);
+}, 180_000);
+
 // Outside figures: PyTorch with transformers on the float model and on dequantised weights.
 test.each([['float', 98.997] as const, ...formats.map((format) => [format, 99.333] as const)])(
   'loom-base as %s has perplexity %d on the first 32 windows of eval-play',

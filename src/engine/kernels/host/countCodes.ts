@@ -23,7 +23,7 @@ export class CodeCounter {
     // 32-bit counters must not overflow; pieces are far below 2^31 bytes.
     if (this.counted + bytes.length > mostCounted) this.flush();
     this.counted += bytes.length;
-    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
     const words = new Uint32Array(aligned.buffer, aligned.byteOffset, (aligned.length >>> 5) << 3);
     if (this.codes === 256) countBytes(words, this.table);
     else countHalves(words, this.table);

@@ -76,7 +76,7 @@ async function byValues(container: TensorContainer, entry: TensorEntry, bins: nu
 /** Values of a piece; float64 stays float64, everything else is exact in float32 or defined by it. */
 function realValues(dtype: DType, bytes: Uint8Array, count: number): Float32Array | Float64Array {
   if (dtype === 'float64') {
-    const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+    const aligned = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
     return new Float64Array(aligned.buffer, aligned.byteOffset, count);
   }
   if (dtype === 'float32' && bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
