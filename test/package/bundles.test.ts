@@ -16,7 +16,7 @@ test('the extension is under 150 kB', () => {
   expect(statSync(join(dist, 'extension.js')).size).toBeLessThan(150_000);
 });
 
-test('the extension holds no engine code, no ONNX Runtime and no library: the one it needs is loaded with the first question', () => {
+test('the extension contains no engine code, ONNX Runtime or library; the one it needs is loaded with the first request', () => {
   const inputs = inputsOf('extension');
   expect(inputs.filter((path) => /^src\/(engine|cli)\//.test(path))).toEqual([]);
   const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
@@ -25,14 +25,14 @@ test('the extension holds no engine code, no ONNX Runtime and no library: the on
   expect(readFileSync(join(dist, 'extension.js'), 'utf8')).not.toMatch(/onnxruntime[-_](node|common|binding)["'/]/);
 });
 
-test('only the extension asks for vscode', () => {
+test('only the extension imports vscode', () => {
   for (const name of ['engine', 'cli']) {
     expect(inputsOf(name).filter((path) => path.startsWith('src/extension/'))).toEqual([]);
     expect(readFileSync(join(dist, `${name}.js`), 'utf8'), name).not.toMatch(/require\(["']vscode["']\)/);
   }
 });
 
-test('no bundle holds code of the tests or tools that are for development only', () => {
+test('no bundle contains code of tests or development tools', () => {
   for (const name of Object.keys(bundles)) {
     const foreign = inputsOf(name).filter((path) =>
       /^test\/|node_modules\/(vitest|playwright-core|jsdom|esbuild|typescript|@huggingface\/transformers)\//.test(path),
@@ -41,7 +41,7 @@ test('no bundle holds code of the tests or tools that are for development only',
   }
 });
 
-test('worker threads hold loops over typed arrays only: no ONNX Runtime, no job, no library', () => {
+test('worker threads contain loops over typed arrays only: no ONNX Runtime, jobs or libraries', () => {
   const inputs = inputsOf('worker');
   expect(inputs.filter((path) => !/^src\/(common|protocol|engine)\//.test(path))).toEqual([]);
   expect(inputs.filter((path) => /^src\/engine\/(runtime|jobs|services|recipe|outputs\/verification)\//.test(path))).toEqual([]);
@@ -49,7 +49,7 @@ test('worker threads hold loops over typed arrays only: no ONNX Runtime, no job,
   expect(statSync(join(dist, 'worker.js')).size).toBeLessThan(60_000);
 });
 
-test('pages hold nothing of the engine, the extension or Node', () => {
+test('pages contain nothing of the engine, the extension or Node', () => {
   expect(inputsOf('webview').filter((path) => /^src\/(engine|extension|cli|protocol\/client)\//.test(path))).toEqual([]);
 });
 

@@ -54,7 +54,7 @@ const copyOf = (name: string): string => {
   return copy;
 };
 
-test('archives are no larger than the limit, and the sums are theirs', () => {
+test('archives are within the size limit, and their checksums match', () => {
   const lines = readFileSync(path.join(archives, 'SHA256SUMS'), 'utf8').trim().split('\n');
   expect(lines.length).toBeGreaterThan(2);
   expect(readdirSync(archives).sort()).toEqual([...lines.map((line) => line.split('  ')[1]), 'SHA256SUMS'].sort());
@@ -67,7 +67,7 @@ test('archives are no larger than the limit, and the sums are theirs', () => {
   }
 });
 
-describe('the check with the CPU in place of a card', () => {
+describe('the check with the CPU in place of a GPU', () => {
   let document: CheckDocument;
   let status: number | null;
   const into = () => path.join(folder, 'unpacked');
@@ -80,7 +80,7 @@ describe('the check with the CPU in place of a card', () => {
     expect(JSON.parse(readFileSync(path.join(out, 'gpu-check.json'), 'utf8'))).toEqual(document);
   }, 400_000);
 
-  test('ends with 0, and every part says how it ended', () => {
+  test('exits with 0, and every part states how it ended', () => {
     expect(document.notes).toEqual(['peer: There is no python3 here, so there is nothing to compare speed with.']);
     expect(document).toMatchObject({ program: 'loomweight gpu check', provider: 'cpu', mode: 'short', outcome: 'agrees' });
     expect(Object.keys(document.parts)).toEqual([...partNames]);
@@ -130,7 +130,7 @@ describe('the check with the CPU in place of a card', () => {
       expect(names).toContain(wanted);
   });
 
-  test('speeds, and what each provider ran', () => {
+  test('reports speeds and what each provider ran', () => {
     const shares = { shares: [{ provider: 'CPUExecutionProvider', share: 1 }], nodesOnCpu: 0 };
     const { float, diffq } = part('training')['methods'] as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     for (const method of [float, diffq]) {
@@ -145,14 +145,14 @@ describe('the check with the CPU in place of a card', () => {
     expect(part('evaluation')).toMatchObject({ metric: 'accuracy', samples: 360, ...shares });
   });
 
-  test('a second run unpacks nothing, and runs only the parts that it is asked for', async () => {
+  test('a second run unpacks nothing and runs only the requested parts', async () => {
     const again = await check(archives, into(), ['--provider', 'cpu', '--short', '--parts', 'evaluation']);
     expect(again.stderr).toContain('check: unpacked already');
     expect(Object.keys(again.document.parts)).toEqual(['evaluation']);
     expect(again.status).toBe(0);
   }, 120_000);
 
-  test('without a provider library, a driver or CUDA every part says in a sentence what is missing', async () => {
+  test('without a provider library, a driver or CUDA, every part states what is missing', async () => {
     const { document: found, status: code } = await check(archives, into(), ['--short']);
     expect(found).toMatchObject({ provider: 'cuda', outcome: 'nothing ran' });
     expect(code).toBe(0);
@@ -162,7 +162,7 @@ describe('the check with the CPU in place of a card', () => {
     expect(found.parts.devices).toMatchObject({ computes: false, usable: false, failure: expect.stringContaining('cuda') as string });
   }, 60_000);
 
-  test('no time left is a timeout that is told, not a missing part', async () => {
+  test('a part without time left is reported as a timeout, not missing', async () => {
     const { document: found } = await check(archives, into(), ['--provider', 'cpu', '--short', '--seconds', '3']);
     expect(Object.keys(found.parts)).toEqual([...partNames]);
     expect(found.parts.gradients?.status).toBe('timeout');
@@ -170,8 +170,8 @@ describe('the check with the CPU in place of a card', () => {
   }, 60_000);
 });
 
-describe('archives that are not what was packed', () => {
-  test('one changed byte is noticed before anything is unpacked', async () => {
+describe('damaged archives', () => {
+  test('one changed byte is detected before anything is unpacked', async () => {
     const copy = copyOf('tampered');
     const file = path.join(copy, 'loomweight-gpu.tar.gz.2');
     const bytes = readFileSync(file);
@@ -184,7 +184,7 @@ describe('archives that are not what was packed', () => {
     expect(existsSync(path.join(folder, 'nothing'))).toBe(false);
   });
 
-  test('a missing archive is named, and so are missing sums', async () => {
+  test('a missing archive is named, and so are missing checksums', async () => {
     const copy = copyOf('incomplete');
     rmSync(path.join(copy, 'loomweight-gpu.tar.gz.3'));
     const missing = await check(copy, path.join(folder, 'nothing'), ['--provider', 'cpu']);
@@ -206,7 +206,7 @@ describe('packing', () => {
     return stderr.trim();
   };
 
-  test('without the CUDA provider is refused with where to get it', async () => {
+  test('without the CUDA provider is refused, with where to get it', async () => {
     mkdirSync(path.join(folder, 'no-provider'), { recursive: true });
     expect(await refused('--provider-folder', path.join(folder, 'no-provider'))).toMatch(
       /libonnxruntime_providers_shared\.so is missing\. Name the folder of the CUDA provider .* --provider-folder .* --no-provider\.$/,
@@ -221,7 +221,7 @@ describe('packing', () => {
     expect(await refused('--provider-folder', other)).toMatch(/is not of ONNX Runtime \d+\.\d+\.\d+, which the project uses\./);
   });
 
-  test('something else than Node, an unknown option and a limit without sense are refused', async () => {
+  test('a program other than Node, an unknown option and an invalid limit are refused', async () => {
     expect(await refused('--no-provider', '--node', '/bin/ls')).toMatch(/\/bin\/ls is not Node 20 or later for linux-x64\./);
     expect(await refused('--fast')).toBe("gpu-pack: Unknown option '--fast'");
     expect(await refused('--limit', '60MB')).toMatch(/--limit takes a whole number of bytes/);

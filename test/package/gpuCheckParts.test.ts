@@ -39,8 +39,8 @@ tell({ kind: 'result', result: { status: 'agrees', expected: 5 } });
 const request = () => ({ provider: 'cuda', short: true, folder, scratch: path.join(folder, 'scratch'), trust: false }) as const;
 const run = (script: string, limitMs = 20_000) => runPart('operators', { script, env: process.env, limitMs, request: request() });
 
-describe('a part in processes of its own', () => {
-  test('a case at which the process dies is one disagreement; the others run', async () => {
+describe('a part in its own processes', () => {
+  test('a case that kills the process is one disagreement; the others run', async () => {
     const result = await run(program({ 1: 'die', 3: 'die' }));
     expect(result).toMatchObject({ status: 'disagrees', ran: 5, agreeing: 3, worst: { name: 'case 4', error: 4 } });
     expect(result['disagreements']).toEqual(
@@ -54,14 +54,14 @@ describe('a part in processes of its own', () => {
     expect(result.note).toContain('2 of 5 operators disagree, first: case 1: The process ended with SIGSEGV.');
   });
 
-  test('a case that hangs is a timeout that keeps what there was', async () => {
+  test('a case that hangs is a timeout that keeps earlier results', async () => {
     const result = await run(program({ 2: 'hang' }), 3000);
     expect(result).toMatchObject({ status: 'timeout', note: expect.stringContaining('(at case 2)') as string });
     expect(result['agreeing']).toBeGreaterThanOrEqual(2);
     expect(result.seconds).toBeLessThan(15);
   });
 
-  test('a wrong case is named; a process that fails after its result has still given it', async () => {
+  test('a wrong case is named; a process that fails after its result still counts', async () => {
     expect(await run(program({ 4: 'wrong' }))).toMatchObject({
       status: 'disagrees',
       note: '1 of 5 operators disagree, first: case 4: y differs.',
@@ -75,7 +75,7 @@ describe('a part in processes of its own', () => {
     });
   });
 
-  test('a process that ends without a result has failed', async () => {
+  test('a process that ends without a result fails', async () => {
     const script = path.join(folder, 'silent.mjs');
     writeFileSync(script, 'process.exit(7);');
     const result = await runPart('perplexity', { script, env: process.env, limitMs: 20_000, request: request() });
@@ -84,7 +84,7 @@ describe('a part in processes of its own', () => {
 });
 
 describe('comparing', () => {
-  test('float32 sums in another order pass, operands of 10 bits do not', () => {
+  test('float32 sums in another order pass; operands of 10 bits do not', () => {
     const random = new SeededRandom(1);
     const [rows, inner] = [200, 512];
     const a = Float32Array.from({ length: rows * inner }, () => random.nextNormal());
@@ -139,7 +139,7 @@ describe('comparing', () => {
     );
   });
 
-  test('our speed over theirs, where both were measured', () => {
+  test('our speed relative to theirs, if both were measured', () => {
     const peer = { status: 'measured', seconds: 1, training: { float: { stepsPerSecond: 4 }, diffq: { stepsPerSecond: 2 } } } as const;
     const training = { status: 'agrees', seconds: 1, methods: { float: { stepsPerSecond: 6 } } } as const;
     expect(withRatios({ peer, training }).peer?.['ourSpeedOverTheirs']).toEqual({
@@ -153,7 +153,7 @@ describe('comparing', () => {
 });
 
 describe('surroundings', () => {
-  test("CUDA's libraries are found beside Python's packages, and only in folders that hold some", () => {
+  test("CUDA's libraries are found next to Python's packages, only in folders that contain some", () => {
     const packages = path.join(folder, 'python3.11', 'site-packages');
     for (const [name, file] of [
       ['cu13', 'libcudart.so.13'],
@@ -169,7 +169,7 @@ describe('surroundings', () => {
     expect(cudaFolders({ program: 'python3', version: '3.11', packages: [packages] }, []).filter(isHere)).toEqual(wanted);
   });
 
-  test('a machine without Python is one without Python', () => {
+  test('works on a machine without Python', () => {
     expect(findPython({ LOOMWEIGHT_PYTHON: path.join(folder, 'python3') })).toBeUndefined();
   });
 });

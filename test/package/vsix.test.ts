@@ -16,7 +16,7 @@ const find = (name: string) => {
   return entry;
 };
 
-test('the package holds exactly what is listed', () => {
+test('the package contains exactly what is listed', () => {
   const golden = join(projectRoot, 'test/golden/package', `${target}.txt`);
   const actual = `${entries
     .map(({ name }) => name)
@@ -27,7 +27,7 @@ test('the package holds exactly what is listed', () => {
   expect(actual.split('\n')).toEqual(expected.split('\n'));
 });
 
-test('the package is lean: at most 30 MB, and of ONNX Runtime only the binaries of this platform', () => {
+test("the package has at most 30 MB, and only this platform's binaries of ONNX Runtime", () => {
   expect(statSync(packagePath).size).toBeLessThan(30e6);
   const folders = new Set(entries.flatMap(({ name }) => /bin\/napi-v6\/([^/]+\/[^/]+)\//.exec(name)?.[1] ?? []));
   expect([...folders]).toEqual([`${process.platform}/${process.arch}`]);
@@ -43,7 +43,7 @@ test('the notices name every bundled package with a licence text', () => {
   for (const section of sections) expect(section, section.slice(0, 80)).toMatch(/copyright|licen[cs]e/i);
 });
 
-test('the command line of the package works on its own, away from the project', () => {
+test('the command line of the package works outside the project', () => {
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-package-'));
   try {
     for (const { name, read } of entries.filter((entry) => entry.name.startsWith('extension/'))) {

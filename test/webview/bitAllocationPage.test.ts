@@ -45,7 +45,7 @@ test('a finished job shows sizes, notes and what to do next', async () => {
   expect(host.requests.at(-1)?.method).toBe('openReport');
 });
 
-test('widths inside a layer are segments of its bar, and words for those who do not see it', async () => {
+test('widths inside a layer are segments of its bar, with a text alternative', async () => {
   const mixed = { ...layer(0), bits: 3.25, histogram: { bits: [3, 4], weights: [750, 250] } };
   const host = await open(view({ layers: [mixed, layer(1)] }));
   const bars = host.all('.width-bar');
@@ -69,7 +69,7 @@ test('a learning job leads to its curves', async () => {
   expect(host.requests.at(-1)?.method).toBe('showCurves');
 });
 
-test('the list sorts by a clicked column, and a third click brings the order of the model back', async () => {
+test("the list sorts by a clicked column, and a third click restores the model's order", async () => {
   const host = await open(view({ status: 'done', layers: [layer(0), layer(2), layer(1)] }));
   const click = () =>
     host
@@ -85,7 +85,7 @@ test('the list sorts by a clicked column, and a third click brings the order of 
   expect(names()).toEqual(['0', '2', '1']);
 });
 
-test('only the rows in sight are made, however many layers there are', async () => {
+test('only the visible rows are created, however many layers there are', async () => {
   const host = await open(view({ layers: Array.from({ length: 20_000 }, (_, index) => layer(index)) }));
   expect(rows(host).length).toBeLessThan(60);
   expect(host.find('layer-table').getAttribute('aria-rowcount')).toBe('20001');

@@ -50,7 +50,7 @@ function move(host: FakeHost, budget: number): void {
 const number = (host: FakeHost, id: string) => Number.parseFloat(host.find(id).textContent ?? '');
 
 describe('the budget slider', () => {
-  test('stands at the budget of the result and shows the result itself', async () => {
+  test('starts at the budget of the result and shows the result itself', async () => {
     const host = await open(budgetView(8, 1));
     expect((host.find('budget-slider') as HTMLInputElement).value).toBe('4');
     expect(number(host, 'budget-bits')).toBeLessThanOrEqual(4);
@@ -155,7 +155,7 @@ describe('pins', () => {
     expect(host.all('.width-bar')[0]?.getAttribute('aria-label')).toBe('bits: 6: 100 %');
   });
 
-  test('pins that need more than the budget are said, not hidden', async () => {
+  test('pins that need more than the budget are reported', async () => {
     const host = await open(budgetView(2, 1));
     for (const step of ['ArrowDown', '8', 'ArrowDown', '8']) key(host, step);
     expect(host.find('budget-message').textContent).toContain('The pins need at least 8.03 bits per weight');
@@ -199,8 +199,8 @@ describe('pins', () => {
   });
 });
 
-describe('another result beside this one', () => {
-  test('layers stand side by side by name, with the difference in bits', async () => {
+describe('comparison with another result', () => {
+  test('layers are shown side by side by name, with the difference in bits', async () => {
     const host = await open(budgetView(2, 1));
     host.find('compare').click();
     await host.settle();
@@ -216,7 +216,7 @@ describe('another result beside this one', () => {
     expect((host.state as { state: BitAllocationState }).state.other).toBeUndefined();
   });
 
-  test('it comes back with the panel', async () => {
+  test('it is restored with the panel', async () => {
     const host = await open(budgetView(2, 1), { other: 'job:other' });
     expect(host.requests.find(({ method }) => method === 'compare')?.value).toEqual({ key: 'job:other' });
     expect(host.find('compared').hidden).toBe(false);

@@ -62,7 +62,7 @@ test('a learning job: numbers, curves with words and tables, and Cancel', async 
   expect(host.state).toEqual({ version: 1, state: { job: 'job-1' } });
 });
 
-test('snapshots move the numbers and leave the buttons alone, so that a focus stays', async () => {
+test('snapshots update the numbers but not the buttons, so the focus is kept', async () => {
   const host = await open(view({}));
   const button = host.find('action-cancel');
   host.send('changed', view({ training: { ...training, step: 101 } }));
@@ -70,7 +70,7 @@ test('snapshots move the numbers and leave the buttons alone, so that a focus st
   expect(host.find('action-cancel')).toBe(button);
 });
 
-test('a job that does not train shows progress and what it has said', async () => {
+test('a job that does not train shows progress and messages', async () => {
   const { training: _training, ...plain } = view({
     title: 'Evaluate loom-base',
     log: [

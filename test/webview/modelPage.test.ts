@@ -82,7 +82,7 @@ async function open(
 const rowNames = (host: FakeHost) => host.all('[data-testid=tensor-table] .table-row').map((row) => row.dataset['tensor']);
 
 describe('the page of a model', () => {
-  test('keeps few rows in the page however many tensors there are, and fetches the rest in pieces', async () => {
+  test('keeps few rows in the page however many tensors there are, and fetches the others in pieces', async () => {
     const many = Array.from({ length: 100_000 }, (_, index) => tensor(index));
     const host = await open(view(many), many);
     expect(host.find('tensor-table').getAttribute('aria-rowcount')).toBe('100001');
@@ -120,7 +120,7 @@ describe('the page of a model', () => {
     expect(host.requests.at(-1)).toMatchObject({ method: 'copy', value: { text: '[4, 2]' } });
   });
 
-  test('comes back as it was left: filter, order and selection', async () => {
+  test('restores filter, order and selection', async () => {
     const tensors = [tensor(0), tensor(1)];
     const kept: ModelPageState = {
       filter: 'layers.1',
@@ -133,13 +133,13 @@ describe('the page of a model', () => {
     expect(host.find('tensor-name').textContent).toBe('layers.1.weight');
   });
 
-  test('selects the tensor that was asked for, beyond the first rows too', async () => {
+  test('selects the requested tensor, also beyond the first rows', async () => {
     const many = Array.from({ length: 2000 }, (_, index) => tensor(index));
     const host = await open(view(many), many, { select: 'layers.1700.weight' });
     expect(host.find('tensor-name').textContent).toBe('layers.1700.weight');
   });
 
-  test('refuses values with a reason in an untrusted workspace and asks for none', async () => {
+  test('gives a reason instead of values in an untrusted workspace and requests none', async () => {
     const tensors = [tensor(0)];
     const host = await open(view(tensors, { valuesRefused: 'Values are read only in trusted workspaces.' }), tensors, {
       select: 'layers.0.weight',
@@ -148,7 +148,7 @@ describe('the page of a model', () => {
     expect(host.requests.some(({ method }) => method === 'statistics' || method === 'picture')).toBe(false);
   });
 
-  test('a malformed file is a readable page with the place', async () => {
+  test('a malformed file is a readable page with the offset', async () => {
     const failed = view([], {
       state: 'failed',
       notice: 'The header is cut off.',
@@ -180,7 +180,7 @@ describe('the page of a model', () => {
     expect(host.find('notice').textContent).toContain('deleted');
   });
 
-  test('a failed reading of values is said in the inspector and the page lives on', async () => {
+  test('an error reading values is shown in the inspector, and the page keeps working', async () => {
     const tensors = [tensor(0), tensor(1)];
     const host = new FakeHost({
       ready: () => ({ view: view(tensors) }),

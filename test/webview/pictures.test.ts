@@ -5,7 +5,7 @@ import { clampRegion, panRegion, wholeElements, wholeRegion, zoomRegion } from '
 const channels = (colour: number) => [colour & 255, (colour >> 8) & 255, (colour >> 16) & 255, colour >>> 24];
 
 describe('colour tables', () => {
-  test('zero has the middle colour, equal magnitudes are equally strong on both sides, non-finite cells stand apart', () => {
+  test('zero has the middle colour, equal magnitudes are equally strong on both sides, non-finite cells are distinct', () => {
     const table = heatmapColours(-2, 2, true);
     expect(levelValue(128, -2, 2)).toBe(0);
     expect(channels(table[128] ?? 0)).toEqual([24, 24, 28, 255]);
@@ -47,7 +47,7 @@ describe('zooming and panning', () => {
     expect(clampRegion(zoomRegion(wholeRegion(1, 8), 4, { x: 0.5, y: 0.5 }), 1, 8)).toEqual(wholeRegion(1, 8));
   });
 
-  test('panning moves by fractions of what is in sight', () => {
+  test('panning moves by fractions of the visible region', () => {
     expect(panRegion({ row: 10, column: 10, rows: 20, columns: 40 }, 0.5, -0.25)).toEqual({ row: 5, column: 30, rows: 20, columns: 40 });
   });
 

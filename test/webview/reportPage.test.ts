@@ -41,7 +41,7 @@ test('draws figures, checks and tables, and hands its buttons to the host', asyn
   expect(host.state).toEqual({ version: 1, state: { key: 'job:1' } });
 });
 
-test('a report that cannot be made says why', async () => {
+test('a report that cannot be shown gives the reason', async () => {
   const host = new FakeHost({
     ready: () => {
       throw new Error('The engine process ended.');

@@ -44,12 +44,12 @@ async function logitsOf(file: string): Promise<Float32Array> {
   return logits!.data as Float32Array;
 }
 
-test('every type is there', () => {
+test('every type has a fixture', () => {
   expect(golden.logits.map(({ file }) => file)).toEqual(['f16', 'q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1'].map((type) => `tiny-${type}.gguf`));
 });
 
 for (const { file, rows } of golden.logits) {
-  test(`${file}: logits as transformers gives them`, async () => {
+  test(`${file}: logits match transformers`, async () => {
     const logits = await logitsOf(file);
     const vocabulary = logits.length / rows.length;
     expect(vocabulary).toBe(64);

@@ -91,7 +91,7 @@ for (const golden of cases)
       return async () => session.release();
     });
 
-    test('gives the logits of a whole sequence', async () => {
+    test('logits of a whole sequence match', async () => {
       const length = golden.ids.length;
       const { logits } = await session.run({
         input_ids: int64(golden.ids, [1, length]),
@@ -102,7 +102,7 @@ for (const golden of cases)
       expect(largestDifference(picked(golden, logits!), golden.whole)).toBeLessThan(header.toleranceAbsolute);
     });
 
-    test('gives the same logits token by token with the cache', async () => {
+    test('logits match token by token with the cache', async () => {
       let cache = emptyCache(config);
       const rows: number[] = [];
       let past = 0;
@@ -125,7 +125,7 @@ for (const golden of cases)
       expect(largestDifference(rows, golden.cached)).toBeLessThan(header.toleranceAbsolute);
     });
 
-    test('gives the same logits for a left-padded sequence', async () => {
+    test('logits match for a left-padded sequence', async () => {
       const pad = golden.leftPadding;
       const length = golden.ids.length;
       const ids = [...Array(pad).fill(0), ...golden.ids.slice(0, length - pad)] as number[];

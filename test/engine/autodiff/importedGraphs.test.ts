@@ -15,7 +15,7 @@ describe.each([...importedGoldens])('%s', (_, golden) => {
   test.each([
     ['', false],
     [', with the batch as last axis', true],
-  ])("loss and gradients are PyTorch's%s", async (__, batchLast) => {
+  ])('loss and gradients match PyTorch%s', async (__, batchLast) => {
     const graph = await specializedGraph(golden);
     const { build, loss, weights, statistics, regions } = withLoss(graph, golden, batchLast);
     expect([...weights.keys()].sort()).toEqual(Object.keys(golden.gradients).sort());
@@ -62,7 +62,7 @@ describe.each([...importedGoldens])('%s', (_, golden) => {
     }
   });
 
-  test('its weights are found, each once, and nothing that PyTorch does not train', async () => {
+  test('finds each weight once, and nothing that PyTorch does not train', async () => {
     const graph = await specializedGraph(golden);
     const { weights, statistics } = parametersOf(graph, operators);
     const names = weights.map((parameter) => parameter.name);

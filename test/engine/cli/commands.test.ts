@@ -58,7 +58,7 @@ describe('inspect', () => {
     expect(statistics?.histogram.counts.reduce((sum, count) => sum + count, 0)).toBe(256 * 688);
   });
 
-  test('is a plain aligned table for people, the same from any folder', async () => {
+  test('is an aligned table, the same from any folder', async () => {
     const first = await cli.run(['inspect', 'loom-base'], { cwd: samples });
     const second = await cli.run(['inspect', model], { cwd: folder });
     expect(first.stdout).toBe(second.stdout);
@@ -74,7 +74,7 @@ describe('compress, evaluate and compare', () => {
   const base = ['compress', model, '--method', 'rtn', '--bits', '4', '--group-size', '32'];
 
   test.each(['hf', 'onnx', 'onnx-fast', 'onnx-packed'] as const)(
-    'to %s: verified, smaller in bits, and evaluated from its folder',
+    'to %s: verified, fewer bits, evaluated from its folder',
     async (format) => {
       const before = await hashOfModel();
       const parent = join(folder, `parent-${format}`);
@@ -140,7 +140,7 @@ describe('compress, evaluate and compare', () => {
   }, 120_000);
 });
 
-test('the bundled recipe runs, refers to its own output and resumes', async () => {
+test('the bundled recipe runs, uses its own output and resumes', async () => {
   const copy = join(folder, 'samples');
   await cp(samples, copy, { recursive: true, filter: (path) => !path.endsWith(join('samples', 'out')) });
   const recipe = join(copy, 'first.loom.yaml');
@@ -160,7 +160,7 @@ test('the bundled recipe runs, refers to its own output and resumes', async () =
   expect(twice.stderr).toMatch(/loom-base-small/);
 }, 240_000);
 
-describe('what there is', () => {
+describe('lists', () => {
   test('devices', async () => {
     const report = await cli.json<DevicesReport>(['devices']);
     expect(report.devices.find(({ provider }) => provider === 'cpu')).toMatchObject({ usable: true });
@@ -180,7 +180,7 @@ describe('what there is', () => {
   });
 });
 
-test('learn-bits trains, writes two formats, and tells people what it did', async () => {
+test('learn-bits trains, writes two formats and prints a summary', async () => {
   const digits = join(samples, 'digits');
   const words = ['learn-bits', join(digits, 'digits-mlp.onnx'), '--data', join(digits, 'data'), '--target-bits', '3.5', '--steps', '80'];
   const report = await cli.json<LearnReport>([...words, '--out', join(folder, 'learned')]);

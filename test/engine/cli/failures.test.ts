@@ -97,13 +97,13 @@ describe('exit code 2: bad arguments', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  test('no command at all prints the help on stderr', async () => {
+  test('without a command, the help is printed to stderr', async () => {
     const { code, stdout, stderr } = await cli.run([]);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^Usage: loomweight COMMAND/m);
   });
 
-  test('an output folder with something in it is left alone', async () => {
+  test('an output folder that is not empty is left unchanged', async () => {
     await mkdir(join(folder, 'out'));
     await writeFile(join(folder, 'out', 'mine.txt'), 'mine');
     const { code } = await failure(compress);
@@ -121,7 +121,7 @@ describe('exit code 3: malformed or unsupported input', () => {
     expect([code, error.code]).toEqual([3, 'malformed-file']);
   });
 
-  test('an empty file, a file of another kind, a header that lies', async () => {
+  test('an empty file, a file of another kind, a header with wrong lengths', async () => {
     await writeFile(join(folder, 'empty.safetensors'), '');
     await writeFile(join(folder, 'text.onnx'), 'This is not a model.');
     await writeFile(join(folder, 'huge.safetensors'), Buffer.from([255, 255, 255, 255, 255, 255, 255, 127, 123, 125]));
@@ -140,7 +140,7 @@ describe('exit code 3: malformed or unsupported input', () => {
     expect(error.message).toContain('OddForCausalLM');
   });
 
-  test('a recipe with faults: every one is named with its place before anything runs', async () => {
+  test('every error in a recipe is reported with its position before anything runs', async () => {
     await writeFile(
       join(folder, 'bad.loom.yaml'),
       `steps:\n  - kind: inspect\n    model: ${model}\n  - kind: inspct\n  - kind: inspect\n    modle: x\n`,
@@ -164,7 +164,7 @@ async function modelWithWeight(name: string, bits: number): Promise<void> {
   await writeFile(file, bytes);
 }
 
-test('a weight that is no number is malformed input too, and named', async () => {
+test('a NaN weight is malformed input, and the tensor is named', async () => {
   await modelWithWeight('nan', 0x7e00);
   const { code, error } = await failure(['compress', 'nan', ...compress.slice(2)]);
   expect(code).toBe(3);
@@ -176,7 +176,7 @@ describe('exit code 5: verification failed', () => {
   // One weight of 57,344 is exact in the file, but the runtime's kernels round activations to int8 beside it.
   const words = ['compress', 'outlier', '--method', 'rtn', '--bits', '8', '--format', 'onnx', '--out', 'out'];
 
-  test('says which check and leaves no output', async () => {
+  test('names the check and leaves no output', async () => {
     await modelWithWeight('outlier', 0x7b00);
     const { code, error } = await failure(words);
     expect([code, error.code]).toEqual([5, 'verification-failed']);
@@ -184,7 +184,7 @@ describe('exit code 5: verification failed', () => {
     expect(await readdir(folder)).toEqual(['outlier']);
   });
 
-  test('--keep-failed keeps it, and the exit code stays', async () => {
+  test('--keep-failed keeps the output with the same exit code', async () => {
     await modelWithWeight('outlier', 0x7b00);
     const { code, stderr } = await cli.run([...words, '--keep-failed'], { cwd: folder });
     expect(code).toBe(5);
@@ -194,7 +194,7 @@ describe('exit code 5: verification failed', () => {
 });
 
 describe('exit code 4: not enough memory', () => {
-  test('is said before the start, with what is missing, and nothing is written', async () => {
+  test('is reported before the start with the shortfall, and nothing is written', async () => {
     const { code, error } = await failure([...compress, '--max-memory', '100MB']);
     expect([code, error.code]).toEqual([4, 'insufficient-memory']);
     expect(error.message).toMatch(/ too little\..* Nothing was started\.$/);
@@ -203,7 +203,7 @@ describe('exit code 4: not enough memory', () => {
 });
 
 describe('exit code 130: cancelled', () => {
-  test.each(['SIGINT', 'SIGTERM'] as const)('%s during a run ends it and leaves nothing', async (signal) => {
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s during a run stops it and leaves nothing', async (signal) => {
     const child = cli.start([...compress, '--json'], { cwd: folder });
     const end = ended(child);
     // The first line on stderr is the first phase: the job runs.
@@ -216,7 +216,7 @@ describe('exit code 130: cancelled', () => {
   });
 });
 
-test('a reader that goes away ends the command quietly', async () => {
+test('the command ends quietly when its reader closes the pipe', async () => {
   const child = cli.start(['inspect', model, '--verbose', '--stats']);
   const end = ended(child);
   child.stdout?.destroy();

@@ -82,7 +82,7 @@ describe('operators with bodies', () => {
 });
 
 describe('printing', () => {
-  test('a graph with a body is one stable text', () => {
+  test('a graph with a body prints as one stable text', () => {
     expect(printGraph(loopGraph())).toBe(`graph main opset 21
 input  start: float32[batch, 4]
 input  row: float32[1, 4]

@@ -14,15 +14,15 @@ const specialTests: readonly string[] = [':Dropout'];
 
 const nameOf = ({ domain, name }: { readonly domain: string; readonly name: string }): string => `${domain}:${name}`;
 
-describe('every operator can be differentiated, has no slope, or is refused for a reason', () => {
+describe('every operator can be differentiated, has zero gradient, or is refused for a reason', () => {
   const tested = new Set(gradientCases.map((row) => `${row.domain ?? ''}:${row.op}`));
 
-  test('operators with a rule have a row', () => {
+  test('operators with a rule have a test case', () => {
     const missing = registry.filter(({ gradient }) => typeof gradient === 'function').map(nameOf);
     expect(missing.filter((name) => !tested.has(name)).sort()).toEqual([...specialTests].sort());
   });
 
-  test('operators without a rule are the refused ones', () => {
+  test('exactly the operators without a rule are refused', () => {
     const without = registry.filter(({ gradient }) => gradient === undefined).map(nameOf);
     expect(without.sort()).toEqual(Object.keys(refusedOperators).sort());
   });

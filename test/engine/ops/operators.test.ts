@@ -38,7 +38,7 @@ describe('shape rules agree with the runtime', () => {
     }
   });
 
-  test('every operator without a body has a row', () => {
+  test('every operator without a body has a test case', () => {
     const rows = new Set(operatorCases.map((row) => `${row.domain ?? ''}:${row.op}`));
     const missing = registry.map((operator) => `${operator.domain}:${operator.name}`).filter((name) => !rows.has(name));
     expect(missing.sort()).toEqual([':If', ':Loop', ':Scan']);

@@ -46,14 +46,14 @@ const lastAxis = (build: GraphBuilder): readonly Value[] => [build.int64([-1])];
 
 /** What PyTorch 2.13 gives at ties, kinks and zeros (amax, amin, prod, norm, maximum, pow and their like). */
 describe('at ties, kinks and zeros', () => {
-  test('equal extremes share the gradient', async () => {
+  test('tied extremes share the gradient', async () => {
     expect(await gradientOf('ReduceMax', rows([1, 3, 3, 0]), {}, lastAxis)).toEqual([0, 0.5, 0.5, 0]);
     expect(await gradientOf('ReduceMin', rows([0, 3, 0, 0]), {}, lastAxis)).toEqual([1, 0, 1, 1].map((share) => Math.fround(share / 3)));
     const both = await gradientsOf([fed([3], [1, 2, 3]), fed([3], [1, 5, 0])], (build, inputs) => build.op('Max', inputs));
     expect(both).toMatchObject({ d0: [0.5, 0, 1], d1: [0.5, 1, 0] });
   });
 
-  test('a product with one zero has a gradient there alone, with two none at all', async () => {
+  test('a product with one zero has a gradient only there; with two, none', async () => {
     expect(await gradientOf('ReduceProd', rows([2, 0, 3], [0, 0, 3], [2, 1, 3]), {}, lastAxis)).toEqual([0, 6, 0, 0, 0, 0, 3, 6, 2]);
   });
 
@@ -89,7 +89,7 @@ describe('Dropout', () => {
   const bool = (value: number) => (builder: GraphBuilder) =>
     builder.constant({ kind: 'inline', dtype: 'bool', shape: [], bytes: Uint8Array.of(value) });
 
-  test('in training the gradient goes where the value went', async () => {
+  test('in training the gradient follows the kept values', async () => {
     const { d0, y } = (await gradientsOf([x], build(bool(1), 2))) as { d0: readonly number[]; y: readonly number[] };
     const kept = y.filter((value) => value !== 0).length;
     expect(kept).toBeGreaterThan(100);
@@ -97,7 +97,7 @@ describe('Dropout', () => {
     d0.forEach((gradient, at) => expect(gradient).toBeCloseTo((y[at] as number) / (x.values[at] as number), 5));
   });
 
-  test('a mode that is decided at run time', async () => {
+  test('a mode that is only known at run time', async () => {
     const decided = (value: number) => (builder: GraphBuilder) => builder.op('Greater', [builder.float32(value), builder.float32(0)]);
     for (const value of [-1, 1]) {
       const { d0, y } = (await gradientsOf([x], build(decided(value), 2))) as { d0: readonly number[]; y: readonly number[] };
@@ -105,7 +105,7 @@ describe('Dropout', () => {
     }
   });
 
-  test('in inference it is the identity, without a mask in training it is refused', async () => {
+  test('in inference it is the identity; in training without a mask it is refused', async () => {
     expect((await gradientsOf([x], build(bool(0), 1)))['d0']).toEqual(x.values.map(() => 1));
     expect(
       (
@@ -119,7 +119,7 @@ describe('Dropout', () => {
   });
 });
 
-describe('what a rule cannot do is refused with the node, the operator and the reason', () => {
+describe('unsupported gradients are refused with the node, the operator and the reason', () => {
   const x = fed(
     [2, 3, 3],
     Array.from({ length: 18 }, (_, index) => index / 10),

@@ -22,7 +22,7 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Engine
 }
 
 describe('the channel', () => {
-  test('brings arguments, results and typed arrays across', async () => {
+  test('transfers arguments, results and typed arrays', async () => {
     const engine = await start();
     const picture = await engine.call('picture', { model: 'm', tensor: 't', width: 600, height: 500 });
     expect(picture.levels).toBeInstanceOf(Uint8Array);
@@ -30,7 +30,7 @@ describe('the channel', () => {
     expect(picture.levels.every((level) => level === 7)).toBe(true);
   });
 
-  test('brings errors across with code and details', async () => {
+  test('transfers errors with code and details', async () => {
     const engine = await start();
     const error = await failure(engine.call('inspect', { model: 'a.safetensors' }));
     expect(error).toMatchObject({ code: 'malformed-file', message: 'bad header in a.safetensors', details: { offset: 8 } });
@@ -60,20 +60,20 @@ describe('the handshake', () => {
     expect(error.message).toMatch(/uses protocol 999, but this side uses \d+\. Reinstall Loomweight/);
   });
 
-  test('is refused by the engine as well, where the caller is of another protocol', async () => {
+  test('is refused by the engine if the caller uses another protocol', async () => {
     const engine = await start();
     const error = await failure(engine.call('handshake', { protocol: 0 }));
     expect(error.code).toBe('protocol-mismatch');
     expect(error.message).toContain('its caller speaks 0');
   });
 
-  test('says how an engine ended that does not come up', async () => {
+  test('reports how an engine ended that fails to start', async () => {
     const error = await failure(EngineProcess.start({ enginePath, env: { SCRIPTED_CRASH: 'start' } }));
     expect(error.code).toBe('engine-crashed');
     expect(error.message).toContain('exit code 3');
   });
 
-  test('says that the engine is missing', async () => {
+  test('reports that the engine is missing', async () => {
     const error = await failure(EngineProcess.start({ enginePath: '/nowhere/engine.js' }));
     expect(error.code).toBe('engine-crashed');
     expect(error.message).toContain('exit code 1');
@@ -81,7 +81,7 @@ describe('the handshake', () => {
 });
 
 describe('a process that dies', () => {
-  test('rejects every pending call with the signal and what was printed last', async () => {
+  test('rejects every pending call with the signal and the last output', async () => {
     const engine = await start();
     const pending = failure(engine.call('devices', {}));
     const error: LoomweightError = await failure(engine.call('methods', {}));

@@ -68,7 +68,7 @@ test('a running compression is cancelled: its process is gone within 2.5 s and n
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('a compression killed from outside leaves nothing, says so, and the next one works', async () => {
+test('a compression killed from outside leaves nothing, reports it, and the next one works', async () => {
   const { error, pid } = await interrupted(/Compressing/, (running) => process.kill(running, 'SIGKILL'));
   expect(error).toMatchObject({ code: 'engine-crashed', details: { signal: 'SIGKILL' } });
   expect(isGone(pid)).toBe(true);
@@ -85,7 +85,7 @@ test('a compression killed from outside leaves nothing, says so, and the next on
   expect(statuses).not.toContain('running');
 });
 
-test('a limit below the need is refused before the start, with the amount', async () => {
+test('a limit that is too low is refused before the start, with the shortfall', async () => {
   const error = await failure(runJobInOwnProcess({ ...spec(), maxMemory: 150e6 }, options()));
   expect(error.code).toBe('insufficient-memory');
   expect(error.message).toMatch(
@@ -96,7 +96,7 @@ test('a limit below the need is refused before the start, with the amount', asyn
 
 // POSIX shells can bound the size of every file that a process writes: a disk that fills up in the middle of a file.
 if (process.platform !== 'win32')
-  test('a disk that fills up is a clear error and nothing half-written is left', async () => {
+  test('a full disk is a clear error and leaves nothing half-written', async () => {
     const parent = await bundleForNode('test/engine/process/diskLimitParent.ts');
     const { stdout } = await promisify(execFile)(
       'bash',

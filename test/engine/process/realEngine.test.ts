@@ -48,7 +48,7 @@ describe('the resident engine', () => {
     expect(picture).toMatchObject({ rows: 256, columns: 688, width: 64, height: 32 });
   });
 
-  test('answers errors with their codes and goes on', async () => {
+  test('answers errors with their codes and continues', async () => {
     expect((await failure(resident.call('inspect', { model: join(folder, 'none') }))).code).toBe('not-found');
     expect((await failure(resident.call('statistics', { model, tensor: 'no.such' }))).code).toBe('not-found');
     expect(await resident.call('findModels', { folder: resolve('media/samples') })).toMatchObject([
@@ -65,7 +65,7 @@ describe('the resident engine', () => {
     expect(await resident.call('checkRecipe', { file: join(folder, 'a.loom.yaml'), text: 'steps: [' })).not.toEqual([]);
   });
 
-  test('forecasts a compression: memory, disk, time, and what is missing under a limit', async () => {
+  test('forecasts a compression: memory, disk, time, and the shortfall under a limit', async () => {
     const spec = {
       kind: 'compress',
       model,
@@ -86,7 +86,7 @@ describe('the resident engine', () => {
     expect(tight.shortfalls).toEqual([expect.stringContaining('under --max-memory')]);
   });
 
-  test('forecasts a recipe and names the steps that it cannot know yet', async () => {
+  test('forecasts a recipe and names the steps that it cannot forecast yet', async () => {
     const samples = join(folder, 'samples');
     cpSync(resolve('media/samples'), samples, { recursive: true, filter: (path) => basename(path) !== 'out' });
     const spec: RecipeSpec = { kind: 'recipe', recipe: join(samples, 'first.loom.yaml') };
@@ -116,7 +116,7 @@ describe('a job in its own process', () => {
   });
   afterEach(() => rmSync(copy, { recursive: true, force: true }));
 
-  test('compares two models, with progress, and is gone afterwards', async () => {
+  test('compares two models, with progress, and exits afterwards', async () => {
     const seen: JobProgress[] = [];
     let pid = 0;
     const report = await runJobInOwnProcess(spec, {
@@ -130,13 +130,13 @@ describe('a job in its own process', () => {
     expect(isGone(pid)).toBe(true);
   });
 
-  test('that would need more memory than it may take is refused before the start', async () => {
+  test('that needs more memory than allowed is refused before the start', async () => {
     const error = await failure(runJobInOwnProcess({ ...spec, maxMemory: 50e6 }, { ...options(), maxMemory: 1e9 }));
     expect(error.code).toBe('insufficient-memory');
     expect(error.message).toMatch(/under --max-memory.*too little.*Nothing was started/);
   });
 
-  test('with a provider that is not there is refused with what is missing', async () => {
+  test('with an unavailable provider is refused with what is missing', async () => {
     const error = await failure(runJobInOwnProcess({ ...spec, provider: 'dml' }, options()));
     if (process.platform === 'win32') return;
     expect(error).toMatchObject({ code: 'unsupported' });
@@ -144,6 +144,6 @@ describe('a job in its own process', () => {
   });
 });
 
-test('the journal knows what ran', () => {
+test('the journal records what ran', () => {
   expect(readdirSync(join(folder, 'state', 'jobs')).filter((name) => name.endsWith('.json')).length).toBeGreaterThan(0);
 });

@@ -56,7 +56,7 @@ test('a blocked job is cancelled: the process is gone within 2.5 s and nothing h
   expect(seen[0]?.phase).toBe('start');
 });
 
-test('a polite job is cancelled without force', async () => {
+test('a responsive job is cancelled without being killed', async () => {
   const controller = new AbortController();
   const promise = failure(
     runJobInOwnProcess(spec('polite'), {
@@ -70,7 +70,7 @@ test('a polite job is cancelled without force', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('a job above its memory limit is ended with the limit named', async () => {
+test('a job above its memory limit is stopped, naming the limit', async () => {
   let pid = 0;
   const error = await failure(
     runJobInOwnProcess(spec('grow', { maxMemory: 150 * 2 ** 20 }), { enginePath, onStart: (started) => (pid = started) }),
@@ -82,7 +82,7 @@ test('a job above its memory limit is ended with the limit named', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('a job killed from outside says so, and the next one works', async () => {
+test('a job killed from outside reports it, and the next one works', async () => {
   const error = await failure(
     runJobInOwnProcess(spec('block'), { enginePath, onStart: (pid) => setTimeout(() => process.kill(pid, 'SIGKILL'), 300) }),
   );

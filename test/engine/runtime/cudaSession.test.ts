@@ -38,7 +38,7 @@ function played(nodes: readonly (readonly [operator: string, provider: string])[
 
 const source = { name: 'step', model: new Uint8Array() };
 
-test('a graph wholly on the card runs without a profile and without fallback', async () => {
+test('a graph that is completely on the GPU runs without a profile and without fallback', async () => {
   const { ort, asked } = played([]);
   const told: unknown[] = [];
   const session = await createSession({ ort, provider: 'cuda', threads: 1, onFallback: (...words) => told.push(words) }, source);
@@ -69,7 +69,7 @@ test('operators that fell back are named after the first run, once', async () =>
   expect(told).toEqual([['step', ['GroupQueryAttention', 'Shape']]]);
 });
 
-test('a strict session refuses fallback, and other failures are never taken for it', async () => {
+test('a strict session refuses fallback, and other failures are not mistaken for it', async () => {
   const strict = createSession({ ort: played([], refused).ort, provider: 'cuda', threads: 1, strict: true }, source);
   await expect(strict).rejects.toThrow(/fallback to CPU EP/);
   const { ort, asked } = played([], 'CUDA failure 2: out of memory ; GPU=0 ; hostname=x ; file=y ; line=1 ; expr=cudaMalloc(&p, size);');
@@ -90,7 +90,7 @@ test.each([
   ['CUDA failure 700: an illegal memory access was encountered', 'runtime', 'run the job again'],
   ['CUDA failure 2: out of memory', 'insufficient-memory', 'Close other programs'],
   ['CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED', 'insufficient-memory', 'use the GPU'],
-] as const)('%s: says what to do, without source lines and the name of the machine', (failure, code, advice) => {
+] as const)('%s: says what to do, without source lines or the name of the machine', (failure, code, advice) => {
   const error = wrapOrtError(new Error(cudaText(failure, 'cudaSetDevice(info_.device_id)')), {
     model: 'probe',
     action: 'create',
@@ -103,7 +103,7 @@ test.each([
   expect(error.message).not.toMatch(/hostname|somebody|onnxruntime_src/);
 });
 
-test('the node that failed on the card stays in the message', () => {
+test('the message names the node that failed on the GPU', () => {
   const text = `Non-zero status code returned while running Conv node. Name:'conv1' Status Message: ${cudaText('CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED', 'cudnnFind()')}`;
   const error = wrapOrtError(new Error(text), { model: 'net', action: 'run', provider: 'cuda', feeds: 'x float32 [1]' });
   expect(error.code).toBe('insufficient-memory');

@@ -90,13 +90,13 @@ function tinyLibrary(needed: readonly string[]): Buffer {
 }
 
 describe('CUDA checks', () => {
-  test('pass on a complete machine and name the card', () => {
+  test('pass on a complete machine and name the GPU', () => {
     const checks = cudaChecks(machine(complete), gpuPackage);
     expect(missingPieces(checks)).toBeUndefined();
     expect(checks[0]).toMatchObject({ name: 'NVIDIA driver', found: '550.54.15 (NVIDIA L4)' });
   });
 
-  test('read the driver from the kernel where nvidia-smi is missing', () => {
+  test('read the driver from the kernel if nvidia-smi is missing', () => {
     const text = 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.161.08  Sat Feb 17 22:55:48 UTC 2024\n';
     const checks = cudaChecks(machine({ ...complete, programs: {}, texts: { '/proc/driver/nvidia/version': text } }), gpuPackage);
     expect(checks[0]).toMatchObject({ passed: true, found: '535.161.08' });
@@ -116,7 +116,7 @@ describe('CUDA checks', () => {
     expect(failed[0]?.advice).toContain(advice);
   });
 
-  test('libraries that are there but not searched need LD_LIBRARY_PATH', () => {
+  test('libraries outside the search path need LD_LIBRARY_PATH', () => {
     const files = complete.files.map((file) => file.replace(cudaFolder, '/usr/local/cuda-12.4/lib64'));
     const failed = cudaChecks(machine({ ...complete, env: {}, files }), gpuPackage).filter(({ passed }) => !passed);
     expect(failed.map(({ name }) => name)).toEqual(['CUDA 12 libraries', 'cuDNN']);
@@ -126,7 +126,7 @@ describe('CUDA checks', () => {
   const needs = { '/ort/native/libonnxruntime_providers_cuda.so': ['libcublas.so.13', 'libcudart.so.13', 'libcuda.so.1', 'libc.so.6'] };
   const recent = { 'nvidia-smi': 'NVIDIA H100, 580.65.06, 80000\n' };
 
-  test('a provider built for another CUDA is asked what it needs', () => {
+  test('the requirements of a provider built for another CUDA come from its library', () => {
     const failed = cudaChecks(machine({ ...complete, needs, programs: recent }), gpuPackage).filter(({ passed }) => !passed);
     expect(failed).toMatchObject([
       {
@@ -137,7 +137,7 @@ describe('CUDA checks', () => {
     ]);
   });
 
-  test('CUDA 13 needs a newer driver, and cuDNN although the provider does not name it', () => {
+  test('CUDA 13 needs a newer driver, and cuDNN even though the provider does not name it', () => {
     const files = [...complete.files, `${cudaFolder}/libcublas.so.13`, `${cudaFolder}/libcudart.so.13`];
     const failed = (parts: Parameters<typeof machine>[0]) => cudaChecks(machine(parts), gpuPackage).filter(({ passed }) => !passed);
     expect(failed({ ...complete, files, needs, programs: recent })).toEqual([]);
@@ -150,7 +150,7 @@ describe('CUDA checks', () => {
     ]);
   });
 
-  test('CUDA_VISIBLE_DEVICES says which card is taken, or that there is none', () => {
+  test('CUDA_VISIBLE_DEVICES selects the GPU, or none', () => {
     const cards = ['NVIDIA L4, 580.65.06, 22500', 'NVIDIA H100, 580.65.06, 80000'];
     const smi = (args: readonly string[]) => {
       const id = args.find((word) => word.startsWith('--id='))?.slice('--id='.length);
@@ -168,12 +168,12 @@ describe('CUDA checks', () => {
     expect(missingPieces(cudaChecks(machine(hidden), gpuPackage))).toContain('CUDA_VISIBLE_DEVICES hides every GPU');
   });
 
-  test('memory that the driver does not tell is unknown, not a number that refuses every job', () => {
+  test('memory that the driver does not report is unknown, not a number that refuses every job', () => {
     const card = findNvidiaCard(machine({ programs: { 'nvidia-smi': 'NVIDIA H100 MIG, 580.65.06, [N/A]\n' } }));
     expect(card).toEqual({ name: 'NVIDIA H100 MIG', driver: '580.65.06' });
   });
 
-  test('needs are read from the dynamic section of a library, and refused for other files', () => {
+  test('requirements are read from the dynamic section of a library; other files are refused', () => {
     const folder = mkdtempSync(join(tmpdir(), 'loomweight-library-'));
     try {
       const library = join(folder, 'library.so');
@@ -201,7 +201,7 @@ describe('CUDA checks', () => {
     expect(failed).toMatchObject([{ name: 'ONNX Runtime version', advice: expect.stringContaining(coreRuntimeVersion) as string }]);
   });
 
-  test('other platforms are told what to use instead', () => {
+  test('other platforms are offered an alternative', () => {
     expect(missingPieces(cudaChecks(machine({ platform: 'win32' }), gpuPackage))).toContain('use dml or webgpu here');
   });
 });
@@ -220,7 +220,7 @@ describe('graphics checks', () => {
     );
   });
 
-  test('Windows looks for DirectML and the shader compiler beside the runtime', () => {
+  test('Windows looks for DirectML and the shader compiler next to the runtime', () => {
     const files = ['DirectML.dll', 'dxcompiler.dll', 'dxil.dll'].map((name) => join('/ort/native', name));
     expect(missingPieces(directmlChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
     expect(missingPieces(webgpuChecks(machine({ platform: 'win32', files }), gpuPackage))).toBeUndefined();
@@ -247,14 +247,14 @@ describe('the runtime folder', () => {
     writeFileSync(join(at, 'bin', 'napi-v6', process.platform, process.arch, 'onnxruntime_binding.node'), '');
   }
 
-  test('may be the package or a folder whose node_modules holds it', () => {
+  test('may be the package or a folder whose node_modules contains it', () => {
     writePackage(join(folder, 'direct'), '1.30.0');
     writePackage(join(folder, 'project', 'node_modules', 'onnxruntime-node'), '1.31.0');
     expect(findRuntimePackage(join(folder, 'direct'))).toMatchObject({ version: '1.30.0', origin: 'configured' });
     expect(findRuntimePackage(join(folder, 'project'))).toMatchObject({ version: '1.31.0', origin: 'configured' });
   });
 
-  test('without a package is refused with what the setting means', () => {
+  test('without a package is refused, explaining the setting', () => {
     expect(() => findRuntimePackage(folder)).toThrow(/loomweight\.runtime\.path must name a folder with an onnxruntime-node package/);
   });
 
@@ -282,7 +282,7 @@ describe('the choice', () => {
     await expect(createRuntime({ provider: 'coreml', machine: machine({}) })).rejects.toMatchObject({ code: 'unsupported' });
   });
 
-  test('auto on a machine without a card takes the CPU and says why', async () => {
+  test('auto chooses the CPU on a machine without a GPU and gives the reason', async () => {
     const runtime = await createRuntime({ machine: bare });
     expect(runtime.environment).toMatchObject({ provider: 'cpu', runtime: `onnxruntime-node ${coreRuntimeVersion}` });
     expect(runtime.environment.providerReason).toMatch(/CUDA is not set up\./);
@@ -290,7 +290,7 @@ describe('the choice', () => {
     await runtime.dispose();
   });
 
-  test('the devices report lists every provider and what auto takes', async () => {
+  test('the devices report lists every provider and what auto chooses', async () => {
     const report = await describeDevices({ memory: { totalBytes: 8, availableBytes: 4 } }, bare);
     expect(report.devices.map(({ provider }) => provider)).toEqual(['cpu', 'cuda', 'webgpu', 'dml', 'coreml']);
     expect(report.devices[0]).toMatchObject({ provider: 'cpu', usable: true });

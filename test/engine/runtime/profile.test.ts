@@ -24,7 +24,7 @@ function profile(events: readonly (readonly [name: string, operator: string, pro
   return `[\n${[session, ...lines].join(',\n')}\n]\n`;
 }
 
-test('shares of time and nodes by provider; a Loop counts as a node, its time is that of its body', () => {
+test('shares of time and nodes per provider; a Loop counts as one node with the time of its body', () => {
   const file = join(folder, 'run.json');
   writeFileSync(
     file,
@@ -49,7 +49,7 @@ test('shares of time and nodes by provider; a Loop counts as a node, its time is
   ]);
 });
 
-test('a profile larger than a read, and one that was cut off, are read as far as they go', () => {
+test('a profile larger than one read and a truncated one are read to their end', () => {
   const file = join(folder, 'long.json');
   const text = profile(Array.from({ length: 12_000 }, (_, index) => [`node${index}`, 'Add', cpuProvider, 1] as const));
   expect(text.length).toBeGreaterThan(2 * 2 ** 20);

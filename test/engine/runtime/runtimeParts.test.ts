@@ -14,9 +14,9 @@ test.each([
   [9, 4, 4],
   [0, 4, 4],
   [Number.NaN, 2, 2],
-])('%s threads asked of %s cores gives %s', (asked, cores, expected) => expect(chooseThreads(asked, cores)).toBe(expected));
+])('%s threads requested on %s cores gives %s', (asked, cores, expected) => expect(chooseThreads(asked, cores)).toBe(expected));
 
-test('a neighbour counts while it lives; the file of a dead one is removed', () => {
+test('another process counts while it runs; the file of a dead one is removed', () => {
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-neighbours-'));
   try {
     expect(hasComputingNeighbour(join(folder, 'missing'))).toBe(false);
@@ -65,7 +65,7 @@ test('the same graph and options share a session, others do not', async () => {
   expect(counts.released).toBe(3);
 });
 
-test('idle sessions beyond the limit go, oldest first; used ones stay', async () => {
+test('idle sessions beyond the limit are released, oldest first; used ones stay', async () => {
   const { create, counts } = sessions();
   const cache = new SessionCache({ sessions: 1, bytes: 1e9 });
   const graphs = [graph(), graph(), graph()];

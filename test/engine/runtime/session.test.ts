@@ -30,7 +30,7 @@ async function failure(promise: Promise<unknown>): Promise<LoomweightError> {
   return error as LoomweightError;
 }
 
-describe('element types cross the border unchanged', () => {
+describe('element types pass to the runtime and back unchanged', () => {
   const half = Uint16Array.from([1, -2.5, 65504], numberToFloat16);
   const rows: readonly (readonly [RuntimeTensor, RuntimeTensor['data']])[] = [
     [{ dtype: 'float32', shape: [2], data: Float32Array.of(1.5, -3) }, Float32Array.of(3, -6)],
@@ -46,7 +46,7 @@ describe('element types cross the border unchanged', () => {
     await session.release();
   });
 
-  test('4-bit values, which would end the process, are refused', async () => {
+  test('4-bit values, which would crash the process, are refused', async () => {
     const build = new GraphBuilder(operators, 'nibbles');
     const x = build.input('x', { dtype: 'uint8', shape: [3] });
     build.output(build.op('Cast', [x], { to: int(21) }), 'y');
@@ -65,7 +65,7 @@ describe('errors', () => {
     expect(error).toMatchObject({ code: 'invalid-argument', message: "The inputs of 'doubled' are x; missing: x; unknown: z." });
   });
 
-  test('an array that does not fit its shape is refused before the runtime sees it', async () => {
+  test('an array that does not match its shape is refused before it reaches the runtime', async () => {
     const session = await runtime.createFromGraph(doubled());
     const error = await failure(session.run({ x: { dtype: 'float32', shape: [3], data: Float32Array.of(1) } }));
     expect(error.message).toBe("Input 'x' of type float32 and shape [3] needs a Float32Array of 3, got a Float32Array of 1.");
@@ -93,7 +93,7 @@ describe('errors', () => {
     expect(error.message).toContain('NoSuchOperator');
   });
 
-  test('a damaged file is malformed, a missing one not found', async () => {
+  test('a damaged file is malformed, a missing one is not found', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'loomweight-runtime-'));
     try {
       writeFileSync(join(folder, 'bad.onnx'), Buffer.from([10, 255, 255, 255, 255, 15, 1, 2]));
@@ -138,7 +138,7 @@ describe('outputs written into arrays of the caller', () => {
   });
 });
 
-test('a session from a file gives what the graph gives', async () => {
+test('a session from a file computes the same as one from the graph', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-runtime-'));
   try {
     writeFileSync(join(folder, 'm.onnx'), encodeModel(doubled()));

@@ -18,7 +18,7 @@ interface Trial {
 
 // Where the driver is missing, the machine has nothing to test; the choice of provider is tested everywhere (devices.test.ts).
 if (existsSync(driver))
-  test('WebGPU on a software driver gives the results of the CPU and says what fell back', async () => {
+  test('WebGPU on a software driver matches the CPU and reports what fell back', async () => {
     const script = await bundleForNode('test/engine/runtime/webgpuTrial.ts');
     const { stdout } = await promisify(execFile)(process.execPath, [script], {
       env: {

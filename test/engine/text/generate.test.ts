@@ -16,7 +16,7 @@ import { temporaryFolder } from '../../support/fixtures';
 const sample = path.join(fileURLToPath(new URL('../../..', import.meta.url)), 'media/samples/loom-base');
 const folder = temporaryFolder();
 
-test('our greedy text is what transformers.js generates from our ONNX directory', async () => {
+test('our greedy text matches that of transformers.js from our ONNX directory', async () => {
   const container = await openContainer(sample);
   const { architecture, config } = recognizeModel(container.config!);
   const graph = architecture.buildLanguageModel(config, floatWeights(await loadFloatWeights(container)));

@@ -36,7 +36,7 @@ describe('differentiate', () => {
     expect(evaluate(build, { x: 0.7 }, { dx })['dx']).toBeCloseTo(2 * 0.7 + 1 + Math.cos(0.7), 12);
   });
 
-  test('a value inside the graph can be asked for, and the target itself', () => {
+  test('gradients of inner values and of the target itself', () => {
     const { build, values } = scalars('x');
     const [x] = values as [Value];
     const inside = build.op('Exp', [x]);
@@ -48,7 +48,7 @@ describe('differentiate', () => {
     expect(found['dy']).toBe(1);
   });
 
-  test('undefined where the target does not depend on a value, or only through steps', () => {
+  test('undefined if the target does not depend on a value, or only through a step function', () => {
     const { build, values } = scalars('x', 'other', 'stepped');
     const [x, other, stepped] = values as [Value, Value, Value];
     build.op('Mul', [other, other]);
@@ -59,7 +59,7 @@ describe('differentiate', () => {
     expect(differentiate(build, y, [x], { rules })[0]).toBeDefined();
   });
 
-  test('parts that do not depend on the wanted values cost nothing', () => {
+  test('parts that do not depend on the requested values cost nothing', () => {
     const { build, values } = scalars('x', 'free');
     const [x, free] = values as [Value, Value];
     const y = build.op('Mul', [build.op('Erf', [build.op('Gelu', [free])]), x]);
@@ -93,7 +93,7 @@ describe('differentiate', () => {
     expect(found['dScale']).toBeCloseTo(2 * 0.5 * (1 - 1.4), 12);
   });
 
-  test('nothing goes into a region from its inside where it gives no gradient', () => {
+  test('no gradient enters a region that returns none', () => {
     const { build, values } = scalars('x');
     const [x] = values as [Value];
     const region = build.op('Mul', [build.op('Exp', [x]), x]);
@@ -134,7 +134,7 @@ describe('differentiate', () => {
 });
 
 describe('what differentiate refuses', () => {
-  test('a target that is no scalar', () => {
+  test('a target that is not a scalar', () => {
     const build = new GraphBuilder(operators, 'graph');
     const x = build.input('x', { dtype: 'float32', shape: [2] });
     expect(() => differentiate(build, build.op('Exp', [x]), [x], { rules })).toThrow(/Only a scalar.*'Exp_output' of type float32\[2\]/);
@@ -150,7 +150,7 @@ describe('what differentiate refuses', () => {
     expect(differentiate(build, build.op('Mul', [x, x]), [x], { rules })[0]?.type).toEqual(x.type);
   });
 
-  test('a rule that gives a gradient of another shape or type', () => {
+  test('a rule that returns a gradient of the wrong shape or type', () => {
     const wrong = (give: (build: GraphBuilder, dy: Value) => Value): GradientTable => ({
       get: (domain, name) => {
         const known = operators.get(domain, name) as DifferentiableOperator | undefined;

@@ -34,7 +34,7 @@ function messageOf(...argv: string[]): string {
 }
 
 describe('arguments', () => {
-  test('a value may follow its flag or stand behind an equals sign', () => {
+  test('a value can follow its flag or an equals sign', () => {
     expect(parse('m', '--out', 'a').text('out')).toBe('a');
     expect(parse('m', '--out=a=b').text('out')).toBe('a=b');
     expect(parse('--out', 'a', 'm').positionals).toEqual(['m']);
@@ -53,11 +53,11 @@ describe('arguments', () => {
     expect(messageOf('m', '--out', 'a', '--head=maybe')).toBe('--head is a switch: give it alone, or as --head=true or --head=false.');
   });
 
-  test('repeated flags keep their order where they may be repeated', () => {
+  test('repeatable flags keep their order', () => {
     expect(parse('m', '--out', 'a', '--override', 'x', '--override=y').texts('override')).toEqual(['x', 'y']);
   });
 
-  test('shared options are read in their units', () => {
+  test('shared options are parsed in their units', () => {
     expect(parse('m', '--out', 'a', '--threads', '2', '--max-memory', '3GB', '--seed=0', '--provider', 'cpu').shared).toEqual({
       provider: 'cpu',
       threads: 2,
@@ -90,7 +90,7 @@ describe('arguments', () => {
     expect(messageOf(...argv)).toBe(message);
   });
 
-  test('help needs nothing else', () => {
+  test('help needs no other arguments', () => {
     expect(parse('--help').isOn('help')).toBe(true);
     expect(parse('-h').isOn('help')).toBe(true);
   });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { progressText } from '../../../src/cli/progressLine';
 import { formatPairs, formatTable, printable } from '../../../src/common/textTable';
 
-test('numbers stand right, names left, and no line ends with a space', () => {
+test('numbers are right-aligned, names left-aligned, and no line ends with a space', () => {
   const table = formatTable(
     [{ title: 'Tensor' }, { title: 'Size', align: 'right' }, { title: 'Note' }],
     [
@@ -31,7 +31,7 @@ test('names from files cannot move the cursor or colour the terminal', () => {
   expect(formatTable([{ title: 'A' }], [['x\ny']])).toBe('A\nx?y\n');
 });
 
-test('pairs leave empty values out and indent further lines', () => {
+test('pairs omit empty values and indent continuation lines', () => {
   expect(
     formatPairs([
       ['Size', '1 B'],
@@ -41,7 +41,7 @@ test('pairs leave empty values out and indent further lines', () => {
   ).toBe('Size   1 B\nFiles  a\n       b\n');
 });
 
-test('progress says phase, amount and time left', () => {
+test('progress shows phase, amount and time left', () => {
   const base = { phase: 'Evaluating', done: 3, unit: 'windows', elapsedSeconds: 1, rssBytes: 1 };
   expect(progressText(base)).toBe('Evaluating 3 windows');
   expect(progressText({ ...base, total: 12, remainingSeconds: 9 })).toBe('Evaluating 3/12 windows (25 %), 9.0 s left');

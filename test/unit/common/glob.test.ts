@@ -17,7 +17,7 @@ test.each([
   ['', '', true],
 ])('%s on %s: %s', (glob, name, expected) => expect(globMatcher(glob)(name)).toBe(expected));
 
-test('a hostile glob ends soon', () => {
+test('a hostile glob is matched quickly', () => {
   const start = performance.now();
   expect(globMatcher('*a'.repeat(500) + 'b')('a'.repeat(5000))).toBe(false);
   globMatcher('{a,b}'.repeat(40))('x');

@@ -25,7 +25,7 @@ describe('roundHalfToEven', () => {
     [Infinity, Infinity],
   ])('%d becomes %d', (value, expected) => expect(roundHalfToEven(value)).toBe(expected));
   test('NaN stays NaN', () => expect(roundHalfToEven(NaN)).toBeNaN());
-  test('any number is rounded as by the definition, ties of every magnitude included', () => {
+  test('any number is rounded by the definition, including ties of every magnitude', () => {
     const halves = fc.maxSafeInteger().map((integer) => integer / 2);
     fc.assert(
       fc.property(fc.oneof(fc.double(), halves), (value) => {

@@ -17,7 +17,7 @@ const specs: readonly ParamSpec[] = [
   { kind: 'choice', key: 'scale', label: 'Scale', doc: 'Type of scales.', default: 'float16', choices: ['float16', 'float32'] },
 ];
 
-test('defaults fill what is not given', () => {
+test('defaults fill in missing values', () => {
   expect(resolveParams(specs, { bits: '3' })).toEqual({
     values: { bits: 3, groupSize: 32, symmetric: false, scale: 'float16' },
     problems: [],

@@ -12,7 +12,7 @@ import { jobView } from '../../../src/extension/reports/jobView';
 import { compressJob, compressReport, compressSpec as spec, learnJob, learnReport } from '../../support/jobSamples';
 
 describe('a budget from the panel', () => {
-  test('replaces budget and folder, and adds pins after the overrides that were there', () => {
+  test('replaces budget and folder, and appends pins to the overrides', () => {
     const before = { ...spec, overrides: [{ glob: '*.up', parameters: { bits: 6 } }] };
     const made = budgetSpec(before, { budget: 3.25, pins: { 'layers.0.up': 8 } }, '/new');
     expect(made).toMatchObject({ budget: 3.25, out: '/new', method: 'rtn' });
@@ -22,14 +22,14 @@ describe('a budget from the panel', () => {
     ]);
   });
 
-  test('a pin matches its tensor, whatever signs are in its name', () => {
+  test('a pin matches its tensor despite special characters in the name', () => {
     for (const name of ['onnx::MatMul_1', 'a{0},b', 'w*', 'plain.weight']) {
       const [override] = budgetSpec(spec, { budget: 3, pins: { [name]: 4 } }, '/o').overrides ?? [];
       expect(globMatcher(override?.glob ?? '')(name), name).toBe(true);
     }
   });
 
-  test('the recipe says the same as the job, with paths relative to its file', () => {
+  test('the recipe equals the job, with paths relative to its file', () => {
     const made = budgetSpec(
       { ...spec, parameters: {}, sensitivity: 'activation', embeddings: true, calibration: '/models/text.txt' },
       { budget: 3.25, pins: { 'it\'s "odd": #1': 8 } },
@@ -52,8 +52,8 @@ describe('a budget from the panel', () => {
   });
 });
 
-describe('reports that the history let go', () => {
-  test('come back from the output folder; other files are refused with what to do', async () => {
+describe('reports that are no longer in the history', () => {
+  test('are read from the output folder; other files are refused with what to do', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'loomweight-report-'));
     try {
       writeFileSync(join(folder, 'report.json'), JSON.stringify(compressReport));
@@ -74,7 +74,7 @@ describe('reports that the history let go', () => {
 });
 
 describe('learned widths', () => {
-  test('the bit allocation shows histograms and says where sliders come from', () => {
+  test('the bit allocation shows histograms and explains how to get sliders', () => {
     const view = bitAllocationView({ ...learnJob, status: 'done', report: learnReport });
     expect(view).toMatchObject({ curves: true, method: 'diffq, archive, onnx-packed' });
     expect(view?.layers[0]?.histogram).toEqual({ bits: [2, 4], weights: [250, 750] });

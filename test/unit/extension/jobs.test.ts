@@ -13,7 +13,7 @@ class Storage {
 }
 
 describe('the history of jobs', () => {
-  test('survives the window: finished jobs with their reports, running ones as interrupted', () => {
+  test('survives the window: finished jobs keep their reports, running ones become interrupted', () => {
     const storage = new Storage();
     const first = new JobHistory(storage);
     first.add({ ...compressJob, id: 'done' });
@@ -50,7 +50,7 @@ describe('the history of jobs', () => {
   });
 });
 
-describe('words about jobs', () => {
+describe('texts about jobs', () => {
   test('progress and outcomes read as sentences', () => {
     expect(progressText(progress)).toBe('Quantising 1 of 4 layers, 1 min 30 s left');
     expect(progressFraction(progress)).toBe(0.25);
@@ -59,7 +59,7 @@ describe('words about jobs', () => {
     expect(outcomeText({ ...compressJob, status: 'cancelled' })).toBe('cancelled');
   });
 
-  test('a job of an older history is described by what its specification and report have', () => {
+  test('a job of an older history is described from its specification and report', () => {
     const { description: _description, ...old } = { ...compressJob, status: 'done' as const, report: compressReport };
     const [job] = new JobHistory({ get: () => [old as unknown as JobState], set: () => undefined }).list();
     expect(job?.description).toEqual({
@@ -72,7 +72,7 @@ describe('words about jobs', () => {
     expect(plainDescription({ ...compressSpec, kind: 'later' } as JobSpec)).toMatchObject({ title: 'Later loom-base', opens: 'report' });
   });
 
-  test('an interrupted job says what is left of it', () => {
+  test('an interrupted job states what it left', () => {
     expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled; nothing was written');
     expect(statusText({ ...learnJob, status: 'cancelled' })).toContain('checkpoint');
   });

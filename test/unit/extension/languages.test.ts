@@ -11,7 +11,7 @@ describe('tensor names in text', () => {
     ['onnx::MatMul_123', 15, 'onnx::MatMul_123'],
   ])('%s at %i is %s', (line, character, text) => expect(tensorTokenAt(line, character)?.text).toBe(text));
 
-  test('the range covers the name alone', () => {
+  test('the range covers only the name', () => {
     expect(tensorTokenAt('a: b.c.', 4)).toEqual({ text: 'b.c', start: 3, end: 6 });
   });
 
@@ -22,7 +22,7 @@ describe('tensor names in text', () => {
     ['x = 3', 2],
   ])('nothing in %j at %i', (line, character) => expect(tensorTokenAt(line, character)).toBeUndefined());
 
-  test('a module stands for its weight, then its bias', () => {
+  test('a module name refers to its weight, otherwise to its bias', () => {
     expect(candidateNames('h.0.fc')).toEqual(['h.0.fc', 'h.0.fc.weight', 'h.0.fc.bias']);
   });
 });
@@ -35,9 +35,9 @@ describe('the card of a tensor', () => {
     expect(bars).toEqual([0, 4.4, 44, 8.8]);
   });
 
-  test('the same in characters', () => expect(histogramBars(histogram, 4)).toBe('▁▁█▂'));
+  test('the histogram in characters', () => expect(histogramBars(histogram, 4)).toBe('▁▁█▂'));
 
-  test('non-finite values are named only where there are some', () => {
+  test('non-finite values are shown only if there are any', () => {
     const statistics = {
       name: 'a',
       dtype: 'float16' as const,
@@ -57,7 +57,7 @@ describe('the card of a tensor', () => {
   });
 });
 
-test('a link survives every sign in a path and gives the arguments back', () => {
+test('a link survives every character in a path and returns its arguments', () => {
   const args = ['/a) [b](c/модель & "x"%29', 'w(0)'];
   const target = commandTarget('loomweight.openModel', args);
   expect(target).toMatch(/^command:loomweight\.openModel\?[^()\s[\]]+$/);

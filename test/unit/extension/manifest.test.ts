@@ -38,7 +38,7 @@ describe('the manifest', () => {
     );
   });
 
-  test('menus name known commands and known items', () => {
+  test('menus refer to known commands and items', () => {
     const known: readonly string[] = Object.values(commandIds);
     const contexts = Object.values(itemContexts);
     for (const entry of Object.values(contributes.menus).flat()) {
@@ -48,13 +48,13 @@ describe('the manifest', () => {
     }
   });
 
-  test('every text reference has its text, and no text is left over', () => {
+  test('every text reference has its text, and no text is unused', () => {
     const texts = readJson('package.nls.json');
     const used = new Set([...JSON.stringify(manifest).matchAll(/%([\w.]+)%/g)].map((match) => match[1]));
     expect([...used].sort()).toEqual(Object.keys(texts).sort());
   });
 
-  test('panels that come back after a reload activate the extension, and nothing activates it at start-up', () => {
+  test('panels restored after a reload activate the extension, and nothing activates it at start-up', () => {
     for (const id of Object.values(panelIds)) expect(manifest.activationEvents).toContain(`onWebviewPanel:${id}`);
     expect(manifest.activationEvents.filter((event) => event === '*' || event.startsWith('onStartup'))).toEqual([]);
   });
@@ -78,12 +78,12 @@ describe('the manifest', () => {
     expect(manifest.extensionKind).toEqual(['workspace']);
   });
 
-  test('ONNX files keep the editor that the user has', () => {
+  test("ONNX files keep the user's editor", () => {
     const priorities = Object.fromEntries(contributes.customEditors.map(({ viewType, priority }) => [viewType, priority]));
     expect(priorities).toEqual({ [editorIds.safetensors]: 'default', [editorIds.gguf]: 'default', [editorIds.onnx]: 'option' });
   });
 
-  test('the walkthrough pages are there', () => {
+  test('the walkthrough pages exist', () => {
     for (const { steps } of contributes.walkthroughs) {
       for (const { media } of steps) expect(readFileSync(join(root, media.markdown), 'utf8').length).toBeGreaterThan(50);
     }

@@ -105,7 +105,7 @@ describe('the catalogue of models', () => {
     expect(await catalog.holds(join(folder, 'other'))).toBe(false);
   });
 
-  test('names of tensors find workspace models before the sample', async () => {
+  test('tensor names are looked up in workspace models before the sample', async () => {
     const { catalog } = await catalogOf({ 'w.st': [tensor('x.weight', '')], 's.st': [tensor('x.weight', ''), tensor('only', '')] }, [
       's.st',
     ]);
@@ -117,7 +117,7 @@ describe('the catalogue of models', () => {
 });
 
 describe('blocks of a model', () => {
-  test('come in natural order, tensors outside of any block first', () => {
+  test('are in natural order, with tensors outside any block first', () => {
     const groups = groupTensors(summary('', [tensor('b', 'layers.10'), tensor('c', 'layers.2'), tensor('a', ''), tensor('d', 'layers.2')]));
     expect(groups.map(({ name, tensors, bytes }) => [name, tensors.length, bytes])).toEqual([
       ['', 1, 2],

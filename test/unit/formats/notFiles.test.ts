@@ -22,7 +22,7 @@ function withPipe(name: string): string {
   return model;
 }
 
-test('a pipe in place of a file of a model is refused, never waited for', async () => {
+test("a pipe in place of a model's file is refused without waiting for it", async () => {
   if (process.platform === 'win32') return; // has no pipes in folders
   for (const name of ['config.json', 'model.safetensors', 'tokenizer.json']) {
     const model = withPipe(name);
@@ -37,7 +37,7 @@ test('a pipe in place of a file of a model is refused, never waited for', async 
   expect((await failureOf(() => loadTokenizer([path.join(folder, 'pipe-tokenizer.json')]))).code).toBe('invalid-argument');
 });
 
-test('a circle of links is a missing file with its name', async () => {
+test('a circular link is reported as a missing file', async () => {
   if (process.platform === 'win32') return; // links need rights there
   const model = path.join(folder, 'circle');
   cpSync(sample, model, { recursive: true });

@@ -8,7 +8,7 @@ import { filesUnder, readText } from '../../support/sourceTree';
 describe.each(stepKinds.map((kind) => [kind.id, kind] as const))('the kind %s', (_, kind) => {
   const keys = kind.fields.map(({ key }) => key);
 
-  test('has each field once, and rules about fields that it has', () => {
+  test('has each field once, and rules only about its own fields', () => {
     expect(new Set(keys).size).toBe(keys.length);
     for (const rule of kind.rules ?? []) for (const key of [...rule.keys, ...('to' in rule ? [rule.to] : [])]) expect(keys).toContain(key);
     for (const { type } of kind.fields)
@@ -38,7 +38,7 @@ test('ids and commands differ, and so do the flags of each command', () => {
   }
 });
 
-test('no shared code and no menu asks which kind a job, a step or a report is of', () => {
+test('no shared code and no menu checks the kind of a job, a step or a report', () => {
   const names = stepKinds.map(({ id }) => id).join('|');
   const branch = new RegExp(`kind\\)?\\s*[!=]==\\s*'(${names})'|case '(${names})'`);
   // The predicate for a compression serves the budget slider, which is a part of that kind; a registry may name its files.

@@ -98,7 +98,7 @@ describe('a recipe', () => {
     expect(labels('steps:\n  - kind: stamp\n    name: twice\n  - kind: inspect\n    model: ')).toEqual(['twice']);
   });
 
-  test('runs, gives later steps its model, and resumes', async () => {
+  test('runs, provides its model to later steps, and resumes', async () => {
     writeFileSync(file(), sound);
     const spec: RecipeSpec = { kind: 'recipe', recipe: file(), resume: true, seed: 7 };
     const lines: string[] = [];
@@ -155,7 +155,7 @@ describe('the command line', () => {
   });
 });
 
-describe('what it wrote', () => {
+describe('its output', () => {
   const spec = (): JobSpec =>
     ({ kind: 'stamp', model, method: 'rubber', parameters: {}, copies: 1, out: join(folder, 'model') }) as JobSpec;
 
@@ -176,7 +176,7 @@ describe('what it wrote', () => {
     }
   });
 
-  test('is shown in the editor by what the engine says of it', async () => {
+  test('is shown in the editor as described by the engine', async () => {
     const report = await runner.run({ ...spec(), out: join(folder, 'shown') } as JobSpec, {});
     const description = runner.describe(spec());
     const { outcome, page } = runner.view(spec(), report);
@@ -191,14 +191,14 @@ describe('what it wrote', () => {
 describe('a form', () => {
   const fill = (values: Readonly<Record<string, unknown>>) => completeStep(kinds, { kind: 'stamp', values });
 
-  test('that is complete becomes a job, defaults included', () => {
+  test('that is complete becomes a job with defaults', () => {
     expect(fill({ model: '/m', out: '/o', ink: 'red', copies: 2 })).toEqual({
       problems: [],
       spec: { kind: 'stamp', model: '/m', method: 'rubber', parameters: {}, copies: 2, ink: 'red', out: '/o' },
     });
   });
 
-  test('that is not says what to set', () => {
+  test('that is incomplete says what to set', () => {
     expect(fill({ model: '/m', ink: 'red' })).toEqual({
       problems: [
         { key: 'out', message: 'Set Out: Folder to write, relative to this file.' },

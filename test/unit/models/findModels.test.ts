@@ -15,7 +15,7 @@ function put(path: string, text = 'x'): void {
   writeFileSync(join(folder, path), text);
 }
 
-test('an output folder is one model under its own name; a report.json of somebody else hides nothing, arrays and checkpoints are no models', async () => {
+test("an output folder is one model under its own name; another program's report.json hides nothing; arrays and checkpoints are not models", async () => {
   const report = { kind: 'compress', version: '0.1.0', primary: 'onnx/model_q4.onnx', layers: [], outputs: [{ bytes: 5 }, { bytes: 2 }] };
   put('result/report.json', JSON.stringify(report));
   put('result/config.json', '{}');

@@ -44,7 +44,7 @@ describe('compression and training agree on roles and orientation', () => {
     for (const [name, { compressed, trained }] of await both(path)) expect(trained, name).toEqual(compressed);
   });
 
-  test('the one fixture that is left out is refused by training', async () => {
+  test('the one excluded fixture is refused by training', async () => {
     await expect(both(join(fixtures, refused))).rejects.toThrow(/sparse initialisers are not supported/);
   });
 
@@ -59,7 +59,7 @@ describe('compression and training agree on roles and orientation', () => {
   });
 });
 
-describe('weights that only one of the two takes', () => {
+describe('weights that only one of the two supports', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'loomweight-use-'));
@@ -128,7 +128,7 @@ describe('the rule', () => {
     expect(use(op, input, shape, more)).toEqual({ role, orientation });
   });
 
-  test('says nothing of matrices beside Add, of other inputs, operators and domains', () => {
+  test('does not apply to matrices in Add, to other inputs, operators and domains', () => {
     expect(use('Add', 1, [8, 8])).toBeUndefined();
     expect(use('Conv', 3, [8])).toBeUndefined();
     expect(use('Relu', 0, [8])).toBeUndefined();

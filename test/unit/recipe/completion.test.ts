@@ -13,7 +13,7 @@ function complete(text: string): readonly string[] {
 const head = 'inputs:\n  base: model\n  books: text.txt\nsteps:\n';
 
 describe('completion', () => {
-  test('top level keys that are not there yet', () => {
+  test('missing top-level keys', () => {
     expect(complete('|')).toEqual(['name', 'inputs', 'settings', 'steps']);
     expect(complete('name: x\nin|\nsteps:\n  - kind: inspect\n')).toEqual(['inputs', 'settings']);
   });
@@ -25,7 +25,7 @@ describe('completion', () => {
     expect(first?.insertText).toBe('- kind: ');
   });
 
-  test('keys of the kind, without those that are there above or below', () => {
+  test('keys of the kind, except those already present above or below', () => {
     expect(complete(`${head}  - kind: evaluate\n    |\n    model: base\n`)).toEqual([
       'name',
       'text',
@@ -74,7 +74,7 @@ describe('completion', () => {
     expect(complete('settings:\n  provider: |')).toContain('cuda');
   });
 
-  test('nothing in comments, outside of the text or in hostile text', () => {
+  test('nothing in comments, outside the text or in hostile text', () => {
     expect(complete('# na|')).toEqual([]);
     expect(completeRecipe({ text: 'a', position: { line: 7, character: 0 } }, stepKinds)).toEqual([]);
     expect(complete(`steps:\n${'- '.repeat(20_000)}|`).length).toBeLessThan(10);

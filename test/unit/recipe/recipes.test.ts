@@ -46,7 +46,7 @@ async function findings(text: string): Promise<readonly string[]> {
   return found.map(({ start, message }) => `${start.line + 1}:${start.character + 1} ${message}`);
 }
 
-test('a learning step takes the defaults of the command', () => {
+test('a learning step has the defaults of the command', () => {
   const text = 'steps:\n  - { kind: learn, model: model, data: text.txt, exclude: norm, out: o }\n';
   const [step] = analyzeRecipe(join(folder, 'r.loom.yaml'), text, stepKinds).steps;
   expect(step?.spec).toEqual(
@@ -54,7 +54,7 @@ test('a learning step takes the defaults of the command', () => {
   );
 });
 
-describe('a sound recipe', () => {
+describe('a valid recipe', () => {
   test('has no findings and becomes specifications with absolute paths', async () => {
     expect(await findings(recipe)).toEqual([]);
     const { steps, settings } = analyzeRecipe(join(folder, 'r.loom.yaml'), recipe, stepKinds);
@@ -78,12 +78,12 @@ describe('a sound recipe', () => {
     ]);
   });
 
-  test('the bundled sample is one', async () => {
+  test('the bundled sample is valid', async () => {
     const file = join(__dirname, '..', '..', '..', 'media', 'samples', 'first.loom.yaml');
     expect(await checkRecipe({ file, text: await readFile(file, 'utf8') }, stepKinds)).toEqual([]);
   });
 
-  test("flags win over the recipe's settings", async () => {
+  test("flags override the recipe's settings", async () => {
     const file = join(folder, 'flags.loom.yaml');
     await writeFile(file, recipe);
     const plan = await planRecipe({ kind: 'recipe', recipe: file, seed: 9 }, stepKinds);
@@ -106,7 +106,7 @@ describe('a sound recipe', () => {
   });
 });
 
-describe('findings name the place and what to do', () => {
+describe('findings give the position and what to do', () => {
   const step = (lines: string) => `steps:\n  - kind: compress\n    model: model\n    method: rtn\n    out: out\n${lines}`;
   test.each([
     ['', ['1:1 The recipe is empty. It needs at least the key steps.']],
@@ -219,7 +219,7 @@ describe('findings name the place and what to do', () => {
   });
 });
 
-describe('hostile files end in findings, at once', () => {
+describe('hostile files give findings quickly', () => {
   const nine = Array.from(
     { length: 9 },
     (_, index) => `a${index}: &a${index} [${Array.from({ length: 9 }, () => (index === 0 ? '1' : `*a${index - 1}`)).join(',')}]`,
@@ -277,7 +277,7 @@ describe('running', () => {
     return { ran, log, skipped: result.steps.map((step) => step.skipped === true) };
   }
 
-  test('--resume skips what is finished and unchanged, and says so', async () => {
+  test('--resume skips finished, unchanged steps and reports them', async () => {
     const file = join(folder, 'resume.loom.yaml');
     await writeFile(file, recipe.replace('out: out', 'out: resumed'));
     const all = ['small', 'evaluate-2', 'compare-3', 'inspect-4'];
@@ -298,7 +298,7 @@ describe('running', () => {
     expect((await run(file, true)).ran[0]).toBe('small');
   });
 
-  test('a damaged journal means that everything runs', async () => {
+  test('with a damaged journal everything runs', async () => {
     const file = join(folder, 'damaged.loom.yaml');
     await writeFile(file, 'steps:\n  - { kind: inspect, model: model }\n');
     await run(file, true);
@@ -308,7 +308,7 @@ describe('running', () => {
     expect((await run(file, true)).ran).toEqual(['inspect-1']);
   });
 
-  test('the first finding stands in the error, with its place', async () => {
+  test('the error contains the first finding with its position', async () => {
     const file = join(folder, 'bad.loom.yaml');
     await writeFile(file, 'steps:\n  - { kind: inspect, modle: model }\n');
     await expect(run(file, false)).rejects.toMatchObject({

@@ -39,12 +39,12 @@ test('bundled and documented recipes are found', () => {
   );
 });
 
-test.each(written)('%s is sound for the schema and for the engine', (_, text) => {
+test.each(written)('%s is valid for the schema and the engine', (_, text) => {
   expect(refusals(text)).toEqual([]);
   expect(findings(text)).toEqual([]);
 });
 
-test('every method of every kind may be named', () => {
+test('every method of every kind is accepted', () => {
   for (const kind of stepKinds)
     for (const method of kind.methods?.() ?? []) {
       const data = kind.fields.some(({ key }) => key === 'data') ? 'data: t.txt, ' : '';
@@ -76,7 +76,7 @@ describe('schema and engine agree', () => {
     evaluate('data: d, split: val, columns: { input: pixel_* }'),
     'steps:\n  - { kind: compare, first: a, second: b }\n  - { kind: inspect, name: look, model: a }\n',
     'name: n\ninputs: { base: m }\nsettings: { provider: cpu, threads: 2, maxMemory: 2GB, seed: 1 }\nsteps:\n  - { kind: inspect, model: base }\n',
-  ])('that %j is sound', (text) => {
+  ])('that %j is valid', (text) => {
     expect(refusals(text)).toEqual([]);
     expect(findings(text)).toEqual([]);
   });

@@ -84,14 +84,14 @@ describe('reports as text', () => {
     `);
   });
 
-  test('a failed verification cannot be overlooked', () => {
+  test('a failed verification is prominent', () => {
     const checks = [{ name: 'logits-exact', passed: false, measured: 2, limit: 1e-3, unit: 'absolute' }];
     expect(compressKind.text({ ...compressed, verification: { passed: false, scope: 'whole', checks } }, { verbose: false })).toMatch(
       /^Verification +FAILED \(whole model\)\n +FAILED logits-exact: 2 \(limit 0\.001 absolute\)$/m,
     );
   });
 
-  test('many layers: those with the largest errors, worst first, unless all are asked for', () => {
+  test('many layers: those with the largest errors, worst first, unless all are requested', () => {
     const many = { ...compressed, layers: Array.from({ length: 50 }, (_, index) => layer(index)) };
     const lines = compressKind.text(many, { verbose: false }).split('\n');
     expect(lines[1]).toMatch(/^model\.layers\.49\./);
@@ -164,7 +164,7 @@ describe('reports as text', () => {
     `);
   });
 
-  test('inspect with statistics of one tensor shows its histogram; names from the file are made harmless', () => {
+  test('inspect with statistics of one tensor shows its histogram; names from the file are escaped', () => {
     const statistics = {
       name: 'x\u001b[2J',
       dtype: 'float32' as const,

@@ -30,7 +30,7 @@ describe('forecast', () => {
     expect(() => refuseShortfall(forecast)).toThrow(expect.objectContaining({ code: 'insufficient-disk' }) as LoomweightError);
   });
 
-  test('steps add up: largest memory, sum of disk and time', () => {
+  test('steps are combined: largest memory, sum of disk and time', () => {
     expect(addEstimates([estimate, { hostMemoryBytes: 5e9, diskBytes: 1, seconds: 2, notes: ['n'] }])).toEqual({
       hostMemoryBytes: 5e9,
       diskBytes: 500000001,

@@ -18,7 +18,7 @@ function write(path: string, text = 'x'): string {
 }
 
 describe('free space', () => {
-  test('takes what Linux calls available, cut by the control group', async () => {
+  test('is what Linux reports as available, limited by the control group', async () => {
     write('proc/meminfo', 'MemTotal:       16000000 kB\nMemFree: 1 kB\nMemAvailable:    8000000 kB\n');
     expect(await hostMemory(folder)).toEqual({ totalBytes: 16000000 * 1024, availableBytes: 8000000 * 1024 });
     write('sys/fs/cgroup/memory.max', 'max\n');
@@ -29,7 +29,7 @@ describe('free space', () => {
     expect(await hostMemory(folder)).toEqual({ totalBytes: 2e9, availableBytes: 6e8 });
   });
 
-  test('a path that does not exist yet lies on the disk of its nearest folder', async () => {
+  test('a path that does not exist yet is on the disk of its nearest folder', async () => {
     const free = await freeDisk(join(folder, 'not', 'there', 'yet'));
     expect(free).toBeGreaterThan(0);
   });

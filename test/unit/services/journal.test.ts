@@ -50,7 +50,7 @@ describe('journal', () => {
     expect(statuses).toEqual(['failed', 'running']);
   });
 
-  test('a damaged entry and a folder that cannot be written harm nobody', async () => {
+  test('a damaged entry and a folder that cannot be written are harmless', async () => {
     write('state/bad.json', '{');
     write('state/odd.json', '{"id":"other"}');
     expect(await new Journal(join(folder, 'state')).entries()).toEqual([]);

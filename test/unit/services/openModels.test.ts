@@ -53,7 +53,7 @@ describe('open models', () => {
     expect(counts.closed).toBe(3);
   });
 
-  test('stay open while used, and are opened again after a failure', async () => {
+  test('stay open while used, and are reopened after a failure', async () => {
     const { models, counts } = opener();
     const path = write('m');
     await models.use(path, {}, async () => {

@@ -3,7 +3,7 @@ import { ProgressReporter } from '../../../src/engine/services/progressReporter'
 import type { JobProgress } from '../../../src/protocol/jobs';
 
 describe('progress', () => {
-  test('sends at most ten a second, the latest wins, the last one is always sent', () => {
+  test('sends at most ten updates per second, the latest ones, and always the last', () => {
     let time = 0;
     const sent: JobProgress[] = [];
     const reporter = new ProgressReporter(

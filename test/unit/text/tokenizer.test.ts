@@ -12,11 +12,11 @@ const golden = JSON.parse(readFileSync(path.join(root, 'test/golden/tokenizer.js
 };
 const loomBase = () => loadTokenizer([path.join(root, 'media/samples/loom-base')]);
 
-test.each(golden.samples)('encodes $text as the Python library does', async ({ text, ids }) => {
+test.each(golden.samples)('encodes $text like the Python library', async ({ text, ids }) => {
   expect((await loomBase()).encode(text)).toEqual(ids);
 });
 
-test('encodes a whole text as the Python library does', async () => {
+test('encodes a whole text like the Python library', async () => {
   const expected = golden.texts.find(({ text }) => text === 'eval-play')!;
   const ids = (await loomBase()).encode(readFileSync(path.join(root, 'test/fixtures/text/eval-play.txt'), 'utf8'));
   expect(ids.length).toBe(expected.count);
@@ -32,6 +32,6 @@ test('BOS is bos_token of tokenizer_config, else bos_token_id of config, else no
   expect(new TextTokenizer(file, {}).beginning(undefined)).toBeUndefined();
 });
 
-test('a folder without a tokenizer is told', async () => {
+test('a folder without a tokenizer is an error', async () => {
   await expect(loadTokenizer([path.join(root, 'src')])).rejects.toMatchObject({ code: 'not-found' });
 });

@@ -25,7 +25,7 @@ function occurrences(paths: readonly string[], pattern: RegExp): string[] {
 }
 
 describe('the source tree', () => {
-  test('every source file is reached from an entry point: nothing is left over, nothing forgotten in a registry', () => {
+  test('every source file is reached from an entry point: nothing is unused or missing from a registry', () => {
     // The last two are read by `npm run docs` only.
     const programs = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/engine/worker.ts', 'src/cli/main.ts'];
     const entries = [...programs, 'src/cli/documentation.ts', 'src/engine/recipe/jsonSchema.ts'].concat(
@@ -48,13 +48,13 @@ describe('the source tree', () => {
     expect(forgotten).toEqual([]);
   });
 
-  test('no file imports itself over others, types included', () => {
+  test('there are no import cycles, including types', () => {
     // The linter's rule passes over imports of types; they tie files together just the same.
     const circles = sources.filter((path) => reachableFrom(importsOf(path)).has(path));
     expect(circles).toEqual([]);
   });
 
-  test('every task for worker threads is in the list that a worker has', () => {
+  test('every task for worker threads is in the list of the worker', () => {
     const defined = sources.flatMap((path) =>
       [...readText(path).matchAll(/defineHostTask\(\{\s*name: '([^']+)'/g)].map((match) => match[1] as string),
     );
@@ -74,7 +74,7 @@ describe('the source tree', () => {
     expect(occurrences(tests, pattern)).toEqual([]);
   });
 
-  test('no path of one machine', () => {
+  test('no paths of a particular machine', () => {
     const pattern = new RegExp(`(^|[\\s'"\`(=])/(wo` + `rk|ro` + `ot|home/[a-z]+)/|[A-Z]:\\\\\\\\Users`);
     expect(occurrences([...sources, ...scripts, ...prose, ...roots], pattern)).toEqual([]);
   });
@@ -85,7 +85,7 @@ describe('the source tree', () => {
     expect(Object.keys(longFiles).filter((path) => !long.includes(path))).toEqual([]);
   });
 
-  test('common imports nothing but common; protocol no module of Node outside its client', () => {
+  test('common imports only common; protocol imports no Node modules outside its client', () => {
     const foreign = (folder: string, allowed: RegExp) =>
       sources
         .filter((path) => path.startsWith(folder) && !path.startsWith('src/protocol/client/'))
@@ -110,7 +110,7 @@ describe('test data', () => {
     expect([...fixtures].filter((name) => !described.includes(name))).toEqual([]);
   });
 
-  test('every golden file says where its numbers come from', () => {
+  test('every golden file states the origin of its numbers', () => {
     const goldens = filesUnder('test/golden').filter((path) => path.endsWith('.json'));
     expect(goldens.length).toBeGreaterThan(0);
     const headed = (path: string) => {

@@ -43,9 +43,9 @@ const runnable: Readonly<Record<string, () => Record<string, ort.Tensor>>> = {
 
 const path = onnxFile;
 
-describe('models of others', () => {
+describe('models of other programs', () => {
   test.each(Object.entries(runnable))(
-    '%s: rewritten without a change it computes the same, inside and with external data',
+    '%s: rewritten unchanged, with internal or external data, it computes the same',
     async (name, feeds) => {
       const expected = await runModel(path(name), feeds());
       for (const externalData of ['auto', 'always'] as const) {
@@ -63,7 +63,7 @@ describe('models of others', () => {
     },
   );
 
-  test.each(Object.entries(runnable))('%s: read as a graph it is sound and computes the same', async (name, feeds) => {
+  test.each(Object.entries(runnable))('%s: read as a graph it is valid and computes the same', async (name, feeds) => {
     const expected = await runModel(path(name), feeds());
     const loaded = await readGraph(path(name), { operators, externalFrom: Infinity });
     expect(findGraphProblems(loaded, operators)).toEqual([]);
@@ -77,14 +77,14 @@ describe('models of others', () => {
     expect(await runModel(target, feeds())).toEqual(expected);
   });
 
-  test('the output types that our rules give agree with those that PyTorch stated', async () => {
+  test('our rules infer the output types that PyTorch declared', async () => {
     const graph = await readGraph(path('din-a'), { operators });
     const stated = fromBinary(ModelProtoSchema, await readFile(path('din-a'))).graph?.valueInfo ?? [];
     expect(stated.length).toBeGreaterThan(40);
     expect(graph.nodes.flatMap((node) => node.outputs).filter((value) => value?.type.unknown === true)).toEqual([]);
   });
 
-  test('bodies, functions and unknown operators survive reading; verification names what it does not know', async () => {
+  test('bodies, functions and unknown operators survive reading; verification names unknown operators', async () => {
     const source = await readFile(path('nested'));
     const model = fromBinary(ModelProtoSchema, source);
     if (model.graph) model.graph.sparseInitializer = [];

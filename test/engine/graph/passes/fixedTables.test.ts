@@ -35,7 +35,7 @@ const lookedUp = (build: GraphBuilder, x: Value, table: Value): Value =>
   build.op('Mul', [x, build.op('Gather', [table, build.int64([0, 1, 2, 3, 4, 5, 6, 7, 8])])]);
 const yes = ['table'];
 
-describe('tables that stand where weights do', () => {
+describe('tables in the position of weights', () => {
   test('learned position embeddings are weights, trained or not', () => {
     expect(weightsOf([1, 9, 8], learned, added)).toEqual(yes);
     expect(weightsOf([9, 8], learned, added)).toEqual(yes);
@@ -45,7 +45,7 @@ describe('tables that stand where weights do', () => {
   });
 
   const lowest = -3.4028234663852886e38;
-  test.each([-1e4, -1e9, lowest, -Infinity])('a causal mask of 0 and %d is none', (low) => {
+  test.each([-1e4, -1e9, lowest, -Infinity])('a causal mask of 0 and %d is not a weight', (low) => {
     const causal: Make = (_, row, column) => (column > row ? low : 0);
     expect(weightsOf([1, 1, 9, 9], causal, added, [2, 9, 9])).toEqual([]);
     const padding: Make = (at) => (at > 5 ? low : 0);
@@ -54,20 +54,20 @@ describe('tables that stand where weights do', () => {
     expect(weightsOf([1, 1, 9, 9], (at, row, column) => (at === 80 ? 0.5 : causal(at, row, column)), added, [2, 9, 9])).toEqual(yes);
   });
 
-  test('a mask that masks nothing is none; a bias of zeros is a weight', () => {
+  test('a mask that masks nothing is not a weight; a bias of zeros is', () => {
     expect(weightsOf([1, 1, 9, 9], () => 0, added, [2, 9, 9])).toEqual([]);
     expect(weightsOf([8], () => 0, added)).toEqual(yes);
     expect(weightsOf([8], () => 1, multiplied)).toEqual(yes);
   });
 
-  test('what activations are multiplied with is a mask or a table of angles, but for vectors', () => {
+  test('what activations are multiplied with is a mask or a table of angles, except vectors', () => {
     expect(weightsOf([9, 8], learned, multiplied)).toEqual([]);
     expect(weightsOf([9, 9], (_, row, column) => Number(column <= row), multiplied, [9, 9])).toEqual([]);
     expect(weightsOf([8], learned, multiplied)).toEqual(yes);
     expect(weightsOf([8], (at) => at % 2, multiplied)).toEqual([]);
   });
 
-  test('a weight times a mask of its own: the weight is one, the mask is none', () => {
+  test('a weight times its own mask: only the former is a weight', () => {
     const masked = (build: GraphBuilder, x: Value, table: Value): Value => {
       const mask = build.float32(
         Array.from({ length: 64 }, (_, at) => at % 3 && 1),
@@ -78,7 +78,7 @@ describe('tables that stand where weights do', () => {
     expect(weightsOf([8, 8], learned, masked)).toEqual(yes);
   });
 
-  test('sines, cosines and straight lines of positions are none, wherever they stand', () => {
+  test('sines, cosines and linear functions of positions are never weights', () => {
     const halves: Make = (_, row, column) => (column < 4 ? Math.sin : Math.cos)(angle(row, column, 8));
     const pairs: Make = (_, row, column) => (column % 2 === 0 ? Math.sin : Math.cos)(angle(row, Math.floor(column / 2), 8));
     const sines: Make = (_, row, column) => Math.sin(angle(row, column, 8));
@@ -92,7 +92,7 @@ describe('tables that stand where weights do', () => {
     expect(weightsOf([1, 64, 8], (at, row, column) => sines(at, row, column) + 0.1 * random.nextNormal(), added, [64, 8])).toEqual(yes);
   });
 
-  test('a tensor that also stands where only weights do is a weight', () => {
+  test('a tensor that is also used where only weights are is a weight', () => {
     const both = (build: GraphBuilder, x: Value, table: Value): Value =>
       build.op('MatMul', [build.op('Mul', [x, table]), build.op('Transpose', [table], { perm: ints([1, 0]) })]);
     expect(weightsOf([9, 8], learned, both)).toEqual(yes);

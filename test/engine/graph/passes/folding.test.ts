@@ -157,7 +157,7 @@ test.each(notFolded.map((row) => [JSON.stringify(row), row] as const))('%s stays
   expect(special.nodes.map((node) => node.op)).toContain(op);
 });
 
-test('weights in Constant nodes are weights where the graph has no others; a small table beside weights is a literal', () => {
+test('weights in Constant nodes are weights if the graph has no others; a small table next to weights is a literal', () => {
   const make = (withWeights: boolean): Graph => {
     const build = new GraphBuilder(operators, 'graph');
     const x = build.input('x', { dtype: 'float32', shape: [2, 3] });

@@ -39,7 +39,7 @@ function loop(): Graph {
 }
 
 describe('inlineGraph', () => {
-  test('twice into one graph: names are told apart, substitutes take the place of inputs and constants', async () => {
+  test('twice into one graph: names stay unique, and substitutes replace inputs and constants', async () => {
     const build = new GraphBuilder(operators, 'main');
     const x = build.input('x', { dtype: 'float32', shape: [1, 2] });
     const first = inlineGraph(build, layer(), new Map([['x', x]])).get('y') as Value;
@@ -70,7 +70,7 @@ describe('inlineGraph', () => {
     expect(Array.from(got['z']?.data as ArrayLike<number>)).toEqual([-29, -58]);
   });
 
-  test('nodes that are named like values give way to them', () => {
+  test('nodes named like values are renamed', () => {
     const build = new GraphBuilder(operators, 'main');
     const inner: Graph = (() => {
       const graph = layer();
@@ -82,7 +82,7 @@ describe('inlineGraph', () => {
     expect(made.get('b')?.name).toBe('b');
   });
 
-  test('an input without a value, a value of another type, and a name that is not there are refused', () => {
+  test('an input without a value, a value of another type, and an unknown name are refused', () => {
     const build = new GraphBuilder(operators, 'main');
     const x = build.input('x', { dtype: 'float32', shape: [1, 2] });
     const wide = build.input('wide', { dtype: 'float32', shape: [1, 3] });

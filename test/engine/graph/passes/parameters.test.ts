@@ -35,14 +35,14 @@ describe('parametersOf', () => {
     expect(weights.reduce((sum, { shape }) => sum + elementCount(shape), 0)).toBe(38_282);
   });
 
-  test('a click model: 41,770 parameters, the category table and the scalars are none', async () => {
+  test('a click model: 41,770 parameters; the category table and the scalars are not weights', async () => {
     const { weights } = parametersOf(await onnx('din-a.onnx'), operators);
     expect(weights.reduce((sum, { shape }) => sum + elementCount(shape), 0)).toBe(41_770);
     const table = weights.find(({ name }) => name === 'item_embedding.weight');
     expect(table?.uses.map(({ node }) => node.op)).toEqual(['Gather', 'Gather']);
   });
 
-  test('a language model with tied embedding: used behind a Transpose too; frequencies are no weights', async () => {
+  test('a language model with a tied embedding, also used behind a Transpose; frequencies are not weights', async () => {
     const { weights } = parametersOf(await decoderGraph('media/samples/loom-base'), operators);
     expect(weights.every(({ name }) => name.startsWith('model.'))).toBe(true);
     const embedding = weights.find(({ name }) => name === 'model.embed_tokens.weight');
@@ -52,7 +52,7 @@ describe('parametersOf', () => {
     ]);
   });
 
-  test('running statistics are no weights; settings, scalars and whole numbers are neither', () => {
+  test('running statistics, settings, scalars and integers are not weights', () => {
     const build = new GraphBuilder(operators, 'graph');
     const x = build.input('x', { dtype: 'float32', shape: [2, 3, 4, 4] });
     const vector = (name: string) =>
@@ -169,7 +169,7 @@ describe('shareCopies', () => {
     expect((await runGraph(shared.graph, feeds))['logits']?.data).toEqual((await runGraph(graph, feeds))['logits']?.data);
   });
 
-  test('a copy that the graph gives keeps its name', () => {
+  test('a copy that is an output of the graph keeps its name', () => {
     const graph = twins(false, (at) => Math.sin(at));
     const head = [...graph.constants.keys()].find(({ name }) => name === 'head') as Value;
     const shared = shareCopies({ ...graph, outputs: [...graph.outputs, head] });
@@ -195,7 +195,7 @@ describe('batchStatistics', () => {
     return { graph: build.finish(), names: [...updates.keys()] };
   }
 
-  test('normalises by the batch and gives the new statistics', async () => {
+  test('normalises by the batch and returns the new statistics', async () => {
     const build = new GraphBuilder(operators, 'graph');
     const x = build.input('x', { dtype: 'float32', shape: ['batch', 2, 3] });
     const vector = (name: string, make: (at: number) => number) => build.constant(values([2], make), name);
@@ -225,7 +225,7 @@ describe('batchStatistics', () => {
     }
   });
 
-  test('a real network: every statistic is followed; one without any has none', async () => {
+  test('a real network: every statistic is tracked; a network without any has none', async () => {
     const vision = specializeGraph(await onnx('vision-script.onnx'), { batch: 2 }, operators);
     expect([...training(vision).names].sort()).toEqual(namesOf(parametersOf(vision, operators).statistics).sort());
     expect(training(specializeGraph(await onnx('digits-a.onnx'), { batch: 2 }, operators)).names).toEqual([]);

@@ -239,7 +239,7 @@ describe('what folds', () => {
     await expectSameResults(graph, special, feed);
   });
 
-  test('weights and what is computed from them stay nodes, so that they can be trained', () => {
+  test('weights and values computed from them stay nodes, so that they can be trained', () => {
     const graph = graphOf((build, x) => {
       const w = build.constant(inlineConstant('float32', [3, 6], new Array<number>(18).fill(1)), 'w');
       return build.op('MatMul', [x, build.op('Transpose', [w])]);
@@ -317,7 +317,7 @@ describe('what is refused', () => {
     expect(() => specializeGraph(graph, shapes, operators)).toThrow(message);
   });
 
-  test('an output that is not there', () => {
+  test('an unknown output', () => {
     const shapes = { batch: 2, past: 0, new: 6 };
     expect(() => specializeGraph(graph, shapes, operators, { outputs: ['logits'] })).toThrow(
       "has no output 'logits'. Its outputs are 'y', 'z'",

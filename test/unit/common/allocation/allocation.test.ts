@@ -41,7 +41,7 @@ const sumOf = (items: readonly AllocationItem[], chosen: readonly number[], key:
   chosen.reduce((sum, option, item) => sum + items[item]!.options[option]![key], 0);
 
 describe('allocate', () => {
-  test('finds what trying everything finds, over 300 small cases', () => {
+  test('matches an exhaustive search in 300 small cases', () => {
     const random = new SeededRandom(11);
     let exact = 0;
     let worst = 1;
@@ -63,7 +63,7 @@ describe('allocate', () => {
     expect(worst).toBeLessThanOrEqual(1.001);
   });
 
-  test('stays within 0.1 % of the bound of the relaxation for many items', () => {
+  test('is within 0.1 % of the bound of the relaxation for many items', () => {
     const items = randomItems(new SeededRandom(5), 2000, 9);
     const prepared = prepareAllocation(items);
     const { smallestBits, largestBits } = prepared.at(0);
@@ -86,7 +86,7 @@ describe('allocate', () => {
     }
   });
 
-  test('a larger budget foretells no greater loss', () => {
+  test('a larger budget never predicts a greater loss', () => {
     const items = randomItems(new SeededRandom(3), 60, 9);
     const prepared = prepareAllocation(items);
     const { smallestBits, largestBits } = prepared.at(0);
@@ -99,7 +99,7 @@ describe('allocate', () => {
     expect(before).toBe(sumOf(items, prepared.at(Infinity).chosen, 'loss'));
   });
 
-  test('says when a budget cannot be met and which one could', () => {
+  test('reports a budget that cannot be met and the smallest that can', () => {
     const items = randomItems(new SeededRandom(2), 5, 4);
     const result = allocate(items, 0);
     const smallest = items.reduce((sum, { options }) => sum + Math.min(...options.map((option) => option.storedBits)), 0);
@@ -109,7 +109,7 @@ describe('allocate', () => {
     expect(allocate(items, smallest - 1)).toMatchObject({ met: false, storedBits: smallest });
   });
 
-  test('equal items: the first are served first, always the same', () => {
+  test('ties between equal items are broken deterministically, in their order', () => {
     const options = [
       { bits: 2, storedBits: 20, loss: 4 },
       { bits: 4, storedBits: 40, loss: 1 },
@@ -119,7 +119,7 @@ describe('allocate', () => {
     expect(allocate(items, 165).chosen).toEqual(allocate(items, 165).chosen);
   });
 
-  test('an option off the hull is taken where only it fits', () => {
+  test('an option off the hull is chosen if only it fits', () => {
     const item = {
       tensor: 't',
       weights: 10,
@@ -133,7 +133,7 @@ describe('allocate', () => {
     expect(allocate([item], 40).chosen).toEqual([2]);
   });
 
-  test('a pin holds whatever the budget, and counts', () => {
+  test('a pin applies at any budget, and counts', () => {
     const items = randomItems(new SeededRandom(8), 20, 9);
     const pins = new Map([[4, 8]]);
     const result = allocate(items, 0, pins);
@@ -157,7 +157,7 @@ describe('allocate', () => {
     expect(() => allocate(items, 1, pins)).toThrow(message);
   });
 
-  test('nothing to choose from is no mistake', () => {
+  test('an empty choice is not an error', () => {
     expect(allocate([], 0)).toEqual({ chosen: [], storedBits: 0, loss: 0, met: true, smallestBits: 0, largestBits: 0 });
     expect(paretoCurve([])).toEqual([{ bitsPerWeight: 0, loss: 0, measured: false }]);
   });
@@ -182,7 +182,7 @@ describe('paretoCurve', () => {
     expect(curve[curve.length - 1]!.bitsPerWeight).toBeCloseTo(largestBits / weights, 12);
   });
 
-  test('is thinned to the number of points asked for, ends included', () => {
+  test('is thinned to the requested number of points, including the ends', () => {
     const items = randomItems(new SeededRandom(22), 500, 9);
     const [whole, thin] = [paretoCurve(items, new Map(), 1e9), paretoCurve(items, new Map(), 50)];
     expect(thin.length).toBeLessThanOrEqual(50);

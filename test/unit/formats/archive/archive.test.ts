@@ -114,7 +114,7 @@ describe('learned tensors', () => {
     await fc.assert(fc.asyncProperty(archivesOfTensors, expectExactInverse), { seed: propertySeed, numRuns: 20 });
   });
 
-  test('so it is with every width at once, without values, with one value and with everything pruned', async () => {
+  test('the same with every width at once, without values, with one value and with everything pruned', async () => {
     const random = new SeededRandom(20_261_121);
     const tensors: LearnedTensor[] = [];
     tensors.push(
@@ -131,7 +131,7 @@ describe('learned tensors', () => {
     await expectExactInverse(tensors);
   });
 
-  test('a tensor whose parts do not fit is refused by name', async () => {
+  test('a tensor whose parts do not match is refused by name', async () => {
     const tensor = randomLearned(new SeededRandom(1), { name: 'fc.weight', shape: [4, 8], groupSize: 8, widths: [2, 3] });
     const writer = await ArchiveWriter.create(path.join(folder, 'refused.loomq'));
     const refused = async (changes: Partial<LearnedTensor>, words: RegExp) => {
@@ -260,7 +260,7 @@ describe('damaged archives', () => {
     ],
     ['wrong counts', /ascending widths/, 'invalid-table', (tensor: Record<string, unknown>) => (tensor['groups'] = [[2, 1]])],
     ['an unknown kind', /learned, grouped or plain/, 'invalid-table', (tensor: Record<string, unknown>) => (tensor['kind'] = 'magic')],
-  ])('%s is named with tensor and place', async (_, words, diagnostic, change) => {
+  ])('%s is reported with tensor and offset', async (_, words, diagnostic, change) => {
     const error = await failureOf(({ tensors }) => change(tensors[0]!));
     expect(error.code).toBe('malformed-file');
     expect(error.message).toMatch(words);
@@ -276,7 +276,7 @@ describe('damaged archives', () => {
     expect(await readFailure(other)).toMatchObject({ code: 'unsupported', details: { diagnostic: 'unknown-version' } });
   });
 
-  test('a table of widths that is not what the header counts', async () => {
+  test('a table of widths that differs from the counts in the header', async () => {
     const bytes = Buffer.from(readFileSync((await sound).file));
     bytes[32 + 9] = (bytes[32 + 9] as number) ^ 1;
     const error = await readFailure(bytes);

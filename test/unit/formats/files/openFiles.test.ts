@@ -20,7 +20,7 @@ function handlesOn(part: string): number {
   }).length;
 }
 
-test('many reads of one file share a handle, which close gives back', async () => {
+test('many reads of one file share a handle, which close releases', async () => {
   const path = writeInto(
     folder,
     'shared.bin',
@@ -35,7 +35,7 @@ test('many reads of one file share a handle, which close gives back', async () =
   await expect(files.read(path, 0, 1)).rejects.toThrow(/after its model was closed/);
 });
 
-test('at most the limit stays open, the file used last among them', async () => {
+test('no more files than the limit stay open, including the last used', async () => {
   const paths = [0, 1, 2, 3, 4].map((index) => writeInto(folder, `limited-${index}.bin`, Uint8Array.of(index)));
   const files = new OpenFiles(2);
   for (const path of paths) await files.read(path, 0, 1);
@@ -46,7 +46,7 @@ test('at most the limit stays open, the file used last among them', async () => 
   expect(handlesOn('limited-')).toBe(0);
 });
 
-test('a file that cannot be opened is asked for again, and a range beyond the end is an error with its place', async () => {
+test('a file that cannot be opened is retried, and a range beyond the end is an error with its offset', async () => {
   const files = new OpenFiles();
   const path = `${folder}/later.bin`;
   expect((await failureOf(() => files.read(path, 0, 1))).code).toBe('not-found');
@@ -56,7 +56,7 @@ test('a file that cannot be opened is asked for again, and a range beyond the en
   await files.close();
 });
 
-test('an ONNX model with external data gives every handle back, opened for reading and for editing', async () => {
+test('an ONNX model with external data releases every handle, opened for reading and for editing', async () => {
   const before = handlesOn('external.onnx');
   const container = await openOnnx(onnxFile('external'));
   const editor = await editModel(onnxFile('external'));

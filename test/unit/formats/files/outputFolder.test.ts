@@ -10,7 +10,7 @@ import { failureOf } from '../../../support/formatFiles';
 
 const isTemporaryName = (name: string) => temporaryWriter(name) !== undefined;
 
-test('an output folder appears only when it is committed, whole', async ({ folder }) => {
+test('an output folder appears complete, when it is committed', async ({ folder }) => {
   const final = path.join(folder, 'deep', 'out');
   const output = await createOutputFolder(final);
   mkdirSync(path.join(output.path, 'onnx'));
@@ -32,7 +32,7 @@ test('a discarded output leaves nothing', async ({ folder }) => {
   expect(readdirSync(folder).filter((name) => name.includes('discarded'))).toEqual([]);
 });
 
-test('an existing folder is refused unless it is empty, and stays as it was', async ({ folder }) => {
+test('an existing folder is refused unless it is empty, and is not changed', async ({ folder }) => {
   const final = path.join(folder, 'taken');
   mkdirSync(final);
   const output = await createOutputFolder(final);
@@ -60,7 +60,7 @@ test('a file is replaced in one step', async ({ folder }) => {
   expect(readFileSync(final, 'utf8')).toBe('new');
 });
 
-test('left-overs of dead processes of this machine go; those of living ones and of other machines stay', async ({ folder }) => {
+test('leftovers of dead processes of this machine are removed; those of living ones and other machines stay', async ({ folder }) => {
   const place = path.join(folder, 'stale');
   mkdirSync(place);
   const mine = temporaryName('out', 'ab12');

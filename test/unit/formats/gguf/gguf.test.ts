@@ -18,12 +18,12 @@ const blocks = readTestJson<{ cases: readonly { dtype: DType; bytes: string; val
 const small = Buffer.from(readTestJson<{ file: string }>('golden/formats/gguf.json').file, 'base64');
 
 for (const { dtype, bytes, values } of blocks.cases) {
-  test(`blocks of ${dtype} mean exactly what the reference library reads from them`, () => {
+  test(`blocks of ${dtype} decode exactly as in the reference library`, () => {
     expect([...decodeToFloat32(dtype, new Uint8Array(Buffer.from(bytes, 'base64')))]).toEqual(values);
   });
 }
 
-test('a file of the reference writer: metadata of every type, tensors with places and shapes', async () => {
+test('a file of the reference writer: metadata of every type, tensors with offsets and shapes', async () => {
   const container = await openGguf(writeInto(folder, 'small.gguf', small));
   const { values } = container;
   expect(Object.fromEntries([...values].filter(([key]) => key.startsWith('test.')))).toEqual({
@@ -106,7 +106,7 @@ beforeAll(async () => {
   original = await openContainer(loomBase);
 });
 
-test('loom-base in float16 comes back bit for bit under its own names, whole and by ranges', async () => {
+test('loom-base in float16 is read bit for bit under its own names, whole and by ranges', async () => {
   const file = writeInto(folder, 'f16.gguf', await loomBaseAsGguf('float16'));
   const view = await openContainer(file, { asHuggingFace: true });
   expect([...view.tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
@@ -123,7 +123,7 @@ test('loom-base in float16 comes back bit for bit under its own names, whole and
   await view.close();
 });
 
-test('config and tokenizer come back from the metadata', async () => {
+test('config and tokenizer are rebuilt from the metadata', async () => {
   const file = writeInto(folder, 'meta.gguf', await loomBaseAsGguf('float16'));
   const view = await openContainer(file, { asHuggingFace: true });
   const { config = {}, generatedCompanions } = view;
@@ -163,7 +163,7 @@ for (const [dtype, limit] of [
   ['q8_0', 1 / 127 / 2],
   ['q4_0', 1 / 8],
 ] as const) {
-  test(`loom-base in ${dtype} comes back within half a step of each block (float16 scale included)`, async () => {
+  test(`loom-base in ${dtype} is within half a step of each block (including the float16 scale)`, async () => {
     const view = await openContainer(writeInto(folder, `${dtype}.gguf`, await loomBaseAsGguf(dtype)), { asHuggingFace: true });
     const { name } = [...original.tensors.values()].find((entry) => entry.name.endsWith('layers.2.self_attn.q_proj.weight'))!;
     expect(view.tensors.get(name)?.dtype).toBe('float32');

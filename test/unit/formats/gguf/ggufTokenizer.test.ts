@@ -42,7 +42,7 @@ function rebuilt(values: ReadonlyMap<string, GgufValue>): { readonly json: Json;
 }
 
 const { sentencePiece } = golden;
-test('SentencePiece: token ids of every text as the SentencePiece library gives them', async () => {
+test('SentencePiece: token ids of every text match the SentencePiece library', async () => {
   const { tokenizer } = rebuilt(await valuesOf(sentencePiece.file));
   let compared = 0;
   for (const [i, text] of golden.texts.entries()) {
@@ -54,7 +54,7 @@ test('SentencePiece: token ids of every text as the SentencePiece library gives 
   expect(compared).toBeGreaterThan(25);
 });
 
-test('SentencePiece: the same as transformers, special tokens in a text included', async () => {
+test('SentencePiece: token ids match transformers, including special tokens in a text', async () => {
   const { tokenizer } = rebuilt(await valuesOf(sentencePiece.file));
   for (const [i, text] of golden.texts.entries()) {
     expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(sentencePiece.transformersPrefixed[i]);
@@ -63,7 +63,7 @@ test('SentencePiece: the same as transformers, special tokens in a text included
   }
 });
 
-test('SentencePiece: text comes back, the beginning is marked, and the marked beginning can be switched off', async () => {
+test('SentencePiece: text is restored, the beginning is marked, and the mark can be disabled', async () => {
   const values = await valuesOf(sentencePiece.file);
   const { tokenizer, json } = rebuilt(values);
   for (const text of golden.texts)
@@ -108,7 +108,7 @@ function lengthen(values: Map<string, GgufValue>): void {
 }
 
 for (const { file, rule, transformers, published } of golden.byteLevel) {
-  test(`byte-level BPE split as ${rule}: token ids of every text as the Python library gives them`, async () => {
+  test(`byte-level BPE split as ${rule}: token ids of every text match the Python library`, async () => {
     const { tokenizer } = rebuilt(await valuesOf(file));
     for (const [i, text] of golden.texts.entries()) {
       expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(published[i]);
@@ -118,7 +118,7 @@ for (const { file, rule, transformers, published } of golden.byteLevel) {
   });
 }
 
-test('weights without a vocabulary open with a warning that says so', async () => {
+test('weights without a vocabulary open with a warning', async () => {
   const view = await openContainer(fixture('tiny-f16.gguf'), { asHuggingFace: true });
   expect(view.diagnostics).toMatchObject([{ code: 'tokenizer-unsupported', message: expect.stringContaining('no tokenizer') as unknown }]);
   await view.close();

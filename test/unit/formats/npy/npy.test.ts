@@ -22,7 +22,7 @@ interface Golden {
 const golden = readTestJson<Golden>('golden/formats/npy.json');
 
 for (const [i, { dtype, shape, file, values }] of golden.files.entries()) {
-  test(`case ${i}: ${dtype} (${shape.join(', ')}) as numpy.save wrote it`, async () => {
+  test(`case ${i}: ${dtype} (${shape.join(', ')}) as written by numpy.save`, async () => {
     const array = await readNpy(writeInto(folder, `case${i}.npy`, Buffer.from(file, 'base64')));
     expect(array).toMatchObject({ dtype, shape });
     expect([...decodeToFloat32(array.dtype, array.bytes)]).toEqual(values);

@@ -45,7 +45,7 @@ test('tensors start on 64 bytes, large ones on a page; pieces are joined; the mo
   await container.close();
 });
 
-test('bytes that do not fit the shape are refused', async () => {
+test('bytes that do not match the shape are refused', async () => {
   const writer = await ExternalDataWriter.create(join(folder, 'wrong.onnx'));
   await expect(writer.append('float32', [2], new Uint8Array(7))).rejects.toMatchObject({ code: 'invalid-argument' });
   await expect(writer.append('float32', [2], new Uint8Array(9))).rejects.toMatchObject({ code: 'invalid-argument' });

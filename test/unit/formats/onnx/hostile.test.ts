@@ -98,7 +98,7 @@ const diagnosed: readonly (readonly [string, string, () => Buffer])[] = [
 ];
 
 describe('broken files', () => {
-  test.each(broken)('%s is refused with its place', async (title, make, offset) => {
+  test.each(broken)('%s is refused with its offset', async (title, make, offset) => {
     const path = join(folder, `${title.replaceAll(/\W/g, '-')}.onnx`);
     await writeFile(path, make());
     for (const open of [() => openOnnx(path), () => readGraph(path), () => editModel(path)]) {
@@ -125,7 +125,7 @@ describe('broken files', () => {
     await container.close();
   });
 
-  test('100,000 initialisers of one name, and as many problems, stay small and quick', async () => {
+  test('100,000 initialisers of one name, with as many problems, take little memory and time', async () => {
     const path = join(folder, 'many.onnx');
     await writeFile(
       path,
@@ -138,7 +138,7 @@ describe('broken files', () => {
     await expect(readGraph(path)).rejects.toMatchObject({ code: 'malformed-file' });
   });
 
-  test('a node list of one name each does not slow reading down', async () => {
+  test('50,000 nodes of the same name do not slow down reading', async () => {
     const path = join(folder, 'nodes.onnx');
     const node = (index: number) => field(1, Buffer.concat([field(2, `v${index}`), field(3, 'same'), field(4, 'RandomNormal')]));
     await writeFile(path, modelBytes(Buffer.concat(Array.from({ length: 50_000 }, (_, index) => node(index)))));

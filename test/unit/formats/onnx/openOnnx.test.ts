@@ -26,8 +26,8 @@ describe('tensors have the values that numpy wrote', () => {
   }
 });
 
-describe('what a file says about itself', () => {
-  test('nothing is wrong with the fixtures', async () => {
+describe('metadata of a file', () => {
+  test('the fixtures have no diagnostics', async () => {
     for (const file of ['storages', 'nested', 'external', 'old-ir3', 'digits-mlp', 'digits-a', 'din-a']) {
       const container = await openOnnx(onnxFile(file));
       expect(container.diagnostics, file).toEqual([]);
@@ -64,7 +64,7 @@ describe('what a file says about itself', () => {
     await storages.close();
   });
 
-  test('texts come with their lengths', async () => {
+  test('strings are read with their lengths', async () => {
     const container = await openOnnx(join(onnxFixtures, 'storages.onnx'));
     const bytes = Buffer.from(await container.read('texts'));
     expect(bytes.toString('utf8')).toBe('\u0004\0\0\0loom\u0007\0\0\0wéight');
@@ -82,7 +82,7 @@ describe('what a file says about itself', () => {
     await container.close();
   });
 
-  test.each(['digits-mlp', 'digits-a'])('%s holds the tensors of its safetensors sibling', async (name) => {
+  test.each(['digits-mlp', 'digits-a'])('%s contains the tensors of its safetensors sibling', async (name) => {
     const bytes = await readFile(join(onnxFixtures, `${name}.safetensors`));
     const headerLength = Number(bytes.readBigUInt64LE(0));
     const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString('utf8')) as Record<
@@ -103,7 +103,7 @@ describe('what a file says about itself', () => {
   });
 });
 
-describe('external data stays inside the folder', () => {
+describe('external data must be inside the folder', () => {
   /** The external fixture with its location texts replaced by another of the same length. */
   async function withLocation(target: string, location: string): Promise<string> {
     await mkdir(target, { recursive: true });
@@ -160,7 +160,7 @@ describe('external data stays inside the folder', () => {
     await container.close();
   });
 
-  test('in limited mode nothing beside the model is touched', async () => {
+  test('in limited mode no file but the model is opened', async () => {
     const container = await openOnnx(join(onnxFixtures, 'external.onnx'), { limited: true });
     expect(container.tensors.get('w')).toMatchObject({ dtype: 'float32', shape: [16, 8], bytes: 512, location: undefined });
     expect(container.diagnostics).toEqual([]);

@@ -25,7 +25,7 @@ interface Golden {
 // Made by test/golden/make/formats.py with the Python libraries safetensors and ml_dtypes.
 const golden = readTestJson<Golden>('golden/formats/safetensors.json');
 
-test('a file with every type of the reference library is read as that library wrote it', async () => {
+test('a file of the reference library with every type is read exactly', async () => {
   const container = await openSafetensors(writeInto(folder, 'all.safetensors', Buffer.from(golden.file, 'base64')));
   expect(container.metadata).toEqual({ format: 'np', note: 'grüße' });
   expect([...container.tensors.keys()].sort()).toEqual([...golden.accepted].sort());
@@ -44,7 +44,7 @@ for (const { name, dtype, bytes, values } of golden.cases) {
   });
 }
 
-test('what the writer writes is what the reader reads, in shards too, whatever the order of writing', async () => {
+test('the reader returns what the writer wrote, also in shards and in any order of writing', async () => {
   const target = path.join(folder, 'written');
   mkdirSync(target);
   const plans = golden.cases.map(({ name, dtype, shape }, i) => ({
@@ -73,7 +73,7 @@ test('what the writer writes is what the reader reads, in shards too, whatever t
   await container.close();
 });
 
-test('a tensor that was not filled, filled too far or never planned is refused by the writer', async () => {
+test('the writer refuses a tensor that is incomplete, too long or not planned', async () => {
   const target = path.join(folder, 'partial');
   mkdirSync(target);
   const writer = await SafetensorsWriter.create(target, [{ name: 'a', dtype: 'float32', shape: [2] }]);
@@ -107,7 +107,7 @@ for (const hostile of readTestJson<Hostile[]>('fixtures/hostile/safetensors.json
   });
 }
 
-test('zero-size tensors, an empty model, odd names and padding are sound', async () => {
+test('zero-size tensors, an empty model, odd names and padding are valid', async () => {
   const header =
     '{"":{"dtype":"F32","shape":[0,99999999999],"data_offsets":[0,0]},"__proto__":{"shape":[],"data_offsets":[0,4],"dtype":"F32"},"é\\n":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}}   ';
   const container = await openSafetensors(writeInto(folder, 'odd.safetensors', rawSafetensors(Buffer.from(header), 5)));
@@ -120,7 +120,7 @@ test('zero-size tensors, an empty model, odd names and padding are sound', async
   expect(empty.tensors.size).toBe(0);
 });
 
-test('a tensor of an unknown type is left out with a warning; the others stay', async () => {
+test('a tensor of an unknown type is omitted with a warning; the others are kept', async () => {
   const header = '{"a":{"dtype":"F9","shape":[2],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}';
   const container = await openSafetensors(writeInto(folder, 'newer.safetensors', rawSafetensors(Buffer.from(header), 5)));
   expect([...container.tensors.keys()]).toEqual(['b']);
@@ -172,7 +172,7 @@ test('a symbolic link cannot lead out of the folder, except into the blobs of a 
   expect((await failureOf(() => openContainer(snapshot, { limited: true }))).details).toMatchObject({ diagnostic: 'path-escape' });
 });
 
-test('an index that names missing files or tensors is refused; one that forgets a tensor is a warning', async () => {
+test('an index that names missing files or tensors is refused; one that omits a tensor is a warning', async () => {
   expect((await failureOf(() => openContainer(shardedModel('gone', { a: 'two.safetensors' })))).details).toMatchObject({
     diagnostic: 'missing-file',
   });
@@ -196,7 +196,7 @@ test('an index that names missing files or tensors is refused; one that forgets 
   expect(container.diagnostics).toMatchObject([{ code: 'index-disagrees', subject: 'b' }]);
 });
 
-test('a million tensors open in bounded time and keep their places', async () => {
+test('a million tensors open in bounded time with correct offsets', async () => {
   const count = 1_000_000;
   const parts: string[] = [];
   for (let i = 0; i < count; i += 1) parts.push(`"t${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`);
