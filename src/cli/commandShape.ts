@@ -7,7 +7,7 @@ export interface PositionalSpec {
   readonly doc: string;
 }
 
-/** What the parser knows of a command. */
+/** The part of a command that the parser needs. */
 export interface CommandShape {
   readonly name: string;
   readonly positionals: readonly PositionalSpec[];

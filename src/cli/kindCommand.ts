@@ -47,7 +47,7 @@ function outOf(kind: StepKind, given: Arguments, folder: string): { readonly out
   return text === undefined ? {} : { out: resolve(folder, text) };
 }
 
-/** How complaints speak of flags. */
+/** Names of flags in error messages. */
 function commandWords(kind: StepKind, name: string): FieldWords {
   const nameOf = (key: string): string => {
     const field = kind.fields.find((candidate) => candidate.key === key);

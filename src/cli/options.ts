@@ -18,10 +18,10 @@ export type OptionSpec =
   | (OptionBase & { readonly kind: 'size'; readonly value: string })
   /** A number that the specification allows. */
   | (OptionBase & { readonly kind: 'number'; readonly value: string; readonly spec: ParamSpec })
-  /** A method's parameter: the method that was chosen says what is allowed. */
+  /** A method's parameter; the chosen method defines the allowed values. */
   | (OptionBase & { readonly kind: 'parameter'; readonly spec: ParamSpec });
 
-/** Names of shared options whose meaning every command knows. */
+/** Names of the options that every command has. */
 export const jsonOption: OptionSpec = {
   name: 'json',
   kind: 'switch',

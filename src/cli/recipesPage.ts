@@ -55,7 +55,7 @@ steps:
 \`\`\`
 `;
 
-/** docs/recipes.md without its mark: what a recipe may say, from the kinds of steps. */
+/** docs/recipes.md without its mark: the contents of a recipe, generated from the step kinds. */
 export function recipesPage(kinds: readonly StepKind[]): string {
   const steps = kinds.map((kind) => `\n### ${kind.id}\n\n${kind.summary}\n\n${fieldTable(fieldsOf(kind))}`);
   return (

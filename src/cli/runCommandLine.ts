@@ -26,7 +26,7 @@ export interface CommandLineParts {
 /** Runs one command line and gives the exit code. */
 export async function runCommandLine(argv: readonly string[], parts: CommandLineParts = {}): Promise<number> {
   const commands = commandsOf(parts.kinds ?? stepKinds);
-  // Known before parsing, so that errors of parsing come out in the form that was asked for too.
+  // Known before parsing, so that parsing errors are also printed in the requested form.
   const words = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   const choices: OutputChoices = {
     json: words.includes('--json') || words.includes('--json=true'),

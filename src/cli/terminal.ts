@@ -17,7 +17,7 @@ export interface Terminal {
   readonly json: boolean;
 }
 
-/** What the flags say about output. */
+/** Output settings from the flags. */
 export interface OutputChoices {
   readonly quiet: boolean;
   readonly verbose: boolean;
@@ -32,7 +32,7 @@ export function processTerminal(choices: OutputChoices): Terminal {
     writeOut: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
     canRewrite: Boolean(process.stderr.isTTY) && process.env['TERM'] !== 'dumb',
-    // Some terminals do not tell, and say 0.
+    // Some terminals report 0.
     columns: process.stderr.columns || 80,
     canStyle: Boolean(process.stdout.isTTY) && !plain && !choices.json,
     ...choices,
@@ -40,7 +40,7 @@ export function processTerminal(choices: OutputChoices): Terminal {
 }
 
 /**
- * Ends quietly when the reader of a pipe goes away (`loomweight inspect m | head`): what is left to say has no reader.
+ * Ends quietly when the reader of a pipe exits (`loomweight inspect m | head`): the remaining output has no reader.
  * Without this every such use would end in a stack trace.
  */
 export function endQuietlyOnBrokenPipe(): void {

@@ -34,7 +34,7 @@ export const viewIds = { models: 'loomweight.models', jobs: 'loomweight.jobs' } 
 /** Custom editors, by the kind of file. */
 export const editorIds = { safetensors: 'loomweight.safetensors', gguf: 'loomweight.gguf', onnx: 'loomweight.onnx' } as const;
 
-/** Panels that come back after a reload of the window. */
+/** Panels that are restored after a reload of the window. */
 export const panelIds = {
   model: 'loomweight.model',
   bitAllocation: 'loomweight.bitAllocation',

@@ -12,7 +12,7 @@ export class Messages {
 
   constructor(private readonly log: vscode.LogOutputChannel) {}
 
-  /** Shows an error; never throws. `during` says what was going on, for the log. */
+  /** Shows an error; never throws. `during` describes the action, for the log. */
   showError(error: unknown, during: string): void {
     const known = toLoomweightError(error);
     if (known.code === 'cancelled') return;
@@ -29,7 +29,7 @@ export class Messages {
     });
   }
 
-  /** Says once that an engine process died, however many calls it took with it. */
+  /** Reports once that an engine process died, however many calls failed with it. */
   showCrash(reason: string): void {
     this.log.error(reason);
     if (Date.now() - this.lastCrash < crashQuietMilliseconds) return;

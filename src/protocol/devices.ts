@@ -6,7 +6,7 @@ export interface DeviceStatus {
   readonly name: string;
   /** One sentence. */
   readonly reason: string;
-  /** Checks in order; each missing piece says what to do. */
+  /** Checks in order; each failed one states what to do. */
   readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly found: string; readonly advice?: string }[];
 }
 

@@ -63,7 +63,7 @@ export interface EngineApi {
   methods(request: Record<string, never>): Promise<readonly MethodDescription[]>;
   /** Kinds of steps with their fields. */
   kinds(request: Record<string, never>): Promise<readonly StepKindDescription[]>;
-  /** The job that a filled form asks for, defaults included; or what is wrong with the form. */
+  /** The job of a completed form, with defaults, or the form's problems. */
   completeStep(request: StepForm): Promise<{ readonly problems: readonly FieldProblem[]; readonly spec?: JobSpec }>;
   /** What a job is called and what may be done with it. Errors: `invalid-argument` for a kind that there is not. */
   describeJob(request: { readonly spec: JobSpec }): Promise<JobDescription>;

@@ -18,7 +18,7 @@ export const exitCodes = {
 /** A stable word that scripts and tests match on; message texts may change, codes do not. */
 export type ErrorCode = keyof typeof exitCodes;
 
-/** Plain data that says where: model, tensor, node, expected, actual, offset. */
+/** Plain data on the location: model, tensor, node, expected, actual, offset. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 /** An error as it crosses a process boundary and as `--json` prints it. */

@@ -52,7 +52,7 @@ export interface Flag {
 
 /** What must hold between the fields of a step. Recipes, command line and JSON Schema are all checked by it. */
 export type FieldRule =
-  /** At least one of the keys; `what` says what for. */
+  /** At least one of the keys; `what` states the purpose. */
   | { readonly rule: 'some'; readonly keys: readonly string[]; readonly what: string }
   /** Exactly one of the keys. */
   | { readonly rule: 'one'; readonly keys: readonly string[]; readonly what: string }
@@ -60,7 +60,7 @@ export type FieldRule =
   | { readonly rule: 'exclusive'; readonly keys: readonly string[] }
   /** The keys mean something beside another one only. */
   | { readonly rule: 'belongs'; readonly keys: readonly string[]; readonly to: string }
-  /** The keys belong to methods that learn widths. */
+  /** The keys apply only to methods that learn widths. */
   | { readonly rule: 'learnsWidths'; readonly keys: readonly string[] };
 
 /** Something wrong with the fields of a step: the key to point at, absent if one is missing, and a sentence. */
@@ -69,15 +69,15 @@ export interface FieldProblem {
   readonly message: string;
 }
 
-/** How a surface speaks of fields: a recipe of `budget`, the command line of `--budget`. */
+/** Names of fields in a user interface: `budget` in a recipe, `--budget` on the command line. */
 export interface FieldWords {
   /** A field or a parameter of a method. */
   name(key: string): string;
-  /** One of the fields is missing; `what` says what for. */
+  /** One of the fields is missing; `what` states the purpose. */
   lacks(keys: readonly string[], what: string): string;
-  /** Behind `unit belongs to budget, `: the step has no budget. */
+  /** Follows `unit requires budget, `: the step has no budget. */
   readonly absent: string;
-  /** Behind `window belongs to text, `: the step has another field in its place. */
+  /** Follows `window requires text, `: the step has another field instead. */
   present(key: string): string;
 }
 
@@ -122,7 +122,7 @@ export function yesOrNo(key: string, doc: string, options: FieldOptions & { read
 /** What every builder takes besides key and doc. */
 export type FieldOptions = Pick<Field, 'required' | 'flag' | 'commandOnly'>;
 
-/** The model that a step works on. `doc` says which models the kind takes; `role`, where a step has several, what this one is. */
+/** The model that a step works on. `doc` states which models the kind accepts; `role` distinguishes several models of a step. */
 export function modelField(
   doc: string,
   options: { readonly key?: string; readonly positional?: string; readonly role?: string } = {},

@@ -3,7 +3,7 @@ import type { JobDescription } from './kinds';
 import type { BitHistogram, JobReport } from './report';
 import type { TrainingProgress, TrainSpec } from './training';
 
-/** Where results run. `auto` chooses and the report says what was chosen and why. */
+/** Where results run. With `auto`, the report states which one was chosen and why. */
 export const providerChoices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
 export type ProviderChoice = (typeof providerChoices)[number];
 
@@ -16,7 +16,7 @@ export interface SharedJobOptions {
   readonly seed?: number;
 }
 
-/** What a job is asked to do. The other keys are its kind's own: a step's by its kind's fields, a recipe's as below. */
+/** Specification of a job. The other keys are its kind's own: a step's by its kind's fields, a recipe's as below. */
 export interface JobSpec extends SharedJobOptions {
   readonly kind: string;
 }

@@ -14,7 +14,7 @@ export interface MethodDescription {
   readonly learnsWidths?: boolean;
 }
 
-/** Where a method comes from. */
+/** Origin of a method. */
 export interface MethodSource {
   readonly title: string;
   readonly authors?: string;

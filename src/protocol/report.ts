@@ -155,7 +155,7 @@ export interface TrainingReport {
   readonly evaluations: readonly TrainingEvaluation[];
 }
 
-/** The fields that say which file is the model: every report.json of ours has had them since the first version. */
+/** The fields that identify the model's file: every report.json of ours has had them since the first version. */
 export type ModelReportHead = Pick<ModelReport, 'kind' | 'version' | 'primary' | 'layers'>;
 
 /**

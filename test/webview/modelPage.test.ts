@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { TensorSummary } from '../../src/protocol/model';
 import type { ModelPageEvents, ModelPageRequests, ModelPageView } from '../../src/protocol/panels/modelPage';
 import type { ModelPageState } from '../../webview/panels/model/modelPage';
@@ -101,8 +101,7 @@ describe('the page of a model', () => {
     const field = host.find('filter') as HTMLElement & { value: string };
     field.value = 'layers.1 float16';
     field.dispatchEvent(new host.window.Event('input'));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(rowNames(host)).toEqual(['layers.10.weight']);
+    await vi.waitFor(() => expect(rowNames(host)).toEqual(['layers.10.weight']));
     expect(host.find('row-count').textContent).toBe('1 of 4');
   });
 

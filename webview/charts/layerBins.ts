@@ -1,7 +1,7 @@
 import type { AllocatedLayer } from '../../src/protocol/panels/bitAllocation';
 import type { BitHistogram } from '../../src/protocol/report';
 
-/** Maximum number of bars: more cannot be told apart, and each costs time whenever the budget moves. */
+/** Maximum number of bars: more cannot be distinguished, and each costs time whenever the budget moves. */
 export const mostBars = 400;
 
 /** Adjacent layers that share one bar. */

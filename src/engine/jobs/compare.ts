@@ -17,7 +17,7 @@ const decodedForms = 28;
 /** Both models are read once and reduced; measured at 400 to 700 MB/s, taken low. */
 const bytesPerSecond = 300e6;
 
-/** Rows of the table for people unless all are asked for. */
+/** Rows of the table unless all are requested. */
 const shownRows = 40;
 
 /** Compares two models tensor by tensor. */
@@ -96,7 +96,7 @@ export const compareKind: ReadingKind<CompareSpec, CompareReport> = {
   page: comparePage,
 };
 
-/** Says what cannot be compared where names do not meet. */
+/** Explains what cannot be compared if the models have no name in common. */
 function foreignNames(
   first: TensorContainer,
   second: TensorContainer,

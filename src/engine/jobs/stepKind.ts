@@ -27,7 +27,7 @@ export interface CommandWords {
 /** What filling in defaults may use. */
 export interface CompletionContext {
   readonly words: FieldWords;
-  /** Says what was chosen where nothing was asked for. */
+  /** Describes what was chosen by default. */
   say(text: string): void;
 }
 
@@ -57,7 +57,7 @@ interface StepKindParts<Spec extends JobSpec, Report extends JobReport> {
   readonly rules?: readonly FieldRule[];
   /** What `method` may name. */
   methods?(): readonly MethodDescription[];
-  /** What the rules cannot say. Looks at values only, opens nothing. */
+  /** Checks beyond the rules. Looks at values only and opens no files. */
   check?(values: FieldValues, words: FieldWords): readonly FieldProblem[];
   /** The specification with defaults filled in. Without it, the values are the specification. */
   complete?(values: FieldValues, context: CompletionContext): Omit<Spec, 'kind'>;
@@ -117,7 +117,7 @@ export function methodOf(kind: StepKind, values: FieldValues): MethodDescription
   return kind.methods?.().find((method) => method.id === id);
 }
 
-/** Everything wrong between the fields of a step. `has` tells the fields that are there, sound or not. */
+/** Violations of the rules between a step's fields. `has` tells which fields are present, valid or not. */
 export function checkFields(
   kind: StepKind,
   values: FieldValues,

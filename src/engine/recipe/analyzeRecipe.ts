@@ -26,7 +26,7 @@ export interface NeededPath {
   readonly diagnosticFor: (message: string) => RecipeDiagnostic;
 }
 
-/** All that can be said about a recipe from its text alone. */
+/** Everything that a recipe's text alone determines. */
 export interface RecipeAnalysis {
   readonly title: string | undefined;
   readonly settings: SharedJobOptions;
@@ -189,7 +189,7 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
   }
 }
 
-/** How findings speak of a step's keys. */
+/** Names of a step's keys in findings. */
 const recipeWords: FieldWords = {
   name: (key) => key,
   lacks: (keys, what) => `The step needs ${keys.join(' or ')}: ${what}`,

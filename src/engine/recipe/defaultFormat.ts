@@ -4,7 +4,7 @@ import type { ParamSpec } from '../../common/params';
 import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
 
 /**
- * The format where none was asked for, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to make a graph from;
+ * The default format, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to build a graph from;
  * `onnx-fast` where every width and group has a kernel, else `onnx-packed`.
  */
 export function defaultFormat(

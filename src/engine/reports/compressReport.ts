@@ -6,7 +6,7 @@ import type { CompressReport } from '../../protocol/report';
 import { filesTable, layerTable, runFacts, scopes, verificationChecks } from './modelDocument';
 import { verificationText } from './verificationText';
 
-/** Rows of the table of layers unless all are asked for. */
+/** Rows of the table of layers unless all are requested. */
 const shownLayers = 40;
 
 /** Layers with their errors, then sizes, verification, speed and where the files are. */

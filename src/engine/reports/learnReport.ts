@@ -7,7 +7,7 @@ import type { LearnReport, QualityReport } from '../../protocol/report';
 import { filesTable, layerTable, numberCell, runFacts, scopes, verificationChecks } from './modelDocument';
 import { verificationText } from './verificationText';
 
-/** Rows of the table of layers unless all are asked for. */
+/** Rows of the table of layers unless all are requested. */
 const shownLayers = 40;
 
 /** Layers with their widths, then sizes, quality, verification and where the files are. */

@@ -64,7 +64,7 @@ function driverFromKernel(machine: Machine): string | undefined {
 }
 
 /**
- * Everything CUDA needs, in the order in which to set it up. Only looks for files, and loads nothing. A failed check says in one sentence
+ * Everything CUDA needs, in the order in which to set it up. Only looks for files and loads nothing. A failed check states in one sentence
  * what to do.
  */
 export function cudaChecks(machine: Machine, found: RuntimePackage): readonly DeviceCheck[] {

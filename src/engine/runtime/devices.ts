@@ -20,7 +20,7 @@ export interface MemoryFigures {
 const listed: readonly Provider[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
 
 /**
- * The devices of this machine. A provider is only usable if it has just computed a small product; for the others, the checks say what is
+ * The devices of this machine. A provider is only usable if it has just computed a small product; for the others, the checks state what is
  * missing and what to do. Errors: as for `findRuntimePackage` if the runtime itself is missing.
  */
 export async function describeDevices(

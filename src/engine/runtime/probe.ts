@@ -16,7 +16,7 @@ export interface ProbeSize {
 
 /** Only to check whether it works. */
 const tiny: ProbeSize = { rows: 4, width: 32, layers: 1 };
-/** 0.03 GFLOP: enough to tell a card from a software driver, which needs seconds for the large one. */
+/** 0.03 GFLOP: enough to distinguish a GPU from a software driver, which needs seconds for the large one. */
 export const smallProbe: ProbeSize = { rows: 64, width: 512, layers: 1 };
 /** 4.3 GFLOP, about 15 ms on two cores. */
 export const largeProbe: ProbeSize = { rows: 256, width: 1024, layers: 8 };

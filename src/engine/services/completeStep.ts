@@ -5,7 +5,7 @@ import type { JobSpec } from '../../protocol/jobs';
 import { checkFields, findKind, specOf } from '../jobs/stepKind';
 import type { StepKind } from '../jobs/stepKind';
 
-/** The job that a filled form asks for, with defaults, or what is wrong with it. Errors: `invalid-argument` for a kind that there is not. */
+/** The job of a completed form, with defaults, or the form's problems. Errors: `invalid-argument` for an unknown kind. */
 export function completeStep(
   kinds: readonly StepKind[],
   form: StepForm,
@@ -19,7 +19,7 @@ export function completeStep(
   return { problems, spec: specOf(kind, form.values, { words: formWords, say: () => undefined }) };
 }
 
-/** How complaints speak of the lines of a form. */
+/** Names of form fields in error messages. */
 const formWords: FieldWords = {
   name: fieldLabel,
   lacks: (keys, what) => `Set ${keys.map(fieldLabel).join(' or ')}: ${what}`,

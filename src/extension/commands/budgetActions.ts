@@ -22,7 +22,7 @@ import { settingsHub } from './settingsHub';
 
 /**
  * Another result for the Bit allocation panel of a job: the one with a key, or without one what the user chooses among finished jobs and
- * report.json files. Undefined if a kept result is gone or the user turns away.
+ * report.json files. Undefined if a kept result is gone or the user cancels.
  */
 export async function comparedResult(context: CommandContext, id: string, key: string | undefined): Promise<ComparedResult | undefined> {
   const chosen = key ?? (await pickOther(context, id));

@@ -91,7 +91,7 @@ async function pickMethod(context: CommandContext, title: string): Promise<Pick<
   );
 }
 
-/** What a budget asks for. */
+/** Settings of a budget. */
 function budgetEntries(draft: Draft, title: string): readonly HubEntry[] {
   return [
     {

@@ -9,7 +9,7 @@ import { choose, separator } from './pickers';
 
 /**
  * Shows what a job will need against what there is, before anything starts. True to start, false to change settings;
- * throws `cancelled` where the user turns away. Where something is missing, Start is not offered; where the engine refuses the
+ * throws `cancelled` if the user cancels. Where something is missing, Start is not offered; where the engine refuses the
  * settings, its reason is shown and the user is back at them.
  */
 export async function confirmForecast(context: CommandContext, spec: JobSpec, title: string): Promise<boolean> {

@@ -14,7 +14,7 @@ import { choose, chooseSeveral, pickFile, pickFolder, pickModel } from './picker
 import type { HubEntry } from './settingsHub';
 import { askText } from './settingsHub';
 
-/** A form of a kind's fields while it is filled in. Fields that are left out take their defaults, which the engine knows. */
+/** A form of a kind's fields while it is filled in. Omitted fields get their defaults from the engine. */
 export interface Form {
   readonly kind: StepKindDescription;
   readonly title: string;
@@ -32,7 +32,7 @@ export function methodOfForm({ kind, values }: Form): MethodDescription | undefi
   return kind.methods.find((method) => method.id === id);
 }
 
-/** What the form says, as the engine takes it. */
+/** The form's values, for the engine. */
 export function valuesOfForm({ kind, values, parameters, output }: Form): Readonly<Record<string, unknown>> {
   const extra = kind.fields.flatMap(({ key, type }): readonly (readonly [string, unknown])[] => {
     if (type.kind === 'output') return [[key, output.out]];

@@ -9,7 +9,7 @@ const mostSources = 200;
 /** Text for a language model, or a data folder or table. */
 export type DataSource = { readonly text: string } | { readonly data: string };
 
-/** What is asked for. */
+/** What to ask for. */
 export interface DataQuestion {
   readonly title: string;
   readonly placeholder: string;

@@ -11,7 +11,7 @@ export interface Choice<T> extends vscode.QuickPickItem {
   readonly value?: T;
 }
 
-/** Lets the user choose one of several. Throws `cancelled` where the user turns away. */
+/** Lets the user choose one of several. Throws `cancelled` if the user cancels. */
 export async function choose<T>(
   items: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>,
   options: { readonly title: string; readonly placeholder: string },
@@ -27,7 +27,7 @@ export async function choose<T>(
   return chosen.value;
 }
 
-/** Lets the user choose several. Throws `cancelled` where the user turns away or chooses none. */
+/** Lets the user choose several. Throws `cancelled` if the user cancels or chooses none. */
 export async function chooseSeveral<T>(
   items: readonly Choice<T>[],
   options: { readonly title: string; readonly placeholder: string },
@@ -50,7 +50,7 @@ export function separator<T>(label: string): Choice<T> {
 
 /**
  * The model that a command is about: the tree item or file it was called on, else one of the workspace or another from
- * the disk. Throws `cancelled` where the user turns away.
+ * the disk. Throws `cancelled` if the user cancels.
  */
 export async function pickModel(
   catalog: ModelCatalog,

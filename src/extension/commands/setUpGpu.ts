@@ -9,7 +9,7 @@ import { choose, pickFolder, separator } from './pickers';
 type Step = 'choose' | 'bundled' | 'report' | 'use' | 'info';
 
 /**
- * *Set Up GPU*: shows what each GPU provider lacks, lets the user name an onnxruntime-node folder with GPU libraries,
+ * *Set Up GPU*: shows what each GPU provider is missing, lets the user choose an onnxruntime-node folder with GPU libraries,
  * checks it, and writes the setting only when the user has seen the checks.
  */
 export async function setUpGpu(context: CommandContext): Promise<void> {

@@ -42,7 +42,7 @@ export async function settingsHub(options: {
   }
 }
 
-/** Asks for a line of text. `check` gives a sentence where it will not do. Throws `cancelled` where the user turns away. */
+/** Asks for a line of text. `check` returns a message if the text is invalid. Throws `cancelled` if the user cancels. */
 export async function askText(options: {
   readonly title: string;
   readonly prompt: string;

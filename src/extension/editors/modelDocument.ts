@@ -23,7 +23,7 @@ const quietMilliseconds = 400;
 
 /**
  * One opened model, shared by all its editors. Follows the file: read again when it changes, marked when it is deleted.
- * A file that cannot be read is a document too, one that says why.
+ * A file that cannot be read is also a document, which shows the reason.
  */
 export class ModelDocument implements vscode.CustomDocument {
   private readonly store = new DisposableStore();

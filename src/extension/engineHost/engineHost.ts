@@ -12,7 +12,7 @@ export type EngineResult<Method extends EngineMethod> = Awaited<ReturnType<Engin
 export interface JobOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: JobProgress) => void;
-  /** What the job has to say to people. */
+  /** Messages of the job for the user. */
   readonly onLog?: (line: EngineEvents['log']) => void;
 }
 

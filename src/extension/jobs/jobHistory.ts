@@ -14,7 +14,7 @@ export interface HistoryStorage {
 
 /** Jobs kept, newest first. */
 const mostJobs = 40;
-/** Lines kept of what a job says. */
+/** Number of messages kept per job. */
 const mostLines = 200;
 /** Reports above this many characters of JSON stay out of the storage: the output folder has them as report.json. */
 const largestReport = 400_000;
@@ -28,7 +28,7 @@ export class JobHistory implements Disposable {
   /** A job changed; undefined when the list did. */
   readonly onDidChange = this.changed.event;
   private jobs: readonly JobState[];
-  /** What jobs of this window have said, by job. Not kept. */
+  /** Messages of this window's jobs, by job. Not saved. */
   private readonly lines = new Map<string, readonly JobLine[]>();
 
   constructor(private readonly storage: HistoryStorage) {
@@ -74,7 +74,7 @@ export class JobHistory implements Disposable {
     return this.lines.get(id) ?? [];
   }
 
-  /** Adds a line to what a job has said. */
+  /** Adds a message of a job. */
   say(id: string, level: JobLine['level'], text: string): void {
     const job = this.get(id);
     if (!job) return;
@@ -83,7 +83,7 @@ export class JobHistory implements Disposable {
     this.changed.fire(job);
   }
 
-  /** Puts a report back that had been too long for the storage. */
+  /** Restores a report that was too long for the storage. */
   recall(id: string, report: JobReport): void {
     this.jobs = this.jobs.map((job) => (job.id === id ? { ...job, report } : job));
   }

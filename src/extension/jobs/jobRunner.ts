@@ -17,7 +17,7 @@ function cancelling(last: JobProgress | undefined): JobProgress {
   return { phase: 'Cancelling', done: 0, unit: '', elapsedSeconds, rssBytes, ...(layers && { layers }), ...(training && { training }) };
 }
 
-/** Starts, follows and cancels jobs; the history tells everybody else. */
+/** Starts, follows and cancels jobs; the history notifies the views. */
 export class JobRunner {
   private readonly running = new Map<string, AbortController>();
 

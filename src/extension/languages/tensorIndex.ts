@@ -21,7 +21,7 @@ export class TensorIndex {
     this.index = undefined;
   }
 
-  /** The tensors of the first of these names that any model knows. */
+  /** The tensors of the first of these names that occurs in any model. */
   async find(names: readonly string[]): Promise<readonly KnownTensor[]> {
     const index = await (this.index ??= this.build());
     for (const name of names) {
@@ -37,7 +37,7 @@ export class TensorIndex {
     const models = (await this.catalog.models()).slice(0, mostModels);
     const index = new Map<string, KnownTensor[]>();
     for (const model of models) {
-      // A model that cannot be read has no names; the tree says why.
+      // A model that cannot be read has no names; the tree shows the reason.
       const summary = await this.catalog.summary(model.path).catch(() => undefined);
       for (const tensor of summary?.tensors ?? []) {
         const known = index.get(tensor.name);

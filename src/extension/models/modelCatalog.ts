@@ -14,7 +14,7 @@ export interface CatalogModel extends FoundModel {
   readonly sample: boolean;
 }
 
-/** What the catalogue asks for: a small port, so that tests need no engine. */
+/** The catalogue's view of the engine: a small interface, so that tests need no engine. */
 export interface CatalogEngine {
   findModels(folder: string): Promise<readonly FoundModel[]>;
   inspect(model: string): Promise<ModelSummary>;
@@ -79,7 +79,7 @@ export class ModelCatalog implements Disposable {
     return this.problems.get(path);
   }
 
-  /** Forgets what was found and tells everybody. Summaries stay while the files stay. */
+  /** Discards the list and notifies listeners. Summaries are kept while the files are unchanged. */
   refresh(): void {
     this.found = undefined;
     this.changed.fire();

@@ -21,7 +21,7 @@ export function wholeModel(path: string): string {
   return inFolder ? dirname(path) : path;
 }
 
-/** A proposal for where a result goes: a folder beside the model, named after it and what was done. */
+/** The suggested folder of a result: next to the model, named after it and the operation. */
 export function proposeOutput(model: string, suffix: string, base: string | undefined): string {
   const name = basename(model, editorFor(model) ? extname(model) : '');
   // A weight file of a Hugging Face folder is called model.safetensors everywhere: the folder has the telling name.

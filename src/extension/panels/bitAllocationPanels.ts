@@ -20,7 +20,7 @@ export interface BudgetActions {
   compress(id: string, choice: BudgetChoice): Promise<void>;
 }
 
-/** One panel for each job that writes a model. It fills while the job runs and comes back after a reload of the window. */
+/** One panel for each job that writes a model. It fills while the job runs and is restored after a reload of the window. */
 export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
   private readonly panels = new JobPanelSet();
 

@@ -1,6 +1,6 @@
 import type * as vscode from 'vscode';
 
-/** Panels that belong to jobs: at most one for each, found again by the job's id after a reload of the window. */
+/** Panels of jobs: at most one per job, found by the job's id after a reload of the window. */
 export class JobPanelSet {
   private readonly panels = new Map<string, vscode.WebviewPanel>();
 
@@ -18,7 +18,7 @@ export class JobPanelSet {
   }
 }
 
-/** The job of a panel that comes back: what its page kept. */
+/** The job of a restored panel, from the page's saved state. */
 export function jobOfState(state: unknown): string | undefined {
   return (state as { state?: { job?: string } } | undefined)?.state?.job;
 }

@@ -14,7 +14,7 @@ const commandOf: Readonly<Record<Exclude<JobAction['id'], 'resume'>, string>> = 
   revealOutput: commandIds.revealOutput,
 };
 
-/** One panel for each job: curves of a training, progress and log of the others. It comes back after a reload of the window. */
+/** One panel for each job: curves of a training, progress and log of the others. It is restored after a reload of the window. */
 export class JobPanels implements vscode.WebviewPanelSerializer {
   private readonly panels = new JobPanelSet();
 

@@ -15,7 +15,7 @@ export interface PageHostOptions<Requests> {
 
 /**
  * Fills a webview with a page and answers its requests. Events are sent only while the page is visible: a hidden page is
- * destroyed by the editor and asks for a fresh snapshot when it comes back. Ends with the panel.
+ * destroyed by the editor and requests a new snapshot when it is restored. Ends with the panel.
  */
 export class PageHost<Requests extends object, Events> {
   private readonly store = new DisposableStore();
@@ -40,7 +40,7 @@ export class PageHost<Requests extends object, Events> {
     return this.store.add(item);
   }
 
-  /** Tells the page something. A hidden page hears nothing and asks when it is back. */
+  /** Sends an event to the page. A hidden page receives nothing and requests the state when it is shown again. */
   send<Name extends keyof Events & string>(name: Name, value: Events[Name]): void {
     if (this.panel.visible) this.post({ type: 'event', name, value });
   }

@@ -21,7 +21,7 @@ export function resourceRoots(extensionUri: vscode.Uri): vscode.Uri[] {
   return [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')];
 }
 
-/** The one page frame. Content comes as messages after the page has said that it is ready, never inside the page. */
+/** The one page frame. Content is sent as messages after the page is ready, never inside the page. */
 export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, page: PageName): string {
   const nonce = randomBytes(16).toString('base64');
   const asset = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', 'webview', name)).toString();

@@ -5,9 +5,9 @@ import { PageHost } from './pageHost';
 
 /** A document that can be made again at any time: after a reload only its key is known. */
 export interface ReportSource {
-  /** Makes the document. */
+  /** Builds the document. */
   make(): Promise<ReportPageView>;
-  /** Does what a button of the document says. */
+  /** Runs the action of a button. */
   act(action: ReportAction['id']): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
     this.attach(key, vscode.window.createWebviewPanel(panelIds.report, 'Report', vscode.ViewColumn.Active, {}));
   }
 
-  /** Makes an open document afresh. */
+  /** Rebuilds an open document. */
   async refresh(key: string): Promise<void> {
     const view = await this.sourceOf(key).make();
     this.open.get(key)?.host.send('changed', { ...view, key });

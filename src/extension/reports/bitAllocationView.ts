@@ -11,7 +11,7 @@ export function modelReportOf(report: JobReport | undefined): ModelReport | unde
   return isModelReport(report) ? (report as unknown as ModelReport) : undefined;
 }
 
-/** What a finished result without a budget says in place of the slider. */
+/** Text in place of the slider for a finished result without a budget. */
 function sliderHint({ training }: ModelReport): string {
   const start = training === undefined ? 'For a budget slider with predicted loss' : 'These widths were learned. For a budget slider';
   return `${start}, run Compress Model and choose "Budget (bits per weight)" as the method.`;

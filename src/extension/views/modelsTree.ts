@@ -14,10 +14,10 @@ export type ModelNode =
   | { readonly kind: 'tensor'; readonly model: CatalogModel; readonly tensor: TensorSummary }
   | { readonly kind: 'more'; readonly model: CatalogModel; readonly count: number };
 
-/** Most tensors listed under one block: a flat file of 100,000 tensors belongs into the table. */
+/** Most tensors listed under one block: a flat file of 100,000 tensors belongs in the table. */
 const mostTensors = 1000;
 
-/** Models > blocks > tensors. Headers are read when a model comes into sight, never weights. */
+/** Models > blocks > tensors. Headers are read when a model becomes visible, weights never. */
 export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<ModelNode | undefined>();
   readonly onDidChangeTreeData = this.changed.event;

@@ -158,7 +158,7 @@ export class EngineProcess {
       const remote = fromWireError(error);
       if (remote) throw signal?.aborted ? cancelledError() : remote;
       if (error instanceof LoomweightError) throw error;
-      // The channel broke: the process is ending, and its end says why.
+      // The channel broke: the process is ending, and its exit gives the reason.
       throw this.crashError(method, await this.endWithin(1000));
     } finally {
       this.hold(-1);

@@ -27,7 +27,7 @@ const defaultCancelGraceMs = 2000;
 
 /**
  * Runs a job in its own process and watches it. Cancelling asks first and ends the process after 2 s; a process above its
- * memory limit by 10 % is ended with `insufficient-memory`. However the process goes, nothing unfinished is left on disk, and
+ * memory limit by 10 % is ended with `insufficient-memory`. However the process ends, nothing unfinished is left on disk, and
  * the promise settles only after the process is gone.
  */
 export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptions): Promise<JobReport> {

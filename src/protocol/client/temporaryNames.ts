@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 
 /**
  * Names of unfinished outputs: `.<name>.loomweight-<host>-<process>-<random>.tmp`, beside their target on the same disk, so that
- * finishing is a rename. Host and process say who writes: only what a dead process of this machine left is ever removed, for
+ * finishing is a rename. Host and process identify the writer: only what a dead process of this machine left is ever removed, for
  * folders may be shared between machines.
  */
 export function temporaryName(name: string, random: string): string {

@@ -25,7 +25,7 @@ export function eventType<Name extends keyof EngineEvents>(name: Name): Notifica
   return new NotificationType(`event/${name}`);
 }
 
-/** Any error as it goes over the channel. */
+/** Any error in the form sent over the channel. */
 export function toWireError(error: unknown): ResponseError<ErrorData> {
   const data = toErrorData(error);
   return new ResponseError(wireErrorNumber, data.message, data);

@@ -75,7 +75,7 @@ export interface BitAllocationRequests {
   compress(choice: BudgetChoice): Promise<void>;
 }
 
-/** What the host tells the panel. */
+/** Messages from the host to the panel. */
 export interface BitAllocationEvents {
   changed: BitAllocationView;
 }

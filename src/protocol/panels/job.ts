@@ -43,7 +43,7 @@ export interface JobRequests {
   act(request: { readonly action: JobAction['id'] }): Promise<void>;
 }
 
-/** What the host tells the Job panel. */
+/** Messages from the host to the Job panel. */
 export interface JobEvents {
   changed: JobView;
 }

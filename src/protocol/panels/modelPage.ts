@@ -51,7 +51,7 @@ export interface ModelPageRequests {
   manageTrust(): Promise<void>;
 }
 
-/** What the host tells the page of a model. */
+/** Messages from the host to the page of a model. */
 export interface ModelPageEvents {
   changed: ModelPageView;
   select: { readonly tensor: string };

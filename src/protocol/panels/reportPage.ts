@@ -65,7 +65,7 @@ export interface ReportPageRequests {
   act(request: { readonly action: ReportAction['id'] }): Promise<void>;
 }
 
-/** What the host tells the report page. */
+/** Messages from the host to the report page. */
 export interface ReportPageEvents {
   changed: ReportPageView;
 }
