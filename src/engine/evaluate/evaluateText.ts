@@ -4,6 +4,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
+import { checkTokens } from '../text/checkTokens';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../text/tokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
 import { checkWeights, containerWeights } from '../models/decoderWeights';
@@ -118,7 +119,7 @@ async function prepareText(
   const tokenizer = inside && !(await hasTokenizer(folders)) ? inside : await loadTokenizer(folders);
   const text = await readText(spec.text as string);
   const ids = tokenizer.encode(text);
-  if (vocabularySize !== undefined) checkIds(ids, vocabularySize);
+  if (vocabularySize !== undefined) checkTokens(ids, vocabularySize);
   const windows = cutWindows(ids, window, spec.limit);
   const beginning = tokenizer.beginning(configBos);
   const scored = windows.count * (beginning ? window : window - 1);
@@ -133,14 +134,4 @@ async function prepareText(
       `${windows.count} windows of ${window} tokens${spec.limit === undefined ? '' : ` (limit ${spec.limit})`}, a shorter rest dropped; ${scored} tokens scored`,
     ],
   };
-}
-
-function checkIds(ids: readonly number[], vocabularySize: number): void {
-  const wrong = ids.find((id) => id >= vocabularySize);
-  if (wrong === undefined) return;
-  throw new LoomweightError(
-    'malformed-file',
-    `The tokenizer gives token ${wrong}, the model's vocabulary ends at ${vocabularySize - 1}. tokenizer.json belongs to another model.`,
-    { token: wrong, vocabularySize },
-  );
 }

@@ -5,6 +5,7 @@ import { LoomweightError } from '../../../protocol/errors';
 import type { DecoderConfig } from '../../architectures/architecture';
 import type { TensorContainer } from '../../formats/container';
 import { readText } from '../../formats/files/readText';
+import { checkTokens } from '../../text/checkTokens';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
 import type { TextWindows } from '../../text/windows';
 import type { TokenSample } from './decoderRuns';
@@ -99,13 +100,8 @@ async function encodeFile(container: TensorContainer, config: DecoderConfig, fil
   const inside = container.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
   const tokenizer = inside && !(await hasTokenizer([folder])) ? inside : await loadTokenizer([folder]);
   const tokens = tokenizer.encode(file.toLowerCase().endsWith('.jsonl') ? await textOfLines(file) : await readText(file));
-  const wrong = tokens.find((token) => token >= config.vocabularySize);
-  if (wrong === undefined) return tokens;
-  throw new LoomweightError(
-    'malformed-file',
-    `The tokenizer gives token ${wrong}, the model's vocabulary ends at ${config.vocabularySize - 1}. tokenizer.json belongs to another model.`,
-    { token: wrong },
-  );
+  checkTokens(tokens, config.vocabularySize);
+  return tokens;
 }
 
 /** The `text` of every line, joined by empty lines. */

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TrainSpec } from '../../../protocol/training';
 import { readText } from '../../formats/files/readText';
+import { checkTokens } from '../../text/checkTokens';
 import { hasTokenizer, loadTokenizer, parseTokenizer, type TextTokenizer } from '../../text/tokenizer';
 import { cutWindows, inputIds, targetIds, type TextWindows } from '../../text/windows';
 import type { BatchSource } from '../batches';
@@ -57,13 +58,8 @@ export async function openTextData(
 
 async function encode(file: string, tokenizer: TextTokenizer, { vocabularySize }: TextSettings): Promise<Int32Array> {
   const ids = Int32Array.from(tokenizer.encode(await readText(file)));
-  const wrong = ids.find((id) => id >= vocabularySize);
-  if (wrong === undefined) return ids;
-  throw new LoomweightError(
-    'malformed-file',
-    `The tokenizer gives token ${wrong}, the model's vocabulary ends at ${vocabularySize - 1}. tokenizer.json belongs to another model.`,
-    { token: wrong, vocabularySize },
-  );
+  checkTokens(ids, vocabularySize);
+  return ids;
 }
 
 /** Takes the end of the first text away from training. */
