@@ -6,6 +6,7 @@ import type { JobSpec, SharedJobOptions } from '../../protocol/jobs';
 import { checkFields, methodOf, specOf } from '../jobs/stepKind';
 import type { StepKind } from '../jobs/stepKind';
 import { fieldsOf, settingFields, sharedFields, topLevelKeys } from './fields';
+import { OutputFolders } from './outputFolders';
 import { readField } from './readField';
 import type { FieldContext } from './readField';
 import { parseRecipeTree } from './recipeTree';
@@ -41,6 +42,7 @@ interface RecipeState extends FieldContext {
   readonly kinds: readonly StepKind[];
   readonly inputs: Map<string, string>;
   readonly outputs: Map<string, string>;
+  readonly outputFolders: OutputFolders;
   readonly stepNames: Map<string, string>;
 }
 
@@ -69,6 +71,7 @@ export function analyzeRecipe(file: string, text: string, kinds: readonly StepKi
     method: undefined,
     inputs,
     outputs,
+    outputFolders: new OutputFolders(),
     stepNames: names,
     report,
     need: (path, written, span) => void needed.push({ path, written, diagnosticFor: (message) => diagnosticFor(span, message) }),
@@ -212,8 +215,8 @@ function readName(node: RecipeNode | undefined, fallback: string, context: Recip
 
 function registerOutput(name: string, out: string, span: Span, context: RecipeState, index: number): void {
   const { outputs } = context;
-  const other = [...outputs].find(([, path]) => path === out);
-  if (other) context.report(span, `Step '${other[0]}' writes to the same folder. Give each step a different folder.`);
-  // The index keeps an entry for steps whose name is taken already, so that equal folders are still found.
+  const overlap = context.outputFolders.claim(name, out);
+  if (overlap !== undefined) context.report(span, overlap);
+  // The index keeps an entry for steps whose name is taken already.
   outputs.set(outputs.has(name) ? `${name} (${index + 1})` : name, out);
 }

@@ -147,6 +147,23 @@ describe('findings give the position and what to do', () => {
         "3:64 Step 'a' writes to the same folder. Give each step a different folder.",
       ],
     ],
+    ...[
+      ['o3', 'o3/x'],
+      ['o3', 'o3/x/y/'],
+      ['o3/', './o4/../o3/x'],
+    ].map(([outer, inner]): [string, unknown[]] => [
+      `steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: ${outer} }\n  - { kind: compress, name: b, model: model, method: rtn, out: ${inner} }\n`,
+      [expect.stringMatching(/^3:64 Step 'a' writes to .*o3, which contains this folder\. Choose folders side by side/)],
+    ]),
+    [
+      'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o5/a }\n  - { kind: learn, name: b, model: model, data: text.txt, out: o5/ }\n',
+      [expect.stringMatching(/^3:\d+ Step 'a' writes to .*o5.a, inside this folder\. Choose folders side by side/)],
+    ],
+    [
+      'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o/x }\n  - { kind: compress, name: b, model: model, method: rtn, out: o/xy }\n' +
+        '  - { kind: compress, name: c, model: model, method: rtn, out: o/..x }\n',
+      [],
+    ],
     [
       'steps:\n  - { kind: inspect, name: look, model: model }\n  - { kind: inspect, model: look }\n',
       ["3:29 Step 'look' (inspect) does not write a model. Name a step that does, an input or a path."],
@@ -233,6 +250,11 @@ describe('hostile files give findings quickly', () => {
     ['deep blocks', Array.from({ length: 700 }, (_, index) => `${' '.repeat(index)}a:\n`).join('')],
     ['many keys', Array.from({ length: 30_000 }, (_, index) => `k${index}: 1`).join('\n')],
     ['many steps', `steps:\n${'  - { kind: inspect, model: x }\n'.repeat(7_000)}`],
+    [
+      'many outputs',
+      `steps:\n${Array.from({ length: 4_000 }, (_, index) => `  - { kind: compress, model: model, method: rtn, out: o/${index % 3999} }\n`).join('')}`,
+    ],
+    ['a deep output', `steps:\n  - { kind: compress, model: x, method: rtn, out: ${'a/'.repeat(50_000)} }\n`],
     ['too long', 'a'.repeat(2_000_000)],
     ['quotes', '"'.repeat(100_000)],
     ['anchors', '&a '.repeat(50_000)],
