@@ -168,8 +168,11 @@ export interface Forecast {
   readonly hostMemoryLimitBytes: number;
   readonly deviceMemoryBytes?: number;
   readonly deviceMemoryAvailableBytes?: number;
+  /** Everything that is written, on all disks. */
   readonly diskBytes: number;
   readonly diskAvailableBytes: number;
+  /** Where the job writes to several disks: what it needs of each. */
+  readonly disks?: readonly { readonly folders: readonly string[]; readonly bytes: number; readonly availableBytes: number }[];
   readonly seconds: number;
   readonly provider: string;
   readonly providerReason: string;

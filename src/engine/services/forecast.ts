@@ -3,6 +3,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { Forecast } from '../../protocol/jobs';
 import type { RunEnvironment } from '../../protocol/report';
 import type { JobEstimate } from '../runtime/estimate';
+import type { DiskShare } from './diskNeeds';
 import type { HostMemory } from './freeSpace';
 
 /** What there is to compare an estimate with. */
@@ -10,15 +11,15 @@ export interface Resources {
   readonly memory: HostMemory;
   /** `--max-memory`, in bytes. */
   readonly maxMemory?: number;
-  /** Undefined if the job writes nothing or the system does not tell. */
-  readonly diskAvailableBytes?: number;
+  /** Empty if the job writes nothing or the system does not tell. */
+  readonly disks: readonly DiskShare[];
   readonly deviceMemoryAvailableBytes?: number;
   readonly environment: Pick<RunEnvironment, 'provider' | 'providerReason'>;
 }
 
 /** Compares what a job needs with what there is. Shortfalls name the missing amount; the job may start only without any. */
 export function makeForecast(estimate: JobEstimate, resources: Resources): Forecast {
-  const { memory, maxMemory, diskAvailableBytes, deviceMemoryAvailableBytes, environment } = resources;
+  const { memory, maxMemory, disks, deviceMemoryAvailableBytes, environment } = resources;
   const shortfalls: string[] = [];
   const lack = (needed: number, available: number | undefined, what: string, advice: string): void => {
     if (available === undefined || needed <= available) return;
@@ -30,7 +31,13 @@ export function makeForecast(estimate: JobEstimate, resources: Resources): Forec
     lack(estimate.hostMemoryBytes, maxMemory, 'memory under --max-memory', 'Raise the limit, or choose a smaller window, batch or model.');
   lack(estimate.hostMemoryBytes, memory.availableBytes, 'memory', 'Close other programs, or choose a smaller window, batch or model.');
   lack(estimate.deviceMemoryBytes ?? 0, deviceMemoryAvailableBytes, 'GPU memory', 'Run with --provider cpu, or free memory on the GPU.');
-  lack(estimate.diskBytes, diskAvailableBytes, 'disk space', 'Free space, or choose another output folder.');
+  for (const { folders, bytes, availableBytes } of disks)
+    lack(
+      bytes,
+      availableBytes,
+      `disk space${disks.length === 1 ? '' : ` for ${folders.join(' and ')}`}`,
+      'Free space, or choose another output folder.',
+    );
   return {
     hostMemoryBytes: estimate.hostMemoryBytes,
     hostMemoryAvailableBytes: memory.availableBytes,
@@ -38,7 +45,8 @@ export function makeForecast(estimate: JobEstimate, resources: Resources): Forec
     ...(estimate.deviceMemoryBytes === undefined ? {} : { deviceMemoryBytes: estimate.deviceMemoryBytes }),
     ...(deviceMemoryAvailableBytes === undefined ? {} : { deviceMemoryAvailableBytes }),
     diskBytes: estimate.diskBytes,
-    diskAvailableBytes: diskAvailableBytes ?? 0,
+    diskAvailableBytes: disks.reduce((sum, { availableBytes }) => sum + availableBytes, 0),
+    ...(disks.length > 1 ? { disks } : {}),
     seconds: estimate.seconds,
     provider: environment.provider,
     providerReason: environment.providerReason,

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { statfs } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
@@ -36,12 +35,19 @@ export function memoryLimitOf(maxMemory: number | undefined, memory: HostMemory)
   return maxMemory === undefined ? Math.floor(memory.availableBytes * planningShare) : Math.min(maxMemory, memory.availableBytes);
 }
 
-/** Free bytes on the disk of a path that may not exist yet. Undefined if the system does not tell. */
-export async function freeDisk(path: string): Promise<number | undefined> {
+/** The disk of a path. */
+export interface Disk {
+  /** Equal for paths on the same file system. */
+  readonly device: number;
+  readonly freeBytes: number;
+}
+
+/** The disk of a path that may not exist yet. Undefined if the system does not tell. */
+export async function diskOf(path: string): Promise<Disk | undefined> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     try {
-      const { bavail, bsize } = await statfs(folder);
-      return bavail * bsize;
+      const [{ bavail, bsize }, { dev }] = await Promise.all([statfs(folder), stat(folder)]);
+      return { device: dev, freeBytes: bavail * bsize };
     } catch {
       if (folder === dirname(folder)) return undefined;
     }

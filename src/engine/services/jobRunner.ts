@@ -17,8 +17,10 @@ import { chooseThreads } from '../runtime/threads';
 import { withProgress } from '../runtime/workContext';
 import type { TaskContext } from '../runtime/workContext';
 import type { CallContext } from './callContext';
+import { shareDisks } from './diskNeeds';
+import type { DiskNeed } from './diskNeeds';
 import { addEstimates, describeForecast, makeForecast, refuseShortfall } from './forecast';
-import { freeDisk, hostMemory, memoryLimitOf } from './freeSpace';
+import { diskOf, hostMemory, memoryLimitOf } from './freeSpace';
 import { Journal, defaultStateFolder } from './journal';
 import { ProgressReporter } from './progressReporter';
 import type { Runtimes } from './runtimes';
@@ -28,12 +30,14 @@ export interface JobRunnerOptions {
   readonly kinds?: readonly StepKind[];
   readonly journal?: Journal;
   readonly stateFolder?: string;
+  /** Replaces the system's answer in tests. */
+  readonly diskOf?: typeof diskOf;
 }
 
 /** What a job needs, and what it writes. */
 interface Needs {
   readonly estimate: JobEstimate;
-  readonly outputs: readonly string[];
+  readonly disk: readonly DiskNeed[];
 }
 
 /** Runs jobs in this process: forecast, journal, progress, the kind's own work. */
@@ -41,6 +45,7 @@ export class JobRunner {
   readonly kinds: readonly StepKind[];
   private readonly journal: Journal;
   private readonly stateFolder: string;
+  private readonly diskOf: typeof diskOf;
 
   constructor(
     private readonly runtimes: Runtimes,
@@ -49,6 +54,7 @@ export class JobRunner {
     this.kinds = options.kinds ?? stepKinds;
     this.journal = options.journal ?? new Journal();
     this.stateFolder = options.stateFolder ?? defaultStateFolder();
+    this.diskOf = options.diskOf ?? diskOf;
   }
 
   /** What a job is called and what may be done with it. Errors: `invalid-argument` for a kind that there is not. */
@@ -69,17 +75,15 @@ export class JobRunner {
     const memory = await hostMemory();
     const memoryLimit = memoryLimitOf(spec.maxMemory, memory);
     const context = { provider: environment.provider, threads: environment.threads, memoryLimit };
-    const { estimate, outputs } = isRecipe(spec)
+    const { estimate, disk } = isRecipe(spec)
       ? await this.needsOfRecipe(spec, context)
       : await needsOfStep(this.kindOf(spec), spec, context);
-    const output = outputs[0];
-    const disk = output === undefined ? undefined : await freeDisk(output);
     const card = environment.provider === 'cuda' ? findNvidiaCard(thisMachine()) : undefined;
     return makeForecast(environment.provider === 'cpu' ? estimate : withDeviceMemory(estimate), {
       memory,
       environment,
       ...(spec.maxMemory === undefined ? {} : { maxMemory: spec.maxMemory }),
-      ...(disk === undefined ? {} : { diskAvailableBytes: disk }),
+      disks: await shareDisks(disk, this.diskOf),
       ...(card?.memoryFreeBytes === undefined ? {} : { deviceMemoryAvailableBytes: card.memoryFreeBytes }),
     });
   }
@@ -149,13 +153,13 @@ export class JobRunner {
   private async needsOfRecipe(spec: RecipeSpec, context: EstimateContext): Promise<Needs> {
     const recipe = await planRecipe(spec, this.kinds);
     const estimates: JobEstimate[] = [];
-    const outputs: string[] = [];
+    const disk: DiskNeed[] = [];
     const unknown: string[] = [];
     for (const step of recipe.steps) {
       try {
         const needs = await needsOfStep(step.kind, step.spec, context);
         estimates.push(needs.estimate);
-        outputs.push(...needs.outputs);
+        disk.push(...needs.disk);
       } catch (error) {
         // A step that works on what an earlier one writes cannot be estimated before that exists.
         if (!LoomweightError.is(error, 'not-found')) throw error;
@@ -164,7 +168,7 @@ export class JobRunner {
     }
     const sum = addEstimates(estimates);
     const note = `Not in the forecast, because they depend on the result of an earlier step: ${unknown.join(', ')}.`;
-    return { estimate: unknown.length === 0 ? sum : { ...sum, notes: [...(sum.notes ?? []), note] }, outputs };
+    return { estimate: unknown.length === 0 ? sum : { ...sum, notes: [...(sum.notes ?? []), note] }, disk };
   }
 }
 
@@ -182,5 +186,6 @@ function withDeviceMemory(estimate: JobEstimate): JobEstimate {
 }
 
 async function needsOfStep(kind: StepKind, spec: JobSpec, context: EstimateContext): Promise<Needs> {
-  return { estimate: await kind.forecast(spec, context), outputs: kind.outputs(spec) };
+  const estimate = await kind.forecast(spec, context);
+  return { estimate, disk: [{ outputs: kind.outputs(spec), bytes: estimate.diskBytes }] };
 }

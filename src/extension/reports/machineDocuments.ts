@@ -67,7 +67,15 @@ export function forecastLines(forecast: Forecast): readonly ForecastLine[] {
       short: available !== undefined && forecast.deviceMemoryBytes > available,
     });
   }
-  if (forecast.diskBytes > 0) {
+  if (forecast.disks) {
+    for (const { folders, bytes, availableBytes } of forecast.disks)
+      lines.push({
+        label: `Disk of ${folders.map((folder) => basename(folder)).join(', ')}`,
+        value: formatBytes(bytes),
+        of: `of ${formatBytes(availableBytes)} free`,
+        short: bytes > availableBytes,
+      });
+  } else if (forecast.diskBytes > 0) {
     lines.push({
       label: 'Disk',
       value: formatBytes(forecast.diskBytes),

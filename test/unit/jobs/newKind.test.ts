@@ -125,6 +125,26 @@ describe('a recipe', () => {
   });
 });
 
+test('a recipe that writes to two disks is checked against both', async () => {
+  const recipe = join(folder, 'two.loom.yaml');
+  const step = (out: string) => `  - { kind: stamp, model: plain.safetensors, out: ${out} }\n`;
+  writeFileSync(recipe, `steps:\n${step('large/a')}${step('small/b')}${step('small/c')}`);
+  const small = join(folder, 'small');
+  const forecastWith = (freeBytes: number) =>
+    new JobRunner(new Runtimes(), {
+      kinds,
+      journal: new Journal(join(folder, 'jobs')),
+      stateFolder: join(folder, 'state'),
+      diskOf: (path) => Promise.resolve(path.startsWith(small) ? { device: 1, freeBytes } : { device: 2, freeBytes: 1e9 }),
+    }).forecast({ kind: 'recipe', recipe } as RecipeSpec);
+  // Each step needs 10,000 bytes.
+  expect((await forecastWith(20_000)).shortfalls).toEqual([]);
+  const { shortfalls, disks } = await forecastWith(19_999);
+  expect(shortfalls).toHaveLength(1);
+  expect(shortfalls[0]).toContain(`of disk space for ${join(small, 'b')} and ${join(small, 'c')}, but only`);
+  expect(disks?.map(({ bytes }) => bytes)).toEqual([10_000, 20_000]);
+});
+
 describe('the command line', () => {
   test('has the command in its help, with a flag for each field', async () => {
     expect((await commandLine('--help')).out).toMatch(/^ +stamp-model +Copy a model, for tests\.$/m);

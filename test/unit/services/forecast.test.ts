@@ -1,11 +1,14 @@
+import { tmpdir } from 'node:os';
 import { describe, expect, test } from 'vitest';
+import { shareDisks } from '../../../src/engine/services/diskNeeds';
 import { addEstimates, describeForecast, makeForecast, refuseShortfall } from '../../../src/engine/services/forecast';
+import { forecastLines } from '../../../src/extension/reports/machineDocuments';
 import type { LoomweightError } from '../../../src/protocol/errors';
 
 describe('forecast', () => {
   const resources = {
     memory: { totalBytes: 16e9, availableBytes: 8e9 },
-    diskAvailableBytes: 1e9,
+    disks: [{ folders: ['/out'], bytes: 5e8, availableBytes: 1e9 }],
     environment: { provider: 'cpu', providerReason: 'The CPU was requested.' },
   };
   const estimate = { hostMemoryBytes: 4e9, diskBytes: 5e8, seconds: 10 };
@@ -26,8 +29,49 @@ describe('forecast', () => {
   });
 
   test('a full disk alone is insufficient-disk', () => {
-    const forecast = makeForecast({ ...estimate, diskBytes: 3e9 }, resources);
+    const forecast = makeForecast(
+      { ...estimate, diskBytes: 3e9 },
+      { ...resources, disks: [{ folders: ['/out'], bytes: 3e9, availableBytes: 1e9 }] },
+    );
     expect(() => refuseShortfall(forecast)).toThrow(expect.objectContaining({ code: 'insufficient-disk' }) as LoomweightError);
+  });
+
+  test('each disk is checked against what is written to it', () => {
+    const disks = [
+      { folders: ['/a', '/b'], bytes: 4e9, availableBytes: 9e9 },
+      { folders: ['/card/c'], bytes: 2 ** 31, availableBytes: 2 ** 30 },
+    ];
+    const forecast = makeForecast({ ...estimate, diskBytes: 4e9 + 2 ** 31 }, { ...resources, disks });
+    expect(forecast.disks).toEqual(disks);
+    expect(forecast.shortfalls).toEqual([
+      'The job needs 2.00 GiB of disk space for /card/c, but only 1.00 GiB are available: 1.00 GiB too little. Free space, or choose another output folder.',
+    ]);
+    expect(() => refuseShortfall(forecast)).toThrow(expect.objectContaining({ code: 'insufficient-disk' }) as LoomweightError);
+    expect(forecastLines(forecast).filter(({ label }) => label.startsWith('Disk'))).toEqual([
+      { label: 'Disk of a, b', value: '3.73 GiB', of: 'of 8.38 GiB free', short: false },
+      { label: 'Disk of c', value: '2.00 GiB', of: 'of 1.00 GiB free', short: true },
+    ]);
+  });
+
+  test('outputs on the same disk are added, temporary files count once, and every output has its own disk', async () => {
+    const disk = (path: string) => {
+      if (path.startsWith('/unknown')) return Promise.resolve(undefined);
+      return Promise.resolve(path.startsWith('/card') ? { device: 2, freeBytes: 7 } : { device: 1, freeBytes: 50 });
+    };
+    const needs = [
+      { outputs: ['/a'], bytes: 10 },
+      { outputs: ['/card/b'], bytes: 20 },
+      { outputs: ['/c'], bytes: 5 },
+      { outputs: ['/unknown/d'], bytes: 1000 },
+      { outputs: [], bytes: 3 },
+      { outputs: [], bytes: 4 },
+      { outputs: ['/e', '/f', '/card/g'], bytes: 1 },
+    ];
+    expect(await shareDisks(needs, disk)).toEqual([
+      { folders: ['/a', '/c', tmpdir(), '/e', '/f'], bytes: 10 + 5 + 4 + 1, availableBytes: 50 },
+      { folders: ['/card/b', '/card/g'], bytes: 21, availableBytes: 7 },
+    ]);
+    expect(await shareDisks([{ outputs: [], bytes: 0 }], disk)).toEqual([]);
   });
 
   test('steps are combined: largest memory, sum of disk and time', () => {

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { freeDisk, hostMemory } from '../../../src/engine/services/freeSpace';
+import { diskOf, hostMemory } from '../../../src/engine/services/freeSpace';
 
 let folder: string;
 beforeEach(() => {
@@ -30,7 +30,8 @@ describe('free space', () => {
   });
 
   test('a path that does not exist yet is on the disk of its nearest folder', async () => {
-    const free = await freeDisk(join(folder, 'not', 'there', 'yet'));
-    expect(free).toBeGreaterThan(0);
+    const disk = await diskOf(join(folder, 'not', 'there', 'yet'));
+    expect(disk?.freeBytes).toBeGreaterThan(0);
+    expect(disk?.device).toBe(statSync(folder).dev);
   });
 });
