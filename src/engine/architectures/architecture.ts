@@ -50,11 +50,46 @@ export interface WeightSource {
   vector(build: GraphBuilder, name: string, length: number): Value;
 }
 
+/** Where a tensor has an axis: unit `u` is the entries `u * run` to `(u + 1) * run` along it. */
+export interface AxisUse {
+  readonly tensor: string;
+  readonly axis: number;
+  readonly run: number;
+}
+
+/**
+ * Axes of several tensors that have the same units. Another order of the units in all uses alike leaves the model's outputs unchanged (of `vocabulary`: in that
+ * order); without some units in all uses, and with the sizes of the config reduced, it is a smaller model.
+ */
+export interface LinkedAxis {
+  readonly kind: 'vocabulary' | 'hidden' | 'intermediate' | 'key-value-heads' | 'query-heads';
+  /** Undefined where the whole model shares it. */
+  readonly block: number | undefined;
+  readonly units: number;
+  /** Units change places only within stretches of so many: query heads that read the same key head. Default: all are one stretch. */
+  readonly within?: number;
+  readonly uses: readonly AxisUse[];
+}
+
+/** A scale of each channel that can move between tensors: rows (or entries) of `from` times s and columns of `to` divided by s give the same outputs. */
+export interface ScaleFold {
+  readonly block: number | undefined;
+  readonly channels: number;
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  /** Columns repeat the channels: each stretch of `run` channels occurs `times` times in a row. Default: column c is channel c. */
+  readonly repeated?: { readonly run: number; readonly times: number };
+}
+
 /** A decoder-only architecture: the tensors it expects and how its graphs are built. */
 export interface DecoderArchitecture {
   readonly names: readonly string[];
   readConfig(config: Readonly<Record<string, unknown>>): DecoderConfig;
   expectedTensors(config: DecoderConfig): readonly ExpectedTensor[];
+  /** Which axes of which tensors belong together. */
+  linkedAxes(config: DecoderConfig): readonly LinkedAxis[];
+  /** Which tensors feed which linear layers channel by channel. */
+  scaleFolds(config: DecoderConfig): readonly ScaleFold[];
   /** The whole model with Optimum's names and KV cache: input_ids, attention_mask, position_ids, past_key_values.N.key|value -> logits, present.N.key|value. */
   buildLanguageModel(config: DecoderConfig, weights: WeightSource): Graph;
 }

@@ -2,6 +2,7 @@ import type { DecoderArchitecture } from './architecture';
 import { flag } from './decoder/configReader';
 import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
+import { decoderScaleFolds, linkedDecoderAxes } from './decoder/linkedAxes';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
 /** Llama 1 to 3.x and models that use its name: grouped heads, SwiGLU, RMS norm, optional biases. */
@@ -16,5 +17,7 @@ export const llama: DecoderArchitecture = {
     });
   },
   expectedTensors: expectedDecoderTensors,
+  linkedAxes: linkedDecoderAxes,
+  scaleFolds: decoderScaleFolds,
   buildLanguageModel: buildDecoderLanguageModel,
 };

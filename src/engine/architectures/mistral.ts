@@ -2,6 +2,7 @@ import type { DecoderArchitecture } from './architecture';
 import { wholeNumber } from './decoder/configReader';
 import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
+import { decoderScaleFolds, linkedDecoderAxes } from './decoder/linkedAxes';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
 /** Mistral: like Llama, with a sliding window over the keys in every block unless `sliding_window` is null. */
@@ -18,5 +19,7 @@ export const mistral: DecoderArchitecture = {
     });
   },
   expectedTensors: expectedDecoderTensors,
+  linkedAxes: linkedDecoderAxes,
+  scaleFolds: decoderScaleFolds,
   buildLanguageModel: buildDecoderLanguageModel,
 };

@@ -2,6 +2,7 @@ import type { DecoderArchitecture } from './architecture';
 import { flag, malformed, wholeNumber, type RawConfig } from './decoder/configReader';
 import { expectedDecoderTensors } from './decoder/expectedTensors';
 import { buildDecoderLanguageModel } from './decoder/languageModel';
+import { decoderScaleFolds, linkedDecoderAxes } from './decoder/linkedAxes';
 import { readDecoderConfig } from './decoder/readDecoderConfig';
 
 /**
@@ -18,6 +19,8 @@ export const qwen2: DecoderArchitecture = {
       ...slidingWindow(config),
     }),
   expectedTensors: expectedDecoderTensors,
+  linkedAxes: linkedDecoderAxes,
+  scaleFolds: decoderScaleFolds,
   buildLanguageModel: buildDecoderLanguageModel,
 };
 
