@@ -36,10 +36,10 @@ function pairs<A, B>(first: readonly A[], second: readonly B[]): [A, B][] {
 }
 
 const wholeChecks = {
-  hf: ['bytes', 'blocks', 'logits-exact'],
-  onnx: ['bytes', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'divergence-default'],
-  'onnx-fast': ['bytes', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'logits-default'],
-  'onnx-packed': ['bytes', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'logits-default'],
+  hf: ['bytes', 'values', 'blocks', 'logits-exact'],
+  onnx: ['bytes', 'values', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'divergence-default'],
+  'onnx-fast': ['bytes', 'values', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'logits-default'],
+  'onnx-packed': ['bytes', 'values', 'graph', 'blocks', 'logits-disabled', 'logits-exact', 'logits-default'],
 };
 
 describe.each(pairs(models, formats))('%s as %s', (model, format) => {

@@ -26,7 +26,8 @@ export async function addPlanned(
     if (planned && offered) {
       checkShape(name, tensor, planned.tensor.shape);
       const { role } = planned.tensor;
-      const layer = { name, role, storedShape: planned.storedShape, transposed: planned.transposed };
+      const { storedShape, transposed } = planned;
+      const layer = { name, role, storedShape, transposed, ...(transformed?.has(name) ? { transformed: true as const } : {}) };
       ({ spilled } = await store.add(
         layer,
         tensor,

@@ -27,6 +27,8 @@ export interface PlannedEntry extends PlannedLayer {
   readonly widths: { readonly bits: number; readonly histogram?: BitHistogram };
   /** Norm of the error divided by the norm of the weights it was planned from. */
   readonly relativeError: number;
+  /** True where those are not the source's: a transform changed them before. */
+  readonly transformed?: true;
 }
 
 interface Kept {
@@ -38,13 +40,15 @@ interface Kept {
 const defaultLimit = 1.5e9;
 
 /**
- * Every planned tensor of a job, once: writers, verification and measures read from it in the order that suits them. Tensors are in memory up to
- * `limit` bytes; later ones go to a temporary file in the job's own folder, which `dispose` removes.
+ * Every planned tensor of a job, once: writers, verification and measures read from it in the order that suits them. Tensors are in memory until one would
+ * exceed `limit` bytes; it and all later ones go to a temporary file in the job's own folder, which `dispose` removes.
  */
 export class PlannedStore {
   private readonly kept = new Map<string, Kept>();
   private readonly file: SpillFile;
   private resident = 0;
+  /** Once one tensor went to the file all later ones do: from then on the arrays of a tensor are buffers that are used again. */
+  private spilling = false;
 
   /** `folder`: where the temporary file is made if it is needed. */
   constructor(
@@ -84,9 +88,9 @@ export class PlannedStore {
     return [...this.kept.keys()].filter((name) => this.isCompressed(name));
   }
 
-  /** Adds a tensor; its arrays belong to the store from now on unless they were written to the file (`spilled`), when buffers may be used again. */
+  /** Adds a tensor, or replaces it; its arrays belong to the store from now on unless they were written to the file (`spilled`), when buffers may be used again. */
   async add(
-    layer: Omit<PlannedLayer, 'layout' | 'size'>,
+    layer: Omit<PlannedLayer, 'layout' | 'size'> & Pick<PlannedEntry, 'transformed'>,
     tensor: PlannedTensor,
     relativeError: number,
   ): Promise<{ readonly spilled: boolean }> {
@@ -100,10 +104,14 @@ export class PlannedStore {
       widths: widthsOf(tensor),
       size: plannedSize(tensor),
       relativeError,
+      ...(layer.transformed ? { transformed: true } : {}),
     };
     const arrays = arraysOf(tensor);
     const bytes = arrayBytes(arrays);
-    if (this.resident + bytes <= this.limit) {
+    const before = this.kept.get(name)?.place;
+    if (before && 'tensor' in before) this.resident -= arrayBytes(arraysOf(before.tensor));
+    this.spilling ||= this.resident + bytes > this.limit;
+    if (!this.spilling) {
       this.resident += bytes;
       this.kept.set(layer.name, { entry, place: { tensor } });
       return { spilled: false };
@@ -142,6 +150,7 @@ export class PlannedStore {
   async dispose(): Promise<void> {
     this.kept.clear();
     this.resident = 0;
+    this.spilling = false;
     await this.file.remove();
   }
 

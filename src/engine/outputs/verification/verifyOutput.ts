@@ -11,13 +11,14 @@ import { verifyBytes } from './verifyBytes';
 import { verifyGraphFile } from './verifyGraphFile';
 import { verifyLogits } from './verifyLogits';
 import { verifyOnnxModel } from './verifyOnnxModel';
+import { verifyValues } from './verifyValues';
 import { fitsWhole } from './wholeModelMemory';
 
 /** Rounding of float32 sums in another order: what a block of exactly equal weights may differ by. */
 const exactError = 1e-4;
 
 /**
- * Proves a finished output in three steps: every stored tensor decodes to what was planned (and an ONNX graph is sound); every block stays within the method's limit; the whole
+ * Proves a finished output in three steps: every stored tensor decodes to what was planned, with the error that was planned (and an ONNX graph is sound); every block stays within the method's limit; the whole
  * model gives the logits of the planned weights. What does not fit in memory is left out, and the scope says so.
  */
 export async function verifyOutput(
@@ -27,10 +28,11 @@ export async function verifyOutput(
   context.progress({ phase: 'Reading back', done: 0, total: 1, unit: 'steps' });
   const bytes = await verifyBytes(request);
   const checks: VerificationCheck[] = [bytes];
+  if (bytes.passed && written.layouts.size > 0) checks.push(await verifyValues(request));
   let scope: Verification['scope'] = 'bytes';
   let latency: LatencyReport | undefined;
   // A damaged file is not run: its numbers would only hide the cause.
-  if (bytes.passed) {
+  if (checks.every(({ passed }) => passed)) {
     if (written.primary.endsWith('.onnx')) {
       const original = source.container.format === 'onnx' ? source.container.path : undefined;
       const graph = await verifyGraphFile(join(request.folder, written.primary), original);
@@ -77,11 +79,15 @@ async function blocksOf(request: VerificationRequest): Promise<VerificationCheck
         result: writtenWeights(planned, reader, base),
         // Plain values that a transform changed belong to the result as well.
         compressed: new Set(planned.entries().map(({ name }) => name)),
+        // Changed plain values alone differ by rounding at least.
         limitOf: (names) =>
-          blockErrorLimit(
-            names
-              .filter((name) => planned.isCompressed(name))
-              .map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0)),
+          Math.max(
+            exactError,
+            blockErrorLimit(
+              names
+                .filter((name) => planned.isCompressed(name))
+                .map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0)),
+            ),
           ),
       },
       context,

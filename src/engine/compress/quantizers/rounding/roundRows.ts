@@ -124,6 +124,7 @@ class Placing {
     const low = symmetric ? -high : lowest;
     this.scale = low === high ? 1 : storedScale(name, (high - low) / (2 ** bits - 1), this.stored);
     this.zero = symmetric ? 2 ** (bits - 1) : Math.fround(-low / this.scale) + halfEvenShift - halfEvenShift;
+    if (!Number.isFinite(Math.fround(Math.max(this.zero, 2 ** bits - 1 - this.zero) * this.scale))) throw levelsOverflow(name, low, high);
     if (options.clip !== true || low === high) return;
     leastErrorRange(
       { weights: rows.values, start, end, column, columns, importance, bits, symmetric, stored: this.nearestScale },
@@ -200,6 +201,14 @@ function storedScale(name: string, exact: number, table: Float32Array | undefine
     'invalid-argument',
     `Tensor '${name}' needs a step of ${exact.toPrecision(3)} between levels; float16 scales go up to 65504. Use float32 scales (--scales float32).`,
     { tensor: name, scale: exact },
+  );
+}
+
+function levelsOverflow(name: string, low: number, high: number): LoomweightError {
+  return new LoomweightError(
+    'invalid-argument',
+    `Tensor '${name}' has weights from ${low.toPrecision(3)} to ${high.toPrecision(3)}; the levels that cover them exceed the largest float32. Exclude it with --tensors.`,
+    { tensor: name, low, high },
   );
 }
 
