@@ -4,6 +4,7 @@ import { comesBefore } from './best';
 import type { Checkpoint, CheckpointFolder } from './checkpoint';
 import { TrainingCurve } from './curve';
 import type { HostValues, StepObjective } from './objective';
+import { overwritesState } from './overwriting';
 import { hostValues, withoutSlots, type StateTensor, type StateValues } from './state';
 import { releaseArrays } from '../runtime/releaseArrays';
 import type { StepRunner, StepsRun } from './stepRunner';
@@ -19,11 +20,6 @@ const longestRun = 4;
 const fastestGrowth = 4;
 /** A checkpoint is written at least so often. */
 const secondsBetweenCheckpoints = 60;
-/**
- * States of this many bytes are overwritten by each run on a processor, which saves a copy of the state at the peak of a training. Below it (some 11 million weights with
- * Adam) a copy is less than what the runtime itself takes, and the state before a run that diverges is worth more than its memory.
- */
-const overwriteFrom = 2 ** 27;
 /** Share of the steps between two evaluations, unless told. */
 const evaluationsInAll = 10;
 
@@ -71,8 +67,7 @@ export class TrainingRun {
     this.evaluateEvery = Math.max(1, spec.evaluateEvery ?? Math.ceil(spec.steps / evaluationsInAll));
     this.best = resumed?.best;
     this.savedStep = resumed?.step;
-    this.overwrites =
-      request.overwrite ?? (request.context.runtime.environment.provider === 'cpu' && bytesOf(state.values()) >= overwriteFrom);
+    this.overwrites = request.overwrite ?? overwritesState(request.context.runtime.environment.provider, bytesOf(state.values()));
   }
 
   async finish(): Promise<{

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { isTextData } from '../../../protocol/learnDefaults';
+import { overwritesState } from '../../train/overwriting';
 import { findWeightMethod } from '../../train/methods/index';
 import { refuseInPlace } from '../../models/refuseInPlace';
 import { openSource } from '../../models/modelSource';
@@ -19,10 +20,15 @@ export interface LearnEstimate {
 /** The process with the runtime loaded, before a model is opened. */
 const baseBytes = 180e6;
 /**
- * Copies of the parameters in float32 while a run is under way: weights and two slots go in, are carried and come out; the best state is kept; gradients
- * and noisy weights on top (measured: 20 times the parameters for an MLP of 25 million with noise).
+ * Copies of the state (weights and an optimiser's slots) at the end of a run: the arrays that went in, two steps of the Loop, and what the runtime's binding copies out;
+ * another one for the output unless it overwrites the input.
  */
-const copies = 20;
+const stateCopies = { overwritten: 4, kept: 5 };
+/**
+ * Further copies of the weights alone. The best state; with a method also noise or rounded weights, what the backward pass needs of them, and the method's own variables.
+ * Measured with LSQ, which takes most, on an MLP of 8 million weights (docs/benchmarks.md).
+ */
+const weightCopies = { float: 1, method: 10 };
 /** Multiply-adds a second that training reaches on two cores, on the low side; forward and backward together take 3 times the forward pass. */
 const workPerSecond = 40e9;
 
@@ -47,7 +53,7 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
       : spec.batch * 4 * 400_000;
     const dataBytes = await sizeOf(spec.data);
     return {
-      hostMemoryBytes: Math.round(baseBytes + copies * 4 * parameters + activations + 2 * dataBytes),
+      hostMemoryBytes: Math.round(baseBytes + copiesOfWeights(spec, parameters) * 4 * parameters + activations + 2 * dataBytes),
       // Each format is at most float32; the checkpoint holds weights, slots and the best state.
       diskBytes: Math.round(spec.formats.length * 4 * parameters + 6 * 4 * parameters + 25e6),
       seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
@@ -56,6 +62,13 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   } finally {
     await source.container.close();
   }
+}
+
+/** In float32, at the peak of a training on a processor; on another device the host holds less. */
+function copiesOfWeights({ method, optimizer, momentum = 0 }: LearnSpec, parameters: number): number {
+  const carried = 1 + (optimizer === 'adam' ? 2 : momentum === 0 ? 0 : 1);
+  const copies = overwritesState('cpu', carried * 4 * parameters) ? stateCopies.overwritten : stateCopies.kept;
+  return copies * carried + (method === 'float' ? weightCopies.float : weightCopies.method);
 }
 
 /** Bytes of a file, of the arrays in a folder, or of all texts of a mixture. Missing files count 0: reading them gives the error. */

@@ -3,7 +3,6 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { estimateLearn } from '../../../../src/engine/compress/learned/estimateLearn';
 import { checkpointFolderOf, learnBits } from '../../../../src/engine/compress/learned/learnBits';
 import { evaluateModel } from '../../../../src/engine/evaluate/evaluateModel';
 import { openContainer } from '../../../../src/engine/models/openContainer';
@@ -178,12 +177,6 @@ test('a table without parts is not measured on rows that were trained on; with p
   const cut = await learn(specOf('table-parts', { ...shared, columns: { ...columns, split: 'part' } }));
   expect(cut.quality.after?.samples).toBe(10);
 }, 60_000);
-
-test('the estimate counts the data and says that its time is an allowance', async () => {
-  const small = await estimateLearn(specOf('estimate'));
-  expect(small.hostMemoryBytes).toBeGreaterThan(180e6 + 2 * 460_000);
-  expect(small.notes.join(' ')).toMatch(/allowance/);
-});
 
 test('PQK refuses a single output, which no class probabilities can teach', async () => {
   const { targetBits: _targetBits, ...spec } = specOf('single', {

@@ -1,0 +1,47 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+import { estimateLearn } from '../../../../src/engine/compress/learned/estimateLearn';
+import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
+import { GraphBuilder } from '../../../../src/engine/graph/builder';
+import { operators } from '../../../../src/engine/ops/index';
+import type { LearnSpec } from '../../../../src/protocol/jobs';
+import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
+import { test } from '../../../support/fixtures';
+
+const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
+
+function specOf(more: Partial<LearnSpec> = {}): LearnSpec {
+  const given = { model: sample('digits-mlp.onnx'), data: sample('data'), out: 'unused', steps: 300, ...more };
+  return completeLearnSpec(given, (more.method ?? 'diffq') === 'diffq');
+}
+
+const memory = async (more: Partial<LearnSpec>): Promise<number> => (await estimateLearn(specOf(more))).hostMemoryBytes;
+
+test('the data is counted, and the time is said to be an allowance', async () => {
+  const { hostMemoryBytes, notes } = await estimateLearn(specOf());
+  expect(hostMemoryBytes).toBeGreaterThan(180e6 + 2 * 460_000);
+  expect(notes.join(' ')).toMatch(/allowance/);
+});
+
+test('memory follows the optimiser and the method', async () => {
+  const copy = 4 * 26_122;
+  const adam = await memory({ method: 'float' });
+  expect(adam - (await memory({ method: 'float', optimizer: 'sgd' }))).toBe(10 * copy);
+  expect(adam - (await memory({ method: 'float', optimizer: 'sgd', momentum: 0.9 }))).toBe(5 * copy);
+  expect((await memory({ method: 'lsq' })) - adam).toBe(9 * copy);
+});
+
+test('a large state is forecast to be overwritten: 12 copies of the weights with Adam and the best state, not 15', async ({ folder }) => {
+  const forMatrix = (rows: number): Promise<number> => {
+    const build = new GraphBuilder(operators, 'one_matrix', 17);
+    const shape = [rows, 1000];
+    const weight = build.constant({ kind: 'inline', dtype: 'float32', shape, bytes: new Uint8Array(4000 * rows) }, 'weight');
+    build.output(build.op('MatMul', [build.input('x', { dtype: 'float32', shape: ['batch', rows] }), weight]), 'y');
+    const model = join(folder, `${rows}.onnx`);
+    writeFileSync(model, encodeModel(build.finish()));
+    return memory({ method: 'float', model });
+  };
+  expect((await forMatrix(12_000)) - (await forMatrix(4_000))).toBe(4000 * (13 * 12_000 - 16 * 4_000));
+});
