@@ -6,7 +6,7 @@ export function brokenRules(
   rules: readonly FieldRule[],
   has: (key: string) => boolean,
   words: FieldWords,
-  method: Pick<MethodDescription, 'id' | 'learnsWidths'> | undefined,
+  method: Pick<MethodDescription, 'id' | 'needs' | 'learnsWidths'> | undefined,
 ): readonly FieldProblem[] {
   return rules.flatMap((rule): readonly FieldProblem[] => {
     const given = rule.keys.filter(has);
@@ -18,7 +18,7 @@ export function brokenRules(
       case 'exclusive':
         return tooMany(given, words);
       case 'belongs': {
-        if (has(rule.to)) return [];
+        if (has(rule.to) || (rule.orStatistics === true && (method?.needs.length ?? 0) > 0)) return [];
         const other = rules.flatMap((each) => (each.rule === 'one' && each.keys.includes(rule.to) ? each.keys : [])).find(has);
         const why = other === undefined ? words.absent : words.present(other);
         return given.map((key) => ({ key, message: `${words.name(key)} requires ${words.name(rule.to)}, ${why}.` }));

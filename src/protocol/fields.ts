@@ -58,8 +58,8 @@ export type FieldRule =
   | { readonly rule: 'one'; readonly keys: readonly string[]; readonly what: string }
   /** At most one of the keys. */
   | { readonly rule: 'exclusive'; readonly keys: readonly string[] }
-  /** The keys mean something beside another one only. */
-  | { readonly rule: 'belongs'; readonly keys: readonly string[]; readonly to: string }
+  /** The keys mean something beside another one only, or with `orStatistics` also to a method that needs statistics. */
+  | { readonly rule: 'belongs'; readonly keys: readonly string[]; readonly to: string; readonly orStatistics?: true }
   /** The keys apply only to methods that learn widths. */
   | { readonly rule: 'learnsWidths'; readonly keys: readonly string[] };
 

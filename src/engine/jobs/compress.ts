@@ -131,7 +131,8 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
   ],
   rules: [
     { rule: 'some', keys: ['method', 'budget'], what: 'how to compress, or the bits per weight to reach.' },
-    { rule: 'belongs', keys: budgetFields.map(({ key }) => key).filter((key) => key !== 'budget'), to: 'budget' },
+    { rule: 'belongs', keys: budgetFields.map(({ key }) => key).filter((key) => !['budget', 'calibration'].includes(key)), to: 'budget' },
+    { rule: 'belongs', keys: ['calibration'], to: 'budget', orStatistics: true },
     { rule: 'belongs', keys: ['measure'], to: 'calibration' },
   ],
   methods: describeMethods,

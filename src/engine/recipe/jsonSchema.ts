@@ -50,8 +50,11 @@ function ruleSchemas(rule: FieldRule, methods: readonly MethodDescription[]): re
       return [{ oneOf: each }];
     case 'exclusive':
       return [{ not: { required: rule.keys } }];
-    case 'belongs':
+    case 'belongs': {
+      const calibrated = rule.orStatistics === true ? methods.filter(({ needs }) => needs.length > 0).map(({ id }) => id) : [];
+      if (calibrated.length > 0) return [{ if: { anyOf: each }, then: { anyOf: [{ required: [rule.to] }, names(calibrated)] } }];
       return [{ dependencies: Object.fromEntries(rule.keys.map((key) => [key, [rule.to]])) }];
+    }
     case 'learnsWidths': {
       const fixed = methods.filter(({ learnsWidths }) => learnsWidths !== true).map(({ id }) => id);
       return [{ if: names(fixed), then: { not: { anyOf: each } } }];
