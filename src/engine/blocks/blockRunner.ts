@@ -19,8 +19,6 @@ export interface BlockRunnerOptions {
   readonly windowsPerRun: number;
   /** True where the readers keep their values: they are fed as they are. Else blocks are read into one set of buffers. */
   readonly resident: boolean;
-  /** Reads the next block while one runs, into a second set of buffers. Default false. */
-  readonly readAhead?: boolean;
 }
 
 /** One block over all windows of some hidden states. */
@@ -35,8 +33,6 @@ export interface BlockRun {
   readonly taps?: readonly Tap[] | undefined;
   /** True: standard operators only. Default: ONNX Runtime's own, on the CPU where they take the model. */
   readonly plain?: boolean | undefined;
-  /** Block and weights of the run after this one, for reading ahead. */
-  readonly next?: { readonly block: number; readonly weights: WeightReader } | undefined;
   /** Told before each run of the runtime which share of the windows is done. */
   readonly progress?: ((share: number) => void) | undefined;
 }
@@ -64,7 +60,7 @@ export class BlockRunner {
   }
 
   /** Runs one block and gives what the taps gathered, empty without taps. */
-  async run({ block, weights, changed, input, output, taps = noTaps, plain = false, next, progress }: BlockRun): Promise<Statistics> {
+  async run({ block, weights, changed, input, output, taps = noTaps, plain = false, progress }: BlockRun): Promise<Statistics> {
     const { windows, length, hiddenSize } = input.layout;
     const kind: BlockKind = {
       slidingWindow: windowOfBlock(this.config, block),
@@ -78,7 +74,6 @@ export class BlockRunner {
     const session = await this.sessions.get(kind);
     const slots = new Set(session.session.inputNames.filter((name) => name !== 'hidden'));
     const feeds = await this.weights.load({ block, weights, slots, changed });
-    if (this.options.readAhead && next) this.weights.readAhead({ ...next, slots });
     const sums = new TapSums(session.taps);
     for (let first = 0; first < windows; first += this.options.windowsPerRun) {
       throwIfCancelled(this.context.signal);
@@ -88,16 +83,13 @@ export class BlockRunner {
       const results = await session.session.run({ ...feeds, hidden: { dtype: 'float32', shape: [count, length, hiddenSize], data } });
       sums.add(results);
       await output?.write(first, (results['next'] as RuntimeTensor).data as Float32Array);
-      // Runs block the thread: reads under way get their turn between them.
-      if (this.options.readAhead) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     return sums.finish(windows * length, this.nameIn(block));
   }
 
-  /** Releases sessions and waits for reads under way. The runner may not be used afterwards. */
-  async release(): Promise<void> {
-    await this.weights.settle();
-    await this.sessions.release();
+  /** Releases sessions. The runner may not be used afterwards. */
+  release(): Promise<void> {
+    return this.sessions.release();
   }
 
   private nameIn(block: number): (slot: string) => string {

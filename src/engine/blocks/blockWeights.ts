@@ -26,14 +26,11 @@ interface Slot {
 
 /**
  * The weights of one block at a time as feeds of a block graph, under the names of block 0. Every block is read into the same buffers; with `resident`
- * the arrays that the reader gives are fed as they are (a reader that keeps them makes the whole model resident). The next block can be read ahead
- * into buffers of its own.
+ * the arrays that the reader gives are fed as they are (a reader that keeps them makes the whole model resident).
  */
 export class BlockWeights {
-  private buffers = new Map<string, Float32Array>();
-  private spare = new Map<string, Float32Array>();
+  private readonly buffers = new Map<string, Float32Array>();
   private loaded: { readonly block: number; readonly feeds: Feeds } | undefined;
-  private ahead: { readonly block: number; readonly weights: WeightReader; readonly feeds: Promise<Feeds> } | undefined;
 
   constructor(
     private readonly config: DecoderConfig,
@@ -43,47 +40,21 @@ export class BlockWeights {
   async load({ block, weights, slots, changed }: BlockWeightsRequest): Promise<Feeds> {
     if (changed !== undefined && this.loaded?.block !== block)
       throw new LoomweightError('internal', `Changed weights of block ${block} were asked for before the block itself was read.`);
-    const feeds = changed === undefined ? await this.takeAhead(block, weights) : (this.loaded?.feeds ?? {});
+    const feeds = changed === undefined ? {} : (this.loaded?.feeds ?? {});
     const wanted = this.slotsOf(block).filter(({ slot, name }) => slots.has(slot) && (!(slot in feeds) || changed?.has(name) === true));
-    Object.assign(feeds, await this.read(wanted, weights, this.buffers));
+    Object.assign(feeds, await this.read(wanted, weights));
     this.loaded = { block, feeds };
     return Object.fromEntries(Object.entries(feeds).filter(([slot]) => slots.has(slot)));
   }
 
-  /** Starts to read the weights that the next `load` will ask for. Costs the memory of a second block. */
-  readAhead({ block, weights, slots }: BlockWeightsRequest): void {
-    if (this.resident || this.ahead) return;
-    const wanted = this.slotsOf(block).filter(({ slot }) => slots.has(slot));
-    const feeds = this.read(wanted, weights, this.spare);
-    // Awaited by `load` or `settle`; a failure before that must not end the process.
-    feeds.catch(() => undefined);
-    this.ahead = { block, weights, feeds };
-  }
-
-  /** Waits for reads under way: their files may be closed afterwards. */
-  async settle(): Promise<void> {
-    const { ahead } = this;
-    this.ahead = undefined;
-    await ahead?.feeds.catch(() => undefined);
-  }
-
-  /** What was read ahead, where it is of that block; else nothing. */
-  private async takeAhead(block: number, weights: WeightReader): Promise<Feeds> {
-    const { ahead } = this;
-    if (ahead?.block !== block || ahead.weights !== weights) {
-      await this.settle();
-      return {};
-    }
-    this.ahead = undefined;
-    const feeds = await ahead.feeds;
-    [this.buffers, this.spare] = [this.spare, this.buffers];
-    return feeds;
-  }
-
-  private async read(slots: readonly Slot[], weights: WeightReader, buffers: Map<string, Float32Array>): Promise<Feeds> {
+  private async read(slots: readonly Slot[], weights: WeightReader): Promise<Feeds> {
     const feeds: Feeds = {};
     for (const { slot, name, shape } of slots)
-      feeds[slot] = { dtype: 'float32', shape, data: await weights.read(name, this.resident ? undefined : bufferOf(buffers, slot, shape)) };
+      feeds[slot] = {
+        dtype: 'float32',
+        shape,
+        data: await weights.read(name, this.resident ? undefined : bufferOf(this.buffers, slot, shape)),
+      };
     return feeds;
   }
 

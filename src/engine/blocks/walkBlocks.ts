@@ -64,17 +64,16 @@ export async function walkBlocks(walk: BlockWalk): Promise<HiddenStates> {
 }
 
 async function walkBlock(walk: BlockWalk, block: number, input: HiddenStates, output: HiddenStates): Promise<void> {
-  const { runner, config, weights, taps, propagate, visit, plain, progress } = walk;
-  const next = block + 1 < config.layers ? { block: block + 1, weights } : undefined;
+  const { runner, weights, taps, propagate, visit, plain, progress } = walk;
   const shared = { block, input, plain };
   const part = (from: number, to: number) => (share: number) => progress?.(block, from + (to - from) * share);
   if (propagate === 'source') {
-    const statistics = await runner.run({ ...shared, weights, output, taps, next, progress: part(0, 1) });
+    const statistics = await runner.run({ ...shared, weights, output, taps, progress: part(0, 1) });
     await visit?.(block, statistics);
     return;
   }
   const statistics: Statistics = taps ? await runner.run({ ...shared, weights, taps, progress: part(0, 0.5) }) : new Map();
   const result = await visit?.(block, statistics);
   const changed = taps ? (result?.changed ?? new Set<string>()) : undefined;
-  await runner.run({ ...shared, weights: result?.weights ?? weights, changed, output, next, progress: part(taps ? 0.5 : 0, 1) });
+  await runner.run({ ...shared, weights: result?.weights ?? weights, changed, output, progress: part(taps ? 0.5 : 0, 1) });
 }

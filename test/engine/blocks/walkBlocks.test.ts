@@ -29,18 +29,17 @@ const layoutOf = ({ config }: BlockModel) => ({ windows, length, hiddenSize: con
 interface WalkOptions extends Partial<BlockWalk> {
   readonly spill?: boolean;
   readonly resident?: boolean;
-  readonly readAhead?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /** A walk in runs of two windows; the states after it, and the statistics of every block. */
 async function walk(model: BlockModel, options: WalkOptions = {}): Promise<{ last: Float32Array; statistics: Map<number, Statistics> }> {
-  const { spill = false, resident = false, readAhead = false, signal, ...more } = options;
+  const { spill = false, resident = false, signal, ...more } = options;
   const { config, reader } = model;
   const hidden = more.hidden ?? (await HiddenStates.create(layoutOf(model), { memoryBytes: spill ? 0 : 1e9, folder }));
   if (!more.hidden) await embedWindows(reader, config, sampleOf(model), hidden, 2);
   expect(hidden.spilled).toBe(spill || more.hidden !== undefined);
-  const runner = new BlockRunner(config, workContext(runtime, { signal }), { windowsPerRun: 2, resident, readAhead });
+  const runner = new BlockRunner(config, workContext(runtime, { signal }), { windowsPerRun: 2, resident });
   const statistics = new Map<number, Statistics>();
   const weights = resident ? residentWeights(reader) : reader;
   try {
@@ -123,10 +122,10 @@ describe.each(blockModels)('a walk over the blocks of %s', (name) => {
       }
   });
 
-  test('gives the same bits in memory and in a file, with resident weights and weights read ahead', async () => {
+  test('gives the same bits in memory and in a file, with resident weights and weights read block by block', async () => {
     const taps = [{ kind: 'gram' }, { kind: 'mean-absolute' }];
     const expected = await walk(model, { taps });
-    for (const options of [{ spill: true }, { resident: true }, { readAhead: true }, { spill: true, readAhead: true }]) {
+    for (const options of [{ spill: true }, { resident: true }, { spill: true, resident: true }]) {
       expect(await walk(model, { taps, ...options })).toEqual(expected);
       const compressed = { propagate: 'result', visit: rounding(model), taps } as const;
       expect(await walk(model, { ...compressed, ...options })).toEqual(await walk(model, compressed));
@@ -182,7 +181,7 @@ describe('nothing is left', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('when a reader fails while it reads ahead', async () => {
+  test('when a reader fails', async () => {
     const { config, reader } = model;
     const failing = {
       ...reader,
@@ -193,7 +192,7 @@ describe('nothing is left', () => {
     };
     const hidden = await HiddenStates.create(layoutOf(model), { memoryBytes: 0, folder });
     await embedWindows(reader, config, sampleOf(model), hidden, windows);
-    const runner = new BlockRunner(config, workContext(runtime), { windowsPerRun: 1, resident: false, readAhead: true });
+    const runner = new BlockRunner(config, workContext(runtime), { windowsPerRun: 1, resident: false });
     await expect(walkBlocks({ runner, config, weights: failing, hidden, propagate: 'source' })).rejects.toThrow('unreadable');
     await runner.release();
     await expect(hidden.read(0, 1)).rejects.toMatchObject({ code: 'internal' });
