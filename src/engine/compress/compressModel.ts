@@ -7,6 +7,7 @@ import type { CompressSpec } from '../../protocol/jobs';
 import type { CompressReport, LayerReport } from '../../protocol/report';
 import { version } from '../../../package.json';
 import { createOutputFolder } from '../formats/files/outputFolder';
+import { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashSource, openSource, type ModelSource } from '../models/modelSource';
 import { refuseInPlace } from '../models/refuseInPlace';
 import { layerReports, progressLayer } from '../outputs/layerReports';
@@ -26,6 +27,9 @@ import { planModel } from './planning/planModel';
 import { storeLimit } from './planning/storeLimit';
 import { findQuantizer } from './quantizers';
 
+/** With this many weights the threads are started before they are needed: they surely will be. */
+const manyWeights = 2 ** 22;
+
 /**
  * Compresses a model into a new folder: plans every tensor, writes them, reads everything back, runs it, and only then moves the
  * folder to its name. Whatever fails or is cancelled leaves nothing behind (`keepFailed` keeps an output that fails verification).
@@ -38,16 +42,18 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
   await refuseInPlace(spec);
   const writer = findWriter(spec.format);
   const opened = await openSource(spec.model);
+  const threads = new HostThreads(context.runtime.environment.threads, { note: context.note });
   try {
     const source = prepareSource(opened, spec);
     const planned = makePlan(source, spec);
+    if (sumOf([...planned.values()], ({ tensor }) => tensor.shape[0] * tensor.shape[1]) >= manyWeights) threads.start();
     const chosen = spec.budget === undefined ? undefined : await chooseWidths({ ...context, spec, source, plan: planned, writer });
     const plan = chosen?.plan ?? planned;
     writer.check(source, layersOf(plan));
     const output = await createOutputFolder(spec.out);
     const store = new PlannedStore(output.path, storeLimit(context.memoryLimit));
     try {
-      const run = { spec, source, plan, writer, context, chosen, store, notes, folder: output.path };
+      const run = { spec, source, plan, writer, context, chosen, store, threads, notes, folder: output.path };
       const report = await compress(run, started);
       throwIfCancelled(context.signal);
       if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
@@ -60,6 +66,7 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
       throw error;
     }
   } finally {
+    await threads.close();
     await opened.container.close();
   }
 }
@@ -73,20 +80,21 @@ interface Compression {
   readonly context: WorkContext;
   readonly chosen: ChosenWidths | undefined;
   readonly store: PlannedStore;
+  readonly threads: HostThreads;
   readonly notes: readonly string[];
   /** The temporary output folder. */
   readonly folder: string;
 }
 
 async function compress(run: Compression, started: number): Promise<CompressReport> {
-  const { spec, source, plan, writer, context, chosen, store, folder } = run;
+  const { spec, source, plan, writer, context, chosen, store, threads, folder } = run;
   const layers = () => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name)));
   const stored = new Map<string, number>();
   context.progress({ phase: 'Compressing', done: 0, total: plan.size, unit: 'tensors' });
-  await planModel({ source, plan, store, calibration: spec.calibration, folder }, context, (done, message) =>
+  await planModel({ source, plan, store, threads, calibration: spec.calibration, folder }, context, (done, message) =>
     context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers() }),
   );
-  const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder }, { store, ...chosen }));
+  const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder, threads }, { store, ...chosen }));
   const written = await writer.write({
     source,
     planned: store,

@@ -9,6 +9,7 @@ import { makePlan } from '../../../src/engine/compress/plan';
 import { planModel } from '../../../src/engine/compress/planning/planModel';
 import { defineQuantizer, type BlockOffer, type Quantizer } from '../../../src/engine/compress/quantizers/quantizer';
 import { rtn } from '../../../src/engine/compress/quantizers/rtn';
+import { HostThreads } from '../../../src/engine/kernels/host/threads/hostThreads';
 import { containerWeights } from '../../../src/engine/models/decoderWeights';
 import { openSource } from '../../../src/engine/models/modelSource';
 import { PlannedStore } from '../../../src/engine/outputs/planned/plannedStore';
@@ -54,7 +55,11 @@ async function planned(model: string, quantizer: Quantizer, more: Partial<Compre
   const plan = makePlan(source, spec, quantizer);
   const store = new PlannedStore(folder, limit);
   const seen: string[] = [];
-  await planModel({ source, plan, store, calibration: 'random', folder }, workContext(runtime), (_done, name) => seen.push(name));
+  await planModel(
+    { source, plan, store, calibration: 'random', folder, threads: new HostThreads(1) },
+    workContext(runtime),
+    (_done, name) => seen.push(name),
+  );
   return { source, plan, store, seen };
 }
 

@@ -1,3 +1,4 @@
+import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import { LoomweightError } from '../../../protocol/errors';
 import type { ParetoPoint } from '../../../protocol/report';
 import { PlannedStore } from '../../outputs/planned/plannedStore';
@@ -8,6 +9,9 @@ import { openHeldOut } from './heldOut/heldOut';
 import type { HeldOut } from './heldOut/types';
 import { measuring, type MeasureContext } from './measure';
 
+/** What measuring is given: a folder for temporary files, and the threads of the job. */
+type PointsContext = MeasureContext & { readonly folder: string; readonly threads: HostThreads };
+
 /** A choice that was planned, and others that may be. */
 export type PlannedChoice = Pick<ChosenWidths, 'plan' | 'bitsPerWeight' | 'at'> & { readonly store: PlannedStore };
 
@@ -16,10 +20,7 @@ export type PlannedChoice = Pick<ChosenWidths, 'plan' | 'bitsPerWeight' | 'at'> 
  * budgets spread evenly from half to twice its size, planned into temporary stores in `folder`. In rising order of bits; none where nothing is held out, with a note. Small
  * increases may come out negative.
  */
-export async function measuredPoints(
-  context: MeasureContext & { readonly folder: string },
-  chosen: PlannedChoice,
-): Promise<readonly ParetoPoint[]> {
+export async function measuredPoints(context: PointsContext, chosen: PlannedChoice): Promise<readonly ParetoPoint[]> {
   const more = context.spec.measure ?? 0;
   const heldOut = await openHeldOut(context).catch((error: unknown) => {
     // A model that cannot be run here is compressed all the same.
@@ -56,15 +57,11 @@ export async function measuredPoints(
   }
 }
 
-async function lossOf(
-  context: MeasureContext & { readonly folder: string },
-  plan: PlannedChoice['plan'],
-  heldOut: HeldOut,
-): Promise<number> {
+async function lossOf(context: PointsContext, plan: PlannedChoice['plan'], heldOut: HeldOut): Promise<number> {
   // The store of the choice that is written holds the file name of the folder.
   const store = new PlannedStore(context.folder, storeLimit(context.memoryLimit), '.planned-measured');
   try {
-    await planTensors(context.source, plan, store, context);
+    await planTensors({ source: context.source, plan, store, threads: context.threads }, context);
     return await heldOut.loss(store);
   } finally {
     await store.dispose();

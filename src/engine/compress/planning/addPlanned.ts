@@ -10,20 +10,19 @@ import type { BlockPlan } from '../quantizers/quantizer';
 
 /**
  * Puts what a method made of a block into the store: in place of each tensor that was offered one of its shape, and plain values of others. `weights`: those that were
- * offered, for the error. Gives whether the last tensor went to the store's file, so that its arrays may be used again.
+ * offered, for the error; undefined for those offered as stored, whose errors the method returns. Gives whether the last tensor went to the store's file, so that its arrays may be used again.
  */
 export async function addPlanned(
   source: ModelSource,
   store: PlannedStore,
   plan: CompressPlan,
   { planned: made, transformed, relativeErrors }: BlockPlan,
-  weights: ReadonlyMap<string, Float32Array>,
+  weights: ReadonlyMap<string, Float32Array | undefined>,
 ): Promise<boolean> {
   let spilled = false;
   for (const [name, tensor] of made) {
     const planned = plan.get(name);
-    const offered = weights.get(name);
-    if (planned && offered) {
+    if (planned && weights.has(name)) {
       checkShape(name, tensor, planned.tensor.shape);
       const { role } = planned.tensor;
       const { storedShape, transposed } = planned;
@@ -31,13 +30,18 @@ export async function addPlanned(
       ({ spilled } = await store.add(
         layer,
         tensor,
-        relativeErrors?.get(name) ?? relativeErrorOf(tensor, transformed?.get(name) ?? offered),
+        relativeErrors?.get(name) ?? measuredError(name, tensor, transformed?.get(name) ?? weights.get(name)),
       ));
     } else ({ spilled } = await addPlain(source, store, name, tensor));
   }
   const missing = [...weights.keys()].find((name) => !made.has(name));
   if (missing !== undefined) throw mistake(missing, 'it was offered and not planned');
   return spilled;
+}
+
+function measuredError(name: string, tensor: PlannedTensor, weights: Float32Array | undefined): number {
+  if (!weights) throw mistake(name, 'its method took it as stored and did not return its relative error');
+  return relativeErrorOf(tensor, weights);
 }
 
 /** Values of a tensor of the model as it is stored. */

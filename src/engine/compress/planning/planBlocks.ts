@@ -6,6 +6,7 @@ import { headStatistics } from '../../blocks/headStatistics';
 import { HiddenStates } from '../../blocks/hiddenStates';
 import type { Statistic, Statistics } from '../../blocks/taps/tap';
 import { walkBlocks } from '../../blocks/walkBlocks';
+import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import { containerWeights } from '../../models/decoderWeights';
 import type { ModelSource, SourceDecoder } from '../../models/modelSource';
 import type { WeightReader } from '../../models/weightReader';
@@ -22,8 +23,8 @@ import { readMatrix } from './sourceReader';
 /** Bytes of hidden states that stay in memory where nothing limits it. */
 const mostHidden = 1e9;
 
-/** What planning by blocks is given. */
-export interface BlockPlanning {
+/** What planning is given. */
+export interface Planning {
   readonly source: ModelSource;
   readonly plan: CompressPlan;
   readonly store: PlannedStore;
@@ -31,6 +32,8 @@ export interface BlockPlanning {
   readonly calibration: string | undefined;
   /** Folder for temporary files: the job's own. */
   readonly folder: string;
+  /** Threads of the job. */
+  readonly threads: HostThreads;
 }
 
 /**
@@ -39,7 +42,7 @@ export interface BlockPlanning {
  * head come last. Memory is one block, its statistics and the hidden states, which go to a file beyond a share of the limit.
  * Errors: `unsupported` for a model that is no decoder that can be built, those of the method, `cancelled`.
  */
-export async function planBlocks(planning: BlockPlanning, context: WorkContext, progress: PlanningProgress): Promise<void> {
+export async function planBlocks(planning: Planning, context: WorkContext, progress: PlanningProgress): Promise<void> {
   const { source, plan, store, folder } = planning;
   const quantizer = [...plan.values()][0]?.quantizer;
   if (!quantizer) return;
@@ -90,7 +93,7 @@ export async function planBlocks(planning: BlockPlanning, context: WorkContext, 
 
 /** Embedding and head, each alone: the head with the statistics of what enters it. */
 async function planOutside(
-  planning: BlockPlanning,
+  planning: Planning,
   { config }: SourceDecoder,
   quantizer: Quantizer,
   run: {
@@ -115,7 +118,7 @@ async function planOutside(
 }
 
 async function planTogether(
-  { source, plan, store }: BlockPlanning,
+  { source, plan, store, threads }: Planning,
   quantizer: Quantizer,
   members: readonly TensorPlan[],
   statisticsOf: (name: string) => ReturnType<Statistics['get']>,
@@ -129,7 +132,7 @@ async function planTogether(
     statisticsOf,
     read: (name) => storedValues(source, name),
     signal,
-    threads: undefined,
+    threads,
   });
   await addPlanned(source, store, plan, made, weights);
 }

@@ -1,13 +1,11 @@
 import { throwIfCancelled } from '../../../protocol/errors';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
-import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import { sharedBytes, sharedFloat32 } from '../../kernels/host/threads/sharedMemory';
-import type { ModelSource } from '../../models/modelSource';
-import type { PlannedStore } from '../../outputs/planned/plannedStore';
 import type { TaskContext } from '../../runtime/workContext';
-import type { CompressPlan, TensorPlan } from '../plan';
+import type { TensorPlan } from '../plan';
 import type { OfferedTensor } from '../quantizers/quantizer';
 import { addPlanned, storedValues } from './addPlanned';
+import type { Planning } from './planBlocks';
 import { SourceReader } from './sourceReader';
 
 /** Told after each tensor how many are planned. */
@@ -18,16 +16,13 @@ export type PlanningProgress = (done: number, name: string) => void;
  * `invalid-argument`) and `cancelled`.
  */
 export async function planTensors(
-  source: ModelSource,
-  plan: CompressPlan,
-  store: PlannedStore,
+  { source, plan, store, threads }: Pick<Planning, 'source' | 'plan' | 'store' | 'threads'>,
   { signal }: Pick<TaskContext, 'signal'>,
   progress: PlanningProgress = () => undefined,
-  threads?: HostThreads,
 ): Promise<void> {
   // Threads work on weights and codes where they are; what is planned stays in the memory of the codes.
-  const shared = threads?.parallel === true;
-  const reader = new SourceReader(source, [...plan.keys()], true, shared ? sharedFloat32 : undefined);
+  const shared = threads.parallel;
+  const reader = new SourceReader(source, [...plan.keys()], shared ? sharedFloat32 : undefined);
   // Lent again and again while planned tensors go to the store's file.
   const spare = new ReusedBuffer((length) => (shared ? sharedBytes(length) : new Uint8Array(length)));
   let spilling = false;
@@ -36,15 +31,17 @@ export async function planTensors(
   try {
     for (const [name, planned] of plan) {
       throwIfCancelled(signal);
-      const weights = await reader.matrix(planned.tensor);
-      const made = await planned.quantizer.planBlock({
-        tensors: [{ ...offerOf(planned), weights, ...codesFor(weights.length) }],
+      const { quantizer, tensor, transposed, groupBits } = planned;
+      const asStored = transposed && quantizer.takesStoredOrder === true && !groupBits;
+      const weights = asStored ? await reader.stored(name) : await reader.matrix(tensor);
+      const made = await quantizer.planBlock({
+        tensors: [{ ...offerOf(planned), weights, ...(asStored ? { transposed: true } : {}), ...codesFor(weights.length) }],
         statisticsOf: () => undefined,
         read: (other) => storedValues(source, other),
         signal,
         threads,
       });
-      spilling = await addPlanned(source, store, plan, made, new Map([[name, weights]]));
+      spilling = await addPlanned(source, store, plan, made, new Map([[name, asStored ? undefined : weights]]));
       progress((done += 1), name);
     }
   } finally {

@@ -1,66 +1,86 @@
+import { elementCount } from '../../../protocol/dtypes';
 import { decodeToFloat32 } from '../../formats/decode';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
 import { transposeInto } from '../../kernels/host/transpose';
 import type { ModelSource } from '../../models/modelSource';
 import type { QuantizableTensor } from '../quantizers/quantizer';
 
-/**
- * Reads matrices of a model as they are planned, [rows, columns] float32, one after the other: while one is planned the next is read. With `reuse` a matrix
- * ends with the next call.
- */
-export class SourceReader {
-  private readonly floats: ReusedBuffer<Float32Array>;
-  private readonly turned: ReusedBuffer<Float32Array>;
-  private ahead: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
+/** Where values are put: an array of that length with arbitrary content. */
+type Allocate = (length: number) => Float32Array;
 
-  /** `order`: names in which tensors will be asked for; others come as they are asked for, without being read ahead. `make`: memory for
-   * the values. */
+const fresh: Allocate = (length) => new Float32Array(length);
+
+/** Reads matrices of a model one after another. While one is being planned, the next is read and widened to float32 in a second buffer. */
+export class SourceReader {
+  private readonly buffers: readonly [ReusedBuffer<Float32Array>, ReusedBuffer<Float32Array>];
+  private readonly turned: ReusedBuffer<Float32Array>;
+  private next = 0;
+  private ahead: { readonly name: string; readonly values: Promise<Float32Array> } | undefined;
+
+  /** `order`: names in which matrices will be requested; others are not read ahead. `make`: allocates the buffers. */
   constructor(
     private readonly source: ModelSource,
     private readonly order: readonly string[],
-    private readonly reuse = true,
-    make: (length: number) => Float32Array = (length) => new Float32Array(length),
+    make: Allocate = fresh,
   ) {
-    this.floats = new ReusedBuffer(make);
+    this.buffers = [new ReusedBuffer(make), new ReusedBuffer(make)];
     this.turned = new ReusedBuffer(make);
   }
 
+  /** The matrix as planned: [rows, columns] float32, row-major. Valid until the next call. */
   async matrix({ name, shape: [rows, columns] }: QuantizableTensor): Promise<Float32Array> {
-    const { entry, transposed } = this.source.tensors.get(name)!;
-    const bytes = await this.read(name);
-    this.readAhead(this.order[this.order.indexOf(name) + 1]);
-    const count = rows * columns;
-    const stored = decodeToFloat32(entry.dtype, bytes, this.reuse ? this.floats.take(count) : new Float32Array(count));
-    // A MatMul weight of ONNX is [in, out]: groups follow the inputs, so it is transposed first.
-    return transposed ? transposeInto(stored, rows, 0, columns, this.reuse ? this.turned.take(count) : new Float32Array(count)) : stored;
+    const stored = await this.stored(name);
+    return this.source.tensors.get(name)!.transposed ? transposeInto(stored, rows, 0, columns, this.turned.take(rows * columns)) : stored;
   }
 
-  /** Waits for a read that is still under way, so that the source can be closed. */
-  async close(): Promise<void> {
-    await this.ahead?.bytes.catch(() => undefined);
-    this.ahead = undefined;
-  }
-
-  private async read(name: string): Promise<Uint8Array> {
+  /** The matrix as stored, float32: a weight that is planned transposed is [columns, rows]. Valid until the next call. */
+  async stored(name: string): Promise<Float32Array> {
     const { ahead } = this;
     this.ahead = undefined;
-    if (ahead?.name === name) return ahead.bytes;
-    await ahead?.bytes.catch(() => undefined);
-    return this.source.container.read(name);
+    if (ahead !== undefined && ahead.name !== name) await ahead.values.catch(() => undefined);
+    const values = await (ahead?.name === name ? ahead.values : this.read(name));
+    this.readAhead(this.order[this.order.indexOf(name) + 1]);
+    return values;
+  }
+
+  /** Waits for a read in progress, so that the source can be closed. */
+  async close(): Promise<void> {
+    await this.ahead?.values.catch(() => undefined);
+    this.ahead = undefined;
+  }
+
+  private read(name: string): Promise<Float32Array> {
+    const buffer = this.buffers[this.next % 2]!;
+    this.next += 1;
+    return storedValues(this.source, name, (length) => buffer.take(length));
   }
 
   private readAhead(name: string | undefined): void {
     if (name === undefined) return;
-    const bytes = this.source.container.read(name);
-    // Whoever asks for the tensor meets the error.
-    bytes.catch(() => undefined);
-    this.ahead = { name, bytes };
+    const values = this.read(name);
+    // The error is reported to whoever requests the matrix.
+    values.catch(() => undefined);
+    this.ahead = { name, values };
   }
 }
 
-/** One matrix as it is planned. */
-export async function readMatrix(source: ModelSource, tensor: QuantizableTensor): Promise<Float32Array> {
-  return new SourceReader(source, [], false).matrix(tensor);
+/** One matrix as planned: [rows, columns] float32. */
+export async function readMatrix(source: ModelSource, { name, shape: [rows, columns] }: QuantizableTensor): Promise<Float32Array> {
+  const stored = await storedValues(source, name, fresh);
+  // A MatMul weight of ONNX is [in, out]: groups follow the inputs, so it is transposed first.
+  return source.tensors.get(name)!.transposed ? transposeInto(stored, rows, 0, columns, fresh(rows * columns)) : stored;
+}
+
+/** Float32 values in the order of the file, read without a copy where the file holds float32. */
+async function storedValues({ container, tensors }: ModelSource, name: string, allocate: Allocate): Promise<Float32Array> {
+  const { dtype, shape } = tensors.get(name)!.entry;
+  if (dtype !== 'float32' || !container.readInto) {
+    const bytes = await container.read(name);
+    return decodeToFloat32(dtype, bytes, allocate(elementCount(shape)));
+  }
+  const values = allocate(elementCount(shape));
+  await container.readInto(name, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return values;
 }
 
 /** Bits of a tensor that is left as it is. */

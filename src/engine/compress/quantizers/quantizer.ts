@@ -19,6 +19,8 @@ export interface OfferedTensor {
   readonly tensor: QuantizableTensor;
   /** [rows * columns] float32, row-major, not changed. */
   readonly weights: Float32Array;
+  /** True if `weights` is [columns * rows]: the matrix as the file stores it, for methods with `takesStoredOrder`. */
+  readonly transposed?: true;
   readonly parameters: ParamValues;
   /** A buffer of the same length that may become the codes of the result: fresh memory costs time. Its content means nothing. */
   readonly codes?: Uint8Array;
@@ -36,8 +38,8 @@ export interface BlockOffer {
   /** Values of another tensor of the model as it is stored: norms that a transform changes. */
   read(name: string): Promise<Float32Array>;
   readonly signal: AbortSignal | undefined;
-  /** Threads for loops over weights. Weights that are offered, and buffers for codes, are in memory that all of them see. */
-  readonly threads: HostThreads | undefined;
+  /** Threads for loops over weights. Offered weights and buffers for codes may be in memory that all of them see. */
+  readonly threads: HostThreads;
 }
 
 /** What a method made of a block. */
@@ -75,6 +77,11 @@ export interface Quantizer {
   readonly unit: 'tensor' | 'block';
   /** Unit `block`: what the next block's statistics are gathered on. `result` (default): the outputs of the planned weights, whose errors it can then correct. */
   readonly propagate?: 'source' | 'result';
+  /**
+   * True for a method that also takes matrices transposed, as files may store them, if all groups of a tensor have one width. It then returns the relative errors too. Saves
+   * transposing them first.
+   */
+  readonly takesStoredOrder?: true;
   /** True, or the reason why not, as the end of a sentence. */
   appliesTo(tensor: QuantizableTensor): true | string;
   /** How a tensor will be laid out, before it is planned. */
@@ -102,22 +109,30 @@ export function defineDataFree(
     ...quantizer,
     needs: [],
     unit: 'tensor',
-    planBlock: async ({ tensors }) => ({
-      planned: new Map(tensors.map((offered) => [offered.tensor.name, planOffered(quantizer.plan, offered)])),
-    }),
+    planBlock: async ({ tensors }) => {
+      const planned = new Map<string, QuantizedMatrix>();
+      for (const offered of tensors) planned.set(offered.tensor.name, await planOffered(quantizer.plan, offered));
+      return { planned };
+    },
   };
 }
 
-function planOffered(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor): QuantizedMatrix {
+async function planOffered(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor): Promise<QuantizedMatrix> {
   const { groupBits, parameters, ...context } = offered;
   return groupBits ? planMixed(plan, { ...context, parameters, groupBits }) : plan(context, parameters);
 }
+
+/** Plans one matrix with one width, on this thread or on others. */
+type PlanMatrix = (
+  offered: Omit<OfferedTensor, 'parameters' | 'groupBits'>,
+  parameters: ParamValues,
+) => QuantizedMatrix | Promise<QuantizedMatrix>;
 
 /**
  * Rounds a matrix whose groups have widths of their own: the method plans it once for each width that occurs, and every group takes its own from there. Groups of
  * 0 bits are pruned: codes, scale and zero point are 0. `groupBits` [rows, groups] goes with the parameters' group size.
  */
-function planMixed(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor & { readonly groupBits: Uint8Array }): QuantizedMatrix {
+export async function planMixed(plan: PlanMatrix, offered: OfferedTensor & { readonly groupBits: Uint8Array }): Promise<QuantizedMatrix> {
   const { tensor, weights, parameters, groupBits, importance } = offered;
   const [rows, columns] = tensor.shape;
   const widths = [...new Set(groupBits)].filter((bits) => bits > 0).sort((a, b) => a - b);
@@ -127,7 +142,7 @@ function planMixed(plan: NonNullable<Quantizer['plan']>, offered: OfferedTensor 
   const perRow = groupBits.length / rows;
   let layout: QuantizedMatrix | undefined;
   for (const bits of widths.length > 0 ? widths : [1]) {
-    const matrix = plan({ tensor, weights, ...(importance ? { importance } : {}) }, { ...parameters, bits });
+    const matrix = await plan({ tensor, weights, ...(importance ? { importance } : {}) }, { ...parameters, bits });
     layout = matrix;
     for (let group = 0; group < groupBits.length; group += 1) {
       if (groupBits[group] !== bits) continue;

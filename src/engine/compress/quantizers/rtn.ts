@@ -9,7 +9,8 @@ import {
   scalesParameter,
   symmetricParameter,
 } from './parameters';
-import { defineDataFree, type OfferedTensor } from './quantizer';
+import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
+import { defineDataFree, planMixed, type OfferedTensor, type Quantizer } from './quantizer';
 import { roundMatricesOnThreads, type MatrixToRound } from './rounding/roundOnThreads';
 import { roundGroups } from './rounding/roundGroups';
 
@@ -40,26 +41,30 @@ const onOneThread = defineDataFree({
 });
 
 /** Round to nearest: no data, no search. The control that every other quantiser must beat. */
-export const rtn: typeof onOneThread = {
+export const rtn: typeof onOneThread & Pick<Quantizer, 'takesStoredOrder'> = {
   ...onOneThread,
-  planBlock: async (offer) => {
-    const { tensors, threads, signal } = offer;
-    if (!threads || tensors.some(({ groupBits }) => groupBits)) return onOneThread.planBlock(offer);
-    const rounded = await roundMatricesOnThreads(
-      threads,
-      tensors.map((offered) => toRound(offered, offered.parameters)),
-      { signal },
-    );
-    const named = rounded.map((result, index) => [tensors[index]!.tensor.name, result] as const);
-    return {
-      planned: new Map(named.map(([name, { matrix }]) => [name, matrix])),
-      relativeErrors: new Map(named.map(([name, { relativeError }]) => [name, relativeError])),
-    };
+  takesStoredOrder: true,
+  planBlock: async ({ tensors, threads, signal }) => {
+    const round = (matrices: readonly MatrixToRound[]) => roundMatricesOnThreads(threads, matrices, { signal });
+    const plain = tensors.filter(({ groupBits }) => !groupBits);
+    const rounded = await round(plain.map((offered) => toRound(offered, offered.parameters)));
+    const results = new Map(plain.map(({ tensor }, index) => [tensor.name, rounded[index]!]));
+    const planned = new Map<string, QuantizedMatrix>();
+    for (const offered of tensors) {
+      const { tensor, groupBits } = offered;
+      planned.set(
+        tensor.name,
+        groupBits
+          ? await planMixed(async (one, parameters) => (await round([toRound(one, parameters)]))[0]!.matrix, { ...offered, groupBits })
+          : results.get(tensor.name)!.matrix,
+      );
+    }
+    return { planned, relativeErrors: new Map([...results].map(([name, { relativeError }]) => [name, relativeError])) };
   },
 };
 
 function toRound(
-  { tensor, weights, codes, importance }: Omit<OfferedTensor, 'parameters' | 'groupBits'>,
+  { tensor, weights, transposed, codes, importance }: Omit<OfferedTensor, 'parameters' | 'groupBits'>,
   parameters: ParamValues,
 ): MatrixToRound {
   const [rows, columns] = tensor.shape;
@@ -69,6 +74,7 @@ function toRound(
     symmetric: parameters['symmetric'] === true,
     scaleDType: parameters['scales'] === 'float32' ? ('float32' as const) : ('float16' as const),
     clip: parameters['clip'] === true,
+    ...(transposed ? { transposed } : {}),
     ...(importance === undefined ? {} : { importance }),
     ...(codes === undefined ? {} : { codes }),
   };

@@ -4,6 +4,7 @@ import { byteLength } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { Diagnostic, GraphSummary } from '../../../protocol/model';
 import type { ByteLocation, TensorContainer, TensorEntry } from '../container';
+import { locateRange } from '../fileContainer';
 import { OpenFiles } from '../files/openFiles';
 import { ExternalDataResolver } from './externalData';
 import { ValueInfoProtoSchema } from './generated/onnx';
@@ -13,7 +14,7 @@ import { scanModel, type ScannedModel } from './wire/scanModel';
 import type { ScannedTensor } from './wire/scanTensor';
 import { decodeTypedFields } from './wire/typedFields';
 import { WireReader, type WireField } from './wire/wireReader';
-import { rangeOutsideTensor, tensorNotFound } from '../malformed';
+import { tensorNotFound } from '../malformed';
 import { invalidOnnx } from './refusals';
 
 /** Options for opening a model. */
@@ -133,6 +134,34 @@ class OnnxContainer implements TensorContainer {
   }
 
   async read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
+    const { entry, tensor } = this.readable(name);
+    const wanted = range ?? { offset: 0, length: entry.location?.length ?? Infinity };
+    if (entry.location !== undefined) {
+      const { file, offset } = locateRange(this.path, this.tensors, name, wanted);
+      return this.files.read(file, offset, wanted.length);
+    }
+    if (this.lastTyped?.name !== name) this.lastTyped = { name, bytes: this.decode(tensor) };
+    const bytes = await this.lastTyped.bytes;
+    return range === undefined ? bytes : bytes.subarray(range.offset, range.offset + range.length);
+  }
+
+  /** Values that are not raw bytes are decoded first. */
+  async readInto(name: string, offset: number, target: Uint8Array): Promise<void> {
+    if (this.readable(name).entry.location === undefined) {
+      target.set(await this.read(name, { offset, length: target.length }));
+      return;
+    }
+    const range = locateRange(this.path, this.tensors, name, { offset, length: target.length });
+    if (target.length > 0) await this.files.readInto(range.file, range.offset, target);
+  }
+
+  async close(): Promise<void> {
+    this.lastTyped = undefined;
+    await this.files.close();
+  }
+
+  /** A tensor whose values can be read. */
+  private readable(name: string): { readonly entry: TensorEntry; readonly tensor: ScannedTensor } {
     const entry = this.tensors.get(name);
     const tensor = this.scanned.get(name);
     if (entry === undefined || tensor === undefined) throw tensorNotFound(this.path, name);
@@ -146,20 +175,7 @@ class OnnxContainer implements TensorContainer {
         offset: tensor.start,
       });
     }
-    const wanted = range ?? { offset: 0, length: entry.location?.length ?? Infinity };
-    if (entry.location !== undefined) {
-      const { file, offset, length } = entry.location;
-      if (wanted.offset < 0 || wanted.length < 0 || wanted.offset + wanted.length > length) throw rangeOutsideTensor(name, length, wanted);
-      return this.files.read(file, offset + wanted.offset, wanted.length);
-    }
-    if (this.lastTyped?.name !== name) this.lastTyped = { name, bytes: this.decode(tensor) };
-    const bytes = await this.lastTyped.bytes;
-    return range === undefined ? bytes : bytes.subarray(range.offset, range.offset + range.length);
-  }
-
-  async close(): Promise<void> {
-    this.lastTyped = undefined;
-    await this.files.close();
+    return { entry, tensor };
   }
 
   private async decode(tensor: ScannedTensor): Promise<Uint8Array> {
