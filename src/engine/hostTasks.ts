@@ -1,5 +1,6 @@
 import { placeTensorTask, rangeOfRowsTask, roundRowsTask } from './compress/quantizers/rounding/roundOnThreads';
 import type { AnyHostTask } from './kernels/host/threads/hostTask';
+import { hashFileTask } from './models/hashFile';
 
 /** Every task that a worker thread can be sent. */
-export const hostTasks: readonly AnyHostTask[] = [roundRowsTask, rangeOfRowsTask, placeTensorTask];
+export const hostTasks: readonly AnyHostTask[] = [roundRowsTask, rangeOfRowsTask, placeTensorTask, hashFileTask];

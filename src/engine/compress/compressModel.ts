@@ -107,12 +107,16 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
     note: context.note,
   });
   const reports = [...layerReports(source, store, writer, stored, written), ...leftAlone(source, chosen)];
+  // Beside the verification, which computes in the runtime for most of its time.
+  const hashing = hashSource(source, context.signal, threads);
+  // Awaited below; an error before that must not end the process.
+  hashing.catch(() => undefined);
   const { blockErrorLimit } = findQuantizer(spec.method);
   const { verification, latency } = await verifyOutput({ source, planned: store, folder, written, context, blockErrorLimit });
   // What was planned is in the output now; its temporary file must not be.
   await store.dispose();
   context.progress({ phase: 'Hashing the source', done: 0, total: 1, unit: 'steps' });
-  const files = await hashSource(source, context.signal);
+  const files = await hashing;
   const outputs = await listFiles(folder);
   const weights = sumOf(reports, (layer) => layer.weights);
   const report: CompressReport = {

@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { floatDTypes } from '../../protocol/dtypes';
-import { throwIfCancelled } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import type { CompressReport } from '../../protocol/report';
 import type { DecoderArchitecture, DecoderConfig } from '../architectures/architecture';
@@ -12,6 +9,8 @@ import { checkWeights } from './decoderWeights';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { openContainer } from './openContainer';
 import { findOnnxWeights } from './compressibleWeights';
+import type { HostThreads } from '../kernels/host/threads/hostThreads';
+import { hashFiles } from './hashFile';
 
 /** A tensor with what it does in its model. */
 export interface SourceTensor {
@@ -75,25 +74,19 @@ function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
   return shape.length === 2 ? 'linear' : shape.length === 4 ? 'convolution' : 'other';
 }
 
-/** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. */
-export async function hashSource(source: ModelSource, signal?: AbortSignal): Promise<CompressReport['source']['files']> {
+/** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. On `threads` where given. */
+export async function hashSource(
+  source: ModelSource,
+  signal?: AbortSignal,
+  threads?: HostThreads,
+): Promise<CompressReport['source']['files']> {
   const { container, tensors } = source.original ?? source;
   const weights = new Set([...(container.weightFiles ?? [])]);
   for (const { entry } of tensors.values()) if (entry.location) weights.add(entry.location.file);
   if (weights.size === 0) weights.add(container.path);
-  const files: { path: string; bytes: number; sha256: string }[] = [];
-  for (const path of [...(container.companions ?? []), ...weights]) {
-    throwIfCancelled(signal);
-    files.push({ path: basename(path), bytes: (await stat(path)).size, sha256: await hashFile(path, signal) });
-  }
-  return files;
-}
-
-async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 4 << 20 })) {
-    throwIfCancelled(signal);
-    hash.update(chunk as Buffer);
-  }
-  return hash.digest('hex');
+  const paths = [...(container.companions ?? []), ...weights];
+  const digests = await hashFiles(paths, threads, signal);
+  return Promise.all(
+    paths.map(async (path, index) => ({ path: basename(path), bytes: (await stat(path)).size, sha256: digests[index] as string })),
+  );
 }

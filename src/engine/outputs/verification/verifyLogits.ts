@@ -7,6 +7,7 @@ import { findArchitecture } from '../../architectures';
 import type { ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
 import { editModel } from '../../formats/onnx/editModel';
+import { openOnnx } from '../../formats/onnx/openOnnx';
 import { containerWeights } from '../../models/decoderWeights';
 import type { SourceDecoder } from '../../models/modelSource';
 import { openContainer } from '../../models/openContainer';
@@ -75,32 +76,32 @@ async function compareWith(
 
   const path = join(folder, written.primary);
   const checks: VerificationCheck[] = [];
+  const judge = (name: string, logits: Float32Array, note?: string): void => {
+    const measured = largestDifference(planned, logits);
+    const check = { name, passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' };
+    checks.push(note === undefined ? check : { ...check, note });
+  };
   const compare = async (name: string, file: string, options: SessionOptions, note?: string) => {
     throwIfCancelled(context.signal);
     context.progress({ phase: 'Checking the whole model', done: checks.length + 2, total: 5, unit: 'steps' });
     const session = await runtime.createFromFile(file, options);
     try {
-      const measured = largestDifference(planned, await logitsOf(session, feeds));
-      checks.push({
-        name,
-        passed: measured <= logitTolerance,
-        measured,
-        limit: logitTolerance,
-        unit: 'absolute',
-        ...(note ? { note } : {}),
-      });
+      judge(name, await logitsOf(session, feeds), note);
     } finally {
       await session.release();
     }
   };
-  await withExactFile(path, async (exact, changed) => {
+  let exactIsDefault = false;
+  await withExactFile(path, async ({ path: exact, changed, sameByDefault }) => {
+    exactIsDefault = sameByDefault;
     const note = changed ? 'With activations in float32; the file asks for int8 activations.' : undefined;
     await compare('logits-disabled', exact, { optimization: 'disabled' }, note);
-    await compare('logits-exact', exact, { optimization: 'all', exactMatMulNBits: true }, note);
+    if (!sameByDefault) await compare('logits-exact', exact, { optimization: 'all', exactMatMulNBits: true }, note);
   });
   const session = await runtime.createFromFile(path, { optimization: 'all', exactMatMulNBits: false });
   try {
     const logits = await logitsOf(session, feeds);
+    if (exactIsDefault) judge('logits-exact', logits);
     if (written.integerActivations) {
       const measured = meanDivergence(planned, logits, config.vocabularySize);
       checks.push({
@@ -111,36 +112,49 @@ async function compareWith(
         unit: 'nats',
         note: "With the runtime's default settings, which round activations to int8.",
       });
-    } else {
-      const measured = largestDifference(planned, logits);
-      checks.push({ name: 'logits-default', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' });
-    }
+    } else judge('logits-default', logits);
     return { checks, latency: latencyReport(await compareLatency(float, session, one), 1, 'One token') };
   } finally {
     await session.release();
   }
 }
 
-/** Runs an action on the file with float32 activations: the file itself, or a temporary copy where its operators ask for int8. */
-export async function withExactFile(path: string, action: (file: string, changed: boolean) => Promise<void>): Promise<void> {
+/** A finished file whose operators take float32 activations. */
+export interface ExactFile {
+  /** The file itself, or a temporary copy if its operators ask for int8 activations. */
+  readonly path: string;
+  readonly changed: boolean;
+  /** True if the runtime's default settings compute exactly the same: they change only the activations of products with dequantised weights. */
+  readonly sameByDefault: boolean;
+}
+
+/** Runs an action on the file with float32 activations. */
+export async function withExactFile(path: string, action: (file: ExactFile) => Promise<void>): Promise<void> {
   const editor = await editModel(path);
   try {
     const levels = editor.graph.node
       .filter(({ opType }) => opType === 'MatMulNBits')
       .flatMap(({ attribute }) => attribute.filter(({ name }) => name === 'accuracy_level'));
-    if (!levels.some(({ i }) => i === 4n)) return await action(path, false);
+    if (!levels.some(({ i }) => i === 4n)) return await action({ path, changed: false, sameByDefault: !(await dequantizes(path)) });
     for (const level of levels) level.i = 1n;
     const folder = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
     try {
       const copy = join(folder, 'exact.onnx');
       await editor.write(copy);
-      await action(copy, true);
+      await action({ path: copy, changed: true, sameByDefault: false });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   } finally {
     await editor.close();
   }
+}
+
+/** True if any node of the file, including those in bodies and functions, is a DequantizeLinear. */
+async function dequantizes(path: string): Promise<boolean> {
+  const file = await openOnnx(path);
+  await file.close();
+  return (file.graph?.operators['DequantizeLinear'] ?? 0) > 0;
 }
 
 async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
