@@ -1,51 +1,61 @@
+import { transposeInto, transposeRows } from '../../../kernels/host/transpose';
+
 /** Rows of a transposed matrix that are turned at a time: four lines of the cache from every stored row. */
 export const turnedRows = 64;
 /** Added to the length of a turned row, so that the rows of a block do not all fall into the same few sets of the cache. */
 const padding = 16;
 
+/** A matrix [rows, columns] as it is stored. */
+export interface StoredMatrix {
+  readonly weights: Float32Array;
+  readonly rows: number;
+  readonly columns: number;
+  /** True if `weights` is [columns, rows]. */
+  readonly transposed: boolean;
+}
+
+/** Weights of the buffer through which `MatrixRows` reads a matrix. */
+export function bufferWeights({ rows, columns, transposed }: StoredMatrix): number {
+  return transposed ? Math.min(turnedRows, rows) * (columns + padding) : columns;
+}
+
 /**
- * The rows of a matrix [rows, columns] wherever they are stored: row-major, or transposed as [columns, rows]. Of a transposed one some rows are turned
- * at a time and kept until others are asked for, so it is read in order and never held twice.
+ * The rows of a matrix however it is stored, one after another in a buffer. Of a transposed one some rows are turned at a time and kept until others are
+ * requested, so it is read in order and never held twice.
  */
 export class MatrixRows {
-  /** Where the weights of the row asked for last are. */
-  readonly values: Float32Array;
-  /** The same memory as bits. */
-  readonly bits: Int32Array;
   private readonly stride: number;
   private readonly most: number;
   private first = 0;
   private loaded = 0;
 
-  /** `together`: rows that must be available at the same time, one right after the other; default: one. */
+  /** `buffer`: holds `bufferWeights`. */
   constructor(
-    private readonly stored: Float32Array,
-    private readonly rows: number,
-    private readonly columns: number,
-    private readonly transposed: boolean,
-    together?: number,
+    private readonly matrix: StoredMatrix,
+    private readonly buffer: Float32Array,
   ) {
-    this.most = together ?? Math.min(turnedRows, rows);
-    this.stride = together === undefined ? columns + padding : columns;
-    this.values = transposed ? new Float32Array(this.most * this.stride) : stored;
-    this.bits = new Int32Array(this.values.buffer, this.values.byteOffset, this.values.length);
+    this.most = matrix.transposed ? Math.min(turnedRows, matrix.rows) : 1;
+    this.stride = matrix.columns + padding;
   }
 
-  /** Place of a row's first weight in `values`, good until another row is asked for. */
+  /** Place of a row's first weight in the buffer, good until another row is requested. */
   at(row: number): number {
-    if (!this.transposed) return row * this.columns;
-    if (row < this.first || row >= this.first + this.loaded) this.turn(row);
+    if (row < this.first || row >= this.first + this.loaded) this.load(row);
     return (row - this.first) * this.stride;
   }
 
-  private turn(first: number): void {
-    const { stored, values, rows, columns, stride } = this;
+  private load(first: number): void {
+    const { weights, rows, columns, transposed } = this.matrix;
+    const { buffer, stride } = this;
     const count = Math.min(this.most, rows - first);
-    for (let column = 0; column < columns; column += 1) {
-      const from = column * rows + first;
-      for (let row = 0, place = column; row < count; row += 1, place += stride) values[place] = stored[from + row] as number;
-    }
+    if (!transposed) buffer.set(weights.subarray(first * columns, (first + 1) * columns));
+    else transposeRows(weights.subarray(first), rows, columns, count, buffer, stride);
     this.first = first;
     this.loaded = count;
   }
+}
+
+/** The whole matrix row-major: the stored one itself, or a transposed copy. */
+export function rowMajor({ weights, rows, columns, transposed }: StoredMatrix): Float32Array {
+  return transposed ? transposeInto(weights, rows, 0, columns, new Float32Array(rows * columns)) : weights;
 }

@@ -3,7 +3,8 @@ import { halfEvenShift } from '../../../../common/rounding';
 import { LoomweightError } from '../../../../protocol/errors';
 import { tableOf } from '../../../formats/decode';
 import { leastErrorRange } from './leastError';
-import { MatrixRows } from './matrixRows';
+import { MatrixRows, bufferWeights, rowMajor, type StoredMatrix } from './matrixRows';
+import { roundingKernel, weightsAtOnce, type RoundingKernel } from './roundingKernel';
 import type { Grouping } from '../parameters';
 
 /** Settings of one matrix. */
@@ -42,47 +43,35 @@ export function roundRows(target: RoundingTarget, from: number, to: number, sums
   const { columns, codes, scales, zeroPoints, options } = target;
   const { groupSize, groupsPerRow, granularity } = options;
   const top = 2 ** options.bits - 1;
-  const rows = new MatrixRows(target.weights, target.rows, columns, options.transposed === true);
+  const { kernel, rows } = inKernel(target);
   const placing = new Placing(target);
   for (let row = from; row < to; row += 1) {
     const first = rows.at(row);
-    let error = 0;
-    let norm = 0;
+    kernel.sums.fill(0);
     for (let group = 0; group < groupsPerRow; group += 1) {
       const column = group * groupSize;
-      const start = first + column;
-      const end = first + Math.min(column + groupSize, columns);
+      const count = Math.min(groupSize, columns - column);
       const index = row * groupsPerRow + group;
       if (granularity !== 'tensor') {
-        if (!placing.place(rows, start, end, column)) throw notFinite(target, rows, row, column);
+        if (!placing.place(kernel, first + column, count, column)) throw notFinite(target, kernel.values, first, row, column);
         scales[index] = placing.scale;
         zeroPoints[index] = placing.zero;
       }
-      const scale = scales[index] as number;
-      const zero = zeroPoints[index] as number;
-      roundStretch(rows.values, start, end, codes, row * columns - first, scale, zero, top);
-      if (sums === undefined) continue;
-      for (let place = start, code = row * columns + column; place < end; place += 1, code += 1) {
-        const weight = rows.values[place] as number;
-        const difference = ((codes[code] as number) - zero) * scale - weight;
-        error += difference * difference;
-        norm += weight * weight;
-      }
+      roundStretch(kernel, first + column, count, column, scales[index] as number, zeroPoints[index] as number, top);
     }
-    if (sums === undefined) continue;
-    sums[2 * (row - from)] = error;
-    sums[2 * (row - from) + 1] = norm;
+    codes.set(kernel.codes, row * columns);
+    sums?.set(kernel.sums, 2 * (row - from));
   }
 }
 
 /** Least and largest weight of rows `from` to `to`, 0 included: for one range over the whole tensor. Errors: `malformed-file` as `roundGroups`. */
 export function rangeOfRows(target: RoundingTarget, from: number, to: number): readonly [low: number, high: number] {
-  const rows = new MatrixRows(target.weights, target.rows, target.columns, target.options.transposed === true);
+  const { kernel, rows } = inKernel(target);
   const range = new Float64Array(2);
   let [low, high] = [0, 0];
   for (let row = from; row < to; row += 1) {
     const start = rows.at(row);
-    if (!rangeOf(rows.bits, start, start + target.columns, range)) throw notFinite(target, rows, row, 0);
+    if (!rangeOf(kernel, start, target.columns, range)) throw notFinite(target, kernel.values, start, row, 0);
     low = Math.min(low, range[0] as number);
     high = Math.max(high, range[1] as number);
   }
@@ -93,10 +82,21 @@ export function rangeOfRows(target: RoundingTarget, from: number, to: number): r
 export function placeTensor(target: RoundingTarget, low: number, high: number): void {
   const { rows, columns, scales, zeroPoints, options } = target;
   const placing = new Placing(target);
-  const whole = new MatrixRows(target.weights, rows, columns, options.transposed === true, options.clip === true ? rows : undefined);
-  placing.placeRange(whole, whole.at(0), whole.at(0) + rows * columns, 0, low, high);
+  placing.placeRange(options.clip === true ? rowMajor(matrixOf(target)) : target.weights, 0, rows * columns, 0, low, high);
   scales.fill(placing.scale);
   zeroPoints.fill(placing.zero);
+}
+
+function matrixOf({ weights, rows, columns, options }: RoundingTarget): StoredMatrix {
+  return { weights, rows, columns, transposed: options.transposed === true };
+}
+
+/** The kernel of this thread with room for a matrix, whose rows are read into it. */
+function inKernel(target: RoundingTarget): { readonly kernel: RoundingKernel; readonly rows: MatrixRows } {
+  const matrix = matrixOf(target);
+  const kernel = roundingKernel();
+  kernel.reserve(bufferWeights(matrix), target.columns);
+  return { kernel, rows: new MatrixRows(matrix, kernel.values) };
 }
 
 /** Finds scales and zero points. Gives them in fields, so that a group costs no allocation. */
@@ -105,29 +105,34 @@ class Placing {
   zero = 0;
   private readonly range = new Float64Array(2);
   private readonly stored: Float32Array | undefined;
+  /** Computed once: a power costs more than rounding a group. */
+  private readonly top: number;
+  private readonly middle: number;
 
   constructor(private readonly target: RoundingTarget) {
+    this.top = 2 ** target.options.bits - 1;
+    this.middle = 2 ** (target.options.bits - 1);
     this.stored = target.options.scaleDType === 'float16' ? tableOf('float16') : undefined;
   }
 
-  /** For the weights from `start` to `end`, the first of which is in `column`; false where one is not finite. */
-  place(rows: MatrixRows, start: number, end: number, column: number): boolean {
-    if (!rangeOf(rows.bits, start, end, this.range)) return false;
-    this.placeRange(rows, start, end, column, this.range[0] as number, this.range[1] as number);
+  /** For `count` weights in the kernel from `start` on, the first of which is in `column`; false if one is not finite. */
+  place(kernel: RoundingKernel, start: number, count: number, column: number): boolean {
+    if (!rangeOf(kernel, start, count, this.range)) return false;
+    this.placeRange(kernel.values, start, start + count, column, this.range[0] as number, this.range[1] as number);
     return true;
   }
 
-  placeRange(rows: MatrixRows, start: number, end: number, column: number, lowest: number, highest: number): void {
+  placeRange(weights: Float32Array, start: number, end: number, column: number, lowest: number, highest: number): void {
     const { name, columns, options } = this.target;
     const { bits, symmetric, importance } = options;
     const high = symmetric ? Math.max(highest, -lowest) : highest;
     const low = symmetric ? -high : lowest;
-    this.scale = low === high ? 1 : storedScale(name, (high - low) / (2 ** bits - 1), this.stored);
-    this.zero = symmetric ? 2 ** (bits - 1) : Math.fround(-low / this.scale) + halfEvenShift - halfEvenShift;
-    if (!Number.isFinite(Math.fround(Math.max(this.zero, 2 ** bits - 1 - this.zero) * this.scale))) throw levelsOverflow(name, low, high);
+    this.scale = low === high ? 1 : storedScale(name, (high - low) / this.top, this.stored);
+    this.zero = symmetric ? this.middle : Math.fround(-low / this.scale) + halfEvenShift - halfEvenShift;
+    if (!Number.isFinite(Math.fround(Math.max(this.zero, this.top - this.zero) * this.scale))) throw levelsOverflow(name, low, high);
     if (options.clip !== true || low === high) return;
     leastErrorRange(
-      { weights: rows.values, start, end, column, columns, importance, bits, symmetric, stored: this.nearestScale },
+      { weights, start, end, column, columns, importance, bits, symmetric, stored: this.nearestScale },
       low,
       high,
       [this.scale, this.zero],
@@ -143,22 +148,33 @@ class Placing {
   };
 }
 
+/** Rounds `count` weights in the kernel from `start` on, the first of which is in `column`: codes and sums of errors are in the kernel. */
 function roundStretch(
-  weights: Float32Array,
+  kernel: RoundingKernel,
   start: number,
-  end: number,
-  codes: Uint8Array,
-  /** Added to the place of a weight: the place of its code. */
-  codeOffset: number,
+  count: number,
+  column: number,
   scale: number,
   zero: number,
   top: number,
 ): void {
+  const whole = count - (count % weightsAtOnce);
+  if (whole > 0) kernel.round(start, whole, column, scale, zero, top);
+  if (whole === count) return;
+  const { values, codes, sums } = kernel;
   const shift = halfEvenShift;
-  for (let index = start; index < end; index += 1) {
-    const level = Math.fround((weights[index] as number) / scale) + shift - shift + zero;
-    codes[index + codeOffset] = level < 0 ? 0 : level > top ? top : level;
+  let [error, norm] = [sums[0] as number, sums[1] as number];
+  for (let index = whole; index < count; index += 1) {
+    const weight = values[start + index] as number;
+    const level = Math.fround(weight / scale) + shift - shift + zero;
+    const code = level < 0 ? 0 : level > top ? top : level;
+    codes[column + index] = code;
+    const difference = (code - zero) * scale - weight;
+    error += difference * difference;
+    norm += weight * weight;
   }
+  sums[0] = error;
+  sums[1] = norm;
 }
 
 const infinityBits = 0x7f800000;
@@ -166,22 +182,23 @@ const bitsScratch = new Int32Array(2);
 const floatScratch = new Float32Array(bitsScratch.buffer);
 
 /**
- * Puts the least and the largest weight, 0 included, into `range`; false where a weight is not finite. Works on the bits of the float32 weights: those
- * of numbers of one sign are in the order of their magnitudes, and integers need no branch that random weights would mispredict (measured: more
- * than twice as fast as comparing floats).
+ * Puts the least and the largest of `count` weights, 0 included, into `range`; false if a weight is not finite. Works on the bits of the float32 weights: those
+ * of numbers of one sign are in the order of their magnitudes, and integers need no branch that random weights would mispredict.
  */
-function rangeOf(bits: Int32Array, start: number, end: number, range: Float64Array): boolean {
+function rangeOf(kernel: RoundingKernel, start: number, count: number, range: Float64Array): boolean {
   let positive = 0;
   let negative = 0;
-  for (let index = start; index < end; index += 1) {
-    const word = bits[index] as number;
-    const sign = word >> 31;
+  const whole = count - (count % weightsAtOnce);
+  if (whole > 0) {
+    const found = kernel.range(start, whole);
+    positive = found[0] as number;
+    negative = found[1] as number;
+  }
+  for (let index = start + whole; index < start + count; index += 1) {
+    const word = kernel.bits[index] as number;
     const magnitude = word & 0x7fffffff;
-    // max(a, b) = a - ((a - b) & ((a - b) >> 31)); magnitudes of the other sign count as 0.
-    const above = (positive - (magnitude & ~sign)) | 0;
-    positive = (positive - (above & (above >> 31))) | 0;
-    const below = (negative - (magnitude & sign)) | 0;
-    negative = (negative - (below & (below >> 31))) | 0;
+    if (word < 0) negative = Math.max(negative, magnitude);
+    else positive = Math.max(positive, magnitude);
   }
   bitsScratch[0] = negative;
   bitsScratch[1] = positive;
@@ -212,11 +229,16 @@ function levelsOverflow(name: string, low: number, high: number): LoomweightErro
   );
 }
 
-function notFinite({ name, columns }: RoundingTarget, rows: MatrixRows, row: number, fromColumn: number): LoomweightError {
-  const start = rows.at(row);
+function notFinite(
+  { name, columns }: RoundingTarget,
+  values: Float32Array,
+  start: number,
+  row: number,
+  fromColumn: number,
+): LoomweightError {
   let column = fromColumn;
-  while (column < columns - 1 && Number.isFinite(rows.values[start + column])) column += 1;
-  const value = String(rows.values[start + column]);
+  while (column < columns - 1 && Number.isFinite(values[start + column])) column += 1;
+  const value = String(values[start + column]);
   return new LoomweightError(
     'malformed-file',
     `Tensor '${name}' holds ${value} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or exclude it with --tensors.`,
