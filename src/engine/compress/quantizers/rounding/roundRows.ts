@@ -43,21 +43,33 @@ export function roundRows(target: RoundingTarget, from: number, to: number, sums
   const { columns, codes, scales, zeroPoints, options } = target;
   const { groupSize, groupsPerRow, granularity } = options;
   const top = 2 ** options.bits - 1;
+  // Groups that need no scalar loop go through the kernel together.
+  const together = groupSize % weightsAtOnce === 0 && columns % groupSize === 0 ? groupsPerRow : 1;
   const { kernel, rows } = inKernel(target);
-  const placing = new Placing(target);
+  const placing = new Placing(target, kernel);
   for (let row = from; row < to; row += 1) {
     const first = rows.at(row);
     kernel.sums.fill(0);
-    for (let group = 0; group < groupsPerRow; group += 1) {
+    for (let group = 0; group < groupsPerRow; group += together) {
       const column = group * groupSize;
+      const start = first + column;
       const count = Math.min(groupSize, columns - column);
       const index = row * groupsPerRow + group;
       if (granularity !== 'tensor') {
-        if (!placing.place(kernel, first + column, count, column)) throw notFinite(target, kernel.values, first, row, column);
-        scales[index] = placing.scale;
-        zeroPoints[index] = placing.zero;
+        findRanges(kernel, start, count, together);
+        for (let member = 0; member < together; member += 1) {
+          const offset = member * count;
+          if (!placing.place(member, start + offset, count, column + offset))
+            throw notFinite(target, kernel.values, first, row, column + offset);
+          scales[index + member] = placing.scale;
+          zeroPoints[index + member] = placing.zero;
+        }
       }
-      roundStretch(kernel, first + column, count, column, scales[index] as number, zeroPoints[index] as number, top);
+      for (let member = 0; member < together; member += 1) {
+        kernel.scales[member] = scales[index + member] as number;
+        kernel.zeros[member] = zeroPoints[index + member] as number;
+      }
+      roundInKernel(kernel, start, count, together, column, top);
     }
     codes.set(kernel.codes, row * columns);
     sums?.set(kernel.sums, 2 * (row - from));
@@ -71,7 +83,8 @@ export function rangeOfRows(target: RoundingTarget, from: number, to: number): r
   let [low, high] = [0, 0];
   for (let row = from; row < to; row += 1) {
     const start = rows.at(row);
-    if (!rangeOf(kernel, start, target.columns, range)) throw notFinite(target, kernel.values, start, row, 0);
+    findRanges(kernel, start, target.columns, 1);
+    if (!rangeOf(kernel, 0, range)) throw notFinite(target, kernel.values, start, row, 0);
     low = Math.min(low, range[0] as number);
     high = Math.max(high, range[1] as number);
   }
@@ -81,7 +94,7 @@ export function rangeOfRows(target: RoundingTarget, from: number, to: number): r
 /** Gives every row the scale and zero point that one range over all weights has. With `clip` this reads all weights several times. */
 export function placeTensor(target: RoundingTarget, low: number, high: number): void {
   const { rows, columns, scales, zeroPoints, options } = target;
-  const placing = new Placing(target);
+  const placing = new Placing(target, roundingKernel());
   placing.placeRange(options.clip === true ? rowMajor(matrixOf(target)) : target.weights, 0, rows * columns, 0, low, high);
   scales.fill(placing.scale);
   zeroPoints.fill(placing.zero);
@@ -95,7 +108,7 @@ function matrixOf({ weights, rows, columns, options }: RoundingTarget): StoredMa
 function inKernel(target: RoundingTarget): { readonly kernel: RoundingKernel; readonly rows: MatrixRows } {
   const matrix = matrixOf(target);
   const kernel = roundingKernel();
-  kernel.reserve(bufferWeights(matrix), target.columns);
+  kernel.reserve(bufferWeights(matrix), target.columns, target.options.groupsPerRow);
   return { kernel, rows: new MatrixRows(matrix, kernel.values) };
 }
 
@@ -109,16 +122,19 @@ class Placing {
   private readonly top: number;
   private readonly middle: number;
 
-  constructor(private readonly target: RoundingTarget) {
+  constructor(
+    private readonly target: RoundingTarget,
+    private readonly kernel: RoundingKernel,
+  ) {
     this.top = 2 ** target.options.bits - 1;
     this.middle = 2 ** (target.options.bits - 1);
     this.stored = target.options.scaleDType === 'float16' ? tableOf('float16') : undefined;
   }
 
-  /** For `count` weights in the kernel from `start` on, the first of which is in `column`; false if one is not finite. */
-  place(kernel: RoundingKernel, start: number, count: number, column: number): boolean {
-    if (!rangeOf(kernel, start, count, this.range)) return false;
-    this.placeRange(kernel.values, start, start + count, column, this.range[0] as number, this.range[1] as number);
+  /** For group `member` of the ranges: `count` weights from `start` on, the first of which is in `column`; false if one is not finite. */
+  place(member: number, start: number, count: number, column: number): boolean {
+    if (!rangeOf(this.kernel, member, this.range)) return false;
+    this.placeRange(this.kernel.values, start, start + count, column, this.range[0] as number, this.range[1] as number);
     return true;
   }
 
@@ -148,20 +164,16 @@ class Placing {
   };
 }
 
-/** Rounds `count` weights in the kernel from `start` on, the first of which is in `column`: codes and sums of errors are in the kernel. */
-function roundStretch(
-  kernel: RoundingKernel,
-  start: number,
-  count: number,
-  column: number,
-  scale: number,
-  zero: number,
-  top: number,
-): void {
+/**
+ * Rounds `groups` groups of `count` weights in the kernel from `start` on, the first of which is in `column`: codes and sums of errors are in the kernel. Several groups
+ * only if `count` is a multiple of `weightsAtOnce`.
+ */
+function roundInKernel(kernel: RoundingKernel, start: number, count: number, groups: number, column: number, top: number): void {
   const whole = count - (count % weightsAtOnce);
-  if (whole > 0) kernel.round(start, whole, column, scale, zero, top);
+  if (whole > 0) kernel.round(start, whole, groups, column, top);
   if (whole === count) return;
   const { values, codes, sums } = kernel;
+  const [scale, zero] = [kernel.scales[0] as number, kernel.zeros[0] as number];
   const shift = halfEvenShift;
   let [error, norm] = [sums[0] as number, sums[1] as number];
   for (let index = whole; index < count; index += 1) {
@@ -177,34 +189,33 @@ function roundStretch(
   sums[1] = norm;
 }
 
-const infinityBits = 0x7f800000;
-const bitsScratch = new Int32Array(2);
-const floatScratch = new Float32Array(bitsScratch.buffer);
-
 /**
- * Puts the least and the largest of `count` weights, 0 included, into `range`; false if a weight is not finite. Works on the bits of the float32 weights: those
- * of numbers of one sign are in the order of their magnitudes, and integers need no branch that random weights would mispredict.
+ * Finds the ranges of `groups` groups of `count` weights in the kernel from `start` on. Works on the bits of the float32 weights: those of numbers of one sign are in
+ * the order of their magnitudes. Several groups only if `count` is a multiple of `weightsAtOnce`.
  */
-function rangeOf(kernel: RoundingKernel, start: number, count: number, range: Float64Array): boolean {
-  let positive = 0;
-  let negative = 0;
+function findRanges(kernel: RoundingKernel, start: number, count: number, groups: number): void {
   const whole = count - (count % weightsAtOnce);
-  if (whole > 0) {
-    const found = kernel.range(start, whole);
-    positive = found[0] as number;
-    negative = found[1] as number;
-  }
+  if (whole > 0) kernel.range(start, whole, groups);
+  if (whole === count) return;
+  const { bits, rangeBits } = kernel;
+  let [positive, negative] = whole > 0 ? [rangeBits[0] as number, rangeBits[1] as number] : [0, 0];
   for (let index = start + whole; index < start + count; index += 1) {
-    const word = kernel.bits[index] as number;
+    const word = bits[index] as number;
     const magnitude = word & 0x7fffffff;
     if (word < 0) negative = Math.max(negative, magnitude);
     else positive = Math.max(positive, magnitude);
   }
-  bitsScratch[0] = negative;
-  bitsScratch[1] = positive;
-  range[0] = negative === 0 ? 0 : -(floatScratch[0] as number);
-  range[1] = floatScratch[1] as number;
-  return positive < infinityBits && negative < infinityBits;
+  rangeBits[0] = positive;
+  rangeBits[1] = negative;
+}
+
+const infinityBits = 0x7f800000;
+
+/** Puts the least and the largest weight of a group, 0 included, into `range`; false if a weight is not finite. */
+function rangeOf({ ranges, rangeBits }: RoundingKernel, group: number, range: Float64Array): boolean {
+  range[0] = rangeBits[2 * group + 1] === 0 ? 0 : -(ranges[2 * group + 1] as number);
+  range[1] = ranges[2 * group] as number;
+  return (rangeBits[2 * group] as number) < infinityBits && (rangeBits[2 * group + 1] as number) < infinityBits;
 }
 
 /** The scale in its storage type: float16 (`table`: the values of its codes) rounds up. */

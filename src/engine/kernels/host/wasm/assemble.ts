@@ -49,6 +49,7 @@ export const wasm = {
   i32: (value: number): Code => [0x41, ...signed(value)],
   i32Add: [0x6a] as Code,
   i32Below: [0x49] as Code,
+  f32Load: [0x2a, 2, 0] as Code,
   i32Store: (offset: number): Code => [0x36, 2, ...unsigned(offset)],
   promote: [0xbb] as Code,
   /** A loop that runs again while the condition, which the body leaves on the stack, is not 0. */
