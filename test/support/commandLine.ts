@@ -13,7 +13,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** The command line and the engine, bundled as the build does, in a folder of their own. */
+/** The command line, the engine and its worker threads, bundled as the build does, in a folder of their own. */
 export class CommandLine {
   private constructor(
     readonly folder: string,
@@ -29,6 +29,7 @@ export class CommandLine {
       entryPoints: [
         { in: 'src/cli/main.ts', out: 'cli' },
         { in: 'src/engine/main.ts', out: 'engine' },
+        { in: 'src/engine/worker.ts', out: 'worker' },
       ],
       bundle: true,
       platform: 'node',
