@@ -6,35 +6,21 @@ import { headStatistics } from '../../blocks/headStatistics';
 import { HiddenStates } from '../../blocks/hiddenStates';
 import type { Statistic, Statistics } from '../../blocks/taps/tap';
 import { walkBlocks } from '../../blocks/walkBlocks';
-import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import { containerWeights } from '../../models/decoderWeights';
-import type { ModelSource, SourceDecoder } from '../../models/modelSource';
+import type { SourceDecoder } from '../../models/modelSource';
 import type { WeightReader } from '../../models/weightReader';
-import type { PlannedStore } from '../../outputs/planned/plannedStore';
 import { plannedWeights } from '../../outputs/planned/plannedWeights';
 import type { WorkContext } from '../../runtime/workContext';
 import { tokenSample } from '../budget/tokenSample';
-import type { CompressPlan, TensorPlan } from '../plan';
+import type { TensorPlan } from '../plan';
 import type { Quantizer } from '../quantizers/quantizer';
 import { addPlanned, storedValues } from './addPlanned';
-import { offerOf, type PlanningProgress } from './planTensors';
+import type { Planning, PlanningProgress } from './planning';
+import { offerOf } from './planTensors';
 import { readMatrix } from './sourceReader';
 
 /** Bytes of hidden states that stay in memory where nothing limits it. */
 const mostHidden = 1e9;
-
-/** What planning is given. */
-export interface Planning {
-  readonly source: ModelSource;
-  readonly plan: CompressPlan;
-  readonly store: PlannedStore;
-  /** A text, or `random`: what runs through the blocks. Default: random tokens, with a note. */
-  readonly calibration: string | undefined;
-  /** Folder for temporary files: the job's own. */
-  readonly folder: string;
-  /** Threads of the job. */
-  readonly threads: HostThreads;
-}
 
 /**
  * Plans a language model block after block: the calibration tokens run through a block, the statistics that the method needs are gathered at its linear layers, the

@@ -1,6 +1,7 @@
 import type { WorkContext } from '../../runtime/workContext';
-import { planBlocks, type Planning } from './planBlocks';
-import { planTensors, type PlanningProgress } from './planTensors';
+import { planBlocks } from './planBlocks';
+import type { Planning, PlanningProgress } from './planning';
+import { planTensors } from './planTensors';
 
 /** Plans a model into a store, in the order that the method needs: tensor after tensor, or block after block on calibration text. */
 export async function planModel(planning: Planning, context: WorkContext, progress: PlanningProgress): Promise<void> {

@@ -5,11 +5,8 @@ import type { TaskContext } from '../../runtime/workContext';
 import type { TensorPlan } from '../plan';
 import type { OfferedTensor } from '../quantizers/quantizer';
 import { addPlanned, storedValues } from './addPlanned';
-import type { Planning } from './planBlocks';
+import type { Planning, PlanningProgress } from './planning';
 import { SourceReader } from './sourceReader';
-
-/** Told after each tensor how many are planned. */
-export type PlanningProgress = (done: number, name: string) => void;
 
 /**
  * Plans every tensor of a plan whose method takes one tensor after the other, in the order of the plan, into a store. Errors: those of the method (`malformed-file`,
