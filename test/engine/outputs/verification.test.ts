@@ -5,6 +5,7 @@ import { describe, expect } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import { makePlan } from '../../../src/engine/compress/plan';
 import { planModel } from '../../../src/engine/compress/planning/planModel';
+import { HostThreads } from '../../../src/engine/kernels/host/threads/hostThreads';
 import { openSource } from '../../../src/engine/models/modelSource';
 import { PlannedStore } from '../../../src/engine/outputs/planned/plannedStore';
 import type { QuantizedMatrix } from '../../../src/engine/outputs/planned/plannedTensor';
@@ -28,7 +29,11 @@ describe.each([
     try {
       const spec: CompressSpec = { kind: 'compress', model, method: 'rtn', parameters: { bits: 4 }, format, out: folder };
       const context = workContext(runtime);
-      await planModel({ source, plan: makePlan(source, spec), store, calibration: undefined, folder }, context, () => undefined);
+      await planModel(
+        { source, plan: makePlan(source, spec), store, calibration: undefined, folder, threads: new HostThreads(1) },
+        context,
+        () => undefined,
+      );
       const name = store.compressed()[0]!;
       const { codes } = (await store.get(name)) as QuantizedMatrix;
       for (let index = 0; index < codes.length; index += 7) codes[index] = 15 - codes[index]!;
