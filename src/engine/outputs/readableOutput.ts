@@ -6,6 +6,8 @@ import type { TensorContainer, TensorEntry } from '../formats/container';
 import { readJsonObject } from '../formats/files/readText';
 import { transposeInto } from '../kernels/host/transpose';
 import { openStored } from './storage/openStored';
+import { LayoutMismatch } from './storage/pieceTypes';
+import { GraphTraces } from './writers/graphTraces';
 import { decodePlace, type StoredPlace } from './writers/onnxReader';
 
 /** A container as the model that it was made from would name its tensors. */
@@ -42,6 +44,8 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
   for (const [name, { shape }] of layers)
     tensors.set(name, { name, dtype: 'float32', shape, location: undefined, bytes: 4 * elementCount(shape) });
   const left = kept.length - shared.length;
+  let traces: Promise<GraphTraces> | undefined;
+  const tracesOf = () => (traces ??= GraphTraces.of(container.path));
   let last: { readonly name: string; readonly values: Promise<Uint8Array> } | undefined;
   return {
     container: {
@@ -51,7 +55,7 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
         const layer = layers.get(name);
         if (!layer) return container.read(name, range);
         // Chunks of a tensor are asked for one after the other: it is decoded once.
-        if (last?.name !== name) last = { name, values: decodeLayer(container, name, layer) };
+        if (last?.name !== name) last = { name, values: decodeLayer(container, name, layer, tracesOf) };
         const values = await last.values;
         return range ? values.subarray(range.offset, range.offset + range.length) : values;
       },
@@ -97,17 +101,32 @@ function isStoredLayer(value: unknown): value is LayerReport & { readonly layout
   return lengths && typeof rows === 'number' && typeof columns === 'number' && elementCount(shape as number[]) === rows * columns;
 }
 
-async function decodeLayer(container: TensorContainer, name: string, { place }: Layer): Promise<Uint8Array> {
+async function decodeLayer(
+  container: TensorContainer,
+  name: string,
+  { shape, place }: Layer,
+  graph: () => Promise<GraphTraces>,
+): Promise<Uint8Array> {
   const { rows, columns } = place.stored;
   try {
+    const [first, second] = shape;
+    if (shape.length === 2 && (place.transposed ? second : first) !== rows)
+      throw new LayoutMismatch('shape', place.transposed ? `[${columns}, ${rows}]` : `[${rows}, ${columns}]`, `[${first}, ${second}]`);
+    if (place.stored.traces.length > 0) (await graph()).check(place.stored.traces, place.pieces);
     const values = (await decodePlace(container, place)).weights();
     const stored = place.transposed ? transposeInto(values, columns, 0, rows, new Float32Array(values.length)) : values;
     return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
   } catch (error) {
+    const mismatch = error instanceof LayoutMismatch ? error : undefined;
     throw new LoomweightError(
       'malformed-file',
-      `The pieces of '${name}' in ${container.path} do not fit what report.json says of it. Compress the model again.`,
-      { tensor: name, path: container.path },
+      `The pieces of '${name}' in ${container.path} do not fit what report.json says of it${mismatch ? ` (${mismatch.message})` : ''}. ` +
+        `Compress the model again.`,
+      {
+        tensor: name,
+        path: container.path,
+        ...(mismatch ? { piece: mismatch.subject, expected: mismatch.expected, got: mismatch.got } : {}),
+      },
       { cause: error },
     );
   }

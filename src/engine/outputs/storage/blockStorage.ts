@@ -4,6 +4,7 @@ import type { Value } from '../../graph/graph';
 import type { QuantizedMatrix } from '../planned/plannedTensor';
 import { groupsPerRow, type MatrixLayout, type MatrixValues, type Pieces } from './matrixForm';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../kernels/host/packBits';
+import { checkCodes, checkRepeated, type PieceTypes } from './pieceTypes';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import { lookedUp } from './selfUnpacking';
 
@@ -45,6 +46,18 @@ export function encodeBlocks(matrix: QuantizedMatrix, storage: BlockStorage): Pi
   return { ...stored, zeros: { dtype: 'uint8', shape: [rows, zeroBytes], bytes: packPlane(zeros, plane) } };
 }
 
+/** Types of the pieces of `encodeBlocks`. */
+export function blockTypes(layout: MatrixLayout, storage: BlockStorage): PieceTypes {
+  const { rows, symmetric } = layout;
+  const { container, block, scaleDType } = storage;
+  const blocks = blocksOf(layout, storage);
+  return {
+    codes: { dtypes: ['uint8'], shape: [rows, blocks, (block * container) / 8] },
+    scales: { dtypes: [scaleDType], shape: [rows, blocks] },
+    ...(symmetric ? {} : { zeros: { dtypes: ['uint8'], shape: [rows, Math.ceil((blocks * container) / 8)] } }),
+  };
+}
+
 /** The inverse of `encodeBlocks`. `target`: a buffer of rows * columns that may become the codes. */
 export function decodeBlocks(pieces: Pieces, layout: MatrixLayout, storage: BlockStorage, target?: Uint8Array): MatrixValues {
   const { rows, columns, bits } = layout;
@@ -60,14 +73,19 @@ export function decodeBlocks(pieces: Pieces, layout: MatrixLayout, storage: Bloc
     const perRow = (Math.ceil((blocks * container) / 8) * 8) / container;
     const all = new Uint8Array(rows * perRow);
     unpackPlane(stored.bytes, plane, all);
+    const used = groups === blocks ? all : cutRows(all, rows, perRow, blocks);
+    if (groups !== blocks) checkRepeated(used, rows, blocks, 'zeros');
     if (perRow === groups) zeroPoints.set(all);
     else for (let row = 0; row < rows; row += 1) zeroPoints.set(all.subarray(row * perRow, row * perRow + groups), row * groups);
   }
   const repeated = decodeScales(pieces['scales']!);
   const same = groups === blocks;
+  if (!same) checkRepeated(repeated, rows, blocks, 'scales');
   const scales = same ? repeated : new Float32Array(rows * groups);
   for (let row = 0; !same && row < rows; row += 1) scales.set(repeated.subarray(row * blocks, row * blocks + groups), row * groups);
-  return { codes: cutRows(padded, rows, blocks * block, columns), scales, zeroPoints };
+  const codes = cutRows(padded, rows, blocks * block, columns);
+  if (container > bits) checkCodes(codes, bits);
+  return { codes, scales, zeroPoints };
 }
 
 /** Rows of the matrix for ids [batch, sequence]: float32 [batch, sequence, columns]. Only the rows asked for are unpacked. */

@@ -3,6 +3,7 @@ import { int, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import { groupsPerRow, plainMatrixOnly, type MatrixForm, type MatrixLayout, type TensorBytes } from './matrixForm';
 import { packPlane, unpackPlane, type PlaneWidth } from '../../kernels/host/packBits';
+import { checkCodes } from './pieceTypes';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import { transposeBack, transposeInto } from '../../kernels/host/transpose';
 
@@ -20,6 +21,11 @@ function elementType(layout: MatrixLayout): DType {
   if (container === 2) return symmetric ? 'int2' : 'uint2';
   if (container === 4) return symmetric ? 'int4' : 'uint4';
   return symmetric ? 'int8' : 'uint8';
+}
+
+/** Length of the blocks on axis 0; 0 where there are none. */
+function blockSize(layout: MatrixLayout): number {
+  return layout.granularity !== 'tensor' && groupsPerRow(layout) > 1 ? layout.groupSize : 0;
 }
 
 /** Shape of scales and zero points: blocks on axis 0 of [columns, rows], one a row, or one for all. */
@@ -58,6 +64,18 @@ export const dequantizeLinear: MatrixForm = {
     return { ...stored, zeros: packed(zeros, scaleShape(matrix), matrix) };
   },
 
+  types: (layout) => {
+    const dtypes = [elementType(layout)];
+    const shape = scaleShape(layout);
+    return {
+      codes: { dtypes, shape: [layout.columns, layout.rows] },
+      scales: { dtypes: [layout.scaleDType], shape },
+      ...(layout.symmetric ? {} : { zeros: { dtypes, shape } }),
+    };
+  },
+
+  traces: (layout) => [{ piece: 'codes', op: 'DequantizeLinear', attributes: { block_size: blockSize(layout) } }],
+
   decode: (pieces, layout) => {
     const { rows, columns, bits, symmetric, granularity } = layout;
     const groups = groupsPerRow(layout);
@@ -69,6 +87,7 @@ export const dequantizeLinear: MatrixForm = {
     };
     const codes = new Uint8Array(rows * columns);
     transposeBack(unpack(pieces['codes']!, rows * columns), columns, 0, rows, codes);
+    checkCodes(codes, bits);
     const scales = new Float32Array(rows * groups);
     const zeroPoints = new Uint8Array(rows * groups).fill(2 ** (bits - 1));
     const storedScales = decodeScales(pieces['scales']!);
@@ -89,12 +108,8 @@ export const dequantizeLinear: MatrixForm = {
 };
 
 function denseWeight(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout): Value {
-  const axes =
-    layout.granularity === 'tensor'
-      ? {}
-      : groupsPerRow(layout) > 1
-        ? { axis: int(0), block_size: int(layout.groupSize) }
-        : { axis: int(1) };
+  const block = blockSize(layout);
+  const axes = layout.granularity === 'tensor' ? {} : block > 0 ? { axis: int(0), block_size: int(block) } : { axis: int(1) };
   return build.op('DequantizeLinear', [stored['codes'], asFloat32(build, stored['scales']!), stored['zeros']], axes);
 }
 

@@ -1,6 +1,6 @@
 import { int, ints } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
-import { decodeBlocks, encodeBlocks, gatherBlocks, unpackBlocks, type BlockStorage } from './blockStorage';
+import { blockTypes, decodeBlocks, encodeBlocks, gatherBlocks, unpackBlocks, type BlockStorage } from './blockStorage';
 import { plainMatrixOnly, type MatrixForm, type MatrixLayout } from './matrixForm';
 import { containerOf } from '../../kernels/host/packBits';
 import { rowParts } from './selfUnpacking';
@@ -20,6 +20,9 @@ export const embeddingRows: MatrixForm = {
   opset: () => 21,
   refuse: (layout) => plainMatrixOnly('an embedding that is looked up row by row', layout),
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
+  types: (layout) => blockTypes(layout, storageOf(layout)),
+  // Widths that share a container differ in the zero point that the nodes subtract.
+  traces: ({ bits, symmetric }) => (symmetric ? [{ piece: 'codes', op: 'Sub', constant: [2 ** (bits - 1)] }] : []),
   decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
   gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),
   linear: (build, stored, layout, x) => {

@@ -44,6 +44,12 @@ export function storedDequantized(rows: number, columns: number): StoredTensor {
     rows,
     columns,
     opset: 21,
+    types: {
+      levels: { dtypes: ['uint4', 'uint8', 'uint16'], shape: [rows, columns] },
+      step: { dtypes: ['float32'], shape: [] },
+      minimum: { dtypes: ['float32'], shape: [] },
+    },
+    traces: [],
     decode: (pieces) => {
       const step = decodeScales(pieces['step']!)[0] as number;
       const minimum = decodeScales(pieces['minimum']!)[0] as number;

@@ -6,7 +6,17 @@ import { ints, type GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import { digestOfArrays } from '../planned/fingerprint';
 import type { TensorBytes } from './matrixForm';
-import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout, type WidthClass } from './mixedLevels';
+import {
+  decodeLevels,
+  encodeLevels,
+  levelTraces,
+  levelTypes,
+  mixedLayout,
+  unpackLevels,
+  type MixedLayout,
+  type WidthClass,
+} from './mixedLevels';
+import type { PieceType, PieceTypes } from './pieceTypes';
 import { asFloat32, decodeScales } from './scales';
 import type { EncodedTensor, StoredPieces, StoredTensor } from './storedTensor';
 import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
@@ -75,6 +85,8 @@ function storedParts(rows: number, columns: number, parts: readonly LearnedPart[
     rows,
     columns,
     opset: 21,
+    types: Object.assign({}, ...parts.map(partTypes)) as PieceTypes,
+    traces: parts.flatMap(({ layout }) => levelTraces(layout)),
     decode: (read) => {
       const values = new Float32Array(rows * columns);
       for (const part of parts) decodePart(read, part, values);
@@ -82,6 +94,11 @@ function storedParts(rows: number, columns: number, parts: readonly LearnedPart[
     },
     ...matrixUses(rows, columns, parts, (build, stored, part, turned) => unpackedPart(build, stored, part, columns, turned)),
   };
+}
+
+function partTypes({ layout }: LearnedPart): PieceTypes {
+  const values: PieceType = { dtypes: ['float32'], shape: [layout.classes.length] };
+  return { ...levelTypes(layout), [`${layout.prefix}steps`]: values, [`${layout.prefix}offsets`]: values };
 }
 
 function partsOf(tensor: LearnedTensor, rows: number, columns: number, limit?: number): readonly LearnedPart[] {

@@ -1,7 +1,7 @@
 import { fastKernelGroups, isFastGroup, isFastWidth } from '../../../common/fastKernels';
 import { int } from '../../graph/builder';
 import { groupsPerRow, plainMatrixOnly, type MatrixForm, type MatrixLayout } from './matrixForm';
-import { decodeBlocks, encodeBlocks, gatherBlocks, type BlockStorage } from './blockStorage';
+import { blockTypes, decodeBlocks, encodeBlocks, gatherBlocks, type BlockStorage } from './blockStorage';
 import type { PlaneWidth } from '../../kernels/host/packBits';
 import { asFloat32 } from './scales';
 
@@ -48,6 +48,11 @@ export const matMulNBits: MatrixForm = {
   },
 
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
+
+  types: (layout) => blockTypes(layout, storageOf(layout)),
+
+  // No two layouts have pieces of the same types.
+  traces: () => [],
 
   decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
 

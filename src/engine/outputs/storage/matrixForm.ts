@@ -2,6 +2,7 @@ import type { DType } from '../../../protocol/dtypes';
 import type { GraphBuilder } from '../../graph/builder';
 import type { Value } from '../../graph/graph';
 import type { MatrixLayout, QuantizedMatrix } from '../planned/plannedTensor';
+import type { PieceTypes, Trace } from './pieceTypes';
 
 export { groupsPerRow } from '../planned/plannedTensor';
 export type { MatrixLayout } from '../planned/plannedTensor';
@@ -28,7 +29,11 @@ export interface MatrixForm {
   /** Undefined, or why the form cannot hold the matrix and what can: the end of a sentence. */
   refuse(layout: MatrixLayout): string | undefined;
   encode(matrix: QuantizedMatrix): Pieces;
-  /** `codes`: a buffer of rows * columns that may become the codes of the result; its content means nothing. */
+  /** Types and shapes of the pieces that `encode` gives. */
+  types(layout: MatrixLayout): PieceTypes;
+  /** What nodes of the form show of the layout where other layouts have pieces of the same types. */
+  traces(layout: MatrixLayout): readonly Trace[];
+  /** Takes pieces of the types that the layout has. `codes`: a buffer of rows * columns that may become the codes of the result; its content means nothing. */
   decode(pieces: Pieces, layout: MatrixLayout, codes?: Uint8Array): MatrixValues;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, x: Value): Value;

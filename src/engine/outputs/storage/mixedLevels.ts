@@ -4,6 +4,7 @@ import type { Value } from '../../graph/graph';
 import { collectClass, groupCount, groupsByWidth, spreadClass, type GroupGrid } from '../../formats/archive/widthClasses';
 import type { TensorBytes } from './matrixForm';
 import { packPlane, planesOf, unpackPlane, type Plane } from '../../kernels/host/packBits';
+import { groupTrace, LayoutMismatch, planeType, planeTypes, type PieceType, type PieceTypes, type Trace } from './pieceTypes';
 import { asFloat32 } from './scales';
 import { unpackedPlane } from './selfUnpacking';
 import type { StoredPieces } from './storedTensor';
@@ -85,7 +86,29 @@ export function encodeLevels(levels: Uint8Array | Uint16Array, bits: Uint8Array,
   return pieces;
 }
 
-/** The inverse of `encodeLevels`. */
+/** Types of the pieces of `encodeLevels`. */
+export function levelTypes(layout: MixedLayout): PieceTypes {
+  const { grid, classes, prefix } = layout;
+  const types: Record<string, PieceType> = {};
+  if (classes.length > 1) {
+    const { length, rows } = countingRows(layout);
+    Object.assign(types, planeTypes(`${prefix}widths.`, tableBitsOf(classes), length * rows));
+  }
+  for (const each of classes)
+    if (each.bits > 0)
+      for (const { plane, byte } of widePlanes(each.bits))
+        types[pieceName(prefix, each.bits, byte, plane)] = planeType(plane, paddedEntries(grid, each));
+  return types;
+}
+
+/** What the nodes of `unpackLevels` show: how many groups of which length each width has. */
+export function levelTraces({ grid, classes, prefix }: MixedLayout): readonly Trace[] {
+  return classes.flatMap((each) =>
+    each.bits === 0 ? [] : [groupTrace(`${prefix}bits${each.bits}.plane0`, [each.groups, grid.groupSize])],
+  );
+}
+
+/** The inverse of `encodeLevels`. Errors: `LayoutMismatch` where the table of widths does not count the groups that the layout has. */
 export function decodeLevels(
   pieces: Readonly<Record<string, TensorBytes>>,
   layout: MixedLayout,
@@ -96,7 +119,19 @@ export function decodeLevels(
   if (classes.length > 1)
     for (const plane of planesOf(tableBitsOf(classes))) unpackPlane(pieces[`${prefix}widths.plane${plane.shift}`]!.bytes, plane, table);
   const bits = table.subarray(0, groupCount(grid));
-  for (let group = 0; group < bits.length; group += 1) bits[group] = classes[bits[group] as number]?.bits ?? 255;
+  const counts = classes.map(() => 0);
+  for (let group = 0; group < bits.length; group += 1) {
+    const index = bits[group] as number;
+    if (counts[index] !== undefined) counts[index] += 1;
+    bits[group] = classes[index]?.bits ?? 255;
+  }
+  const expected = classes.map(({ groups }) => groups).join(', ');
+  if (counts.join(', ') !== expected)
+    throw new LayoutMismatch(
+      `${prefix}widths`,
+      `${expected} groups of ${classes.map(({ bits: width }) => width).join(', ')} bits`,
+      counts.join(', '),
+    );
   const levels = new Uint16Array(grid.rows * grid.columns);
   for (const each of classes) {
     if (each.bits === 0) continue;

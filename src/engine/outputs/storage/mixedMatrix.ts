@@ -4,8 +4,18 @@ import { dequantize } from '../planned/dequantize';
 import { fingerprintOfMatrix } from '../planned/fingerprint';
 import { groupsPerRow, matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../planned/plannedTensor';
 import type { MatrixValues, TensorBytes } from './matrixForm';
-import { decodeLevels, encodeLevels, mixedLayout, unpackLevels, type MixedLayout, type WidthClass } from './mixedLevels';
+import {
+  decodeLevels,
+  encodeLevels,
+  levelTraces,
+  levelTypes,
+  mixedLayout,
+  unpackLevels,
+  type MixedLayout,
+  type WidthClass,
+} from './mixedLevels';
 import { packPlane, unpackPlane } from '../../kernels/host/packBits';
+import { scaleTypes, type PieceTypes } from './pieceTypes';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import type { EncodedTensor, StoredPieces, StoredTensor } from './storedTensor';
 import { matrixParts, matrixUses, turnedIf, type MatrixPart } from './unpackedMatrix';
@@ -79,6 +89,8 @@ function storedParts(layout: MatrixLayout, parts: readonly MixedPart[]): StoredT
     rows,
     columns,
     opset: 21,
+    types: Object.assign({}, ...parts.map((part) => partTypes(part, layout))) as PieceTypes,
+    traces: parts.flatMap((part) => levelTraces(part.layout)),
     decode: (read) => {
       const values = decodeParts(read, parts, layout);
       return { fingerprint: fingerprintOfMatrix(values), weights: (target) => dequantize({ ...layout, ...values }, target) };
@@ -87,6 +99,11 @@ function storedParts(layout: MatrixLayout, parts: readonly MixedPart[]): StoredT
       turnedIf(build, unpackedPart(build, stored, part, layout), turned),
     ),
   };
+}
+
+function partTypes({ layout: part }: MixedPart, matrix: MatrixLayout): PieceTypes {
+  const shape = [storedGroups(part.classes), 1];
+  return { ...levelTypes(part), ...scaleTypes(part.prefix, matrix, shape, matrix.bits <= 4 ? 'uint4' : 'uint8') };
 }
 
 /** Groups that store a scale. */

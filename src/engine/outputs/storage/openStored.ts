@@ -1,6 +1,6 @@
 import { LoomweightError } from '../../../protocol/errors';
 import type { LayerLayout } from '../../../protocol/report';
-import type { MatrixLayout, SparseLayout } from '../planned/plannedTensor';
+import { groupsPerRow, type MatrixLayout, type SparseLayout } from '../planned/plannedTensor';
 import { dequantizeLinear } from './dequantizeLinear';
 import { embeddingRows } from './embeddingRows';
 import { learnedDequantizeForm, storedDequantized } from './learnedDequantize';
@@ -20,25 +20,34 @@ const matrixForms: readonly MatrixForm[] = [dequantizeLinear, matMulNBits, embed
 /** Every storage form by its name in reports. To add one: its file and a line here. */
 const openers: Readonly<Record<string, Opener>> = {
   ...Object.fromEntries(
-    matrixForms.map((form): [string, Opener] => [form.id, (layer, details) => storedMatrix(form, matrixLayout(layer, details))]),
+    matrixForms.map((form): [string, Opener] => [
+      form.id,
+      (layer, details) => {
+        const layout = matrixLayout(layer, details);
+        if (form.refuse(layout) !== undefined) throw details.unsound('details');
+        return storedMatrix(form, layout);
+      },
+    ]),
   ),
   [mixedForm]: (layer, details) =>
     storedMixedMatrix(
       matrixLayout(layer, details),
-      details.parts(({ from, to, classes }) => ({ from, to, classes: classes() })),
+      details.parts(({ from, to, classes }) => ({ from, to, classes: classes(groupsOf(layer, details, to - from)) })),
     ),
   [learnedForm]: ({ rows, columns }, details) =>
     storedLearned(
       rows,
       columns,
-      details.parts(({ from, to, count, classes }) => ({
-        from,
-        to,
-        start: count('start'),
-        columns: count('columns'),
-        groupSize: Math.max(1, count('groupSize')),
-        classes: classes(),
-      })),
+      details.parts(({ from, to, count, classes }) => {
+        const [start, entries, groupSize] = [count('start'), count('columns'), Math.max(1, count('groupSize'))];
+        const [first, last] = [from * columns, to * columns];
+        // A part begins with the group of its first entry, or its entries are one group of one width.
+        const single = start === first && entries === last - first && groupSize === Math.max(1, entries);
+        const begin = Math.floor(first / groupSize) * groupSize;
+        const grouped = start === begin && entries === Math.min(Math.ceil(last / groupSize) * groupSize, rows * columns) - begin;
+        if (!single && !grouped) throw details.unsound('parts');
+        return { from, to, start, columns: entries, groupSize, classes: classes(single ? 1 : Math.ceil(entries / groupSize)) };
+      }),
     ),
   [learnedDequantizeForm]: ({ rows, columns }) => storedDequantized(rows, columns),
   [sparseForm]: (layer, details) =>
@@ -71,7 +80,8 @@ interface PartReader {
   readonly from: number;
   readonly to: number;
   count(key: string): number;
-  classes(): readonly { readonly bits: number; readonly groups: number }[];
+  /** Widths ascending, with the number of their groups; `groups` in all. */
+  classes(groups: number): readonly { readonly bits: number; readonly groups: number }[];
 }
 
 /** Reads what a report says, which anybody may have written. */
@@ -125,15 +135,15 @@ class Details {
       const [from, to] = [count('from'), count('to')];
       if (from !== row || to < from) throw this.unsound('parts');
       row = to;
-      return read({ from, to, count, classes: () => this.classes(fields['classes']) });
+      return read({ from, to, count, classes: (groups) => this.classes(fields['classes'], groups) });
     });
     if (row !== this.layer.rows) throw this.unsound('parts');
     return parts;
   }
 
-  private classes(value: unknown): readonly { readonly bits: number; readonly groups: number }[] {
+  private classes(value: unknown, expected: number): readonly { readonly bits: number; readonly groups: number }[] {
     if (!Array.isArray(value)) throw this.unsound('parts.classes');
-    return (value as unknown[]).map((item) => {
+    const classes = (value as unknown[]).map((item) => {
       const { bits, groups } = (typeof item === 'object' && item !== null ? item : {}) as {
         readonly bits?: unknown;
         readonly groups?: unknown;
@@ -142,15 +152,23 @@ class Details {
         throw this.unsound('parts.classes');
       return { bits, groups };
     });
+    const ascending = classes.every(({ bits }, index) => index === 0 || bits > (classes[index - 1]?.bits ?? 0));
+    if (!ascending || classes.reduce((sum, { groups }) => sum + groups, 0) !== expected) throw this.unsound('parts.classes');
+    return classes;
   }
 
-  private unsound(key: string): LoomweightError {
+  unsound(key: string): LoomweightError {
     return new LoomweightError(
       'malformed-file',
       `The layout of '${this.name}' in report.json cannot be: '${key}' has a value that does not fit. Compress the model again.`,
       { tensor: this.name, key },
     );
   }
+}
+
+/** Groups of some rows of a matrix. */
+function groupsOf(layer: LayerLayout, details: Details, rows: number): number {
+  return rows * groupsPerRow(matrixLayout(layer, details));
 }
 
 function matrixLayout({ rows, columns }: LayerLayout, details: Details): MatrixLayout {

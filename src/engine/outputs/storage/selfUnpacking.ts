@@ -4,6 +4,7 @@ import { elementTypeOf } from '../../graph/elementTypes';
 import type { Value } from '../../graph/graph';
 import { groupsPerRow, type MatrixForm, type MatrixLayout, type TensorBytes } from './matrixForm';
 import { packPlane, planeTable, planesOf, unpackPlane, type Plane } from '../../kernels/host/packBits';
+import { groupTrace, planeTypes, scaleTypes, type PieceTypes } from './pieceTypes';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import { transposeBack, transposeInto } from '../../kernels/host/transpose';
 
@@ -84,6 +85,25 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
       if (matrix.columnOrder) pieces['order'] = int32(inverseOf(matrix.columnOrder));
       return pieces;
     },
+
+    types: (layout) => {
+      const groups = groupsPerRow(layout);
+      const types = rowParts(layout, limit).map(({ from, to }, part): PieceTypes => {
+        const prefix = `part${part}.`;
+        const shape = layout.granularity === 'tensor' ? [1, 1, 1] : [groups, 1, to - from];
+        return {
+          ...planeTypes(prefix, layout.bits, groups * layout.groupSize * (to - from)),
+          ...scaleTypes(prefix, layout, shape, layout.bits <= 4 ? 'uint4' : 'uint8'),
+        };
+      });
+      const order: PieceTypes = layout.columnsAreSorted ? { order: { dtypes: ['int32'], shape: [layout.columns] } } : {};
+      return Object.assign({}, ...types, order) as PieceTypes;
+    },
+
+    traces: (layout) =>
+      rowParts(layout, limit).map(({ from, to }, part) =>
+        groupTrace(`part${part}.plane0`, [groupsPerRow(layout), layout.groupSize, to - from]),
+      ),
 
     decode: (pieces, layout) => {
       const { rows, columns, bits, granularity } = layout;

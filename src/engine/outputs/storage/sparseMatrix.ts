@@ -2,11 +2,12 @@ import { decodeToFloat32, encodeFromFloat32 } from '../../formats/decode';
 import { int, type GraphBuilder } from '../../graph/builder';
 import { elementTypeOf } from '../../graph/elementTypes';
 import type { Value } from '../../graph/graph';
-import { packPlane, planesOf, unpackPlane, type Plane } from '../../kernels/host/packBits';
+import { packPlane, planesOf, planeTable, unpackPlane, type Plane } from '../../kernels/host/packBits';
 import { dequantize } from '../planned/dequantize';
 import { digestOfArrays, fingerprintOfMatrix } from '../planned/fingerprint';
 import { groupsPerRow, layoutOf, type MatrixLayout, type SparseLayout, type SparseTensor } from '../planned/plannedTensor';
 import type { Pieces, TensorBytes } from './matrixForm';
+import { columnGroups, LayoutMismatch, planeType, planeTypes, scaleTypes, type PieceTypes, type Trace } from './pieceTypes';
 import { asFloat32, decodeScales, encodeScales } from './scales';
 import { unpackedPlane } from './selfUnpacking';
 import type { DecodedTensor, EncodedTensor, StoredPieces, StoredTensor } from './storedTensor';
@@ -73,7 +74,7 @@ export function storeSparse(tensor: SparseTensor, limit?: number): EncodedTensor
 
 /** A matrix as `storeSparse` stored it. */
 export function storedSparse(layout: SparseLayout, parts: readonly SparsePart[]): StoredTensor {
-  const { rows, columns } = layout;
+  const { rows, columns, quantized } = layout;
   const numbered = parts.map((part, index) => ({ ...part, prefix: `part${index}.` }));
   return {
     form: sparseForm,
@@ -81,6 +82,8 @@ export function storedSparse(layout: SparseLayout, parts: readonly SparsePart[])
     rows,
     columns,
     opset: 21,
+    types: Object.assign({}, ...numbered.map((part) => partTypes(part, layout))) as PieceTypes,
+    traces: quantized ? numbered.flatMap((part) => partTraces(part, quantized)) : [],
     decode: (pieces) => decodeSparse(pieces, layout, numbered),
     ...matrixUses(rows, columns, numbered, (build, stored, part, turned) =>
       turnedIf(build, unpackedPart(build, stored, part, layout), turned),
@@ -88,11 +91,32 @@ export function storedSparse(layout: SparseLayout, parts: readonly SparsePart[])
   };
 }
 
+type NumberedPart = SparsePart & { readonly prefix: string };
+
+function partTypes({ from, to, kept, prefix }: NumberedPart, { columns, dtype, quantized }: SparseLayout): PieceTypes {
+  const mask = { [`${prefix}mask`]: planeType(maskPlane, (to - from) * columns) };
+  const stored = Math.max(1, kept);
+  if (!quantized) return { ...mask, [`${prefix}values`]: { dtypes: [dtype], shape: [stored] } };
+  return {
+    ...mask,
+    ...planeTypes(prefix, quantized.bits, stored, false),
+    ...scaleTypes(prefix, quantized, [to - from, groupsPerRow(quantized)], 'uint8'),
+  };
+}
+
+/** Sizes of groups with the same number a row differ in the groups that columns gather; widths of few codes in the table that unpacks them. */
+function partTraces({ prefix }: NumberedPart, quantized: MatrixLayout): readonly Trace[] {
+  const tables = planesOf(quantized.bits).flatMap((plane): Trace[] =>
+    plane.width === 8 ? [] : [{ piece: `${prefix}plane${plane.shift}`, op: 'Gather', constant: [...planeTable(plane)] }],
+  );
+  return [{ piece: `${prefix}scales`, op: 'Gather', constant: [...columnGroups(quantized)] }, ...tables];
+}
+
 /** float32 [rows of the part, columns]. */
 function unpackedPart(
   build: GraphBuilder,
   stored: StoredPieces,
-  { from, to, kept, prefix }: SparsePart & { readonly prefix: string },
+  { from, to, kept, prefix }: NumberedPart,
   { columns, quantized }: SparseLayout,
 ): Value {
   const count = (to - from) * columns;
@@ -110,18 +134,14 @@ function unpackedPart(
     unpackedPlane(build, stored[`${prefix}plane${plane.shift}`]!, plane, Math.max(1, kept)),
   );
   const codes = asFloat32(build, spread(planes.reduce((sum, plane) => build.op('Add', [sum, plane]))));
-  const groupOf = Int32Array.from({ length: columns }, (_, column) => Math.floor(column / quantized.groupSize));
+  const groupOf = columnGroups(quantized);
   const group = build.constant({ kind: 'inline', dtype: 'int32', shape: [columns], bytes: new Uint8Array(groupOf.buffer) });
   const ofGroup = (name: string) => build.op('Gather', [asFloat32(build, stored[`${prefix}${name}`]!), group], { axis: int(1) });
   const zeros = quantized.symmetric ? build.float32(2 ** (quantized.bits - 1)) : ofGroup('zeros');
   return build.op('Mul', [build.op('Mul', [build.op('Sub', [codes, zeros]), ofGroup('scales')]), keep]);
 }
 
-function decodeSparse(
-  pieces: Pieces,
-  { rows, columns, quantized }: SparseLayout,
-  parts: readonly (SparsePart & { readonly prefix: string })[],
-): DecodedTensor {
+function decodeSparse(pieces: Pieces, { rows, columns, quantized }: SparseLayout, parts: readonly NumberedPart[]): DecodedTensor {
   const bits = new Uint8Array(rows * columns);
   const codes = new Uint8Array(quantized ? rows * columns : 0);
   const values: Float32Array[] = [];
@@ -131,6 +151,8 @@ function decodeSparse(
     const unpacked = new Uint8Array(range.length);
     unpackPlane(pieces[`${prefix}mask`]!.bytes, maskPlane, unpacked);
     range.set(unpacked);
+    const marked = unpacked.reduce((sum, bit) => sum + bit, 0);
+    if (marked !== kept) throw new LayoutMismatch(`${prefix}mask`, `${kept} kept weights`, `${marked}`);
     if (!quantized) {
       const stored = pieces[`${prefix}values`]!;
       values.push(decodeToFloat32(stored.dtype, stored.bytes).subarray(0, kept));

@@ -4,6 +4,7 @@ import { dequantize } from '../planned/dequantize';
 import { fingerprintOfMatrix } from '../planned/fingerprint';
 import { matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../planned/plannedTensor';
 import type { MatrixForm, Pieces } from './matrixForm';
+import type { PieceTypes, Trace } from './pieceTypes';
 
 /** Stored pieces of a tensor as values of a graph, by the ending of their name. */
 export type StoredPieces = Readonly<Record<string, Value>>;
@@ -25,7 +26,11 @@ export interface StoredTensor {
   readonly columns: number;
   /** Lowest opset that knows the stored types. */
   readonly opset: number;
-  /** The inverse of the encoding. `codes`: a buffer of rows * columns that may be used for the codes. */
+  /** Types and shapes of all pieces. */
+  readonly types: PieceTypes;
+  /** What the graph must show where other layouts have pieces of the same types. */
+  readonly traces: readonly Trace[];
+  /** The inverse of the encoding, of pieces that have these types. `codes`: a buffer of rows * columns that may be used for the codes. Errors: `LayoutMismatch`. */
   decode(pieces: Pieces, codes?: Uint8Array): DecodedTensor;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: StoredPieces, x: Value): Value;
@@ -58,6 +63,8 @@ export function storedMatrix(form: MatrixForm, layout: MatrixLayout): StoredTens
     rows: layout.rows,
     columns: layout.columns,
     opset: form.opset(layout),
+    types: form.types(layout),
+    traces: form.traces(layout),
     decode: (pieces, codes) => {
       const values = form.decode(pieces, layout, codes);
       return { fingerprint: fingerprintOfMatrix(values), weights: (target) => dequantize({ ...layout, ...values }, target) };

@@ -2,6 +2,7 @@ import type { TensorContainer } from '../../formats/container';
 import { openOnnx } from '../../formats/onnx/openOnnx';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
 import type { Pieces, TensorBytes } from '../storage/matrixForm';
+import { checkPieces, LayoutMismatch } from '../storage/pieceTypes';
 import type { DecodedTensor, StoredTensor } from '../storage/storedTensor';
 import type { OutputReader } from './outputWriter';
 
@@ -20,7 +21,15 @@ export async function onnxReader(path: string, places: ReadonlyMap<string, Store
   const codes = new ReusedBuffer((length) => new Uint8Array(length));
   const decode = async (name: string): Promise<DecodedTensor> => decodePlace(written, places.get(name)!, codes);
   return {
-    fingerprint: async (name) => (await decode(name)).fingerprint,
+    fingerprint: async (name) => {
+      try {
+        return (await decode(name)).fingerprint;
+      } catch (error) {
+        // A file that contradicts the layout it was written with is damaged: its fingerprint is that of no tensor.
+        if (error instanceof LayoutMismatch) return error.message;
+        throw error;
+      }
+    },
     weights: async (name, target) => (await decode(name)).weights(target),
     bytesOf: (name) => written.tensors.get(name)?.bytes,
     read: (name, range) => written.read(name, range),
@@ -28,16 +37,23 @@ export async function onnxReader(path: string, places: ReadonlyMap<string, Store
   };
 }
 
-/** Decodes one tensor. `codes`: lends a buffer that ends with the next call. */
+/**
+ * Decodes one tensor. `codes`: lends a buffer that ends with the next call. Errors: `LayoutMismatch` where the pieces in the file are not those of the layout.
+ */
 export async function decodePlace(
   written: TensorContainer,
   { stored, pieces }: StoredPlace,
   codes?: ReusedBuffer<Uint8Array>,
 ): Promise<DecodedTensor> {
   const read: Record<string, TensorBytes> = {};
-  for (const [piece, name] of Object.entries(pieces)) {
+  const entries = Object.entries(pieces).map(([piece, name]) => {
     const entry = written.tensors.get(name);
-    if (!entry) throw new Error(`The piece '${name}' is not in ${written.path}.`);
+    if (!entry) throw new LayoutMismatch(piece, `a tensor '${name}'`, 'none of that name');
+    return [piece, entry] as const;
+  });
+  checkPieces(stored.types, Object.fromEntries(entries));
+  for (const [piece, entry] of entries) {
+    const { name } = entry;
     read[piece] = { dtype: entry.dtype, shape: entry.shape, bytes: await written.read(name) };
   }
   return stored.decode(read satisfies Pieces, codes?.take(stored.rows * stored.columns));

@@ -3,6 +3,7 @@ import { dequantizeLearned } from '../../../../src/engine/formats/archive/dequan
 import { SeededRandom } from '../../../../src/common/random';
 import { storeDequantized } from '../../../../src/engine/outputs/storage/learnedDequantize';
 import { storeLearned } from '../../../../src/engine/outputs/storage/learnedPacked';
+import { LayoutMismatch } from '../../../../src/engine/outputs/storage/pieceTypes';
 import type { EncodedTensor } from '../../../../src/engine/outputs/storage/storedTensor';
 import { snapWidths } from '../../../../src/engine/compress/learned/snapWidths';
 import { GraphBuilder } from '../../../../src/engine/graph/builder';
@@ -73,15 +74,16 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     await expectExact(runtime, encoded, expected);
   });
 
-  test('a changed byte of the pieces changes the fingerprint', () => {
+  test('a changed byte of the pieces changes the fingerprint or is refused', () => {
     const tensor = randomLearned(new SeededRandom(2), { name: 'w', shape: [16, 16], groupSize: 8, widths: [2, 3] });
     const { pieces, stored } = storeLearned(tensor);
     for (const [name, piece] of Object.entries(pieces)) {
       const bytes = piece.bytes.slice();
       bytes[0] = (bytes[0] as number) ^ 1;
-      expect(stored.decode({ ...pieces, [name]: { ...piece, bytes } }).fingerprint, name).not.toBe(
-        fingerprintOf({ kind: 'learned', tensor }),
-      );
+      const decode = () => stored.decode({ ...pieces, [name]: { ...piece, bytes } }).fingerprint;
+      // Another width for a group contradicts the number of groups that the layout has of each width.
+      if (name.includes('.widths.')) expect(decode, name).toThrow(LayoutMismatch);
+      else expect(decode(), name).not.toBe(fingerprintOf({ kind: 'learned', tensor }));
     }
   });
 
