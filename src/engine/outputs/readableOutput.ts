@@ -24,22 +24,23 @@ interface Layer {
 
 /**
  * An ONNX output of Loomweight with the names of the model it was made from: compressed layers as float32 values, decoded from their stored pieces by the
- * layouts in the report beside the file. Constants of the graph itself, which `other` has no name for, are left out. Other containers, which hold values under
- * their names already, are given back as they are. Errors when a layer is read: `malformed-file` where report and file do not fit.
+ * layouts in the report beside the file. Constants of the graph itself are left out: those that `other` has no name for, and those that a writer added, which may have the
+ * same names in two outputs and mean different things. Other containers, which hold values under their names already, are given back as they are. Errors when a layer is read: `malformed-file` where report and file do not fit.
  */
 export async function readableOutput(container: TensorContainer, other: TensorContainer): Promise<ReadableOutput> {
-  const reported = container.format === 'onnx' ? await layersBeside(container.path) : undefined;
+  const reported = await reportBeside(container);
   if (!reported) return { container, notes: [] };
   const layers = new Map<string, Layer>();
   const pieces = new Set<string>();
-  for (const { name, shape, layout } of reported) {
+  for (const { name, shape, layout } of reported.layers) {
     if (!layout.pieces) continue;
     const stored = openStored(name, layout);
     layers.set(name, { shape, place: { stored, pieces: layout.pieces, ...(layout.transposed ? { transposed: true } : {}) } });
     for (const piece of Object.values(layout.pieces)) pieces.add(piece);
   }
   const kept = [...container.tensors.values()].filter(({ name }) => !pieces.has(name));
-  const shared = kept.filter(({ name }) => other.tensors.has(name));
+  const added = await addedConstants(reported, other);
+  const shared = kept.filter(({ name }) => other.tensors.has(name) && !added(name));
   const tensors = new Map<string, TensorEntry>(shared.map((entry) => [entry.name, entry]));
   for (const [name, { shape }] of layers)
     tensors.set(name, { name, dtype: 'float32', shape, location: undefined, bytes: 4 * elementCount(shape) });
@@ -68,8 +69,33 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
   };
 }
 
-/** Layers with layouts of the report that names this file as its primary. */
-async function layersBeside(file: string): Promise<readonly (LayerReport & { readonly layout: LayerLayout })[] | undefined> {
+/** What a report says of the file beside it. */
+interface Reported {
+  readonly layers: readonly (LayerReport & { readonly layout: LayerLayout })[];
+  /** True for a rewritten ONNX model, which keeps the constants of its source. */
+  readonly rewritten: boolean;
+}
+
+/** Names of constants as a graph builder gives them. */
+const unnamed = /^constant(_\d+)*$/;
+
+/**
+ * Tells which tensors of an output its writer added. A language model is built anew: all constants without a name are the writer's. A rewritten ONNX model has them under the names of
+ * its compressed layers, where `other`, if no output itself, may have tensors of the same names.
+ */
+async function addedConstants({ layers, rewritten }: Reported, other: TensorContainer): Promise<(name: string) => boolean> {
+  if (!rewritten) return (name) => unnamed.test(name);
+  if (!(await reportBeside(other))) return () => false;
+  const names = new Set(layers.map(({ name }) => name));
+  return (name) => {
+    const dot = name.lastIndexOf('.');
+    return names.has(name.slice(0, dot)) && unnamed.test(name.slice(dot + 1));
+  };
+}
+
+/** The report that names this ONNX file as its primary and has layers with layouts. */
+async function reportBeside({ format, path: file }: TensorContainer): Promise<Reported | undefined> {
+  if (format !== 'onnx') return undefined;
   for (const folder of [path.dirname(path.dirname(file)), path.dirname(file)]) {
     const report: Readonly<Record<string, unknown>> | undefined = await readJsonObject(path.join(folder, 'report.json')).catch(
       () => undefined,
@@ -79,9 +105,16 @@ async function layersBeside(file: string): Promise<readonly (LayerReport & { rea
     const layers = report?.['layers'];
     if (!Array.isArray(layers)) continue;
     const sound = layers.filter(isStoredLayer);
-    if (sound.length > 0) return sound;
+    if (sound.length > 0) return { layers: sound, rewritten: isFromOnnx(report?.['source']) };
   }
   return undefined;
+}
+
+/** True for the `source` of a report whose model was an ONNX file. */
+function isFromOnnx(source: unknown): boolean {
+  const { files } = (typeof source === 'object' && source !== null ? source : {}) as Readonly<Record<string, unknown>>;
+  const paths = Array.isArray(files) ? files.map((file: { readonly path?: unknown } | null) => file?.path) : [];
+  return paths.some((each) => typeof each === 'string' && each.toLowerCase().endsWith('.onnx'));
 }
 
 function isStoredLayer(value: unknown): value is LayerReport & { readonly layout: LayerLayout } {
