@@ -25,8 +25,8 @@ const manifestName = 'checkpoint.json';
 const statesFile = /^hidden-\d+\.f32$/;
 
 /**
- * Checkpoints of one walk over blocks in a folder of its own: the hidden states before the block that runs next, as raw float32, and a JSON file that says which
- * block that is. A crash at any time leaves the checkpoint before or the new one. What a walk makes besides (planned tensors) is kept by whoever makes it.
+ * Checkpoints of one walk over blocks in its own folder: the hidden states before the block that runs next, as raw float32, and a JSON file that says which
+ * block that is. A crash at any time leaves either the previous checkpoint or the new one. Other results of a walk (planned tensors) are stored by the code that produces them.
  */
 export class BlockCheckpoints {
   constructor(
@@ -36,7 +36,7 @@ export class BlockCheckpoints {
   ) {}
 
   /**
-   * The checkpoint, or undefined where there is none. Errors: `invalid-argument` naming what differs where it was made with another model, sample or other
+   * The checkpoint, or undefined if there is none. Errors: `invalid-argument` naming what differs if it was made with another model, sample or other
    * settings, `malformed-file`.
    */
   async load(layout: HiddenLayout): Promise<BlockCheckpoint | undefined> {
@@ -70,7 +70,7 @@ export class BlockCheckpoints {
     await this.removeStates(block);
   }
 
-  /** Removes the checkpoint, and its folder where nothing else lies in it. */
+  /** Removes the checkpoint, and its folder if that is then empty. */
   async discard(): Promise<void> {
     await rm(join(this.folder, manifestName), { force: true });
     await this.removeStates(undefined);
@@ -97,7 +97,7 @@ export class BlockCheckpoints {
     if (different.length === 0) return;
     throw new LoomweightError(
       'invalid-argument',
-      `The checkpoint ${this.folder} was made with a different ${different.join(' and ')}. Use the same, or remove the folder to start over.`,
+      `The checkpoint ${this.folder} was made with a different ${different.join(' and ')}. Use the same, or delete the folder to start over.`,
       { folder: this.folder, different },
     );
   }
@@ -116,5 +116,5 @@ function parseManifest(text: string, file: string): Manifest {
   } catch {
     // Reported below, together with values of another form.
   }
-  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start over.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Delete the folder to start over.`, { path: file });
 }

@@ -11,7 +11,7 @@ export interface BlockFingerprint {
 }
 
 /**
- * The fingerprint of a walk: the configuration with every vector and the first and last row of every matrix, the token ids, and whatever else the result depends on
+ * The fingerprint of a walk: the configuration with every vector and the first and last row of every matrix, the token ids, and everything else that the result depends on
  * (a method and its parameters). A model of the same sizes with other weights has another fingerprint, at the cost of a few small reads.
  */
 export async function blockFingerprint(

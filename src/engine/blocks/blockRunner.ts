@@ -17,7 +17,7 @@ import { TapSums } from './tapSums';
 export interface BlockRunnerOptions {
   /** Windows in one run of the runtime. */
   readonly windowsPerRun: number;
-  /** True where the readers keep their values: they are fed as they are. Else blocks are read into one set of buffers. */
+  /** True if the readers keep their values: they are fed without a copy. Otherwise blocks are read into one set of buffers. */
   readonly resident: boolean;
 }
 
@@ -42,7 +42,7 @@ const noTaps: readonly Tap[] = [];
 /**
  * Runs decoder blocks one at a time: weights from any reader are inputs of a graph that is compiled once for each kind of block, so that memory is one
  * block and its activations, whatever the model's size. Taps gather statistics of what enters linear layers. Nothing is kept between runs but
- * sessions and buffers; whoever drives the runner decides what the next block gets. Errors: `cancelled`, and those of readers and runtime.
+ * sessions and buffers; the caller decides what the next block gets. Errors: `cancelled`, and those of readers and runtime.
  */
 export class BlockRunner {
   private readonly sessions: BlockSessions;
@@ -69,7 +69,7 @@ export class BlockRunner {
       taps: tapsOfBlock(this.config, block, taps),
     };
     if (!kind.next && kind.taps.size === 0)
-      throw new LoomweightError('internal', `Block ${block} was run without an output and without a tap on any of its layers.`);
+      throw new LoomweightError('internal', `Block ${block} was run without an output and without taps.`);
     throwIfCancelled(this.context.signal);
     const session = await this.sessions.get(kind);
     const slots = new Set(session.session.inputNames.filter((name) => name !== 'hidden'));

@@ -7,7 +7,7 @@ import type { Runtime, Session } from '../runtime/types';
 import type { TapKind } from './taps/tap';
 import { tappedWeights, type TapOutput } from './tappedWeights';
 
-/** What tells one kind of block from another. Blocks of one kind share a session, whatever their weights. */
+/** What distinguishes one kind of block from another. Blocks of one kind share a session, whatever their weights. */
 export interface BlockKind {
   readonly slidingWindow: number | undefined;
   readonly fused: boolean;

@@ -26,7 +26,7 @@ interface Slot {
 
 /**
  * The weights of one block at a time as feeds of a block graph, under the names of block 0. Every block is read into the same buffers; with `resident`
- * the arrays that the reader gives are fed as they are (a reader that keeps them makes the whole model resident).
+ * the arrays of the reader are fed without a copy (a reader that keeps them makes the whole model resident).
  */
 export class BlockWeights {
   private readonly buffers = new Map<string, Float32Array>();
@@ -39,7 +39,7 @@ export class BlockWeights {
 
   async load({ block, weights, slots, changed }: BlockWeightsRequest): Promise<Feeds> {
     if (changed !== undefined && this.loaded?.block !== block)
-      throw new LoomweightError('internal', `Changed weights of block ${block} were asked for before the block itself was read.`);
+      throw new LoomweightError('internal', `Changed weights of block ${block} were requested before the block itself was read.`);
     const feeds = changed === undefined ? {} : (this.loaded?.feeds ?? {});
     const wanted = this.slotsOf(block).filter(({ slot, name }) => slots.has(slot) && (!(slot in feeds) || changed?.has(name) === true));
     Object.assign(feeds, await this.read(wanted, weights));

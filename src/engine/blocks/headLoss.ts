@@ -7,7 +7,7 @@ import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 
 /** How the head is cut, so that its logits stay small. */
 export interface HeadCut {
-  /** The head's matrix is read whole; else `headSlice` rows of the vocabulary at a time. */
+  /** The head's matrix is read whole; otherwise `headSlice` rows of the vocabulary at a time. */
   readonly wholeHead: boolean;
   readonly headSlice: number;
   /** Positions in one run. */

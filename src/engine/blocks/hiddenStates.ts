@@ -13,7 +13,7 @@ export interface HiddenLayout {
   readonly hiddenSize: number;
 }
 
-/** Where hidden states may lie. */
+/** Where hidden states may be stored. */
 export interface HiddenPlace {
   /** Bytes up to which they stay in memory. */
   readonly memoryBytes: number;
@@ -44,7 +44,7 @@ export class HiddenStates {
     if (4 * values.length !== hiddenBytes(layout))
       throw new LoomweightError(
         'internal',
-        `Hidden states of ${layout.windows} x ${layout.length} x ${layout.hiddenSize} got ${values.length} values.`,
+        `Hidden states need ${layout.windows} x ${layout.length} x ${layout.hiddenSize} values, got ${values.length} values.`,
       );
     return new HiddenStates(layout, values, undefined);
   }
@@ -56,7 +56,7 @@ export class HiddenStates {
       await mkdir(folder, { recursive: true });
       const path = join(folder, temporaryName('hidden', randomBytes(4).toString('hex')));
       const handle = await open(path, 'wx+');
-      // Where the system allows it the file loses its name at once, so that even a killed process leaves none.
+      // If the system allows it the file is unlinked immediately, so that even a killed process leaves none.
       if (process.platform !== 'win32') await rm(path, { force: true });
       return new HiddenStates(layout, undefined, { handle, path, temporary: true });
     });
@@ -66,7 +66,7 @@ export class HiddenStates {
   static async newFile(layout: HiddenLayout, path: string): Promise<HiddenStates> {
     return withPath(path, async () => {
       await mkdir(dirname(path), { recursive: true });
-      // Not through a link that somebody put there.
+      // Does not follow a link planted there.
       await rm(path, { force: true });
       return new HiddenStates(layout, undefined, { handle: await open(path, 'wx+'), path, temporary: false });
     });
@@ -78,7 +78,7 @@ export class HiddenStates {
     const { size } = await handle.stat();
     if (size === hiddenBytes(layout)) return new HiddenStates(layout, undefined, { handle, path, temporary: false });
     await handle.close();
-    throw new LoomweightError('malformed-file', `${path} must have ${hiddenBytes(layout)} bytes of hidden states, it has ${size}.`, {
+    throw new LoomweightError('malformed-file', `${path} must have ${hiddenBytes(layout)} bytes of hidden states, but has ${size}.`, {
       path,
       expected: hiddenBytes(layout),
       actual: size,
@@ -98,7 +98,7 @@ export class HiddenStates {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     for (let done = 0; done < bytes.length;) {
       const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, 2 ** 30), 4 * start + done);
-      if (bytesRead === 0) throw new LoomweightError('malformed-file', `The hidden states in ${path} end too early.`, { path });
+      if (bytesRead === 0) throw new LoomweightError('malformed-file', `The hidden states in ${path} are truncated.`, { path });
       done += bytesRead;
     }
     return values;
@@ -135,12 +135,12 @@ export class HiddenStates {
     const { windows, length, hiddenSize } = this.layout;
     if (this.closed) throw new LoomweightError('internal', 'Hidden states were used after they were closed.');
     if (!Number.isInteger(first) || !Number.isInteger(count) || first < 0 || count < 0 || first + count > windows)
-      throw new LoomweightError('internal', `Windows ${first} to ${first + count} were asked for, there are ${windows}.`);
+      throw new LoomweightError('internal', `Windows ${first} to ${first + count} were requested, but there are only ${windows}.`);
     return { start: first * length * hiddenSize, end: (first + count) * length * hiddenSize };
   }
 }
 
-/** Errors of the system as ours, with the file that was meant. */
+/** Converts system errors, adding the file's path. */
 async function withPath<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();

@@ -38,7 +38,7 @@ export interface BlockWalk {
 /**
  * Runs all blocks from `first` on in order. With `propagate: 'result'` a block runs twice, first for its taps, then with the weights that `visit` made of them,
  * so that the next block meets the errors of those before it. Gives the states after the last block, which the caller closes. States are replaced in place, or,
- * with checkpoints, lie in one file for each finished block. Errors: `cancelled`, and those of readers, runtime and `visit`; nothing but checkpoints is left then.
+ * with checkpoints, are stored in one file per finished block. Errors: `cancelled`, and those of readers, runtime and `visit`; nothing but checkpoints is left then.
  */
 export async function walkBlocks(walk: BlockWalk): Promise<HiddenStates> {
   const { config, checkpoints, first = 0 } = walk;

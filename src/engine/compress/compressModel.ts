@@ -32,7 +32,7 @@ const manyWeights = 2 ** 22;
 
 /**
  * Compresses a model into a new folder: plans every tensor, writes them, reads everything back, runs it, and only then moves the
- * folder to its name. Whatever fails or is cancelled leaves nothing behind (`keepFailed` keeps an output that fails verification).
+ * folder to its name. Failed and cancelled jobs leave nothing behind (`keepFailed` keeps an output that fails verification).
  * Errors: `invalid-argument` (parameters, an output folder that exists and is not empty), `unsupported` (format and model do not fit),
  * `malformed-file`, `verification-failed`, `insufficient-disk`, `cancelled`.
  */
@@ -152,7 +152,7 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   return report;
 }
 
-/** Tensors that the budget leaves as they are: counted, so that bits per weight are those the budget means. */
+/** Tensors that the budget keeps unchanged: counted, so that bits per weight match the budget. */
 function leftAlone({ tensors }: ModelSource, chosen: ChosenWidths | undefined): readonly LayerReport[] {
   return [...(chosen?.leftAlone ?? [])].map((name): LayerReport => {
     const { shape, bytes } = tensors.get(name)!.entry;
@@ -173,8 +173,8 @@ function leftAlone({ tensors }: ModelSource, chosen: ChosenWidths | undefined): 
 function sizeNote(layers: readonly LayerReport[], { dequantised }: OutputWriter): string {
   if (layers.length === 0) return 'No weight was compressed.';
   const [before, after] = [sumOf(layers, ({ bytesBefore }) => bytesBefore), sumOf(layers, ({ bytesAfter }) => bytesAfter)];
-  const why = dequantised ? ': this format keeps the source type, so that every tool reads it; the onnx formats store the codes' : '';
-  return `The compressed layers took ${formatBytes(before)} and take ${formatBytes(after)}${why}.`;
+  const why = dequantised ? ': this format keeps the source type so that every tool can read it; the onnx formats store the codes' : '';
+  return `The compressed layers went from ${formatBytes(before)} to ${formatBytes(after)}${why}.`;
 }
 
 function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
@@ -189,7 +189,7 @@ function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
   };
 }
 
-/** Bits a value of all tensors as they are written: what a conversion has for bits per weight. */
+/** Bits per value over all written tensors: the bits per weight of a conversion. */
 function storedBits(source: ModelSource): number {
   const entries = [...source.tensors.values()].map(({ entry }) => entry);
   return (

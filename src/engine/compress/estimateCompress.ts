@@ -33,7 +33,7 @@ const bytesPerSecond = 300e6;
 
 /**
  * Memory, disk and time of a compression. Memory is the larger of its phases: writing holds one tensor (source bytes, float32, codes, the turned codes and
- * the packed ones), checking blocks holds one block as float32, checking the whole model holds it several times and is left out where that does not fit.
+ * the packed ones), checking blocks holds one block as float32, checking the whole model holds it several times and is skipped if that does not fit.
  */
 export async function estimateCompress(spec: CompressSpec, context: CompressEstimateContext = {}): Promise<CompressEstimate> {
   const writer = findWriter(spec.format);
@@ -68,7 +68,7 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
         ...choosing.notes,
         ...(whole > 0 || !source.decoder
           ? []
-          : ['The result will be checked block by block: the whole model does not fit beside its float original.']),
+          : ['The result will be checked block by block: the whole model and its float original do not fit in memory together.']),
       ],
     };
   } finally {
@@ -98,7 +98,7 @@ function largestTensorBytes(source: ModelSource, plan: CompressPlan): number {
   for (const [name, { tensor }] of plan) {
     const weights = tensor.shape[0] * tensor.shape[1];
     const { entry, transposed } = source.tensors.get(name)!;
-    // Bytes as read; float32 (twice where turned, and once more until it is collected); codes, turned codes, packed codes; scales and zero points.
+    // Bytes as read; float32 (twice if transposed, and again until it is collected); codes, transposed codes, packed codes; scales and zero points.
     largest = Math.max(largest, entry.bytes + weights * 4 * (transposed ? 3 : 2) + weights * 3 + weights / 4);
   }
   return largest;

@@ -18,16 +18,16 @@ export interface TensorPlan {
   readonly tensor: QuantizableTensor;
   /** Shape as stored; `tensor.shape` folds a convolution's kernel into columns. */
   readonly storedShape: readonly number[];
-  /** True where the file holds [in, out]. */
+  /** True if the file holds [in, out]. */
   readonly transposed: boolean;
   readonly quantizer: Quantizer;
   readonly parameters: ParamValues;
-  /** Keys of parameters that were given, for all tensors or for this one: a budget leaves them as they are. */
+  /** Keys of parameters that were given, for all tensors or for this one: a budget does not change them. */
   readonly given: ReadonlySet<string>;
   readonly layout: PlannedLayout;
   /** Bits before any file format's padding. */
   readonly size: MatrixSize;
-  /** Under a budget: 16 leaves the tensor as it is, 0 prunes it. No method has these widths, so they are no parameter. */
+  /** Under a budget: 16 keeps the tensor unchanged, 0 prunes it. No method has these widths, so they are not parameters. */
   readonly pinned?: PinnedWidth;
   /** Widths of the groups where a budget chose them by group or channel: [rows, groups]; `bits` is then the largest. */
   readonly groupBits?: Uint8Array;
@@ -64,7 +64,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   if (spec.embeddings && ![...source.tensors.values()].some(({ role }) => role === 'embedding'))
     throw new LoomweightError(
       'unsupported',
-      `${source.container.path} has no embedding that can be compressed${source.container.format === 'onnx' ? ': in ONNX models tables that are looked up by Gather stay as they are' : ''}. Leave --embeddings out${source.container.format === 'onnx' ? ', or give the model that the file was made from' : ''}.`,
+      `${source.container.path} has no embedding that can be compressed${source.container.format === 'onnx' ? ': in ONNX models, tables read by Gather are not compressed' : ''}. Omit --embeddings${source.container.format === 'onnx' ? ', or compress the model that the file was exported from' : ''}.`,
       { path: source.container.path },
     );
   const plan = new Map<string, TensorPlan>();
@@ -108,13 +108,13 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   if (unused)
     throw new LoomweightError(
       'invalid-argument',
-      `The override '${unused.glob}' matches no tensor that is compressed. Look at the names with 'loomweight inspect'.`,
+      `The override '${unused.glob}' matches no compressed tensor. List the names with 'loomweight inspect'.`,
       { glob: unused.glob },
     );
   if (plan.size === 0 && quantizer.mayLeaveAll !== true)
     throw new LoomweightError(
       'invalid-argument',
-      `No tensor of ${source.container.path} is left to compress${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${refusals.slice(0, 3).join('; ')}`.trim(),
+      `No tensor of ${source.container.path} can be compressed${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${refusals.slice(0, 3).join('; ')}`.trim(),
       { tensors: spec.tensors, refusals },
     );
   return plan;
@@ -149,7 +149,7 @@ export function layersOf(plan: CompressPlan): ReadonlyMap<string, PlannedLayer> 
   return new Map([...plan].map(([name, planned]) => [name, layerOf(planned)]));
 }
 
-/** The source as the method wants what it leaves alone to be written. */
+/** The source, with the tensors that the method does not change in the types that it requests. */
 export function prepareSource(source: ModelSource, spec: CompressSpec): ModelSource {
   const quantizer = findQuantizer(spec.method);
   const parameters = resolved(quantizer, spec.parameters);

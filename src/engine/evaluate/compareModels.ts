@@ -97,7 +97,7 @@ async function compareValues(
     ...(sums.aa > 0 && sums.bb > 0 ? { cosine: Math.min(1, Math.max(-1, sums.ab / Math.sqrt(sums.aa * sums.bb))) } : {}),
     ...(sums.aa > 0 && sums.dd > 0 ? { sqnr: 10 * Math.log10(sums.aa / sums.dd), relativeError: Math.sqrt(sums.dd / sums.aa) } : {}),
     largestError: sums.largest,
-    ...(finite ? {} : { note: `${sums.notFinite} positions are not finite and are left out of the figures` }),
+    ...(finite ? {} : { note: `${sums.notFinite} positions are not finite and are excluded from the figures` }),
   };
 }
 

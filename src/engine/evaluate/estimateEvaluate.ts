@@ -55,7 +55,7 @@ export async function estimateEvaluate(
         hostMemoryBytes: 250e6 + 2 * bytes,
         diskBytes: 0,
         seconds: 2 + bytes / readBytesPerSecond,
-        notes: spec.text === undefined ? ['the time for the data itself is not known before it runs'] : [],
+        notes: spec.text === undefined ? ['the time for the data itself is not known in advance'] : [],
       };
     }
     const { config } = recognizeModel(container.config);

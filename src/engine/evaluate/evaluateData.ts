@@ -37,7 +37,7 @@ export async function evaluateOnData(
     if (runCount > split.samples)
       throw new LoomweightError(
         'invalid-argument',
-        `The graph takes batches of ${runCount} samples, ${split.description} has only ${split.samples}.`,
+        `The graph takes batches of ${runCount} samples, but ${split.description} has only ${split.samples}.`,
         { batch: runCount, samples: split.samples },
       );
     const feeds = Object.fromEntries(

@@ -17,7 +17,11 @@ import { evaluateText } from './evaluateText';
 export async function evaluateModel(spec: EvaluateSpec, context: WorkContext): Promise<EvaluateReport> {
   const given = [spec.text, spec.data].filter((value) => value !== undefined).length;
   if (given !== 1)
-    throw new LoomweightError('invalid-argument', `Evaluating needs either a text or data, got ${given === 0 ? 'neither' : 'both'}.`, {});
+    throw new LoomweightError(
+      'invalid-argument',
+      `Evaluation requires either a text or data, got ${given === 0 ? 'neither' : 'both'}.`,
+      {},
+    );
   const start = performance.now();
   const container = await openContainer(spec.model, { asHuggingFace: true });
   try {
@@ -46,7 +50,7 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
   if (!graph)
     throw new LoomweightError(
       'unsupported',
-      `Evaluating on data needs an ONNX graph; ${container.path} has weights only. Language models are evaluated with --text.`,
+      `Evaluating on data requires an ONNX graph, but ${container.path} has only weights. Evaluate language models with --text.`,
       { path: container.path },
     );
   const split = await readDataSplit({
@@ -62,7 +66,7 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
     return {
       kind: 'evaluate',
       ...score,
-      choices: [split.description, `output '${output}' taken as logits`],
+      choices: [split.description, `output '${output}' used as logits`],
       environment: context.runtime.environment,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: peakRss(),

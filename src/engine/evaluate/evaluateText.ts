@@ -27,7 +27,7 @@ export interface TextScore {
   readonly scoringSeconds: number;
 }
 
-/** Windows longer than this are no default: most models were not trained on more at a time. */
+/** The default window is at most this long: most models were not trained on longer ones. */
 const largestDefaultWindow = 2048;
 
 /**
@@ -42,7 +42,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   if (container.config === undefined)
     throw new LoomweightError(
       'unsupported',
-      `Evaluating on text needs a model directory with config.json, an ONNX language model or a GGUF file; ${container.path} has weights only.`,
+      `Evaluating on text requires a model directory with config.json, an ONNX language model or a GGUF file, but ${container.path} has only weights.`,
       { path: container.path },
     );
   const { architecture, config } = recognizeModel(container.config);
@@ -60,7 +60,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
   const plan = planScoring(config, { ...windows, fixedBytes }, context.memoryLimit);
   const started = performance.now();
   const { loss, tokens } = await scoreDecoder({ weights: containerWeights(container), config, windows, bos, plan }, context);
-  const streamed = plan.keepWeights ? [] : ['weights read block by block, because of the memory limit'];
+  const streamed = plan.keepWeights ? [] : ['weights are read block by block because of the memory limit'];
   return {
     scoringSeconds: (performance.now() - started) / 1000,
     loss: loss / tokens,
@@ -111,7 +111,7 @@ async function prepareText(
   if (window > contextLength)
     throw new LoomweightError(
       'invalid-argument',
-      `A window of ${window} tokens is longer than the ${contextLength} that the model can read. Use a smaller --window.`,
+      `A window of ${window} tokens exceeds the model's context of ${contextLength}. Use a smaller --window.`,
       { window, contextLength },
     );
   // A tokenizer.json that the user put beside a GGUF file comes before the one inside.
@@ -127,11 +127,11 @@ async function prepareText(
     windows,
     bos: beginning?.id,
     choices: [
-      `text encoded whole without special tokens: ${ids.length} tokens`,
+      `whole text encoded without special tokens: ${ids.length} tokens`,
       beginning
-        ? `each window starts with BOS ${beginning.id} (${beginning.source}); all ${window} tokens of a window are scored`
-        : `no BOS: the first of the ${window} tokens of a window is not scored`,
-      `${windows.count} windows of ${window} tokens${spec.limit === undefined ? '' : ` (limit ${spec.limit})`}, a shorter rest dropped; ${scored} tokens scored`,
+        ? `each window starts with BOS ${beginning.id} (${beginning.source}); all ${window} tokens of each window are scored`
+        : `no BOS: the first of the ${window} tokens of each window is not scored`,
+      `${windows.count} windows of ${window} tokens${spec.limit === undefined ? '' : ` (limit ${spec.limit})`}, shorter rest dropped; ${scored} tokens scored`,
     ],
   };
 }

@@ -116,7 +116,7 @@ function finiteLogit(raw: number | undefined, sample: number): number {
   if (Number.isNaN(logit))
     throw new LoomweightError(
       'runtime',
-      `The model's output for sample ${sample} is NaN. Its weights or the input hold values that are not finite.`,
+      `The model's output for sample ${sample} is NaN. Its weights or the input contain values that are not finite.`,
       { sample },
     );
   return logit;

@@ -12,7 +12,7 @@ import { LogitsLoss } from './logitsLoss';
 import type { OnnxSizes } from './onnxScoringPlan';
 import { isSlowProduct } from './slowProducts';
 
-/** What config.json and tokenizer files beside an ONNX language model say; they lie in its folder or the one above `onnx/`. */
+/** Contents of config.json and tokenizer files of an ONNX language model; they are in its folder or the one above `onnx/`. */
 export interface OnnxSettings extends OnnxSizes {
   readonly folders: readonly string[];
   readonly contextLength: number;
@@ -58,7 +58,7 @@ function parseObject(text: string, file: string): Readonly<Record<string, unknow
   } catch {
     // Told below.
   }
-  throw new LoomweightError('malformed-file', `${file} must hold a JSON object.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} must contain a JSON object.`, { path: file });
 }
 
 type Port = GraphSummary['inputs'][number];
@@ -88,7 +88,7 @@ export class OnnxLanguageModel {
     if (!inputs.some(({ name }) => name === 'input_ids') || !graph?.outputs.some(({ name }) => name === 'logits'))
       throw new LoomweightError(
         'unsupported',
-        `Evaluating on text needs an ONNX graph with the input 'input_ids' and the output 'logits'; ${container.path} has ` +
+        `Evaluating on text requires an ONNX graph with the input 'input_ids' and the output 'logits', but ${container.path} has ` +
           `${names(inputs)} and ${names(graph?.outputs ?? [])}. For other graphs use --data.`,
         { path: container.path },
       );
@@ -148,7 +148,7 @@ export class OnnxLanguageModel {
     if (logits?.shape.length !== 3 || logits.shape[1] !== length)
       throw new LoomweightError(
         'unsupported',
-        `Evaluating needs logits [${count}, ${length}, vocabulary], got [${logits?.shape.join(', ')}]: this graph gives only the last ` +
+        `Evaluation requires logits [${count}, ${length}, vocabulary], got [${logits?.shape.join(', ')}]: this graph returns only the last ` +
           'position. Export it with all logits.',
         { shape: logits?.shape },
       );
@@ -178,8 +178,8 @@ function emptyInput(input: Port, count: number, length: number): RuntimeTensor {
   }
   throw new LoomweightError(
     'unsupported',
-    `Evaluating on text does not know what to feed to the input '${input.name}' (${input.dtype}[${input.shape.join(', ')}]). ` +
-      "Known: input_ids, attention_mask, position_ids, token_type_ids, use_cache_branch and a four-axis cache 'past_key_values.*'.",
+    `Evaluation on text has no value for the input '${input.name}' (${input.dtype}[${input.shape.join(', ')}]). ` +
+      "Supported inputs: input_ids, attention_mask, position_ids, token_type_ids, use_cache_branch and a four-axis cache 'past_key_values.*'.",
     { input: input.name, shape: input.shape },
   );
 }
@@ -187,7 +187,7 @@ function emptyInput(input: Port, count: number, length: number): RuntimeTensor {
 function asInteger(input: Port, values: BigInt64Array, shape: readonly number[]): RuntimeTensor {
   if (input.dtype === 'int32') return { dtype: 'int32', shape, data: Int32Array.from(values, Number) };
   if (input.dtype === 'int64') return { dtype: 'int64', shape, data: values };
-  throw new LoomweightError('unsupported', `The input '${input.name}' must be int64 or int32, it is ${input.dtype}.`, {
+  throw new LoomweightError('unsupported', `The input '${input.name}' must be int64 or int32, but is ${input.dtype}.`, {
     input: input.name,
   });
 }

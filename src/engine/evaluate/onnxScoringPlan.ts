@@ -2,7 +2,7 @@ import { freemem } from 'node:os';
 import { formatBytes } from '../../common/units';
 import { LoomweightError } from '../../protocol/errors';
 
-/** Sizes of a language model that its config.json tells; undefined where it does not. */
+/** Sizes of a language model that its config.json tells; undefined if it does not. */
 export interface OnnxSizes {
   readonly vocabularySize: number | undefined;
   readonly hiddenSize: number | undefined;
@@ -30,7 +30,7 @@ export interface OnnxScoringTask {
   readonly count: number;
   /** Process, tokenizer and text (textMemory.ts). */
   readonly fixedBytes: number;
-  /** Weights as they lie in the file. */
+  /** Weights as stored in the file. */
   readonly fileBytes: number;
   /** Weights once loaded, where the graph unpacks them. */
   readonly loadedBytes: number;
@@ -52,7 +52,7 @@ const tokensPerRun = 1024;
  * Runs are then long as well: slow kernels lose from 64 tokens a run on.
  */
 const tokensThatPay = 4096;
-/** The runtime's arena grows by powers of two: up to twice what lies in it. */
+/** The runtime's arena grows by powers of two: up to twice its contents. */
 const arenaSlack = 2;
 /** A GPT-2 sized guess where config.json does not tell. */
 const fallback = { vocabularySize: 32_000, hiddenSize: 1024, intermediateSize: 4096, heads: 16, layers: 16 };
@@ -92,7 +92,7 @@ export function planOnnxScoring(sizes: OnnxSizes, task: OnnxScoringTask, limit: 
     if (windows > 1) continue;
     throw new LoomweightError(
       'insufficient-memory',
-      `Evaluating this ONNX model needs at least ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(limit)}: ` +
+      `Evaluating this ONNX model needs at least ${formatBytes(hostMemoryBytes)}, but the limit is ${formatBytes(limit)}: ` +
         `${formatBytes(hostMemoryBytes - limit)} short. Raise --max-memory, use a smaller window, or evaluate the model's directory with ` +
         'safetensors, which is read block by block.',
       { needed: hostMemoryBytes, limit, shortfall: hostMemoryBytes - limit },
@@ -117,12 +117,12 @@ function residentBytes(sizes: OnnxSizes, { window, count, fixedBytes, fileBytes,
   const { vocabularySize, hiddenSize, intermediateSize, heads, layers } = Object.fromEntries(
     Object.entries(fallback).map(([key, value]) => [key, sizes[key as keyof OnnxSizes] ?? value]),
   ) as typeof fallback;
-  // While the runtime prepares a model, the file's bytes, its tensors and their rearranged copies lie side by side.
+  // While the runtime prepares a model, the file's bytes, its tensors and their rearranged copies exist at the same time.
   const weights = 2 * fileBytes + 2 * Math.max(fileBytes, loadedBytes);
   const logits = 4 * windows * window * vocabularySize;
   const cache = 2 * 4 * layers * windows * window * hiddenSize;
   const activations = 4 * windows * window * (4 * hiddenSize + 3 * intermediateSize + 3 * heads * window);
-  // Logits lie in the arena and, copied, in JavaScript, where the copy before may still wait for collection.
+  // Logits are in the arena and, copied, in JavaScript, where the previous copy may not be collected yet.
   const copies = logits * Math.min(3, Math.ceil(count / windows));
   return fixedBytes + weights + arenaSlack * (Math.max(logits, activations) + cache) + copies + 48e6;
 }

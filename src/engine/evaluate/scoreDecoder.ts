@@ -23,7 +23,7 @@ export interface DecoderScoring {
 /**
  * Sum of the losses (nats, float64) over all scored tokens of all windows, block by block: the hidden states of a group of windows
  * go through one block, then the next one's weights are read. Memory is one block, the group's hidden states and one run's
- * temporaries, whatever the model's size; weights stay resident where the plan says that they fit.
+ * temporaries, whatever the model's size; weights stay resident if the plan says that they fit.
  */
 export async function scoreDecoder(
   { weights, config, windows, bos, plan }: DecoderScoring,

@@ -7,11 +7,11 @@ import { processBytes } from './textMemory';
 
 /** How a decoder is cut so that scoring it stays under a memory limit. */
 export interface ScoringPlan {
-  /** All weights stay in memory as float32; else they are read again for every group of windows. */
+  /** All weights stay in memory as float32; otherwise they are read again for every group of windows. */
   readonly keepWeights: boolean;
-  /** The embedding is read whole; else row by row. */
+  /** The embedding is read whole; otherwise row by row. */
   readonly wholeEmbedding: boolean;
-  /** The head is read whole; else `headSlice` rows of the vocabulary at a time. */
+  /** The head is read whole; otherwise `headSlice` rows of the vocabulary at a time. */
   readonly wholeHead: boolean;
   readonly headSlice: number;
   /** Windows whose hidden states are in memory together. */
@@ -49,7 +49,7 @@ const runSizes = [
 const sliceBytes = 64e6;
 /** V8 frees array buffers that are out of use when about this much of them has gathered. */
 const garbageBytes = 48e6;
-/** The runtime's arena grows by powers of two: up to twice what lies in it. */
+/** The runtime's arena grows by powers of two: up to twice its contents. */
 const arenaSlack = 2;
 
 /**
@@ -71,7 +71,7 @@ export function planScoring(config: DecoderConfig, task: ScoringTask, limit: num
   const least = Math.min(...[...resident, ...streamed].map((plan) => plan.hostMemoryBytes));
   throw new LoomweightError(
     'insufficient-memory',
-    `Evaluating needs at least ${formatBytes(least)}, the limit is ${formatBytes(limit ?? 0)}: ${formatBytes(least - (limit ?? 0))} short. ` +
+    `Evaluation needs at least ${formatBytes(least)}, but the limit is ${formatBytes(limit ?? 0)}: ${formatBytes(least - (limit ?? 0))} short. ` +
       'Raise --max-memory or use a smaller window.',
     { needed: least, limit, shortfall: least - (limit ?? 0) },
   );

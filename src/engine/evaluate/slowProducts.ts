@@ -3,7 +3,7 @@ import type { PackedProduct } from '../models/packedProducts';
 /** The accuracy level that allows MatMulNBits to round activations to int8. */
 const allowsInt8 = 4;
 
-/** True where the product may round its activations to int8: it does where the runtime has such a kernel for the processor, the width and the block. */
+/** True if the product may round its activations to int8: it does where the runtime has such a kernel for the processor, the width and the block. */
 export function mayRoundActivations({ accuracyLevel }: PackedProduct): boolean {
   return accuracyLevel === allowsInt8;
 }

@@ -16,8 +16,8 @@ export function checkWeights(container: TensorContainer, expected: readonly Expe
     if (entry?.shape.join() === shape.join()) continue;
     throw new LoomweightError(
       'malformed-file',
-      `The config of ${container.path} needs '${name}' with shape [${shape.join(', ')}]; ` +
-        `${entry ? `it has [${entry.shape.join(', ')}]` : 'there is no such tensor'}. Config and weights must belong together.`,
+      `The config of ${container.path} requires '${name}' with shape [${shape.join(', ')}], ` +
+        `${entry ? `but it has shape [${entry.shape.join(', ')}]` : 'but there is no such tensor'}. Use config and weights of the same model.`,
       { tensor: name, expected: shape, actual: entry?.shape },
     );
   }
@@ -42,7 +42,7 @@ export function containerWeights(container: TensorContainer): WeightReader {
   };
 }
 
-/** Reads piece by piece, so that both forms of a big matrix never lie in memory whole. */
+/** Reads piece by piece, so that the two forms of a large matrix are never both completely in memory. */
 async function readFloat(container: TensorContainer, entry: TensorEntry, target: Float32Array | undefined): Promise<Float32Array> {
   const count = elementCount(entry.shape);
   const values = target?.length === count ? target : new Float32Array(count);

@@ -54,7 +54,7 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
       await walk(join(folder, entry.name), depth + 1, found, signal);
 }
 
-/** An output directory of Loomweight as one model; undefined where report.json is someone else's. */
+/** An output directory of Loomweight as one model; undefined if report.json is someone else's. */
 async function outputModel(folder: string): Promise<FoundModel | undefined> {
   const report = await readJsonObject(join(folder, 'report.json')).catch(() => undefined);
   if (!isModelReport(report)) return undefined;
@@ -68,7 +68,7 @@ async function outputModel(folder: string): Promise<FoundModel | undefined> {
   };
 }
 
-/** The archive or the ONNX file that an output names; every other primary lies in a Hugging Face directory. */
+/** The archive or the ONNX file that an output names; every other primary is in a Hugging Face directory. */
 function formatOfOutput(format: ModelFormat | undefined): ModelFormat {
   return format === 'onnx' || format === 'archive' ? format : 'hugging-face';
 }

@@ -74,7 +74,7 @@ export async function resolveModel(model: string, { limited = false }: OpenOptio
   return { path: await onlyModelFile(absolute, names), isDirectory: false };
 }
 
-/** The primary of report.json, or undefined where that file is someone else's. */
+/** The primary of report.json, or undefined if that file is someone else's. */
 async function primaryOf(folder: string, limited: boolean): Promise<string | undefined> {
   const reportFile = path.join(folder, 'report.json');
   const report = await readJsonObject(reportFile);
@@ -94,7 +94,7 @@ async function onlyOnnxFile(folder: string, names: readonly string[]): Promise<s
 }
 
 async function onlyModelFile(folder: string, names: readonly string[]): Promise<string> {
-  // The graph beside an archive has no weights of its own.
+  // The graph next to an archive contains no weights.
   if (names.includes(archiveName) && names.includes(graphName)) return path.join(folder, archiveName);
   const files = names.filter((name) => Object.hasOwn(formatOfExtension, path.extname(name).toLowerCase()));
   const [only] = files;
@@ -102,7 +102,7 @@ async function onlyModelFile(folder: string, names: readonly string[]): Promise<
   const found = files.length === 0 ? 'none of these' : `${files.length} model files: ${files.slice(0, 4).join(', ')}`;
   throw new LoomweightError(
     'unsupported',
-    `A model directory holds config.json with weights, report.json, or one model file; ${folder} has ${found}. Name a file.`,
+    `A model directory contains config.json with weights, report.json, or one model file, but ${folder} contains ${found}. Name a file.`,
     { path: folder, diagnostic: 'not-a-model' },
   );
 }

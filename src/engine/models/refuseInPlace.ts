@@ -3,7 +3,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { LoomweightError } from '../../protocol/errors';
 
 /**
- * Refuses an output that is the model or lies in it, also where a symbolic link leads there. An output that holds the model
+ * Refuses an output that is the model or is inside it, also through a symbolic link. An output that holds the model
  * is not empty and is refused when it is created. Errors: `invalid-argument`.
  */
 export async function refuseInPlace(paths: { readonly model: string; readonly out: string }): Promise<void> {
@@ -12,12 +12,12 @@ export async function refuseInPlace(paths: { readonly model: string; readonly ou
   if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return;
   throw new LoomweightError(
     'invalid-argument',
-    `The output ${out} is inside the model ${model}. Models are never changed in place: name another folder.`,
+    `The output ${out} is inside the model ${model}. Models are never modified in place: choose another folder.`,
     { model, out },
   );
 }
 
-/** Where a path really lies, links followed; of a path that does not exist yet, where its nearest folder lies. */
+/** The real location of a path, following links; for a path that does not exist yet, that of its nearest folder. */
 async function realPlace(path: string): Promise<string> {
   const real = await realpath(path).catch(() => undefined);
   if (real !== undefined || dirname(path) === path) return real ?? path;

@@ -7,11 +7,11 @@ export interface WeightReader {
   shapeOf(name: string): readonly number[];
   /** All values; into `target` where one of that length is given. */
   read(name: string, target?: Float32Array): Promise<Float32Array>;
-  /** Rows `first` to `first + count` of a matrix, [count * columns]. Absent where tensors come whole only; `readRows` works for every reader. */
+  /** Rows `first` to `first + count` of a matrix, [count * columns]. Absent if tensors come whole only; `readRows` works for every reader. */
   readRows?(name: string, first: number, count: number): Promise<Float32Array>;
 }
 
-/** Rows `first` to `first + count` of a matrix, [count * columns]. A reader without rows of its own reads the whole matrix for it. */
+/** Rows `first` to `first + count` of a matrix, [count * columns]. The fallback of readers without this method reads the whole matrix. */
 export async function readRows(reader: WeightReader, name: string, first: number, count: number): Promise<Float32Array> {
   if (reader.readRows) return reader.readRows(name, first, count);
   const columns = reader.shapeOf(name)[1] as number;

@@ -52,7 +52,7 @@ const elementwise: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul']);
 export function weightUse({ op, domain, input, shape, int }: WeightPlace): WeightUse | undefined {
   const standard = domain === '' || domain === 'ai.onnx';
   const role = standard || domain === 'com.microsoft' ? roles[op]?.[input] : undefined;
-  // Beside Add and Mul only vectors are biases and scales: a matrix there is a tensor of its own.
+  // Beside Add and Mul only vectors are biases and scales: a matrix there is a separate tensor.
   if (role === undefined || (elementwise.has(op) && shape.filter((length) => length > 1).length > 1)) return undefined;
   return { role, orientation: standard && input === 1 ? orientationOf(op, shape, int) : undefined };
 }

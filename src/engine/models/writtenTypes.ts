@@ -5,11 +5,11 @@ import { decodeToFloat32, encodeFromFloat32 } from '../formats/decode';
 import { basename } from 'node:path';
 import type { ModelSource, SourceTensor } from './modelSource';
 
-/** Says in which type a tensor of the source is written, from the type in its file; undefined where it stays. */
+/** Says in which type a tensor of the source is written, from the type in its file; undefined if it stays. */
 export type WrittenType = (stored: DType) => DType | undefined;
 
 /**
- * The source with some float tensors in other types: they are converted as they are read (rounding half to even), and config.json says the new type.
+ * The source with some float tensors in other types: they are converted when read (rounding half to even), and config.json states the new type.
  * The source itself where nothing changes. Errors: `unsupported` for ONNX models, whose graphs fix the types; on reading `invalid-argument` for a value
  * that the narrower type cannot hold.
  */
@@ -25,7 +25,7 @@ export function withWrittenTypes(source: ModelSource, writtenType: WrittenType):
   if (source.container.format === 'onnx')
     throw new LoomweightError(
       'unsupported',
-      `The graph of ${source.container.path} fixes the types of its weights; they can only be converted for models given as safetensors or GGUF. Leave --dtype out.`,
+      `The graph of ${source.container.path} fixes the types of its weights; only models in safetensors or GGUF can be converted. Omit --dtype.`,
       { path: source.container.path },
     );
   const container = convertedContainer(source.container, changed);
@@ -89,7 +89,7 @@ function refuseOverflow(name: string, values: Float32Array, first: number): void
     if (Math.abs(value) < 65520 || !Number.isFinite(value)) continue;
     throw new LoomweightError(
       'invalid-argument',
-      `Tensor '${name}' holds ${value} at position ${first + index}; the largest float16 is 65504. Use --dtype float32 or bfloat16.`,
+      `Tensor '${name}' contains ${value} at position ${first + index}; the largest float16 is 65504. Use --dtype float32 or bfloat16.`,
       { tensor: name, position: first + index, value },
     );
   }

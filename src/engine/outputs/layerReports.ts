@@ -34,7 +34,7 @@ export function layerReports(
   });
 }
 
-/** A layer that was planned, with the bytes it takes in the output, or about, as long as it is not written. */
+/** A planned layer, with the bytes that it takes in the output; an estimate until it is written. */
 export function progressLayer(source: ModelSource, entry: PlannedEntry, bytesAfter?: number): ProgressLayer {
   const { bits, histogram } = entry.widths;
   return {

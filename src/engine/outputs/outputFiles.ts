@@ -13,7 +13,7 @@ export async function listFiles(folder: string): Promise<readonly OutputFile[]> 
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Files that hold weights or graphs. Configuration and tokenizer are copied as they are and say nothing about compression. */
+/** Files that hold weights or graphs. Configuration and tokenizer are copied unchanged and do not affect compression. */
 export function isWeightFile({ path }: { readonly path: string }): boolean {
   return !/\.(json|jinja|txt|model|md)$/i.test(path);
 }

@@ -63,8 +63,8 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
       close: () => container.close(),
     },
     notes: [
-      `${container.path}: ${layers.size} compressed layers are compared as the values that they store.` +
-        (left === 0 ? '' : ` ${left} constants that belong to the graph alone are left out.`),
+      `${container.path}: ${layers.size} compressed layers are compared by the values that they store.` +
+        (left === 0 ? '' : ` ${left} constants of the graph itself are not compared.`),
     ],
   };
 }

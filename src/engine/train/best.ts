@@ -29,7 +29,7 @@ export function rankOf(
   return bitsPerWeight <= targetBits ? [phase, 0, loss] : [phase, 1, bitsPerWeight];
 }
 
-/** True where a rank comes before another: lower at the first number in which they differ. Equal ones do not. */
+/** True if a rank comes before another: lower at the first number in which they differ. Equal ones do not. */
 export function comesBefore(rank: readonly number[], other: readonly number[] | undefined): boolean {
   if (other === undefined) return true;
   const at = rank.findIndex((value, index) => value !== other[index]);

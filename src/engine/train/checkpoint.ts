@@ -8,7 +8,7 @@ import { buildHeader } from '../formats/safetensors/writer';
 import type { SavedCurve } from './curve';
 import type { StateTensor, StateValues } from './state';
 
-/** Everything that a training needs to go on as if it had never stopped. */
+/** Everything that a training needs to resume as if it had never stopped. */
 export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
@@ -75,7 +75,7 @@ export class CheckpointFolder {
   }
 
   /**
-   * The checkpoint, or undefined where there is none. Errors: `invalid-argument` naming what differs where it was made with other settings,
+   * The checkpoint, or undefined if there is none. Errors: `invalid-argument` naming what differs if it was made with other settings,
    * `malformed-file`.
    */
   async load(settings: Readonly<Record<string, unknown>>): Promise<Checkpoint | undefined> {
@@ -107,7 +107,7 @@ export class CheckpointFolder {
     };
   }
 
-  /** Removes the checkpoint, and its folder where nothing else lies in it: a folder of that name may have been there before. */
+  /** Removes the checkpoint, and its folder if that is then empty: a folder of that name may have existed before. */
   async discard(): Promise<void> {
     const present = await readdir(this.folder).catch(() => []);
     if (present.length === 0) return;
@@ -125,7 +125,7 @@ export class CheckpointFolder {
     const sentences = different.map((key) => `${key} was ${shown(saved[key])} and is ${shown(asked[key])}`);
     throw new LoomweightError(
       'invalid-argument',
-      `The checkpoint ${this.folder} was made with other settings: ${sentences.join('; ')}. Use the same, or remove the folder to start over.`,
+      `The checkpoint ${this.folder} was made with different settings: ${sentences.join('; ')}. Use the same settings, or delete the folder to start over.`,
       { folder: this.folder, different },
     );
   }
@@ -184,12 +184,12 @@ function parseManifest(text: string, file: string): Manifest {
   if (typeof value?.version === 'number' && value.version !== manifestVersion)
     throw new LoomweightError(
       'unsupported',
-      `${file} was written by another version of Loomweight (form ${String(value.version)}, this one reads ${manifestVersion}). ` +
-        'Resume with that version, or remove the folder to start over.',
+      `${file} was written by another version of Loomweight (format ${String(value.version)}, this one reads ${manifestVersion}). ` +
+        'Resume with that version, or delete the folder to start over.',
       { path: file, version: value.version },
     );
   if (value && isManifest(value)) return value;
-  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Remove the folder to start over.`, { path: file });
+  throw new LoomweightError('malformed-file', `${file} is not a checkpoint. Delete the folder to start over.`, { path: file });
 }
 
 function parseJson(text: string): unknown {

@@ -12,7 +12,7 @@ export interface ModeChoice {
 
 /**
  * Tries a small Loop on the provider: it carries a value, takes one from around it, and stacks one. Where it runs and is right, whole steps run inside the
- * runtime; else one run is made for each.
+ * runtime; otherwise one run is made for each.
  */
 export async function chooseMode(runtime: Runtime): Promise<ModeChoice> {
   const { provider } = runtime.environment;
@@ -25,15 +25,15 @@ export async function chooseMode(runtime: Runtime): Promise<ModeChoice> {
         rows: { dtype: 'float32', shape: [3, 2], data: Float32Array.of(1, 0, 0, 1, 2, 2) },
       });
       const right = String(total?.data) === '4,5' && String(stack?.data) === '2,2,2,3,4,5';
-      if (right) return { mode: 'loop', reason: `Whole steps run inside the runtime: a small Loop ran on ${provider}.` };
-      return { mode: 'steps', reason: `One run for each step: a small Loop gave wrong values on ${provider}.` };
+      if (right) return { mode: 'loop', reason: `Whole steps run inside the runtime: a test Loop ran on ${provider}.` };
+      return { mode: 'steps', reason: `One run per step: a test Loop computed wrong values on ${provider}.` };
     } finally {
       await session.release();
     }
   } catch (error) {
     return {
       mode: 'steps',
-      reason: `One run for each step: ${provider} cannot run a Loop (${firstLine(toLoomweightError(error).message)}).`,
+      reason: `One run per step: ${provider} cannot run a Loop (${firstLine(toLoomweightError(error).message)}).`,
     };
   }
 }

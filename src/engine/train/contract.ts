@@ -55,16 +55,16 @@ export interface TrainableParameter {
   readonly role: TensorRole;
   /** Canonical shape: [out, in] for linear layers, as stored otherwise. */
   readonly shape: readonly number[];
-  /** Shape as the trainer holds it: [in, out] for `held: 'transposed'`, else `shape`. */
+  /** Shape in the trainer: [in, out] for `held: 'transposed'`, else `shape`. */
   readonly heldShape: readonly number[];
   readonly held: 'canonical' | 'transposed';
-  /** True where the file stores the transpose of the canonical shape. */
+  /** True if the file stores the transpose of the canonical shape. */
   readonly storedTransposed: boolean;
   /** Names under which the same tensor is used or stored besides `name`: counted and quantised once. */
   readonly tiedTo: readonly string[];
   /** Those of `tiedTo` that are stored as the transpose of what is stored under `name`. Default: none. */
   readonly transposedCopies?: readonly string[];
-  /** False where the graph's outputs do not depend on it: it gets no gradient, and its widths do not move. */
+  /** False if the graph's outputs do not depend on it: it gets no gradient, and its widths do not move. */
   readonly used: boolean;
   /** Start values in held order. */
   initial(): Promise<Float32Array>;
@@ -82,7 +82,7 @@ export interface MethodVariable {
   readonly name: string;
   readonly shape: readonly number[];
   readonly initial: Float32Array;
-  /** `plain`: as the model's norms and biases; else a group of the plan's own. Undefined: changed only through `carry` and `refresh`. */
+  /** `plain`: as the model's norms and biases; otherwise a group of the plan's own. Undefined: changed only through `carry` and `refresh`. */
   readonly group: string | undefined;
 }
 
@@ -102,7 +102,7 @@ export interface MethodStep {
 
 /** The weights that a step runs with, and what they cost. */
 export interface MethodForward {
-  /** By parameter name, in held shape; parameters that are not listed are used as they are. */
+  /** By parameter name, in held shape; parameters that are not listed are used unchanged. */
   readonly weights: Readonly<Record<string, Value>>;
   /** Differentiable size of the model in MiB (the method's own tensors and the rest), for the penalty; absent for methods of fixed size. */
   readonly size?: Value;
@@ -122,7 +122,7 @@ export interface MethodPlan {
   /** Settings of the groups that its variables name besides `plain`. Default: none. */
   readonly groups?: Readonly<Record<string, GroupSettings>>;
   /**
-   * Passes through the model in a step, each with weights of its own; default one, `student`. The loss of a step is the task's loss of the student, or what
+   * Passes through the model in a step, each with its own weights; default one, `student`. The loss of a step is the task's loss of the student, or what
    * `combine` makes of all.
    */
   readonly passes?: readonly string[];
@@ -159,7 +159,7 @@ export interface WeightMethod {
   readonly summary: string;
   readonly source: MethodSource;
   readonly parameters: readonly ParamSpec[];
-  /** True where the widths are learned, so that a penalty or a target can steer them. */
+  /** True if the widths are learned, so that a penalty or a target can steer them. */
   readonly learnsWidths: boolean;
   plan(context: WeightMethodContext, parameters: ParamValues): MethodPlan;
 }
@@ -168,7 +168,7 @@ export interface WeightMethodContext {
   readonly parameters: readonly TrainableParameter[];
   /** Start values in held order. */
   initial(name: string): Float32Array;
-  /** Globs of tensors that stay float. */
+  /** Globs of tensors to keep as float. */
   readonly exclude: readonly string[];
   /** Only tensors above this many MiB of float32 are quantised (the authors' min_size). */
   readonly minimumSize: number;
@@ -178,7 +178,7 @@ export interface WeightMethodContext {
   readonly steps: number;
   /** Learning rate that the job gives to learned widths. */
   readonly logitRate: number;
-  /** Average bits per weight to reach, counting side information over the quantised tensors; undefined where the penalty is given. */
+  /** Average bits per weight to reach, counting side information over the quantised tensors; undefined if the penalty is given. */
   readonly targetBits?: number | undefined;
   /** Weight of the size in MiB in the loss; where a target is given, the first guess. */
   readonly penalty?: number | undefined;

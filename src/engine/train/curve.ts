@@ -2,7 +2,7 @@ import type { TrainingProgress } from '../../protocol/training';
 
 type CurvePoint = TrainingProgress['curve'][number];
 
-/** Most points of a curve as it is shown and written. */
+/** Maximum number of points of a curve in pages and reports. */
 const mostPoints = 400;
 
 /**
@@ -49,7 +49,7 @@ export class TrainingCurve {
   }
 }
 
-/** A curve as a checkpoint holds it. */
+/** A curve as stored in a checkpoint. */
 export interface SavedCurve {
   readonly points: readonly CurvePoint[];
   /** Sums over the steps since the last point. */

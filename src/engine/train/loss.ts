@@ -41,15 +41,15 @@ export function chooseLoss(asked: TrainSpec['loss'], output: readonly number[], 
   const kind = asked !== 'auto' ? asked : perSample === 1 ? 'binary' : labels.integers ? 'cross-entropy' : 'mse';
   const problem =
     kind === 'cross-entropy' && (perSample === 1 || !labels.integers)
-      ? 'needs whole-numbered labels and outputs [batch, classes] of more than one class'
+      ? 'requires integer labels and outputs [batch, classes] with more than one class'
       : kind === 'binary' && perSample !== 1
-        ? 'needs a single logit for each sample'
+        ? 'requires a single logit per sample'
         : undefined;
   if (problem === undefined) return kind;
   throw new LoomweightError(
     'invalid-argument',
-    `The loss '${kind}' ${problem}; the model gives ${formatShape(['batch', ...output.slice(1)])}, and the labels of ${labels.description} are ` +
-      `${labels.integers ? 'whole numbers' : 'real numbers'}. Choose another loss.`,
+    `The loss '${kind}' ${problem}, but the model returns ${formatShape(['batch', ...output.slice(1)])}, and the labels of ${labels.description} are ` +
+      `${labels.integers ? 'integers' : 'real numbers'}. Choose another loss.`,
     { loss: kind, output },
   );
 }

@@ -2,11 +2,11 @@ import { elementCount } from '../../protocol/dtypes';
 import type { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 
-/** Kinds of noise; each has a pool of its own. */
+/** Kinds of noise; each has its own pool. */
 export const noiseKinds = ['uniform', 'gaussian'] as const;
 export type NoiseKind = (typeof noiseKinds)[number];
 
-/** How much noise of one kind a step takes: lengths of its draws, each a stretch of the pool at an offset of its own. */
+/** How much noise of one kind a step takes: lengths of its draws, each a stretch of the pool at its own offset. */
 export interface NoiseDemand {
   readonly draws: readonly number[];
 }
@@ -21,7 +21,7 @@ export interface NoiseSource {
 
 /**
  * Hands out noise within one step: tensors one after another along a draw, so that none overlap. A draw that is full (`longestDraw`) is followed by
- * another at an offset of its own; a tensor longer than that is put together from several.
+ * another at its own offset; a tensor longer than that is put together from several.
  */
 export class NoiseDraws {
   private readonly lengths = new Map<NoiseKind, number[]>();

@@ -3,14 +3,14 @@ import { noiseKinds, type NoiseDemand, type NoiseKind } from './noiseDraws';
 import { PoolRandom } from './poolRandom';
 import { stepNames } from './stepGraph';
 
-/** Longest stretch that is drawn at one offset, in values: 128 MiB. What a step takes beyond it is drawn anew. */
+/** Longest stretch that is drawn at one offset, in values: 128 MiB. What a step needs beyond it is drawn separately. */
 export const longestDraw = 2 ** 25;
 /** The pool is longer than what a step draws at once, by a quarter and at least so many values, so that offsets differ. */
 const leastSlack = 2 ** 16;
 /** Steps between refills. Part of a job's results: it never depends on the machine. */
 export const refillEvery = 50;
 /**
- * Bytes of pools that a run may be fed at once on a device of its own: there the state crosses to it and back with every run, so a run should span several
+ * Bytes of pools that a run may be fed at once on its own device: there the state crosses to it and back with every run, so a run should span several
  * refills. On the CPU one refill is enough, and memory is dearer.
  */
 const deviceBytes = 256 * 2 ** 20;

@@ -90,6 +90,6 @@ export interface Objective<Result> extends StepObjective {
   evaluate(values: HostValues, step: number, signal: AbortSignal | undefined): Promise<Judgement>;
   /** The result, from the best state. */
   result(values: HostValues): Result | Promise<Result>;
-  /** Gives back what evaluations prepared; called once, before `result`, however the training ends. */
+  /** Releases what evaluations prepared; called once, before `result`, however the training ends. */
   release?(): Promise<void>;
 }

@@ -20,7 +20,7 @@ export async function planMethod(spec: PlannedSpec, model: Pick<TrainableModel, 
   if (!method.learnsWidths && (spec.targetBits !== undefined || spec.penalty !== undefined))
     throw new LoomweightError(
       'invalid-argument',
-      `${method.label} learns no widths, so targetBits and penalty mean nothing to it. Leave them out.`,
+      `${method.label} does not learn widths, so targetBits and penalty do not apply. Omit them.`,
       {
         method: method.id,
       },

@@ -32,7 +32,7 @@ export function layOutState(variables: readonly TrainVariable[], groups: Optimiz
   );
   const layout = [...own, ...slots];
   const twice = layout.find(({ key }, index) => layout.findIndex((other) => other.key === key) !== index);
-  if (twice) throw new LoomweightError('internal', `A training has two tensors named '${twice.key}'.`, { key: twice.key });
+  if (twice) throw new LoomweightError('internal', `Two tensors of the training are named '${twice.key}'.`, { key: twice.key });
   return layout;
 }
 
@@ -59,7 +59,7 @@ export async function frozenValues(frozen: readonly FrozenTensor[]): Promise<Map
 
 function checked(name: string, shape: readonly number[], values: Float32Array): Float32Array {
   if (values.length === elementCount(shape)) return values;
-  throw new LoomweightError('internal', `'${name}' of shape [${shape.join(', ')}] was given ${values.length} values.`, { name, shape });
+  throw new LoomweightError('internal', `'${name}' of shape [${shape.join(', ')}] cannot have ${values.length} values.`, { name, shape });
 }
 
 /** Variables and frozen tensors as objectives see them. */

@@ -121,8 +121,8 @@ function checkedNext(state: readonly StateTensor[], next: NonNullable<StepLoss['
   for (const name of Object.keys(next)) {
     const tensor = state.find(({ key, slotOf }) => key === name && !slotOf);
     if (tensor && tensor.group === undefined) continue;
-    const why = tensor ? `it is trained in the group '${String(tensor.group)}'` : 'there is no such variable';
-    throw new LoomweightError('internal', `A step gives a new value of '${name}', but ${why}.`, { name });
+    const why = tensor ? `it is trained by the group '${String(tensor.group)}'` : 'there is no such variable';
+    throw new LoomweightError('internal', `A step returns a new value of '${name}', but ${why}.`, { name });
   }
   return next;
 }

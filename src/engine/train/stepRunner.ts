@@ -81,7 +81,7 @@ export class StepRunner {
     if (this.graph.mode === 'loop') inputs[stepNames.trips] = { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(count)) };
     for (const { key, carriedShape } of this.graph.state)
       inputs[stepNames.state(key)] = { dtype: 'float32', shape: carriedShape, data: state.get(key) as Float32Array };
-    // What the graph does not use is no input of the session.
+    // Unused inputs of the graph are not inputs of the session.
     const wanted = Object.fromEntries(this.session.inputNames.map((name) => [name, required(inputs, name)]));
     const into = overwrite && this.graph.mode === 'loop' ? this.targets(state, overwrite.kept ?? []) : {};
     const results = await this.session.run(wanted, undefined, into);
@@ -151,5 +151,5 @@ export class StepRunner {
 function required<T>(values: Readonly<Record<string, T>>, name: string): T {
   const value = values[name];
   if (value !== undefined) return value;
-  throw new LoomweightError('internal', `A training step needs '${name}', which nobody gives.`, { name });
+  throw new LoomweightError('internal', `A training step requires '${name}', which is not provided.`, { name });
 }

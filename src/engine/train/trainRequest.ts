@@ -6,7 +6,7 @@ import type { Objective } from './objective';
 import type { GroupSettings } from './optimizers/groups';
 import type { UpdatePlanner } from './updates/updatePlanner';
 
-/** What the trainer reads of a specification; the rest is for whoever makes objective, groups and data of it. */
+/** What the trainer reads of a specification; the rest is for the code that builds objective, groups and data. */
 export type TrainingLength = Pick<TrainSpec, 'steps' | 'batch' | 'clip' | 'evaluateEvery' | 'resume'>;
 
 /** What a training is given. */

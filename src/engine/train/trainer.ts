@@ -61,10 +61,10 @@ async function runTraining<Result>(request: TrainRequest<Result>) {
   const resumed = spec.resume ? await checkpoints?.load(settings) : undefined;
   // Only its hash was needed.
   if (resumed !== undefined) releaseArrays(first.values(), []);
-  if (spec.resume && resumed === undefined) context.note('There was no checkpoint to resume: training started from the beginning.');
+  if (spec.resume && resumed === undefined) context.note('No checkpoint to resume: training started from the beginning.');
 
   const choice: ModeChoice =
-    request.mode === undefined ? await chooseMode(runtime) : { mode: request.mode, reason: `Asked for: ${request.mode}.` };
+    request.mode === undefined ? await chooseMode(runtime) : { mode: request.mode, reason: `Requested mode: ${request.mode}.` };
   const graph = buildStepGraph(
     {
       objective,
@@ -120,7 +120,7 @@ function batchInputs(data: BatchSource, batch: number): readonly BatchInput[] {
   }));
 }
 
-/** Hashes of what a training starts from: a checkpoint goes on only where it would have gone by itself. */
+/** Hashes of what a training starts from: a checkpoint is resumed only for the same training. */
 function startOf(first: StateValues, frozen: StateValues, data: BatchSource, batch: number): Readonly<Record<string, unknown>> {
   return {
     startWeights: hashOf([...first.values(), ...frozen.values()]),

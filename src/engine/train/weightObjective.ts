@@ -166,5 +166,5 @@ function weightState({ buffers }: Pick<TrainableModel, 'buffers'>, values: HostV
 function labelOf<T>(batch: Readonly<Record<string, T>>): T {
   const label = batch['label'];
   if (label !== undefined) return label;
-  throw new LoomweightError('internal', "A batch for training has no 'label'.");
+  throw new LoomweightError('internal', "A training batch has no 'label'.");
 }

@@ -53,7 +53,7 @@ function expectedOf(reference: readonly DecoderTrace[], name: string, columns: n
   return { moments: mean((value) => value * value), 'mean-absolute': mean(Math.abs), gram };
 }
 
-test('the reference of these tests gives the logits of transformers', async () => {
+test('the reference of these tests matches transformers', async () => {
   const { cases } = JSON.parse(readFileSync(path.join(import.meta.dirname, '../../golden/decoders.json'), 'utf8')) as {
     cases: { model: string; ids: number[]; whole: number[] }[];
   };
@@ -81,7 +81,7 @@ describe.each(blockModels)('taps on %s', (name) => {
     [2, true],
     [windows, false],
   ])(
-    'are what float64 loops give for every linear layer: %d windows a run, plain operators %s',
+    'match float64 loops for every linear layer: %d windows per run, plain operators %s',
     async (windowsPerRun, plain) => {
       const { blocks } = await gather(model, sampleOf(model), { windowsPerRun, plain });
       for (const [block, statistics] of blocks.entries()) {
@@ -102,7 +102,7 @@ describe.each(blockModels)('taps on %s', (name) => {
     30_000,
   );
 
-  test('Gram matrices are symmetric and positive semidefinite, and their diagonal is the moments times the tokens', async () => {
+  test('Gram matrices are symmetric and positive semidefinite; their diagonal is the moments times the tokens', async () => {
     const { blocks } = await gather(model, sampleOf(model), { windowsPerRun: 2, plain: false });
     for (const statistics of blocks)
       for (const kinds of statistics.values()) {
@@ -118,7 +118,7 @@ describe.each(blockModels)('taps on %s', (name) => {
       }
   });
 
-  test('layers with one input share one statistic; a tap takes only the tensors it names', async () => {
+  test('layers with the same input share a statistic; a tap includes only the tensors that it names', async () => {
     const { blocks } = await gather(model, sampleOf(model), { windowsPerRun: windows, plain: false });
     const of = (suffix: string) => blocks[0]!.get(`model.layers.0.${suffix}.weight`)!.get('gram');
     expect(of('self_attn.k_proj')).toBe(of('self_attn.q_proj'));

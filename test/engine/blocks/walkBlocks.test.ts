@@ -181,7 +181,7 @@ describe('nothing is left', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('when a reader fails', async () => {
+  test('if a reader fails', async () => {
     const { config, reader } = model;
     const failing = {
       ...reader,

@@ -168,7 +168,7 @@ test('a NaN weight is malformed input, and the tensor is named', async () => {
   await modelWithWeight('nan', 0x7e00);
   const { code, error } = await failure(['compress', 'nan', ...compress.slice(2)]);
   expect(code).toBe(3);
-  expect(error.message).toContain("Tensor 'model.layers.0.mlp.down_proj.weight' holds NaN at row 0, column 5");
+  expect(error.message).toContain("Tensor 'model.layers.0.mlp.down_proj.weight' contains NaN at row 0, column 5");
   expect(await readdir(folder)).toEqual(['nan']);
 });
 

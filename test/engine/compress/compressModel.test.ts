@@ -45,7 +45,7 @@ async function compress(wanted: CompressSpec, more: Partial<WorkContext> = {}) {
 }
 
 describe('sizes and reports', () => {
-  test.each(['onnx-fast', 'onnx-packed'] as const)('%s at 4 bits, group 32: at most 5.2 bits a weight', async (format) => {
+  test.each(['onnx-fast', 'onnx-packed'] as const)('%s at 4 bits, group 32: at most 5.2 bits per weight', async (format) => {
     const report = await compress(spec(format));
     expect(report.bitsPerWeight).toBeLessThan(4.7);
     expect(report.layers.length).toBe(28);
@@ -110,7 +110,7 @@ describe('other sources', () => {
     await after.close();
   });
 
-  test.each(['hf', 'onnx-fast'] as const)('%s of a GGUF file agrees with the same of the original directory', async (format) => {
+  test.each(['hf', 'onnx-fast'] as const)('%s of a GGUF file equals that of the original directory', async (format) => {
     const file = join(folder, 'loom.gguf');
     writeFileSync(file, await loomBaseAsGguf('float16'));
     const report = await compress(spec(format, { model: file }));
@@ -121,7 +121,7 @@ describe('other sources', () => {
     for (const name of ['config.json', 'tokenizer.json']) expect(existsSync(join(folder, 'out', name))).toBe(true);
   });
 
-  test('an ONNX model as hf is refused with the formats that work', async () => {
+  test('an ONNX model as hf is refused, naming the formats that work', async () => {
     await expect(compress(spec('hf', { model: digits }))).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringContaining('use onnx, onnx-fast or onnx-packed') as string,
@@ -149,13 +149,13 @@ describe('refusals before anything is written', () => {
       { format: 'onnx-fast', parameters: { groupSize: 8 } },
       /groups of 16, 32, 64, 128, 256 and whole rows, not 8/,
     ],
-    ['a glob that matches nothing', { tensors: 'nothing*' }, /No tensor .* is left to compress/],
+    ['a glob that matches nothing', { tensors: 'nothing*' }, /No tensor .* can be compressed/],
     [
       'an override that matches nothing',
       { overrides: [{ glob: 'nothing*', parameters: { bits: 8 } }] },
-      /override 'nothing\*' matches no tensor/,
+      /override 'nothing\*' matches no compressed tensor/,
     ],
-    ['an output inside the model', { out: join(sample, 'out') }, /never changed in place/],
+    ['an output inside the model', { out: join(sample, 'out') }, /never modified in place/],
     ['a model that is not there', { model: '/nowhere/at/all' }, /There is no model/],
   ];
   test.each(refused)('%s', async (_name, more, message) => {
@@ -165,10 +165,10 @@ describe('refusals before anything is written', () => {
   });
 
   test.each([
-    ['vocab_size', 1e12, /needs 'model.embed_tokens.weight' with shape \[1000000000000, 256\]; it has \[4096, 256\]/],
-    ['intermediate_size', 700, /mlp.*it has/],
-    ['num_hidden_layers', 5, /there is no such tensor/],
-  ])('a config whose %s does not belong to the weights', async (key, value, message) => {
+    ['vocab_size', 1e12, /requires 'model.embed_tokens.weight' with shape \[1000000000000, 256\], but it has shape \[4096, 256\]/],
+    ['intermediate_size', 700, /mlp.*but it has/],
+    ['num_hidden_layers', 5, /but there is no such tensor/],
+  ])('a config whose %s does not match the weights', async (key, value, message) => {
     const model = join(folder, 'model');
     mkdirSync(model);
     for (const name of readdirSync(sample)) copyFileSync(join(sample, name), join(model, name));
@@ -242,7 +242,7 @@ describe('failures leave nothing', () => {
   });
 });
 
-test('a directory whose config says something else than the model fails verification', async () => {
+test('a directory whose config does not match the model fails verification', async () => {
   const run = compress(spec('hf'), {
     progress: ({ phase }) => {
       if (phase !== 'Reading back') return;

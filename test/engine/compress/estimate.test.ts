@@ -45,7 +45,7 @@ function run(model: string, format: OutputFormat, limit?: number): Measured {
 }
 
 test.each(['onnx-fast', 'hf', 'onnx-packed'] as const)(
-  '%s under a limit: memory and disk stay below the forecast, which is not far off',
+  '%s under a limit: memory and disk stay below the forecast, which is close',
   (format) => {
     const limit = 900_000_000;
     const { estimate, peak, written, scope, passed } = run(join(folder, 'sparse'), format, limit);

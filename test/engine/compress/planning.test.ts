@@ -150,7 +150,7 @@ async function proven(format: OutputFormat, { source, store }: Awaited<ReturnTyp
 describe('a transform', () => {
   const settings = { parameters: { bits: 8, groupSize: 16 } };
 
-  test.each(['hf', 'onnx-fast', 'onnx-packed', 'archive'] as const)('is written and proven as %s', async (format) => {
+  test.each(['hf', 'onnx-fast', 'onnx-packed', 'archive'] as const)('is written and verified as %s', async (format) => {
     const made = await planned('models/tiny-qwen2', folding(), settings);
     const { source, plan, store } = made;
     const plain = store.entries().filter(({ layout }) => layout.kind === 'plain');
@@ -164,12 +164,12 @@ describe('a transform', () => {
     expect(await proven(format, made)).toBeLessThan(5e-3);
   });
 
-  test('whose other half is left out changes the model', async () => {
+  test('whose other half is missing changes the model', async () => {
     expect(await proven('hf', await planned('models/tiny-qwen2', folding(false), settings))).toBeGreaterThan(0.05);
   });
 });
 
-test('tensors beyond the limit and hidden states leave no file behind, and what is planned is the same', async () => {
+test('tensors beyond the limit and hidden states leave no file behind, and the plans are the same', async () => {
   const [small, large] = [await planned('models/tiny-llama', byBlocks([]), {}, 0), await planned('models/tiny-llama', byBlocks([]))];
   expect(readdirSync(folder)).toEqual(['.planned']);
   for (const name of large.store.compressed()) expect(await small.store.get(name)).toEqual(await large.store.get(name));
@@ -180,7 +180,7 @@ test('tensors beyond the limit and hidden states leave no file behind, and what 
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('a model without an architecture is refused with the method and what to use', async () => {
+test('a model without an architecture is refused, naming the method and an alternative', async () => {
   await expect(planned('onnx/digits-a.onnx', byBlocks([]))).rejects.toMatchObject({
     code: 'unsupported',
     message: expect.stringContaining('by-blocks') as string,
@@ -188,7 +188,7 @@ test('a model without an architecture is refused with the method and what to use
 });
 
 test.each([
-  ['a tensor that was offered and not planned', () => new Map<string, PlannedTensor>(), /offered and not planned/],
+  ['a tensor that was offered and not planned', () => new Map<string, PlannedTensor>(), /offered but not planned/],
   [
     'codes for a tensor that was not offered',
     (name: string, matrix: PlannedTensor) =>

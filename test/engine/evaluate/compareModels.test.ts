@@ -35,14 +35,14 @@ function model(tensors: Readonly<Record<string, Given>>): TensorContainer {
 const quiet = { signal: undefined, progress: () => undefined };
 const single = async (a: Given, b: Given) => (await compareContainers(model({ w: a }), model({ w: b }), {}, quiet)).tensors[0]!;
 
-test('figures of a hand calculation', async () => {
+test('figures match a hand calculation', async () => {
   const result = await single({ dtype: 'float32', shape: [2], values: [3, 4] }, { dtype: 'float32', shape: [2], values: [3, 3] });
   expect(result).toMatchObject({ name: 'w', status: 'changed', largestError: 1, relativeError: 0.2 });
   expect(result.cosine).toBeCloseTo(21 / (5 * Math.sqrt(18)), 12);
   expect(result.sqnr).toBeCloseTo(10 * Math.log10(25), 12);
 });
 
-test('equal values of other types are equal', async () => {
+test('equal values of different types are equal', async () => {
   expect(
     await single({ dtype: 'float16', shape: [2, 1], values: [0.5, -2] }, { dtype: 'float32', shape: [2, 1], values: [0.5, -2] }),
   ).toEqual({ name: 'w', status: 'equal' });
@@ -59,12 +59,12 @@ test('a tensor larger than a chunk is read whole', async () => {
   expect(result.largestError).toBeCloseTo(1, 5);
 });
 
-test('NaN at the same place is equal, elsewhere it is a change that is noted', async () => {
+test('NaN at the same position is equal; elsewhere it is a change and noted', async () => {
   const a: Given = { dtype: 'float32', shape: [2], values: [NaN, 1] };
   expect(await single(a, a)).toEqual({ name: 'w', status: 'equal' });
   expect(await single(a, { ...a, values: [0, 1] })).toMatchObject({
     status: 'changed',
-    note: '1 positions are not finite and are left out of the figures',
+    note: '1 positions are not finite and are excluded from the figures',
   });
 });
 

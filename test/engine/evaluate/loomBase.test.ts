@@ -24,7 +24,7 @@ afterAll(() => line.remove());
 describe('under --max-memory a process', () => {
   // The steps between the smallest limit and one that no longer binds.
   test.each(['float', 'onnx-packed'])(
-    'holds every limit that is accepted, and refuses a smaller one with the shortfall: %s',
+    'stays within every limit that it accepts, and refuses a smaller one with the shortfall: %s',
     async (name) => {
       const words = spec(models.get(name)!);
       const refused = await line.run([...words, '--max-memory', '100MB', '--json']);
@@ -81,7 +81,7 @@ async function checkComparison(source: string, out: string): Promise<CompareRepo
   for (const { name, relativeError } of made.layers) {
     const tensor = report.tensors.find((each) => each.name === name)!;
     expect(tensor.status).toBe('changed');
-    // hf stores values in the source's type: rounded once more.
+    // hf stores values in the source's type: rounded again.
     expect(Math.abs(tensor.relativeError! / relativeError - 1)).toBeLessThan(made.format === 'hf' ? 1e-3 : 1e-5);
     expect(tensor.sqnr).toBeCloseTo(-20 * Math.log10(tensor.relativeError!), 6);
     expect(tensor.cosine).toBeGreaterThan(0.9);
@@ -114,7 +114,7 @@ describe('compare gives cosine and SQNR of every layer', () => {
     60_000,
   );
 
-  test('and says in words why models without a common name cannot be compared', async () => {
+  test('and explains why models without a common name cannot be compared', async () => {
     const report = await line.json<CompareReport>(['compare', models.get('float')!, resolve('test/fixtures/onnx/din-a.onnx')]);
     expect(report).toMatchObject({ equal: 0, changed: 0 });
     expect(report.notes!.join()).toMatch(/No tensor .*rename.*evaluate/);

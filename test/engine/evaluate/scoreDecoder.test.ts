@@ -50,12 +50,12 @@ for (const golden of cases.filter(({ columns }) => columns === undefined))
       ['whole', (plan: ScoringPlan) => plan],
       ['streamed in the smallest pieces', smallest],
     ] as const)
-      test(`loses what transformers' logits lose, ${name}`, async () => {
+      test(`has the loss of transformers' logits, ${name}`, async () => {
         const container = await openContainer(path.join(root, golden.model));
         try {
           const { architecture, config } = recognizeModel(container.config!);
           checkWeights(container, architecture.expectedTensors(config));
-          // Two equal windows: the first id stands where BOS stands, the rest is predicted.
+          // Two equal windows: the first id takes the place of BOS; the rest is predicted.
           const targets = golden.ids.slice(1);
           const windows = cutWindows([...targets, ...targets], targets.length);
           const runtime = await createRuntime({ provider: 'cpu', threads: 2 });
@@ -90,12 +90,12 @@ for (const golden of cases.filter(({ columns }) => columns === undefined))
     });
   });
 
-test('a limit that not even one block fits under is refused with the shortfall', () => {
+test('a limit below one block is refused with the shortfall', () => {
   const { config } = recognizeModel(JSON.parse(readFileSync(path.join(root, 'media/samples/loom-base/config.json'), 'utf8')));
   expect(() => planScoring(config, { window: 256, count: 8 }, 100e6)).toThrow(/short/);
 });
 
-test('a limit between one block and the whole model is planned below it, block by block', () => {
+test('a limit between one block and the whole model is met block by block', () => {
   const { config } = recognizeModel({
     architectures: ['LlamaForCausalLM'],
     hidden_size: 4096,

@@ -48,7 +48,7 @@ describe('compress --format archive', () => {
     ['models/tiny-qwen2', { bits: 5, groupSize: 'tensor', scales: 'float32' }],
     ['../../media/samples/digits/digits-mlp.onnx', { bits: 4, groupSize: 32 }],
     ['onnx/digits-a.onnx', { bits: 2, groupSize: 8 }],
-  ] as const)('%s with %j is whole and as small as planned', async ([model, parameters], { folder, compress }) => {
+  ] as const)('%s with %j is complete and as small as planned', async ([model, parameters], { folder, compress }) => {
     const report = await compress(fixture(model), 'archive', { parameters, embeddings: false });
     expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
     const archive = statSync(join(folder, 'archive', 'model.loomq')).size;
@@ -61,7 +61,7 @@ describe('compress --format archive', () => {
         expect(bytesAfter * 8).toBeGreaterThanOrEqual(codeBits + scaleBits + zeroPointBits);
         expect(bytesAfter * 8).toBeLessThan(codeBits + scaleBits + zeroPointBits + 24);
       }
-      // The same weights as in the self-unpacking file are what the archive stands for.
+      // The archive represents the same weights as the self-unpacking file.
       const dense = await compress(fixture(model), 'hf', { parameters });
       expect(report.layers.map(({ relativeError }) => relativeError)).toEqual(dense.layers.map(({ relativeError }) => relativeError));
       const [packed, float] = [await valuesOf(join(folder, 'archive')), await valuesOf(join(folder, 'hf'))];

@@ -148,7 +148,7 @@ describe('embeddings and head', () => {
   test('embeddings of a model that has none to compress are refused', async ({ compress }) => {
     await expect(compress(fixture('../../media/samples/digits/digits-mlp.onnx'), 'onnx', { embeddings: true })).rejects.toMatchObject({
       code: 'unsupported',
-      message: expect.stringMatching(/embedding.*Leave --embeddings out/) as string,
+      message: expect.stringMatching(/embedding.*Omit --embeddings/) as string,
     });
   });
 });

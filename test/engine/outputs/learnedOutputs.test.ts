@@ -198,7 +198,7 @@ describe.each(cases)('%s with widths %j in groups of %d', (model, widths, groupS
 });
 
 describe('fast kernels', () => {
-  test.each(['digits-mlp', 'digits-a', 'tiny-qwen2'] as const)('%s is rounded anew, and the report says from what', async (model) => {
+  test.each(['digits-mlp', 'digits-a', 'tiny-qwen2'] as const)('%s is rounded again, and the report states from what', async (model) => {
     const state = await trained(model, [2, 3, 8], 8);
     const notes: string[] = [];
     const fast = await write(state, 'onnx-fast', notes);
@@ -227,7 +227,7 @@ describe('standard operators', () => {
     expect(plain.layers.every((layer) => layer.bits === bits && layer.relativeError === 0)).toBe(true);
   });
 
-  test('several widths in one tensor are refused with the formats that hold them', async () => {
+  test('several widths in one tensor are refused, naming the formats that support them', async () => {
     const state = await trained('digits-mlp', [2, 4], 8);
     await expect(write(state, 'onnx')).rejects.toMatchObject({
       code: 'unsupported',
@@ -237,7 +237,7 @@ describe('standard operators', () => {
   });
 });
 
-test.each(['onnx', 'onnx-fast', 'onnx-packed'] as const)('norms and biases of learned widths stand in %s', async (format) => {
+test.each(['onnx', 'onnx-fast', 'onnx-packed'] as const)('norms and biases with learned widths are stored in %s', async (format) => {
   const state = await trained('tiny-qwen2', [6], 8, 1, true);
   const vectors = [...state.learned.values()].filter(({ shape }) => shape.length === 1).map(({ name }) => name);
   expect(vectors.some((name) => name.endsWith('bias')) && vectors.some((name) => name.endsWith('norm.weight'))).toBe(true);
@@ -248,7 +248,7 @@ test.each(['onnx', 'onnx-fast', 'onnx-packed'] as const)('norms and biases of le
   expect(notes.some((text) => /stored as float/.test(text))).toBe(format === 'onnx-fast');
 });
 
-test('an archive is evaluated like the model that it stands for', async () => {
+test('an archive is evaluated like the model that it represents', async () => {
   const state = await trained('digits-mlp', [6, 8], 8);
   const archive = await write(state, 'archive');
   const packed = await write(state, 'onnx-packed');
@@ -263,7 +263,7 @@ test('an archive is evaluated like the model that it stands for', async () => {
   expect(statSync(join(archive.out, 'graph.onnx')).size).toBeLessThan(5000);
 });
 
-test('values that float16 cannot hold, and names that the model has not, are refused', async () => {
+test('values beyond float16 and unknown tensor names are refused', async () => {
   const state = await trained('digits-mlp', [4], 8);
   const [name, values] = [...state.rest][0] as [string, Float32Array];
   await expect(write({ ...state, rest: new Map([[name, values.map(() => 1e5)]]) }, 'archive')).rejects.toThrow(/largest float16 is 65504/);

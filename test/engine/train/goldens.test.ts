@@ -27,7 +27,7 @@ async function folderWith(name: string, change: (text: string) => string): Promi
   return target;
 }
 
-test('every golden of the project passes, none is skipped', async () => {
+test('every golden of the project passes and none is skipped', async () => {
   const { counts, lines } = await run(peers);
   expect(lines).toEqual([]);
   expect(counts.failed + counts.skipped).toBe(0);
@@ -65,20 +65,20 @@ describe('what must fail', () => {
     expect(lines[0]).toContain(file);
   });
 
-  test('a file cut in half, and a file that is no golden', async () => {
+  test('a file cut in half, and a file that is not a golden', async () => {
     const cut = await folderWith('rtn__w4_g32_asym.json', (text) => text.slice(0, text.length / 2));
     expect((await run(cut)).counts).toEqual({ passed: 0, failed: 1, skipped: 0 });
     const other = await folderWith('rtn__w4_g32_asym.json', () => '[1, 2]');
     expect((await run(other)).counts.failed).toBe(1);
   });
 
-  test('an empty folder, and one that is not there', async () => {
+  test('an empty folder, and one that does not exist', async () => {
     expect((await run(empty)).counts).toEqual({ passed: 0, failed: 1, skipped: 0 });
     expect((await run(join(folder, 'nowhere'))).counts.failed).toBe(1);
   });
 });
 
-test('a method that is not built is skipped and named', async () => {
+test('a method that is not implemented is skipped and named', async () => {
   const target = await folderWith('rtn__w4_g32_asym.json', (text) => text.replace('"method": "rtn"', '"method": "not_there_yet"'));
   await copyFile(join(peers, 'diffq_uniform__bits1.json'), join(target, 'diffq_uniform__bits1.json'));
   const { counts, lines } = await run(target);

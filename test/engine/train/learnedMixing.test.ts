@@ -160,8 +160,8 @@ function request(changes: Partial<TrainRequest<Mixing>> = {}): TrainRequest<Mixi
   };
 }
 
-describe('quantities from which weights are computed', () => {
-  test('one step moves them by the gradient of the loss: central differences in float64', async () => {
+describe('variables from which weights are computed', () => {
+  test('one step moves them by the gradient of the loss, checked by central differences in float64', async () => {
     const one = { optimizer: 'sgd', rate: 1, schedule: 'constant' } as const;
     const { result, curve } = await train(request({ spec: { steps: 1, batch: samples }, groups: { mixing: one, shares: one } }));
     const batch = batchOf(0);
@@ -183,7 +183,7 @@ describe('quantities from which weights are computed', () => {
     expect(Math.abs(share - (result.share[0] as number) - slope) / Math.abs(slope)).toBeLessThan(1e-5);
   });
 
-  test('a training lowers the loss and changes no frozen tensor; the result is what the objective makes of the best state', async () => {
+  test('training lowers the loss and changes no frozen tensor; the objective converts the best state to the result', async () => {
     const before = JSON.stringify([a, b]);
     const { result, curve, evaluations, bestStep } = await train(request({ spec: { steps: 60, batch: samples, evaluateEvery: 10 } }));
     expect(JSON.stringify([a, b])).toBe(before);
@@ -194,7 +194,7 @@ describe('quantities from which weights are computed', () => {
     expect(best?.loss).toBe(lossOf(Float64Array.from(result.mix), result.share[0] as number, batchOf(9999)));
   });
 
-  test('neither the length of a run nor the mode nor an interruption changes a bit', async () => {
+  test('the length of a run, the mode and interruptions do not change a single bit', async () => {
     const whole = await train(request({ stepsPerRun: 1 }));
     for (const changes of [{ stepsPerRun: 7 }, {}, { mode: 'steps' as const }]) {
       const { result, curve, evaluations } = await train(request(changes));
@@ -214,7 +214,7 @@ describe('quantities from which weights are computed', () => {
 });
 
 describe('frozen tensors', () => {
-  test('are captured by the loop: no input of it, no output, no slot', () => {
+  test('are captured by the loop: no loop input, no output, no slot', () => {
     const made = objective();
     const groups = optimizerGroups(request().groups, 30);
     const state = layOutState(made.variables, groups);
@@ -241,7 +241,7 @@ describe('frozen tensors', () => {
       expect(captured, name).toContain(`frozen/${name}`);
   });
 
-  test('are in no checkpoint, and a checkpoint of others is refused', async () => {
+  test('are not in checkpoints, and a checkpoint with different ones is refused', async () => {
     const checkpoint = { folder: join(folder, 'small'), settings: {} };
     await train(request({ checkpoint }));
     const files = readdirSync(checkpoint.folder).filter((name) => name.endsWith('.safetensors'));
@@ -260,10 +260,10 @@ describe('frozen tensors', () => {
   });
 });
 
-describe('requests that contradict themselves', () => {
-  test('a group without settings, a name twice, a value of the wrong size, a new value of what an optimiser moves', async () => {
+describe('contradictory requests', () => {
+  test('a group without settings, a duplicate name, a value of the wrong size, a new value of an optimised variable', async () => {
     const { mixing, shares } = request().groups;
-    await expect(train(request({ groups: { mixing: mixing! } }))).rejects.toThrow(/no group 'shares'.*Groups: mixing/);
+    await expect(train(request({ groups: { mixing: mixing! } }))).rejects.toThrow(/Unknown group 'shares'.*Groups: mixing/);
     const made = objective();
     const [mix, share] = made.variables;
     await expect(train(request({ objective: { ...made, variables: [mix!, mix!, share!] } }))).rejects.toThrow(/two tensors named 'mix'/);
@@ -273,11 +273,11 @@ describe('requests that contradict themselves', () => {
     );
     const addLoss: typeof made.addLoss = (step) => ({ ...made.addLoss(step), next: { share: step.value('share') } });
     await expect(train(request({ objective: { ...made, addLoss }, groups: { mixing: mixing!, shares: shares! } }))).rejects.toThrow(
-      /new value of 'share', but it is trained in the group 'shares'/,
+      /new value of 'share', but it is trained by the group 'shares'/,
     );
   });
 
-  test('a checkpoint of another version is refused and says what to do', async () => {
+  test('a checkpoint of another version is refused with what to do', async () => {
     const checkpoint = { folder: join(folder, 'older'), settings: {} };
     await train(request({ checkpoint }));
     const manifest = join(checkpoint.folder, 'checkpoint.json');
@@ -285,6 +285,6 @@ describe('requests that contradict themselves', () => {
     const spec = { steps: 30, batch: samples, resume: true };
     const resumed = train(request({ spec, checkpoint }));
     await expect(resumed).rejects.toMatchObject({ code: 'unsupported' });
-    await expect(resumed).rejects.toThrow(/another version of Loomweight.*remove the folder to start over/);
+    await expect(resumed).rejects.toThrow(/another version of Loomweight.*delete the folder to start over/);
   });
 });

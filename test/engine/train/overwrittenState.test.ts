@@ -67,7 +67,7 @@ function wideNetwork(folder: string): string {
   return file;
 }
 
-describe('overwriting the state that a run is given changes no byte of what a training leaves', () => {
+describe('overwriting the state of a run changes no byte of the result', () => {
   test('with everything that a method may use: in runs of 3 steps, of as many as fit, and one by one', async ({ folder, runtime }) => {
     // The rate is too high on purpose: the best state is an early one, which later runs must not touch.
     const job = spec({ steps: 60, evaluateEvery: 6, rate: 0.2 });

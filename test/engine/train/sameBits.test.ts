@@ -22,7 +22,7 @@ async function stateAfter(name: string, job: LearnSpec, options: NonNullable<Par
   return { result, state: await finalState(checkpointFolder) };
 }
 
-describe('neither the length of a run nor the mode changes a bit', () => {
+describe('the length of a run and the mode do not change a single bit', () => {
   test('runs of 1 step, of 7, and as many as fit; in a Loop and one by one', async () => {
     const one = await stateAfter('one', spec(), { stepsPerRun: 1 });
     const seven = await stateAfter('seven', spec(), { stepsPerRun: 7 });
@@ -84,7 +84,7 @@ describe('neither the length of a run nor the mode changes a bit', () => {
   });
 });
 
-describe('an interrupted training goes on as if it had not stopped', () => {
+describe('an interrupted training resumes as if it had not stopped', () => {
   test('cancelled after 17 of 40 steps and resumed', async () => {
     const job = spec({ steps: 40, evaluateEvery: 10 });
     const straight = await stateAfter('straight', job);
@@ -125,7 +125,7 @@ describe('an interrupted training goes on as if it had not stopped', () => {
     expect(state).toEqual(straight.state);
   });
 
-  test('a checkpoint of other settings is refused by name', async () => {
+  test('a checkpoint with other settings is refused, naming them', async () => {
     const job = spec({ steps: 20, evaluateEvery: 10 });
     await stateAfter('settings', job);
     const other = stateAfter('settings', { ...job, rate: 0.5, resume: true });
@@ -136,7 +136,7 @@ describe('an interrupted training goes on as if it had not stopped', () => {
     ).rejects.toThrow(/batch was 8 and is 9/);
   });
 
-  test('a finished training that is resumed only gives its result, and the checkpoint goes when asked', async () => {
+  test('resuming a finished training only returns its result, and the checkpoint is removed on request', async () => {
     const job = spec({ steps: 20, evaluateEvery: 10 });
     const first = await stateAfter('finished', job);
     const again = await stateAfter('finished', { ...job, resume: true });

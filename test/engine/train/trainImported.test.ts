@@ -31,7 +31,7 @@ async function writeData(model: string, classes: number): Promise<string> {
   return data;
 }
 
-describe('networks of both exporters train as they are', () => {
+describe('networks of both exporters train unchanged', () => {
   const rows = [
     { name: 'vision-dynamo', classes: 5 },
     { name: 'vision-script', classes: 5 },
@@ -58,7 +58,7 @@ describe('networks of both exporters train as they are', () => {
     });
 });
 
-test('statistics of batch normalisation follow the batches, and are no parameters', async () => {
+test('statistics of batch normalisation follow the batches and are not parameters', async () => {
   const path = fixture('onnx/vision-script.onnx');
   const model = await openTrainable(path);
   const names = model.buffers.map(({ name }) => name);

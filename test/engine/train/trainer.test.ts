@@ -18,7 +18,7 @@ test('a small network learns the digits from scratch', async () => {
   expect(result.curve[0]?.loss).toBeGreaterThan(result.curve.at(-1)?.loss as number);
 });
 
-test('of a model only the tensors that are named are trained; the others stay as they are and are carried nowhere', async () => {
+test('only the named tensors of a model are trained; the others are unchanged and not part of the state', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-frozen-'));
   try {
     const spec = digitsSpec({ start: 'trained', steps: 20, method: 'qat', parameters: { bits: 3 } });

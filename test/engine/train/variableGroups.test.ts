@@ -52,7 +52,7 @@ function expected(group: string): readonly number[] {
   });
 }
 
-test('each group moves by its own optimiser, rate and schedule', async () => {
+test('each group uses its own optimiser, rate and schedule', async () => {
   const names = Object.keys(groups);
   const objective: Objective<ReadonlyMap<string, Float32Array>> = {
     variables: [

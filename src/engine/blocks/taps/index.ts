@@ -11,11 +11,7 @@ export const tapKinds: readonly TapKind[] = [moments, gram, meanAbsolute];
 export function findTapKind(id: string): TapKind {
   const found = tapKinds.find((kind) => kind.id === id);
   if (found) return found;
-  throw new LoomweightError(
-    'invalid-argument',
-    `There is no statistic '${id}'. Statistics: ${tapKinds.map((each) => each.id).join(', ')}.`,
-    {
-      id,
-    },
-  );
+  throw new LoomweightError('invalid-argument', `Unknown statistic '${id}'. Statistics: ${tapKinds.map((each) => each.id).join(', ')}.`, {
+    id,
+  });
 }

@@ -45,13 +45,13 @@ export async function chooseGroups(
   if (!writer.mixesWidths)
     throw new LoomweightError(
       'unsupported',
-      `The format ${writer.id} has one width for a whole tensor. Use onnx-packed, archive or hf for --unit ${unit}, or --unit tensor.`,
+      `The format ${writer.id} stores one width per tensor. Use onnx-packed, archive or hf for --unit ${unit}, or use --unit tensor.`,
       { format: writer.id, unit },
     );
   if (measure.wholeTensors)
     throw new LoomweightError(
       'unsupported',
-      `--sensitivity ${measure.id} measures whole tensors; use gradient, activation or error for --unit ${unit}.`,
+      `--sensitivity ${measure.id} measures whole tensors only; use gradient, activation or error for --unit ${unit}.`,
       {
         sensitivity: measure.id,
         unit,
@@ -136,7 +136,10 @@ async function cutTensor(
   };
   const { groupSize, groupsPerRow, granularity } = groupingOf(rows, columns, plan.parameters);
   if (granularity === 'tensor')
-    throw new LoomweightError('invalid-argument', `--unit ${unit} needs groups or rows with scales of their own, not --group-size tensor.`);
+    throw new LoomweightError(
+      'invalid-argument',
+      `--unit ${unit} requires groups or rows with their own scales; it cannot be combined with --group-size tensor.`,
+    );
   const grid: MixedGrid = {
     columns,
     groupSize,
@@ -213,7 +216,7 @@ function withinBudget(
   const named = (Math.ceil((smallest / prepared.weights) * 1000) / 1000).toFixed(3);
   throw new LoomweightError(
     'invalid-argument',
-    `A budget of ${budget} bits per weight is too small: scales, zero points and the table of widths counted, these ${tensors.length} tensors take about ${named} at least in this format.`,
+    `A budget of ${budget} bits per weight is too small: including scales, zero points and the table of widths, these ${tensors.length} tensors need at least about ${named} in this format.`,
     { budget, smallest: smallest / prepared.weights },
   );
 }

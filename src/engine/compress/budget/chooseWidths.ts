@@ -15,11 +15,11 @@ import { optionErrors } from './optionErrors';
 import { tensorOptions, type TensorOption } from './options';
 import { bitsAlone, readMatrix } from '../planning/sourceReader';
 
-/** Width that stands for a tensor left alone. */
+/** Width that means an unchanged tensor. */
 const aloneBits = 16;
 
 /**
- * Chooses width, group size and whatever else the method lets a budget choose for every tensor of the plan, so that all stored bits divided by all weights stay
+ * Chooses width, group size and the other parameters that the method lets a budget choose for every tensor of the plan, so that all stored bits divided by all weights stay
  * within `spec.budget` and the predicted loss is small. Reads each tensor once. Errors: `invalid-argument` for a budget below the smallest possible (named) and
  * for one that leaves everything alone, and those of the measure.
  */
@@ -29,7 +29,7 @@ export async function chooseWidths(context: MeasureContext & { readonly writer: 
   if ('bits' in spec.parameters)
     throw new LoomweightError(
       'invalid-argument',
-      'A budget chooses the bits of every tensor: leave --bits out, or set single tensors with --override.',
+      'A budget chooses the bits of every tensor. Omit --bits, or set single tensors with --override.',
       { budget },
     );
   const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source, spec));
@@ -39,15 +39,15 @@ export async function chooseWidths(context: MeasureContext & { readonly writer: 
 
   if (measure.id === 'error' && spec.sensitivity === undefined)
     context.note(
-      'Widths were chosen by the error of the weights alone; --calibration with a text or data that the model is for chooses better.',
+      'Widths were chosen by the error of the weights alone; --calibration with typical text or data of the model chooses better ones.',
     );
-  if (!measure.inNats) context.note(`The predicted losses of the sensitivity '${measure.id}' are relative numbers, not nats.`);
+  if (!measure.inNats) context.note(`Losses predicted by the sensitivity '${measure.id}' are relative numbers, not nats.`);
   if (spec.unit === 'channel' || spec.unit === 'group') return chooseGroups(context, measure, spec.unit);
   const pruned = [...plan.values()].find(({ pinned }) => pinned === 0);
   if (pruned)
     throw new LoomweightError(
       'invalid-argument',
-      `'${pruned.tensor.name}' cannot be pruned as a whole: 0 bits are for --unit channel and --unit group.`,
+      `'${pruned.tensor.name}' cannot be pruned as a whole: 0 bits require --unit channel or --unit group.`,
       { tensor: pruned.tensor.name },
     );
   const offered = new Map(
@@ -89,7 +89,7 @@ export async function chooseWidths(context: MeasureContext & { readonly writer: 
     if (chosenPlan.size === 0)
       throw new LoomweightError(
         'invalid-argument',
-        `A budget of ${budget} bits per weight leaves every tensor as it is: there is nothing to compress. Give a smaller --budget.`,
+        `A budget of ${budget} bits per weight keeps every tensor unchanged, so there is nothing to compress. Use a smaller --budget.`,
         { budget },
       );
     return {
@@ -185,7 +185,7 @@ function checkBudget(source: ModelSource, plan: CompressPlan, offered: ReadonlyM
   const smallest = (Math.ceil((bits / weights) * 1000) / 1000).toFixed(3);
   throw new LoomweightError(
     'invalid-argument',
-    `A budget of ${budget} bits per weight is too small: scales and zero points counted, these ${plan.size} tensors take at least ${smallest} in this format. Give --budget ${smallest} or more.`,
+    `A budget of ${budget} bits per weight is too small: including scales and zero points, these ${plan.size} tensors need at least ${smallest} in this format. Use --budget ${smallest} or more.`,
     { budget, smallest: bits / weights },
   );
 }

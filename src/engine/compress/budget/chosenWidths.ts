@@ -9,7 +9,7 @@ export interface MeasurableChoice {
 
 /** A plan whose widths were chosen under a budget. */
 export interface ChosenWidths extends MeasurableChoice {
-  /** Tensors that the budget leaves as they are, by name. */
+  /** Tensors that the budget keeps unchanged, by name. */
   readonly leftAlone: ReadonlySet<string>;
   /** With the predicted curve; measured points are added once the plan is made. */
   readonly allocation: AllocationReport;

@@ -29,7 +29,7 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
     const { windows, length, ids } = await tokenSample(source.container, source.decoder.config, spec.calibration, seed);
     note(
       random
-        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with a text that the model is meant for predicts better.`
+        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with typical text of the model predicts better.`
         : `Sensitivity was measured on ${windows * length} tokens of ${spec.calibration}.`,
     );
     const batches = Array.from({ length: windows }, (_, window) => ({
@@ -41,10 +41,10 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
   if (!graph)
     throw new LoomweightError(
       'unsupported',
-      `Gradients need a graph, and ${source.container.path} has weights only. Use --sensitivity error.`,
+      `Gradients require a graph, but ${source.container.path} has only weights. Use --sensitivity error.`,
     );
   if (random) {
-    note(`Sensitivity was measured on random inputs; --calibration with a folder of data that the model is meant for predicts better.`);
+    note(`Sensitivity was measured on random inputs; --calibration with a folder of the model's own data predicts better.`);
     return { batches: randomBatches(graph.inputs, seed), batch: samplesPerBatch, window: undefined };
   }
   const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {} });
@@ -69,7 +69,7 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
         if (dtype !== 'float32' || rest.some((length) => typeof length === 'string'))
           throw new LoomweightError(
             'invalid-argument',
-            `Random values cannot replace the input '${name}' of type ${dtype}[${shape.join(', ')}]. Give --calibration with a folder of data, or use --sensitivity error.`,
+            `Random values cannot replace the input '${name}' of type ${dtype}[${shape.join(', ')}]. Use --calibration with a folder of data, or --sensitivity error.`,
             { input: name },
           );
         const own = [samplesPerBatch, ...(rest as number[])];
@@ -80,7 +80,7 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
   );
 }
 
-/** Batches of the split `train` of a data set, with labels, that lie between those of the sensitivity. */
+/** Batches of the split `train` of a data set, with labels, between those used for the sensitivity. */
 export async function heldOutBatches(
   data: string,
   inputs: readonly Input[],
@@ -112,7 +112,7 @@ function splitBatches(split: DataSplit, inputs: readonly Input[]): Record<string
   if (starts.length === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The calibration data in ${split.description} has ${split.samples} samples; at least ${samplesPerBatch} are needed.`,
+      `The calibration data in ${split.description} has ${split.samples} samples, but at least ${samplesPerBatch} are required.`,
       { samples: split.samples },
     );
   return starts.map((start) => batchOf(split, inputs, start));

@@ -38,7 +38,10 @@ export function gradientGraph(model: TrainableModel, batch: number, wanted: read
   const output = Object.values(outputs)[0];
   const shape = output && staticShape(output);
   if (!output || !shape || output.type.dtype !== 'float32')
-    throw new LoomweightError('unsupported', `The first output of ${model.name} is no float32 tensor, so it has no loss to differentiate.`);
+    throw new LoomweightError(
+      'unsupported',
+      `The first output of ${model.name} is not a float32 tensor, so there is no loss to differentiate.`,
+    );
   const perSample = elementCount(shape.slice(1));
   const classes = perSample === 1 ? 1 : (shape.at(-1) as number);
   const labels = elementCount(shape) / classes;

@@ -38,19 +38,19 @@ export interface TriedTensor {
 /** What a measure found out about a model. */
 export interface Sensitivity {
   weightingOf(name: string): Weighting;
-  /** Foretold loss of each option, in their order. */
+  /** Predicted loss of each option, in their order. */
   losses(tried: TriedTensor): Promise<readonly number[]>;
   release(): Promise<void>;
 }
 
-/** One way to foretell what fewer bits cost. To add one: a file like measures/activation.ts and a line in measures/index.ts. */
+/** One way to predict what fewer bits cost. To add one: a file like measures/activation.ts and a line in measures/index.ts. */
 export interface Measure {
   readonly id: SensitivityMeasure;
   readonly label: string;
   readonly summary: string;
-  /** True where the foretold losses are nats a token or sample; else they are relative numbers. */
+  /** True if the predicted losses are nats per token or sample; otherwise they are relative numbers. */
   readonly inNats: boolean;
-  /** True where only whole tensors are measured; else losses are proportional to weighted errors, whatever part of a tensor they are of. */
+  /** True if only whole tensors are measured; otherwise losses are proportional to weighted errors, for any part of a tensor. */
   readonly wholeTensors?: boolean;
   /** Seconds beyond reading and rounding, and host memory, from headers alone. */
   estimate(source: ModelSource, plan: CompressPlan): { readonly seconds: number; readonly hostMemoryBytes: number };

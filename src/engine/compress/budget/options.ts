@@ -21,7 +21,7 @@ export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly 
   if (choices?.['bits'] === undefined)
     throw new LoomweightError(
       'invalid-argument',
-      `The method '${quantizer.id}' has no widths that a budget could choose. Use the method rtn.`,
+      `The method '${quantizer.id}' has no widths for a budget to choose. Use the method rtn.`,
       {
         method: quantizer.id,
       },
@@ -45,7 +45,7 @@ export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly 
   if (options.length === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The format ${writer.id} supports none of the widths and groups allowed for '${plan.tensor.name}'. Use the format onnx-packed, or other parameters.`,
+      `The format ${writer.id} supports none of the widths and groups allowed for '${plan.tensor.name}'. Use the format onnx-packed, or different parameters.`,
       { tensor: plan.tensor.name, format: writer.id },
     );
   return options.sort((a, b) => a.storedBits - b.storedBits);
@@ -56,7 +56,7 @@ export function plannedAlone(quantizer: Quantizer): NonNullable<Quantizer['plan'
   if (quantizer.plan) return (offered, parameters) => quantizer.plan!(offered, parameters);
   throw new LoomweightError(
     'invalid-argument',
-    `The method '${quantizer.id}' plans whole blocks, so a budget cannot try widths with it. Use the method rtn with --budget.`,
+    `The method '${quantizer.id}' plans whole blocks, so a budget cannot compare widths with it. Use the method rtn with --budget.`,
     { method: quantizer.id },
   );
 }

@@ -13,7 +13,7 @@ const productsPerSecond = 10e9;
 /** Measures that run the model need a decoder that can be built. */
 export function needsRuns(source: ModelSource): true | string {
   if (source.decoder) return true;
-  return `it runs the model, and ${source.container.path} is not a language model with a known configuration; use --sensitivity error`;
+  return `it runs the model, but ${source.container.path} is not a language model with a known configuration; use --sensitivity error`;
 }
 
 /** Time and memory of some passes over the sample. */
@@ -38,7 +38,7 @@ export async function startRuns(
   if (memoryLimit !== undefined && hostMemoryBytes > memoryLimit)
     throw new LoomweightError(
       'insufficient-memory',
-      `Measuring sensitivity needs ${formatBytes(hostMemoryBytes)}, the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or use --sensitivity error, which runs nothing.`,
+      `Measuring sensitivity needs ${formatBytes(hostMemoryBytes)}, but the limit is ${formatBytes(memoryLimit)}. Raise --max-memory, or use --sensitivity error, which does not run the model.`,
       { needed: hostMemoryBytes, limit: memoryLimit, shortfall: hostMemoryBytes - memoryLimit },
     );
   const { config } = source.decoder!;
@@ -46,7 +46,7 @@ export async function startRuns(
   const random = spec.calibration === undefined || spec.calibration === 'random';
   context.note(
     random
-      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with a text that the model is meant for predicts better.`
+      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with typical text of the model predicts better.`
       : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
   );
   const runs = new DecoderRuns(containerWeights(source.container), config, sample, { runtime, signal });

@@ -49,7 +49,7 @@ export async function tokenSample(
   if (available === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `The calibration text ${calibration} has ${tokens.length} tokens, one window needs ${own}. Give a longer text.`,
+      `The calibration text ${calibration} has ${tokens.length} tokens, but one window needs ${own}. Use a longer text.`,
       { path: calibration, tokens: tokens.length, needed: own },
     );
   const places = samplePlaces(most, available);
@@ -68,7 +68,7 @@ function samplePlaces(most: number, available: number): readonly number[] {
   return Array.from({ length: windows }, (_, window) => Math.floor((window * (available - 1)) / Math.max(1, windows - 1)));
 }
 
-/** Windows of the text that the sample does not take, at most twice as many, evenly over it; undefined where it takes all. */
+/** Windows of the text that the sample does not take, at most twice as many, evenly over it; undefined if it takes all. */
 export async function heldOutWindows(
   container: TensorContainer,
   config: DecoderConfig,
@@ -113,7 +113,7 @@ async function textOfLines(file: string): Promise<string> {
       if (text !== undefined) return text;
       throw new LoomweightError(
         'malformed-file',
-        `Line ${index + 1} of ${file} is no JSON object with a text under 'text'. Give a .txt file, or one such object a line.`,
+        `Line ${index + 1} of ${file} is not a JSON object with a string 'text'. Use a .txt file, or write one such object per line.`,
         { path: file, line: index + 1 },
       );
     })

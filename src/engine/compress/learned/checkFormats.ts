@@ -16,7 +16,7 @@ export function checkFormats(spec: Pick<LearnSpec, 'method' | 'parameters' | 'fo
   const others = outputWriters.filter(({ mixesWidths, roundsLearned }) => mixesWidths || roundsLearned).map(({ id }) => id);
   throw new LoomweightError(
     'unsupported',
-    `The format ${single.id} has one width for a whole tensor, and widths would be learned for groups. Use --group-size tensor, or one of the formats ${others.join(', ')}.`,
+    `The format ${single.id} stores one width per tensor, but widths are learned per group. Use --group-size tensor, or one of the formats ${others.join(', ')}.`,
     { format: single.id, groupSize: spec.parameters['groupSize'] },
   );
 }

@@ -57,7 +57,7 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
       // Each format is at most float32; the checkpoint holds weights, slots and the best state.
       diskBytes: Math.round(spec.formats.length * 4 * parameters + 6 * 4 * parameters + 25e6),
       seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
-      notes: ['The time of training is an allowance; the job tells the measured time once it runs.'],
+      notes: ['The training time is a rough allowance; the running job reports the measured time.'],
     };
   } finally {
     await source.container.close();

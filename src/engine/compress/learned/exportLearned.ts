@@ -13,7 +13,7 @@ import { planTrained, trainedWeights } from './planTrained';
 
 /** A trained model to be written in one format. */
 export interface ExportLearnedRequest {
-  /** The model before training; closed by whoever opened it. */
+  /** The model before training; closed by the caller. */
   readonly source: ModelSource;
   /** By name on disk. */
   readonly learned: ReadonlyMap<string, LearnedTensor>;
@@ -40,7 +40,7 @@ export interface ExportedLearned {
 /**
  * Writes a trained model with learned widths in one format and verifies it as every output is: each tensor's bytes decode to what was planned, blocks and
  * whole model give the outputs of those values. `relativeError` of a layer is the difference of what was written to what was learned: 0 but for `onnx-fast`,
- * which rounds anew. A failed verification is reported, not thrown.
+ * which rounds again. A failed verification is reported, not thrown.
  * Errors: `unsupported` where the format cannot hold the tensors, `invalid-argument`, `cancelled`.
  */
 export async function exportLearned(request: ExportLearnedRequest): Promise<ExportedLearned> {

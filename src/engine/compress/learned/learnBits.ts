@@ -29,7 +29,7 @@ import { measureQuality } from './measureQuality';
 
 /**
  * Trains a model with widths that are learned (or fixed, for the companions), writes the best state in every format asked for, and verifies each
- * file against what was planned. With several formats each lies in a folder of its own name below `out`. A cancelled or failed training leaves its
+ * file against what was planned. With several formats each has its own folder below `out`, named after it. A cancelled or failed training leaves its
  * checkpoint beside `out` for `resume`, and no output. Errors: as `train` and `compressModel`.
  */
 export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<LearnReport> {
@@ -221,7 +221,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
   };
 }
 
-/** The report beside the whole output, and one in each format's folder, which is a model of its own. */
+/** The report of the whole output, and one in each format's folder, which is a model by itself. */
 async function writeReports(report: LearnReport, written: readonly WrittenFormat[], folder: string): Promise<void> {
   await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
   for (const each of written) {

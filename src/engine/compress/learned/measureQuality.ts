@@ -7,7 +7,7 @@ import { withProgress, type WorkContext } from '../../runtime/workContext';
 
 /**
  * Quality of a model, float or written, on data that training did not see: the validation text of a language model; the split `test`, else `val`,
- * of a data set. Undefined where there is none.
+ * of a data set. Undefined if there is none.
  */
 export async function measureQuality(spec: LearnSpec, model: string, context: WorkContext): Promise<QualityReport | undefined> {
   const shared = { kind: 'evaluate' as const, model, ...(spec.columns ? { columns: spec.columns } : {}) };

@@ -24,7 +24,7 @@ export interface TrainedValues {
 }
 
 /**
- * Puts what training has made of a model into a store, in the order of the model: learned tensors as they are, or rounded anew where the format's kernels have few
+ * Adds the trained tensors of a model to a store, in the order of the model: learned tensors unchanged, or rounded again if the format's kernels support few
  * widths; the rest as plain values in the type in which they are stored. Errors: `invalid-argument` for names, lengths or values that do not fit.
  */
 export async function planTrained(
@@ -63,10 +63,10 @@ export async function planTrained(
       0,
     );
   }
-  if (left.length > 0) note(`No fast kernel has a place for ${left.join(', ')}: stored as float.`);
+  if (left.length > 0) note(`No fast kernel supports ${left.join(', ')}: stored as float.`);
 }
 
-/** The model with its trained values, before any format rounds them anew. */
+/** The model with its trained values, before any format rounds them again. */
 export function trainedWeights({ source, learned, rest, halfRest }: TrainedValues): WeightReader {
   const base = containerWeights(source.container);
   return {
@@ -121,7 +121,7 @@ function restType({ source, halfRest }: TrainedValues, { entry }: SourceTensor, 
 function restValues(trained: TrainedValues, tensor: SourceTensor, writer: OutputWriter, values: Float32Array): Float32Array {
   const large = trained.halfRest ? values.find((value) => Math.abs(value) >= 65520) : undefined;
   if (large !== undefined)
-    throw misfit(tensor.entry.name, `it holds ${large}, and the largest float16 is 65504; keep the rest in float32 (--float32-rest)`);
+    throw misfit(tensor.entry.name, `it contains ${large}, but the largest float16 is 65504; store the rest in float32 (--float32-rest)`);
   return rounded(restType(trained, tensor, writer), trained.halfRest ? rounded('float16', values) : values);
 }
 

@@ -35,7 +35,7 @@ export async function addPlanned(
     } else ({ spilled } = await addPlain(source, store, name, tensor));
   }
   const missing = [...weights.keys()].find((name) => !made.has(name));
-  if (missing !== undefined) throw mistake(missing, 'it was offered and not planned');
+  if (missing !== undefined) throw mistake(missing, 'it was offered but not planned');
   return spilled;
 }
 
@@ -60,7 +60,7 @@ async function addPlain(
 ): Promise<{ readonly spilled: boolean }> {
   const known = source.tensors.get(name);
   if (!known) throw mistake(name, `${source.container.path} has no such tensor`);
-  if (tensor.kind !== 'plain') throw mistake(name, 'it was not offered, so only plain values can take its place');
+  if (tensor.kind !== 'plain') throw mistake(name, 'it was not offered, so only plain values can replace it');
   const { entry, role, transposed = false } = known;
   if (tensor.values.length !== elementCount(entry.shape))
     throw mistake(name, `it has ${elementCount(entry.shape)} values, got ${tensor.values.length}`);
@@ -76,7 +76,7 @@ function checkShape(name: string, tensor: PlannedTensor, [rows, columns]: readon
       : tensor.kind === 'learned'
         ? tensor.tensor.levels.length === rows * columns
         : tensor.rows === rows && tensor.columns === columns;
-  if (!fits) throw mistake(name, `its plan is not of a matrix [${rows}, ${columns}]`);
+  if (!fits) throw mistake(name, `its plan does not have shape [${rows}, ${columns}]`);
 }
 
 function mistake(name: string, what: string): LoomweightError {

@@ -26,7 +26,7 @@ const mostHidden = 1e9;
  * Plans a language model block after block: the calibration tokens run through a block, the statistics that the method needs are gathered at its linear layers, the
  * method plans all of the block's tensors at once, and the next block gets the outputs of the planned weights (or of the source's, as the method says). Embedding and
  * head come last. Memory is one block, its statistics and the hidden states, which go to a file beyond a share of the limit.
- * Errors: `unsupported` for a model that is no decoder that can be built, those of the method, `cancelled`.
+ * Errors: `unsupported` for a model that is not a decoder that can be built, those of the method, `cancelled`.
  */
 export async function planBlocks(planning: Planning, context: WorkContext, progress: PlanningProgress): Promise<void> {
   const { source, plan, store, folder } = planning;
@@ -36,15 +36,13 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
   if (!decoder)
     throw new LoomweightError(
       'unsupported',
-      `The method ${quantizer.id} runs a language model block by block on calibration text; ${source.container.path} is not a model directory whose architecture can be built. Use the method rtn.`,
+      `The method ${quantizer.id} runs a language model block by block on calibration text, but ${source.container.path} is not a model directory with a supported architecture. Use the method rtn.`,
       { method: quantizer.id, path: source.container.path },
     );
   const { config } = decoder;
   const { windows, length, ids } = await tokenSample(source.container, config, planning.calibration, context.seed);
   if (planning.calibration === undefined)
-    context.note(
-      `${quantizer.label} was calibrated on random tokens; --calibration with a text that the model is for gives better results.`,
-    );
+    context.note(`${quantizer.label} was calibrated on random tokens; --calibration with typical text of the model gives better results.`);
   const memoryBytes = Math.min(mostHidden, (context.memoryLimit ?? Infinity) / 8);
   const hidden = await HiddenStates.create({ windows, length, hiddenSize: config.hiddenSize }, { memoryBytes, folder });
   const weights = containerWeights(source.container);

@@ -11,7 +11,7 @@ export const quantizers: readonly Quantizer[] = [rtn, none];
 export function findQuantizer(id: string): Quantizer {
   const found = quantizers.find((quantizer) => quantizer.id === id);
   if (found) return found;
-  throw new LoomweightError('invalid-argument', `There is no method '${id}'. Methods: ${quantizers.map((each) => each.id).join(', ')}.`, {
+  throw new LoomweightError('invalid-argument', `Unknown method '${id}'. Methods: ${quantizers.map((each) => each.id).join(', ')}.`, {
     method: id,
   });
 }

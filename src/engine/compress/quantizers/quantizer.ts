@@ -33,7 +33,7 @@ export interface OfferedTensor {
 /** What a method is given for one block, or for one tensor where it plans tensor by tensor. */
 export interface BlockOffer {
   readonly tensors: readonly OfferedTensor[];
-  /** Statistics of a tensor's inputs by id, those that the method needs; undefined where nothing enters the tensor, as for an embedding. */
+  /** Statistics of a tensor's inputs by id, those that the method needs; undefined if nothing enters the tensor, as for an embedding. */
   statisticsOf(name: string): ReadonlyMap<string, Statistic> | undefined;
   /** Values of another tensor of the model as it is stored: norms that a transform changes. */
   read(name: string): Promise<Float32Array>;
@@ -48,7 +48,7 @@ export interface BlockPlan {
   readonly planned: ReadonlyMap<string, PlannedTensor>;
   /** Weights from which tensors were planned, [rows * columns], where a transform changed them first: errors are those against these. */
   readonly transformed?: ReadonlyMap<string, Float32Array>;
-  /** Relative errors of tensors, where the method measured them on the way; else they are computed. */
+  /** Relative errors of tensors, where the method measured them on the way; otherwise they are computed. */
   readonly relativeErrors?: ReadonlyMap<string, number>;
 }
 
@@ -129,7 +129,7 @@ type PlanMatrix = (
 ) => QuantizedMatrix | Promise<QuantizedMatrix>;
 
 /**
- * Rounds a matrix whose groups have widths of their own: the method plans it once for each width that occurs, and every group takes its own from there. Groups of
+ * Rounds a matrix whose groups have their own widths: the method plans it once for each width that occurs, and every group takes its codes from the one of its width. Groups of
  * 0 bits are pruned: codes, scale and zero point are 0. `groupBits` [rows, groups] goes with the parameters' group size.
  */
 export async function planMixed(plan: PlanMatrix, offered: OfferedTensor & { readonly groupBits: Uint8Array }): Promise<QuantizedMatrix> {

@@ -15,7 +15,7 @@ export interface DataSplit {
   readonly labels: SampleArray;
 }
 
-/** A graph input that data must fit. Names in a shape stand for any length. */
+/** A graph input that data must fit. A name in a shape means any length. */
 export interface InputSignature {
   readonly name: string;
   readonly dtype: string;
@@ -33,7 +33,7 @@ export function checkSplit(split: DataSplit, inputs: readonly InputSignature[]):
     if (!array)
       throw new LoomweightError(
         'invalid-argument',
-        `The graph's input '${name}' has no data in ${split.description}; there is data for: ${[...split.inputs.keys()].join(', ') || 'none'}.`,
+        `The graph's input '${name}' has no data in ${split.description}, which has data for: ${[...split.inputs.keys()].join(', ') || 'none'}.`,
         { input: name },
       );
     const fits =
@@ -59,13 +59,13 @@ export function checkSplit(split: DataSplit, inputs: readonly InputSignature[]):
     if (!canConvert(array.dtype, dtype))
       throw new LoomweightError(
         'invalid-argument',
-        `The graph's input '${name}' is ${dtype}, the data in ${split.description} is ${array.dtype}, which does not convert without loss.`,
+        `The graph's input '${name}' is ${dtype}, but the data in ${split.description} is ${array.dtype}, which cannot be converted without loss.`,
         { input: name, expected: dtype, actual: array.dtype },
       );
     if (array.shape[0] !== split.samples)
       throw new LoomweightError(
         'invalid-argument',
-        `Input '${name}' has ${array.shape[0]} samples, the labels have ${split.samples}, in ${split.description}.`,
+        `Input '${name}' has ${array.shape[0]} samples, but the labels have ${split.samples}, in ${split.description}.`,
         { input: name },
       );
   }
@@ -87,7 +87,7 @@ const integerRanges: Readonly<Partial<Record<DType, readonly [number, number]>>>
 const exactIntegers: Readonly<Partial<Record<string, number>>> = { float16: 2 ** 11, float32: 2 ** 24, float64: 2 ** 53 };
 const floatOrder = ['float16', 'float32', 'float64'];
 
-/** True where every value of the one type is a value of the other; float64 may also be narrowed to float32, as tables hold it. */
+/** True if every value of the one type is a value of the other; float64 may also be narrowed to float32, as tables store it. */
 export function canConvert(from: DType, to: string): boolean {
   if (from === to || (from === 'float64' && to === 'float32')) return true;
   const range = integerRanges[from];

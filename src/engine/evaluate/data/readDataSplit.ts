@@ -21,7 +21,7 @@ export interface DataRequest {
  */
 export async function readDataSplit({ data, split, inputs, columns }: DataRequest): Promise<DataSplit> {
   const status = await stat(data).catch(() => undefined);
-  if (!status) throw new LoomweightError('not-found', `There is no data at ${data}. Check the path.`, { path: data });
+  if (!status) throw new LoomweightError('not-found', `No data at ${data}. Check the path.`, { path: data });
   if (!status.isDirectory()) return tableSplit(await readTable(data), data, split, inputs, columns);
   const arrays = new Map<string, SampleArray>();
   for (const { name } of inputs) arrays.set(name, await readArray(data, split, name));
@@ -30,7 +30,7 @@ export async function readDataSplit({ data, split, inputs, columns }: DataReques
   if (labels.shape.length > 2 || (labels.shape[1] ?? 1) !== 1)
     throw new LoomweightError(
       'invalid-argument',
-      `${split}-label.npy needs one label for each sample, it has [${labels.shape.join(', ')}].`,
+      `${split}-label.npy needs one label per sample, but has shape [${labels.shape.join(', ')}].`,
       {
         shape: labels.shape,
       },
@@ -44,7 +44,7 @@ async function readArray(folder: string, split: string, name: string): Promise<S
     const present = (await readdir(folder)).filter((entry) => entry.endsWith('.npy'));
     throw new LoomweightError(
       'not-found',
-      `The split '${split}' needs ${path.basename(file)} in ${folder}; there is ${present.join(', ') || 'no .npy file'}. ` +
+      `The split '${split}' requires ${path.basename(file)} in ${folder}, which contains ${present.join(', ') || 'no .npy files'}. ` +
         'Name another split, or save that file with numpy.save.',
       { file, present },
     );
@@ -52,8 +52,11 @@ async function readArray(folder: string, split: string, name: string): Promise<S
   const { dtype, shape, bytes } = await readNpy(file);
   const make = arrayTypes[dtype];
   if (!make || shape.length === 0)
-    throw new LoomweightError('unsupported', `${file} cannot be fed to a graph: it holds ${dtype}[${shape.join(', ')}].`, { dtype, shape });
-  // A copy of its own, so that the typed array starts on a border of its type.
+    throw new LoomweightError('unsupported', `${file} cannot be fed to a graph: it contains ${dtype}[${shape.join(', ')}].`, {
+      dtype,
+      shape,
+    });
+  // A copy, so that the typed array starts at a multiple of its element size.
   const own = bytes.slice(0, byteLength(dtype, shape)).buffer;
   return { dtype, shape, data: new make(own) };
 }

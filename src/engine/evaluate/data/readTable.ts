@@ -5,7 +5,7 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { LoomweightError } from '../../../protocol/errors';
 import { openRegularFile } from '../../formats/files/randomAccessFile';
 
-/** A table of samples: one entry for each row, cells as they stand in the file. */
+/** A table of samples: one entry per row, cells as in the file. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly Readonly<Record<string, unknown>>[];
@@ -23,7 +23,7 @@ export async function readTable(file: string): Promise<Table> {
   if (size > largestTableBytes)
     throw new LoomweightError(
       'unsupported',
-      `Tables up to 1 GiB can be read, ${file} has ${size} bytes. Convert it to .npy files, which are read by range.`,
+      `Tables can have at most 1 GiB, but ${file} has ${size} bytes. Convert it to .npy files, which are read in parts.`,
       { file, size },
     );
   return (await isParquet(file)) ? readParquet(file) : readCsv(file);
@@ -71,7 +71,7 @@ async function readParquet(file: string): Promise<Table> {
   } catch (error) {
     throw new LoomweightError(
       'malformed-file',
-      `${file} is not a Parquet table that can be read: ${error instanceof Error ? error.message : String(error)}.`,
+      `${file} cannot be read as a Parquet table: ${error instanceof Error ? error.message : String(error)}.`,
       { file },
       { cause: error },
     );

@@ -9,7 +9,7 @@ export type ColumnMap = Readonly<Record<string, string>>;
 
 /**
  * Turns a table into arrays for a graph's inputs. Several columns that one glob matches, or a list in one cell, fill the axes after
- * the first, in the table's order. An input without an entry in the map takes the column of its own name; `label` likewise.
+ * the first, in the table's order. An input without an entry in the map takes the column of the same name; `label` likewise.
  * With `split` in the map only rows are taken whose cell there equals the split's name.
  */
 export function tableSplit(table: Table, file: string, split: string, inputs: readonly InputSignature[], columns: ColumnMap): DataSplit {
@@ -17,7 +17,7 @@ export function tableSplit(table: Table, file: string, split: string, inputs: re
   if (unknown !== undefined)
     throw new LoomweightError(
       'invalid-argument',
-      `The column map names '${unknown}', but the graph's inputs are ${inputs.map(({ name }) => name).join(', ')}; label and split are allowed too.`,
+      `The column map names '${unknown}', but the graph's inputs are ${inputs.map(({ name }) => name).join(', ')}; label and split are also allowed.`,
       { key: unknown },
     );
   const splitColumn = columns['split'];
@@ -73,7 +73,7 @@ function cellNumbers(cell: unknown, file: string, column: string, row: number): 
   if (Number.isNaN(value))
     throw new LoomweightError(
       'malformed-file',
-      `Row ${row + 1} of column '${column}' in ${file} must hold a number, got ${JSON.stringify(cell) ?? 'nothing'}.`,
+      `Row ${row + 1} of column '${column}' in ${file} must contain a number, got ${JSON.stringify(cell) ?? 'nothing'}.`,
       { file, column, row: row + 1 },
     );
   return [value];
@@ -81,6 +81,6 @@ function cellNumbers(cell: unknown, file: string, column: string, row: number): 
 
 function wholeNumber(value: number, key: string): bigint {
   if (!Number.isSafeInteger(value))
-    throw new LoomweightError('invalid-argument', `Input '${key}' takes whole numbers, the table has ${value}.`, { input: key });
+    throw new LoomweightError('invalid-argument', `Input '${key}' takes integers, but the table has ${value}.`, { input: key });
   return BigInt(value);
 }

@@ -8,7 +8,7 @@ export function fingerprintOf(tensor: PlannedTensor): string {
     case 'grouped':
       return fingerprintOfMatrix(tensor);
     case 'learned':
-      // The values that the levels stand for: forms store steps and offsets in place of the range.
+      // The values of the levels: storages keep steps and offsets in place of the range.
       return digestOfArrays([dequantizeLearned(tensor.tensor)]);
     case 'sparse':
       return tensor.quantized

@@ -24,7 +24,7 @@ export function matrixSize(layout: MatrixLayout): MatrixSize {
 /** Bits that name the width of a group, at most: nine widths. */
 export const tableBits = 4;
 
-/** Size of a matrix whose groups have widths of their own, [rows, groups]; pruned groups (0 bits) store nothing. The table of widths counts as codes. */
+/** Size of a matrix whose groups have their own widths, [rows, groups]; pruned groups (0 bits) store nothing. The table of widths counts as codes. */
 export function mixedSize(layout: MatrixLayout, groupBits: Uint8Array): MatrixSize {
   let codeBits = 0;
   let widths = 0;

@@ -36,7 +36,7 @@ export class SpillFile {
       const full = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as { code?: string }).code ?? '');
       throw new LoomweightError(
         full ? 'insufficient-disk' : 'io',
-        `Planned tensors beyond the memory limit need a temporary file beside the output, and ${this.path} cannot be written. Free space, or raise --max-memory.`,
+        `Planned tensors beyond the memory limit go to a temporary file next to the output, but ${this.path} cannot be written. Free space, or raise --max-memory.`,
         { path: this.path },
         { cause: error },
       );

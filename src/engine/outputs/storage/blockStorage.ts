@@ -111,7 +111,7 @@ export function unpackBlocks(
   return unpackRows(build, { codes: cut('codes')!, scales: cut('scales')!, zeros: cut('zeros') }, layout, storage, [to - from]);
 }
 
-/** (code - zero) * scale for rows with the given leading axes (0 keeps an axis as it is). */
+/** (code - zero) * scale for rows with the given leading axes (0 keeps an axis unchanged). */
 function unpackRows(
   build: GraphBuilder,
   rows: { readonly codes: Value; readonly scales: Value; readonly zeros: Value | undefined },

@@ -18,7 +18,7 @@ function storageOf(layout: MatrixLayout): BlockStorage {
 export const embeddingRows: MatrixForm = {
   id: 'embedding-rows',
   opset: () => 21,
-  refuse: (layout) => plainMatrixOnly('an embedding that is looked up row by row', layout),
+  refuse: (layout) => plainMatrixOnly('an embedding, which is read row by row', layout),
   encode: (matrix) => encodeBlocks(matrix, storageOf(matrix)),
   types: (layout) => blockTypes(layout, storageOf(layout)),
   // Widths that share a container differ in the zero point that the nodes subtract.

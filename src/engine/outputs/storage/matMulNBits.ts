@@ -26,7 +26,7 @@ function storageOf(layout: MatrixLayout): BlockStorage {
  *
  * Stored: `codes` uint8 [rows, blocks, block * bits / 8], lowest bits first, the last block filled up with zeros; `scales` [rows, blocks]
  * in their type, with a Cast to float32 that the runtime folds at load (2 and 8 bits: in float32, because without folding ONNX Runtime 1.30 computes
- * wrong results from scales that are no constants at accuracy level 4); `zeros` uint8 [rows, ceil(blocks * bits / 8)], absent for
+ * wrong results from scales that are not constant at accuracy level 4); `zeros` uint8 [rows, ceil(blocks * bits / 8)], absent for
  * symmetric codes, whose zero is 2^(bits-1). One scale a row or tensor is repeated for each block, which is exact.
  *
  * accuracy_level: 4 bits run with exact float32 activations. 2 and 8 bits have no fast exact kernel (10 to 19 times slower than float for
@@ -41,9 +41,9 @@ export const matMulNBits: MatrixForm = {
     const other = plainMatrixOnly('onnx-fast', layout);
     if (other) return other;
     if (!isFastWidth(layout.bits))
-      return `onnx-fast has kernels for 2, 4 and 8 bits, not ${layout.bits}; take one of them, or the format onnx-packed`;
+      return `onnx-fast has kernels for 2, 4 and 8 bits, not ${layout.bits}; use one of them, or the format onnx-packed`;
     if (groupsPerRow(layout) > 1 && !isFastGroup(layout.groupSize))
-      return `onnx-fast has kernels for groups of ${fastKernelGroups.join(', ')} and whole rows, not ${layout.groupSize}; take one of them, or the format onnx-packed`;
+      return `onnx-fast has kernels for groups of ${fastKernelGroups.join(', ')} and whole rows, not ${layout.groupSize}; use one of them, or the format onnx-packed`;
     return undefined;
   },
 

@@ -37,17 +37,17 @@ export interface MatrixForm {
   decode(pieces: Pieces, layout: MatrixLayout, codes?: Uint8Array): MatrixValues;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, x: Value): Value;
-  /** The float32 weight as [columns, rows]; absent where the form is a kernel of its own. */
+  /** The float32 weight as [columns, rows]; absent if the form is a fused kernel. */
   dense?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout): Value;
-  /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent where the form cannot give single rows. */
+  /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent if the form cannot give single rows. */
   gather?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, ids: Value): Value;
 }
 
-/** Why a form that knows whole zero points and one width in the columns' own order cannot hold a matrix; undefined where it can. */
+/** Why a form that knows whole zero points and one width in the columns' own order cannot hold a matrix; undefined if it can. */
 export function plainMatrixOnly(format: string, layout: MatrixLayout): string | undefined {
   if (layout.widthsByGroup)
-    return `${format} has one width for a whole tensor; use onnx-packed, archive or hf, or decide widths for whole tensors`;
-  if (layout.zeroPointsAreFloat) return `${format} has whole zero points only; use onnx-packed, archive or hf`;
-  if (layout.columnsAreSorted) return `${format} has groups of neighbouring columns only; use onnx-packed, archive or hf`;
+    return `${format} stores one width per tensor; use onnx-packed, archive or hf, or choose widths for whole tensors`;
+  if (layout.zeroPointsAreFloat) return `${format} stores integer zero points only; use onnx-packed, archive or hf`;
+  if (layout.columnsAreSorted) return `${format} stores groups of adjacent columns only; use onnx-packed, archive or hf`;
   return undefined;
 }

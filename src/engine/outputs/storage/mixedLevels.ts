@@ -15,7 +15,7 @@ export interface WidthClass {
   readonly groups: number;
 }
 
-/** Levels of groups of different widths, as they lie in an ONNX file; holds no values. */
+/** Levels of groups of different widths, as stored in an ONNX file; contains no values. */
 export interface MixedLayout {
   readonly grid: GroupGrid;
   readonly classes: readonly WidthClass[];
@@ -159,8 +159,8 @@ export interface UnpackedLevels {
 }
 
 /**
- * Rebuilds levels with standard operators that the runtime folds at load. The classes lie one after the other; where each of their groups belongs follows
- * from the table of widths, and Gather puts all of them there at once.
+ * Rebuilds levels with standard operators that the runtime folds at load. The classes are stored one after the other; the position of each of their groups follows
+ * from the table of widths, and a single Gather moves all of them there.
  */
 export function unpackLevels(build: GraphBuilder, stored: StoredPieces, { grid, classes, prefix }: MixedLayout): UnpackedLevels {
   const { groupSize } = grid;

@@ -33,7 +33,7 @@ interface PartDetails {
 }
 
 /**
- * A quantised matrix whose groups have widths of their own, as packed integers with standard operators that rebuild its float32 weights:
+ * A quantised matrix whose groups have their own widths, as packed integers with standard operators that rebuild its float32 weights:
  *   weight = (code - zero) * scale         pruned groups (0 bits) give 0
  * Stored for each part of less than 1 GiB: codes by width (see mixedLevels); `scales` and, unless symmetric, `zeros` of the groups that are not pruned,
  * by width from the smallest, in order. `limit` is for tests.

@@ -66,7 +66,7 @@ export function openStored(name: string, layer: LayerLayout): StoredTensor {
   if (!opener)
     throw new LoomweightError(
       'unsupported',
-      `'${name}' is stored in the form '${String(layer.form)}', which this version does not know. Update Loomweight.`,
+      `'${name}' is stored in the form '${String(layer.form)}', which this version does not support. Update Loomweight.`,
       {
         tensor: name,
         form: layer.form,
@@ -84,7 +84,7 @@ interface PartReader {
   classes(groups: number): readonly { readonly bits: number; readonly groups: number }[];
 }
 
-/** Reads what a report says, which anybody may have written. */
+/** Reads a report, which is untrusted input. */
 class Details {
   private readonly values: Readonly<Record<string, unknown>>;
 
@@ -160,7 +160,7 @@ class Details {
   unsound(key: string): LoomweightError {
     return new LoomweightError(
       'malformed-file',
-      `The layout of '${this.name}' in report.json cannot be: '${key}' has a value that does not fit. Compress the model again.`,
+      `The layout of '${this.name}' in report.json is invalid: '${key}' has a value that does not match. Compress the model again.`,
       { tensor: this.name, key },
     );
   }

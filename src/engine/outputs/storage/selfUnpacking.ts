@@ -42,7 +42,7 @@ export function selfUnpacking(limit = foldLimit): MatrixForm {
 
     opset: () => 21,
 
-    refuse: (layout) => (layout.widthsByGroup ? 'groups of several widths have a form of their own' : undefined),
+    refuse: (layout) => (layout.widthsByGroup ? 'groups of several widths are stored in a different form' : undefined),
 
     encode: (matrix) => {
       const groups = groupsPerRow(matrix);

@@ -26,8 +26,8 @@ interface SparsePart extends MatrixPart {
 
 /** Undefined, or why the form cannot hold a sparse matrix: the end of a sentence. */
 export function refuseSparse({ quantized }: SparseLayout): string | undefined {
-  if (quantized?.widthsByGroup) return 'sparse codes have one width for a whole tensor; use the format hf';
-  if (quantized?.columnsAreSorted) return 'sparse codes are in the order of the columns; use the format hf';
+  if (quantized?.widthsByGroup) return 'sparse codes have one width per tensor; use the format hf';
+  if (quantized?.columnsAreSorted) return 'sparse codes cannot have a column order; use the format hf';
   return undefined;
 }
 

@@ -34,13 +34,13 @@ export interface StoredTensor {
   decode(pieces: Pieces, codes?: Uint8Array): DecodedTensor;
   /** y = x W^T: [..., columns] to [..., rows]. */
   linear(build: GraphBuilder, stored: StoredPieces, x: Value): Value;
-  /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent where the form cannot give single rows. */
+  /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent if the form cannot give single rows. */
   gather?(build: GraphBuilder, stored: StoredPieces, ids: Value): Value;
-  /** The float32 weight as [columns, rows]; absent where the form is a kernel of its own. */
+  /** The float32 weight as [columns, rows]; absent if the form is a fused kernel. */
   dense?(build: GraphBuilder, stored: StoredPieces): Value;
   /** The float32 weight as [rows, columns], for users of any kind. Taken before `dense`, except where `largerThanFolds` and the users are linear. */
   matrix?(build: GraphBuilder, stored: StoredPieces): Value;
-  /** True where the whole weight is too large for the runtime to fold at load. */
+  /** True if the whole weight is too large for the runtime to fold at load. */
   readonly largerThanFolds?: boolean;
 }
 

@@ -23,7 +23,7 @@ export function matrixParts(rows: number, columns: number, limit = foldLimit): r
 
 /**
  * The uses of a weight that a graph rebuilds as a matrix: `unpack` gives float32 [rows of the part, columns], or with `turned` [columns, rows of the part],
- * which may be cheaper than turning it afterwards. A graph rebuilds a part once, whoever takes it.
+ * which may be cheaper than turning it afterwards. A graph rebuilds a part once, however many nodes use it.
  */
 export function matrixUses<Part extends MatrixPart>(
   rows: number,
@@ -68,7 +68,7 @@ export function matrixUses<Part extends MatrixPart>(
   };
 }
 
-/** Rows by number from parts: every part gives its row, the one that holds it counts. */
+/** Rows by number from parts: every part returns a row, and that of the part that contains it is used. */
 function gatherRows(build: GraphBuilder, values: readonly Value[], parts: readonly MatrixPart[], ids: Value): Value {
   let rows: Value | undefined;
   for (const [index, { from, to }] of parts.entries()) {

@@ -31,7 +31,7 @@ export async function compareLatency(
   return least;
 }
 
-/** A plain sentence on both times, which says so when the smaller file is slower. `what` names the measured pass. */
+/** A sentence on both times, which warns if the smaller file is slower. `what` names the measured pass. */
 export function latencyReport(times: { readonly before: number; readonly after: number }, batch: number, what: string): LatencyReport {
   const { before, after } = times;
   const ratio = before / after;

@@ -35,7 +35,7 @@ export async function verifyBytes(request: VerificationRequest): Promise<Verific
     unit: 'mismatches',
     note:
       mismatches.length === 0
-        ? `${tensors} tensors read back and equal to what was planned.`
+        ? `${tensors} tensors read back as planned.`
         : `${tensors} tensors read back; different: ${mismatches.slice(0, 3).join(', ')}${mismatches.length > 3 ? ', ...' : ''}.`,
   };
 }

@@ -7,7 +7,7 @@ import { operators } from '../../ops';
 /**
  * Reads a written ONNX file back as a graph and looks for mistakes in it: values that nothing makes, types that no operator
  * gives, constants that do not fill their shapes. What the source already had does not count. Weights are not loaded.
- * Undefined where the file has something that is not read as a graph.
+ * Undefined if the file has something that is not read as a graph.
  */
 export async function verifyGraphFile(path: string, source?: string): Promise<VerificationCheck | undefined> {
   const written = await mistakesIn(path);
@@ -25,7 +25,7 @@ export async function verifyGraphFile(path: string, source?: string): Promise<Ve
   };
 }
 
-/** Operators that we have no rule for are no mistake. */
+/** Operators without a rule of ours are not an error. */
 async function mistakesIn(path: string): Promise<readonly GraphProblem[] | undefined> {
   try {
     return findGraphProblems(await readGraph(path, { operators }), operators).filter((problem) => problem.code !== 'unknown-operator');

@@ -69,7 +69,7 @@ async function compareWith(
   if (store.size > 0 && !request.trained) {
     const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
     context.note(
-      `Against the float model the compressed one diverges by ${divergence.toPrecision(3)} nats a token on the sample (mean KL).`,
+      `The compressed model diverges by ${divergence.toPrecision(3)} nats per token from the float model on the sample (mean KL).`,
     );
   }
   if (!written.primary.endsWith('.onnx')) return { checks: [await checkDirectory(request, planned, feeds)], latency: undefined };
@@ -171,7 +171,7 @@ async function checkDirectory(
   const written = await openContainer(join(folder, primary));
   try {
     const architecture = findArchitecture(written.config ?? {});
-    if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} names no architecture that is known.`);
+    if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} does not name a known architecture.`);
     const config = architecture.readConfig(written.config ?? {});
     const weights = await readWeights(architecture.expectedTensors(config), signal, containerWeights(written));
     const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));

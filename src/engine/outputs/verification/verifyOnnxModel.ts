@@ -101,7 +101,7 @@ async function compareWith(
     } else absolute('outputs-default', outputs);
     if (!request.trained) {
       const change = Math.max(...planned.map((output, index) => relativeDifference(floatOutputs[index] as Float32Array, output)));
-      context.note(`On random inputs the outputs change by ${(change * 100).toPrecision(3)} % against the float model.`);
+      context.note(`On random inputs the outputs differ by ${(change * 100).toPrecision(3)} % from those of the float model.`);
     }
     return { checks, latency: latencyReport(await compareLatency(original, session, feeds), freeLength, 'One run') };
   } finally {

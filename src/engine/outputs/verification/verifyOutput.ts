@@ -51,7 +51,7 @@ export async function verifyOutput(
         scope = 'whole';
       } else
         context.note(
-          `The whole model does not fit in memory beside its float original, so ${planned.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
+          `The whole model and its float original do not fit in memory together, so ${planned.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
         );
     } else if (source.container.format === 'onnx') {
       const whole = await verifyOnnxModel(request);

@@ -13,7 +13,7 @@ export function wholeModelBytes(source: ModelSource): number {
   return 6 * float32Bytes(source);
 }
 
-/** True where the whole model may be run for verification: under the limit, or else in half of the free memory. */
+/** True if the whole model may be run for verification: under the limit, or else in half of the free memory. */
 export function fitsWhole(source: ModelSource, memoryLimit: number | undefined, freeBytes = freemem()): boolean {
   const needed = wholeModelBytes(source);
   return float32Bytes(source) < largestFloat && (memoryLimit === undefined ? needed < freeBytes / 2 : needed + 300e6 < memoryLimit);

@@ -22,7 +22,7 @@ import { layerBytes, outputBytes } from './sizes';
 export const archive: OutputWriter = {
   id: 'archive',
   label: 'Archive',
-  summary: "Loomweight's own file of bit planes: smallest on disk, any width for every group. Opens in Loomweight only.",
+  summary: "Loomweight's own format of bit planes: smallest on disk, any width per group. Opens in Loomweight only.",
   runsAsFloat: true,
   mixesWidths: true,
 
@@ -37,8 +37,8 @@ export const archive: OutputWriter = {
   refuses: ({ layout }) => {
     if (layout.kind === 'sparse') return 'archives cannot store sparse tensors; use the format onnx-packed or hf';
     if (layout.kind !== 'grouped') return undefined;
-    if (layout.zeroPointsAreFloat) return 'archives hold whole zero points only; use the format onnx-packed or hf';
-    return layout.columnsAreSorted ? 'archives hold groups of neighbouring columns only; use the format onnx-packed or hf' : undefined;
+    if (layout.zeroPointsAreFloat) return 'archives store integer zero points only; use the format onnx-packed or hf';
+    return layout.columnsAreSorted ? 'archives store groups of adjacent columns only; use the format onnx-packed or hf' : undefined;
   },
 
   // Each plane of each width fills its last byte.

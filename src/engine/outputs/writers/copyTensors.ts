@@ -10,7 +10,7 @@ import type { PlannedStore } from '../planned/plannedStore';
 /** Bytes read from the source at a time for tensors that are copied. */
 export const copyChunk = 16 * 2 ** 20;
 
-/** A tensor of the source in pieces, as it is. */
+/** A tensor of the source, unchanged, in pieces. */
 export async function* chunksOf(container: TensorContainer, name: string, bytes: number): AsyncIterable<Uint8Array> {
   for (let offset = 0; offset < bytes; offset += copyChunk)
     yield await container.read(name, { offset, length: Math.min(copyChunk, bytes - offset) });

@@ -28,13 +28,13 @@ export const huggingFace: OutputWriter = {
   runsAsFloat: true,
   keepsTypes: true,
   mixesWidths: true,
-  summary: 'Dequantised weights in the type of the source, as safetensors beside config and tokenizer. Opens everywhere, is not smaller.',
+  summary: 'Dequantised weights in the source dtype, as safetensors with config and tokenizer. Opens everywhere, but is not smaller.',
 
   check: ({ container }, _layers, { trained = false } = {}) => {
     if (container.format === 'safetensors' || container.config !== undefined || (trained && container.format === 'onnx')) return;
     throw new LoomweightError(
       'unsupported',
-      `The format hf is made from safetensors weights; ${container.path} is ${container.format === 'onnx' ? 'an ONNX model: use onnx, onnx-fast or onnx-packed' : `a ${container.format} file: convert it first`}.`,
+      `The format hf requires a model in safetensors, but ${container.path} is ${container.format === 'onnx' ? 'an ONNX model: use onnx, onnx-fast or onnx-packed' : `a ${container.format} file: convert it first`}.`,
       { format: 'hf', source: container.format },
     );
   },

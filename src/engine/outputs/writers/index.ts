@@ -13,11 +13,7 @@ export const outputWriters: readonly OutputWriter[] = [huggingFace, onnxStandard
 export function findWriter(id: string): OutputWriter {
   const found = outputWriters.find((writer) => writer.id === id);
   if (found) return found;
-  throw new LoomweightError(
-    'invalid-argument',
-    `There is no format '${id}'. Formats: ${outputWriters.map((each) => each.id).join(', ')}.`,
-    {
-      format: id,
-    },
-  );
+  throw new LoomweightError('invalid-argument', `Unknown format '${id}'. Formats: ${outputWriters.map((each) => each.id).join(', ')}.`, {
+    format: id,
+  });
 }

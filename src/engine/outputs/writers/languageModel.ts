@@ -116,7 +116,7 @@ async function writeCompanions(source: ModelSource, folder: string, externalFile
 function missing(source: ModelSource, name: string): LoomweightError {
   return new LoomweightError(
     'malformed-file',
-    `${source.container.path} lacks the tensor '${name}' that its config asks for. Check that all shards are there.`,
+    `${source.container.path} has no tensor '${name}', which its config requires. Check that no shard is missing.`,
     { tensor: name, path: source.container.path },
   );
 }

@@ -94,7 +94,7 @@ function addPieces(editor: OnnxEditor, weight: string, pieces: Pieces): Readonly
   return names;
 }
 
-/** True where a kernel of the form y = x W^T can take the place of every user. */
+/** True if a kernel of the form y = x W^T can take the place of every user. */
 function usesAreLinear(editor: OnnxEditor, name: string): boolean {
   const weight = editor.weights().get(name);
   return weight?.dtype === 'float32' && weight.uses.every(({ node }) => node.opType === 'MatMul' || isPlainGemm(node));

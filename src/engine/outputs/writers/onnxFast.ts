@@ -6,7 +6,7 @@ import type { QuantizedMatrix } from '../planned/plannedTensor';
 import { codesOnly, commonBits, onnxWriter } from './onnxWriter';
 import { formBits, layerBytes } from './sizes';
 
-/** MatMulNBits: fast and small in memory, on runtimes that have Microsoft's operators. Learned widths are rounded anew to those that the kernels have. */
+/** MatMulNBits: fast and small in memory, on runtimes that have Microsoft's operators. Learned widths are rounded again to those that the kernels have. */
 export const onnxFast = onnxWriter({
   id: 'onnx-fast',
   label: 'ONNX, fast kernels',
@@ -17,7 +17,7 @@ export const onnxFast = onnxWriter({
   file: (layers) => `model_q${commonBits(layers)}.onnx`,
   refuses: ({ layout }) =>
     layout.kind === 'learned'
-      ? 'its kernels take codes with scales only'
+      ? 'its kernels support only codes with scales'
       : (codesOnly('onnx-fast', layout) ?? (layout.kind === 'grouped' ? matMulNBits.refuse(layout) : undefined)),
   storedBits: ({ layout }) => (layout.kind === 'grouped' ? formBits(matMulNBits, layout) : Infinity),
   roundsLearned: {

@@ -17,7 +17,7 @@ const form = selfUnpacking();
 export const onnxPacked = onnxWriter({
   id: 'onnx-packed',
   label: 'ONNX, self-unpacking',
-  summary: 'Any width from 1 to 8 bits, exactly packed; standard operators rebuild float weights when the model is loaded.',
+  summary: 'Any width from 1 to 8 bits, exactly packed; standard operators unpack the weights to float when the model is loaded.',
   mixesWidths: true,
   unpacksAtLoad: true,
   file: () => 'model.onnx',

@@ -11,7 +11,7 @@ export interface StoredPlace {
   readonly stored: StoredTensor;
   /** Name in the file by the ending of the piece. */
   readonly pieces: Readonly<Record<string, string>>;
-  /** True where the model stores the transpose of the matrix. */
+  /** True if the model stores the transpose of the matrix. */
   readonly transposed?: true;
 }
 

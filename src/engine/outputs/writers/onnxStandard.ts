@@ -11,7 +11,7 @@ import { formBits, layerBytes } from './sizes';
 export const onnxStandard = onnxWriter({
   id: 'onnx',
   label: 'ONNX, standard operators',
-  summary: 'DequantizeLinear: any width, stored in 2, 4 or 8 bits. Portable. Without compressed weights a float model.',
+  summary: 'DequantizeLinear: any width, stored in 2, 4 or 8 bits. Portable. Writes a float model if nothing is compressed.',
   holdsFloat: true,
   mixesWidths: false,
   unpacksAtLoad: false,
@@ -20,7 +20,7 @@ export const onnxStandard = onnxWriter({
     const { layout } = layer;
     if (layout.kind === 'grouped') return formOf(layer).refuse(layout);
     if (layout.kind === 'learned' && layout.widthsByGroup)
-      return 'the format onnx has one width for a whole tensor, and groups of this one have several; use onnx-packed, archive or hf, or onnx-fast, which rounds again';
+      return 'the format onnx stores one width per tensor, but the groups of this one have several; use onnx-packed, archive or hf, or onnx-fast, which rounds again';
     return codesOnly('onnx', layout);
   },
   storedBits: (layer) => (layer.layout.kind === 'grouped' ? formBits(formOf(layer), layer.layout) : Infinity),

@@ -18,12 +18,12 @@ export interface OnnxFormat {
   readonly summary: string;
   /** File name of a language model, inside `onnx/`, where it has compressed layers. */
   file(layers: readonly PlannedLayer[]): string;
-  /** True where a model without any compressed weight has a place in this format: it is then `model.onnx`. */
+  /** True if a model without any compressed weight has a place in this format: it is then `model.onnx`. */
   readonly holdsFloat?: boolean;
   readonly mixesWidths: boolean;
-  /** True where layers that are no plain products are stored in another form. */
+  /** True if layers that are not plain products are stored in another form. */
   readonly needsProducts?: boolean;
-  /** True where the runtime holds all weights as float32 once loaded. */
+  /** True if the runtime holds all weights as float32 once loaded. */
   readonly unpacksAtLoad: boolean;
   refuses(layer: PlannedLayer): string | undefined;
   storedBits(layer: PlannedLayer, groupBits?: Uint8Array): number;
@@ -31,7 +31,7 @@ export interface OnnxFormat {
   /** `linear`: every user is a product that a kernel of the form y = x W^T can take the place of. */
   store(tensor: PlannedTensor, entry: PlannedEntry, linear: boolean): EncodedTensor;
   bytesOf(layer: PlannedLayer): number;
-  /** True where the runtime's default settings round the activations of this layer to int8. */
+  /** True if the runtime's default settings round the activations of this layer to int8. */
   roundsActivations(stored: StoredTensor, entry: PlannedEntry): boolean;
 }
 
@@ -48,14 +48,14 @@ export function onnxWriter(format: OnnxFormat): OutputWriter {
       if (source.container.format !== 'onnx' && source.decoder === undefined)
         throw new LoomweightError(
           'unsupported',
-          `The format ${id} needs a graph; ${source.container.path} has weights only and its architecture is not one of those that can be built. ` +
+          `The format ${id} needs a graph; ${source.container.path} has only weights, and no graph can be built for its architecture. ` +
             `Use the format hf or archive, or give a model directory with config.json, or an ONNX model.`,
           { format: id, architecture: source.architecture },
         );
       if (layers.size === 0 && !format.holdsFloat && !trained)
         throw new LoomweightError(
           'invalid-argument',
-          `The format ${id} stores compressed weights, and this method compresses none. Use the format hf, or onnx for a float ONNX model.`,
+          `The format ${id} stores compressed weights, but this method compresses none. Use the format hf, or onnx for a float ONNX model.`,
           { format: id },
         );
       for (const layer of layers.values()) {
@@ -82,7 +82,7 @@ export function onnxWriter(format: OnnxFormat): OutputWriter {
         const encoded = format.store(await planned.get(name), entry, linear);
         if (format.roundsActivations(encoded.stored, entry)) integerActivations = true;
         if (!linear && format.needsProducts)
-          note(`'${name}' is stored for DequantizeLinear: the fast kernel has no form for its operator.`);
+          note(`'${name}' is stored for DequantizeLinear: the fast kernel does not support its operator.`);
         return encoded;
       };
       const written =
@@ -127,6 +127,6 @@ export function isEmbedding({ role }: PlannedLayer): boolean {
 
 /** The refusal of a format that knows codes of one width only. */
 export function codesOnly(format: OutputFormat, layout: PlannedLayout): string | undefined {
-  if (layout.kind === 'sparse') return `the format ${format} has no sparse tensors; use onnx-packed or hf`;
+  if (layout.kind === 'sparse') return `the format ${format} cannot store sparse tensors; use onnx-packed or hf`;
   return undefined;
 }

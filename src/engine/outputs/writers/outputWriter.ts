@@ -10,7 +10,7 @@ export type PlannedLayers = ReadonlyMap<string, PlannedLayer>;
 /** What a writer is given. It asks the store for one tensor after the other and keeps none. */
 export interface WriteJob {
   readonly source: ModelSource;
-  /** Compressed tensors and plain values that replace the source's; whatever it lacks is written as the source gives it. */
+  /** Compressed tensors and plain values that replace the source's; everything else is written as in the source. */
   readonly planned: PlannedStore;
   /** The temporary output folder. */
   readonly folder: string;
@@ -23,11 +23,11 @@ export interface WriteJob {
 
 /** A finished output opened for reading: the inverse of its writer. */
 export interface OutputReader {
-  /** Fingerprint of a compressed tensor as the file holds it; comparable with `WrittenOutput.expected`. */
+  /** Fingerprint of a compressed tensor as stored in the file; comparable with `WrittenOutput.expected`. */
   fingerprint(name: string): Promise<string>;
   /** Weights of a compressed tensor: float32 [rows * columns] in the order in which it was planned. */
   weights(name: string, target?: Float32Array): Promise<Float32Array>;
-  /** Bytes of a tensor that is stored as values; undefined where the output lacks it. */
+  /** Bytes of a tensor that is stored as values; undefined if the output lacks it. */
   bytesOf(name: string): number | undefined;
   read(name: string, range: { readonly offset: number; readonly length: number }): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -39,15 +39,15 @@ export interface WrittenOutput {
   readonly primary: string;
   /** Bytes of the weights once loaded, where that differs from the file. */
   readonly loadedBytes?: number;
-  /** True where the output runs with rounded activations at the runtime's default settings. */
+  /** True if the output runs with rounded activations at the runtime's default settings. */
   readonly integerActivations: boolean;
-  /** True where dequantised weights were rounded to the types of the source. */
+  /** True if dequantised weights were rounded to the types of the source. */
   readonly roundedToSource?: boolean;
   /** How each compressed tensor is stored, for the report. */
   readonly layouts: ReadonlyMap<string, LayerLayout>;
   /** Names of tensors that the output holds as values: the source's own, or plain ones of the store. */
   readonly values: readonly string[];
-  /** Formats that no runtime opens: writes the ONNX model that the output stands for to a path. */
+  /** Formats that no runtime opens: writes the ONNX model that the output represents to a path. */
   unpackTo?(path: string): Promise<void>;
   /** The fingerprint that a planned tensor must have in this output. */
   expected(tensor: PlannedTensor, entry: PlannedEntry): string;
@@ -55,7 +55,7 @@ export interface WrittenOutput {
   open(): Promise<OutputReader>;
 }
 
-/** A format whose kernels have few widths: learned tensors are rounded anew to one of them before they are written. */
+/** A format whose kernels have few widths: learned tensors are rounded again to one of them before they are written. */
 export interface RoundsLearned {
   readonly widths: readonly number[];
   /** Weights under one scale. */
@@ -69,11 +69,11 @@ export interface OutputWriter {
   readonly id: OutputFormat;
   readonly label: string;
   readonly summary: string;
-  /** True where weights are written dequantised: bits per weight are then those of the plan, not of the file. */
+  /** True if weights are written dequantised: bits per weight are then those of the plan, not of the file. */
   readonly dequantised?: boolean;
-  /** True where the output runs with the kernels of the float model, so that its time says nothing. */
+  /** True if the output runs with the kernels of the float model, so that its time says nothing. */
   readonly runsAsFloat?: boolean;
-  /** True where every tensor keeps the type that it has in the source. */
+  /** True if every tensor keeps the type that it has in the source. */
   readonly keepsTypes?: boolean;
   /**
    * Throws `unsupported` or `invalid-argument` before anything is read where the format cannot hold the model with these layers compressed. `trained`:
@@ -84,7 +84,7 @@ export interface OutputWriter {
   refuses(layer: PlannedLayer): string | undefined;
   /** Bits of a layer as the format stores it, padding included. `groupBits`: widths of its groups, where they differ. */
   storedBits(layer: PlannedLayer, groupBits?: Uint8Array): number;
-  /** False where all groups of a tensor have one width. */
+  /** False if all groups of a tensor have one width. */
   readonly mixesWidths: boolean;
   readonly roundsLearned?: RoundsLearned;
   write(job: WriteJob): Promise<WrittenOutput>;

@@ -6,7 +6,7 @@ import { ExternalDataWriter } from '../../formats/onnx/externalDataWriter';
 /** Weights below this stay inside the ONNX file: one file is easier to carry, and the whole is built in memory. */
 export const inlineLimit = 64 * 2 ** 20;
 
-/** Takes the stored tensors of an ONNX model as they are made. */
+/** Receives the stored tensors of an ONNX model one by one. */
 export class PieceStore {
   private readonly constants = new Map<string, ConstantData>();
 

@@ -39,7 +39,7 @@ export function formBits(form: MatrixForm, layout: MatrixLayout): number {
     return bytesOf(pieces);
   };
   const order = layout.columnsAreSorted ? 32 * columns : 0;
-  // Rows in eights fill whole bytes whatever the width, so that bytes grow evenly with them.
+  // Multiples of eight rows fill whole bytes at any width, so the number of bytes is proportional to them.
   const some = 8 * Math.max(1, Math.floor(measuredWeights / 16 / columns));
   if (rows * columns <= measuredWeights || rows <= 3 * some) return 8 * storedFor(rows) + order;
   const [few, more] = [storedFor(some), storedFor(2 * some)];
@@ -68,7 +68,7 @@ function bytesOf(pieces: EncodedTensor['pieces']): number {
   return Object.values(pieces).reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-/** Bytes of the whole output: layers as `bytesOf` says, everything else as it is. */
+/** Bytes of the whole output: layers by `bytesOf`, everything else unchanged. */
 export function outputBytes(source: ModelSource, layers: PlannedLayers, bytesOf: (layer: PlannedLayer) => number): number {
   let total = 0;
   for (const [name, { entry }] of source.tensors) {

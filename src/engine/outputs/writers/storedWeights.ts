@@ -15,7 +15,7 @@ export type StoredWeight =
       readonly pieces: Readonly<Record<string, ConstantData>>;
     };
 
-/** The runtime folds constants below 1 GiB; a larger result would be made anew in every run. */
+/** The runtime folds constants below 1 GiB; a larger result would be recomputed in every run. */
 const foldLimit = 2 ** 30;
 
 /**
@@ -39,7 +39,7 @@ export class StoredWeights implements WeightSource {
     const values = this.valuesOf(build, name, weight);
     if (weight.kind === 'plain') return asFloat32(build, build.op('Gather', [values[''], ids], { axis: int(0) }));
     if (weight.stored.gather) return weight.stored.gather(build, values, ids);
-    throw new LoomweightError('internal', `The form chosen for the embedding '${name}' cannot give single rows.`, { tensor: name });
+    throw new LoomweightError('internal', `The storage chosen for the embedding '${name}' cannot return single rows.`, { tensor: name });
   }
 
   vector(build: GraphBuilder, name: string): Value {
@@ -48,13 +48,13 @@ export class StoredWeights implements WeightSource {
     if (weight.kind === 'plain') return asFloat32(build, values['']!);
     // Forms know matrices: a vector is one of a single column.
     if (weight.stored.matrix) return build.op('Reshape', [weight.stored.matrix(build, values), build.int64([-1])]);
-    throw new LoomweightError('internal', `The form chosen for the vector '${name}' is a kernel of products.`, { tensor: name });
+    throw new LoomweightError('internal', `The storage chosen for the vector '${name}' supports matrix products only.`, { tensor: name });
   }
 
   private find(name: string): StoredWeight {
     const weight = this.weights.get(name);
     if (weight) return weight;
-    throw new LoomweightError('malformed-file', `The model lacks the tensor '${name}' that its config asks for.`, { tensor: name });
+    throw new LoomweightError('malformed-file', `The model has no tensor '${name}', which its config requires.`, { tensor: name });
   }
 
   private valuesOf(build: GraphBuilder, name: string, weight: StoredWeight): Readonly<Record<string, Value>> {

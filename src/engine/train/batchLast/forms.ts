@@ -30,7 +30,7 @@ export type BatchLastForm =
 
 type Form = (node: Node, inputs: readonly (Value | undefined)[], context: BatchLastContext) => BatchLastForm | undefined;
 
-/** The form of a node on twins [1, channels, ...space, batch]; undefined where it has none, or no input with a twin. */
+/** The form of a node on twins [1, channels, ...space, batch]; undefined if it has none, or no input with a twin. */
 export const batchLastForm: Form = (node, inputs, context) =>
   node.domain === '' && Object.hasOwn(forms, node.op) ? (forms[node.op] as Form)(node, inputs, context) : undefined;
 

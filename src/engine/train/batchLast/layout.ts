@@ -10,14 +10,14 @@ import { paysOff } from './paysOff';
 /** Copying a graph with the batch as last axis. */
 export interface BatchLastCopy {
   readonly rewrite: NodeRewrite;
-  /** Gradients of what was written anew. Complete once the graph is copied. */
+  /** Gradients of what was rewritten. Complete once the graph is copied. */
   readonly regions: readonly RegionGradient[];
 }
 
 /**
  * For `inlineGraph` into `build`: convolutions [batch, channels, ...space], and what follows them, work on twins [1, channels, ...space, batch]: the batch is one
  * more axis of space, so that operators on channels mean what they meant. An operator without a form for twins gets the values as the graph has them. Both are
- * added for each node; those that nobody uses are to be pruned (`pruneGraph`). Needs known shapes.
+ * added for each node; unused ones must be pruned (`pruneGraph`). Needs known shapes.
  *
  * `training` is asked for the training form of nodes, on values of either kind; `worth` which convolutions the layout begins at.
  */

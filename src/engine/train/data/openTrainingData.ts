@@ -47,14 +47,14 @@ export async function openTrainingData(spec: DataSpec, model: OpenTrainable, see
       loss,
       train: sampleBatches(prepared, seed),
       evaluation: heldOutSamples(validation),
-      choices: [`trained on ${prepared.samples} samples of 'train', judged on ${validation.samples} of 'val'`],
+      choices: [`trained on ${prepared.samples} samples of 'train', validated on ${validation.samples} of 'val'`],
     };
   }
   const held = Math.floor(prepared.samples / heldOutShare);
   if (held === 0)
     throw new LoomweightError(
       'invalid-argument',
-      `Training needs at least ${heldOutShare} samples where there is no split 'val'; ${prepared.description} has ${prepared.samples}.`,
+      `Without a split 'val', training needs at least ${heldOutShare} samples, but ${prepared.description} has ${prepared.samples}.`,
       { samples: prepared.samples },
     );
   const order = shuffled(prepared.samples, new PoolRandom(seed, prepared.samples, 0x4e1d));
@@ -65,7 +65,7 @@ export async function openTrainingData(spec: DataSpec, model: OpenTrainable, see
     evaluation: heldOutSamples(
       selectSamples(prepared, order.subarray(0, held).sort(), `${held} samples of ${prepared.description}, held out`),
     ),
-    choices: [`there is no split 'val': ${held} of ${prepared.samples} samples, chosen by the seed, are held out`],
+    choices: [`no split 'val': ${held} of ${prepared.samples} samples, chosen by the seed, are held out`],
   };
 }
 
@@ -75,14 +75,14 @@ function firstOutput(model: OpenTrainable): readonly number[] {
   throw new LoomweightError('unsupported', `'${model.name}' has no output, so nothing can be trained.`);
 }
 
-/** True where a folder has files of a split, or a table's rows name their split (there may be none of this one). */
+/** True if a folder has files of a split, or a table's rows name their split (there may be none of this one). */
 async function mayHaveSplit(spec: DataSpec, split: string): Promise<boolean> {
   const status = await stat(spec.data).catch(() => undefined);
   if (!status?.isDirectory()) return spec.columns?.['split'] !== undefined;
   return (await readdir(spec.data)).includes(`${split}-label.npy`);
 }
 
-/** One value that is not finite makes every weight NaN at the step that meets it. float16 is looked at as it is stored: an exponent of ones. */
+/** One value that is not finite makes every weight NaN at the step that meets it. float16 is checked in its stored form: an exponent of ones. */
 function checkFinite({ description, samples, inputs, labels }: DataSplit): void {
   for (const [name, { dtype, data }] of [...inputs, ['label', labels] as const]) {
     if (!dtype.startsWith('float')) continue;
@@ -94,7 +94,7 @@ function checkFinite({ description, samples, inputs, labels }: DataSplit): void 
       const sample = Math.floor(index / Math.max(1, values.length / Math.max(1, samples)));
       throw new LoomweightError(
         'invalid-argument',
-        `Training needs finite numbers; '${name}' of sample ${sample} of ${description} holds NaN or infinity. Replace the value, or leave the sample out.`,
+        `Training needs finite numbers; '${name}' of sample ${sample} of ${description} contains NaN or infinity. Replace the value, or remove the sample.`,
         { input: name, sample },
       );
     }

@@ -24,7 +24,7 @@ export function prepareSplit(split: DataSplit, inputs: readonly BatchInput[], lo
     throw new LoomweightError(
       'invalid-argument',
       loss === 'binary'
-        ? `Labels of a single logit must be 0 or 1; sample ${wrong} of ${split.description} has ${labels[wrong]}. For numbers use the loss mse.`
+        ? `Labels of a single logit must be 0 or 1; sample ${wrong} of ${split.description} has ${labels[wrong]}. For real-valued targets use the loss mse.`
         : `Labels must be whole numbers from 0 to ${classes - 1}, as the model has ${classes} classes; sample ${wrong} of ${split.description} has ${labels[wrong]}.`,
       { sample: wrong, label: labels[wrong], classes },
     );

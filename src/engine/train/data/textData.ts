@@ -28,7 +28,7 @@ export async function openTextData(
   seed: number,
 ): Promise<TrainingData> {
   if (spec.loss !== 'auto' && spec.loss !== 'cross-entropy')
-    throw new LoomweightError('invalid-argument', `Text is trained with cross-entropy over the next token, not with '${spec.loss}'.`, {
+    throw new LoomweightError('invalid-argument', `Training on text uses the cross-entropy of the next token, not '${spec.loss}'.`, {
       loss: spec.loss,
     });
   const text = model.text as TextSettings;
@@ -48,7 +48,7 @@ export async function openTextData(
     evaluation: heldOutWindows(validation.windows, bos, validation.description),
     choices: [
       `windows of ${text.window} tokens${bos === undefined ? ', the first of each not predicted (no BOS)' : `, each after BOS ${bos}`}`,
-      `judged on ${validation.windows.count} windows of ${validation.description}`,
+      `validated on ${validation.windows.count} windows of ${validation.description}`,
       ...(files.length > 1
         ? [`mixed: ${files.map(({ file, share }) => `${basename(file)} ${(share * 100).toFixed(1)} %`).join(', ')}`]
         : []),
@@ -74,7 +74,7 @@ function holdOut(
   if (available < 2)
     throw new LoomweightError(
       'invalid-argument',
-      `The text has ${first.length} tokens; training needs at least two windows of ${window}, one of them to judge by. Give a longer text or a smaller window.`,
+      `The text has ${first.length} tokens, but training needs at least two windows of ${window}, one of them for validation. Use a longer text or a smaller window.`,
       { tokens: first.length, window },
     );
   const border = first.length - count * window;
@@ -127,7 +127,7 @@ class ShiftedWindows {
     if (ids.length < window)
       throw new LoomweightError(
         'invalid-argument',
-        `The text has ${ids.length} tokens, one window needs ${window}. Give a longer text or a smaller window.`,
+        `The text has ${ids.length} tokens, but one window needs ${window}. Use a longer text or a smaller window.`,
         { tokens: ids.length, window },
       );
     this.count = Math.max(1, Math.floor((ids.length - window + 1) / window));

@@ -9,7 +9,7 @@ export interface WeightedFile {
 
 /**
  * Reads `a.txt:0.7,b.txt:0.3`: files with weights, which are scaled to add up to 1; a file without a weight has weight 1. A name that is a file as
- * it stands is one source, whatever signs are in it. Errors: `invalid-argument` for weights that are no positive numbers, `not-found`.
+ * it stands is one source, whatever signs are in it. Errors: `invalid-argument` for weights that are not positive numbers, `not-found`.
  */
 export async function weightedFiles(data: string): Promise<readonly WeightedFile[]> {
   if (await isFile(data)) return [{ file: data, share: 1 }];
@@ -20,17 +20,13 @@ export async function weightedFiles(data: string): Promise<readonly WeightedFile
     const file = match?.[1] ?? text;
     const weight = match ? Number(match[2]) : 1;
     if (!(weight > 0) || !Number.isFinite(weight))
-      throw new LoomweightError('invalid-argument', `A source of text takes a weight above 0, got '${text}'. Write file.txt:0.7.`, {
+      throw new LoomweightError('invalid-argument', `The weight of a text must be above 0, got '${text}'. Write file.txt:0.7.`, {
         source: text,
       });
     if (!(await isFile(file)))
-      throw new LoomweightError(
-        'not-found',
-        `There is no text file at ${file}. Check the path; several files are written a.txt:0.7,b.txt:0.3.`,
-        {
-          path: file,
-        },
-      );
+      throw new LoomweightError('not-found', `No text file at ${file}. Check the path; write several files as a.txt:0.7,b.txt:0.3.`, {
+        path: file,
+      });
     files.push({ file, weight });
   }
   const total = files.reduce((sum, { weight }) => sum + weight, 0);

@@ -5,7 +5,7 @@ import { planDiffq } from './diffq/plan';
 
 /**
  * DiffQ: noise of the size of a rounding step in place of rounding, so that weights and widths are trained together, each group of weights with a width of
- * its own. Two parameters go beyond the published method, and both at 0 give it as published. `settle`: in the last steps widths stand still and weights are truly
+ * its own. Two parameters go beyond the published method, and both at 0 give it as published. `settle`: in the last steps widths are frozen and weights are actually
  * rounded. `clipRange`: grids end some standard deviations from the mean. On a language model of 4 M weights, 60 steps to 4 bits on average, perplexity rose by 15 % over
  * the float run with the published range and by 3 % with 3 standard deviations.
  */

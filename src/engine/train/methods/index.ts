@@ -17,7 +17,7 @@ export function findWeightMethod(id: string): WeightMethod {
   const found = weightMethods.find((method) => method.id === id);
   if (found) return found;
   const ids = weightMethods.map((method) => method.id);
-  throw new LoomweightError('invalid-argument', `There is no training method '${id}'. Methods: ${ids.join(', ')}.${suggestion(id, ids)}`, {
+  throw new LoomweightError('invalid-argument', `Unknown training method '${id}'. Methods: ${ids.join(', ')}.${suggestion(id, ids)}`, {
     method: id,
   });
 }

@@ -19,8 +19,8 @@ const longestPause = 50;
  * PQK: prune, quantise, and let the network teach its own pruned part.
  *
  * Phase 1, T steps: the smallest weights are set to 0, a share s(t) = sparsity (1 - (1 - t / T)^3) of each tensor, the others are rounded to a signed grid.
- * Gradients pass straight through both, so pruned weights go on learning and may come back.
- * Phase 2: the thresholds stand still. The teacher is the student's weights with the pruned ones added back. Both learn the task, and each the other's softened outputs;
+ * Gradients pass straight through both, so pruned weights continue to learn and may return.
+ * Phase 2: the thresholds are frozen. The teacher is the student's weights with the pruned ones added back. Both learn the task, and each the other's softened outputs;
  * the student's gradient reaches kept weights only, the teacher's all of them.
  *
  * The paper's text gives the phases, not the formulas: grid, thresholds and weights of the losses are choices made here.
@@ -121,7 +121,7 @@ export const pqk: WeightMethod = {
         if (shape.length < 2 || shape.at(-1) === 1)
           throw new LoomweightError(
             'unsupported',
-            'PQK distils class probabilities and needs outputs for at least 2 classes, but the model has a single output. Use qat, lsq or diffq.',
+            'PQK distils class probabilities and requires outputs for at least 2 classes, but the model has a single output. Use qat, lsq or diffq.',
           );
         const both = [divergence(step.build, taught, teaches, temperature), divergence(step.build, teaches, taught, temperature)];
         for (const { region } of both) step.custom(region);
@@ -133,7 +133,7 @@ export const pqk: WeightMethod = {
       refresh: {
         every: pruneEvery,
         apply: (state, at) =>
-          // One last look when teaching begins; from then on the thresholds stand still.
+          // One last update when teaching begins; from then on the thresholds are frozen.
           at >= teachingFrom + pruneEvery
             ? {}
             : Object.fromEntries(

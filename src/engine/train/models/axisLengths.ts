@@ -35,9 +35,9 @@ export async function batchInputs(
       return given.slice(1).map((length, axis) => (typeof declared?.[axis + 1] === 'number' ? declared[axis + 1] : length) as number);
     throw new LoomweightError(
       'unsupported',
-      `Training needs inputs of type ${inputTypes.join(', ')} with the batch as first axis and all other lengths fixed, by the graph or by arrays ` +
-        `of the data; '${name}' of ${path} is ${type.dtype} [${declared?.join(', ') ?? 'unknown'}]` +
-        `${given === undefined ? '' : `, its data [${given.join(', ')}]`}.`,
+      `Training requires inputs of type ${inputTypes.join(', ')} with the batch as first axis and all other lengths fixed, by the graph or by arrays ` +
+        `of the data, but '${name}' of ${path} is ${type.dtype} [${declared?.join(', ') ?? 'unknown'}]` +
+        `${given === undefined ? '' : `, and its data [${given.join(', ')}]`}.`,
       { input: name, dtype: type.dtype, shape: declared },
     );
   });
@@ -49,7 +49,7 @@ export async function batchInputs(
     }));
 }
 
-/** True where the graph leaves a length other than the batch's open. */
+/** True if the graph leaves a length other than the batch's open. */
 function isOpen({ type }: Value): boolean {
   return type.shape === undefined || type.shape.slice(1).some((length) => typeof length !== 'number');
 }

@@ -17,7 +17,7 @@ import type { TrainableParameter } from '../contract';
 import { graphTrainable, type OpenTrainable } from './graphTrainable';
 import { transposeMatrix } from '../../kernels/host/transposeMatrix';
 
-/** Windows longer than this are no default for training: activations of all positions lie in memory. */
+/** The default window for training is at most this long: activations of all positions are in memory. */
 const largestDefaultWindow = 256;
 
 /**
@@ -34,7 +34,7 @@ export async function openDecoderTrainable(container: TensorContainer, window: n
   if (!Number.isSafeInteger(length) || length < 2 || length > config.contextLength)
     throw new LoomweightError(
       'invalid-argument',
-      `A window for training needs 2 to ${config.contextLength} tokens, as many as the model can read; got ${length}.`,
+      `A training window must have 2 to ${config.contextLength} tokens (the model's context), got ${length}.`,
       { window: length, contextLength: config.contextLength },
     );
   const sequence = (await hasBeginning(container, folders, config)) ? length : length - 1;

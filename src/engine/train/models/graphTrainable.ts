@@ -8,13 +8,13 @@ import { operators } from '../../ops/index';
 import type { BatchInput } from '../batches';
 import type { ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
 
-/** A model opened for training; whoever opened it closes it. */
+/** A model opened for training; the caller closes it. */
 export type OpenTrainable = TrainableModel & {
   /** What the model is for: `labels` for data with labels, `text` for token windows. */
   readonly kind: 'labels' | 'text';
-  /** What whoever trains it should know: tensors that stay as they are, places that no gradient passes. */
+  /** What the user should know before training: tensors that stay unchanged, places that no gradient passes. */
   readonly notes: readonly string[];
-  /** Folders or files where a language model's tokenizer lies, and what its config says; undefined for other models. */
+  /** Folders or files with a language model's tokenizer, and its config; undefined for other models. */
   readonly text?: TextSettings;
   close(): Promise<void>;
 };
@@ -74,7 +74,7 @@ function batchSize(batch: Readonly<Record<string, Value>>, { name, inputs }: Gra
   const first = inputs(1)[0];
   const length = first && batch[first.name]?.type.shape?.[0];
   if (typeof length === 'number') return length;
-  throw new LoomweightError('internal', `The batch of '${name}' has no '${first?.name ?? 'input'}' of known shape.`, { model: name });
+  throw new LoomweightError('internal', `The batch of '${name}' has no '${first?.name ?? 'input'}' with a known shape.`, { model: name });
 }
 
 function forward(

@@ -43,7 +43,7 @@ async function openWith(editor: OnnxEditor, path: string, arrays: TrainingArrays
   if (found.parameters.length === 0)
     throw new LoomweightError(
       'unsupported',
-      `There is nothing to train in ${path}: no operator takes float32 weights. Give the float model.`,
+      `There is nothing to train in ${path}: no operator has float32 weights. Use the float model.`,
       { path },
     );
   const notes = trainingNotes(read, found, path);
@@ -101,7 +101,7 @@ function weightsAsInputs(graph: Graph, parameters: readonly FoundParameter[], bu
     const { transB: _transB, ...attributes } = node.attributes;
     return { ...node, inputs: node.inputs.map((input, index) => (index === 1 ? weight : input)), attributes };
   });
-  // A Transpose that stood between a matrix and its products has no input any more, and no use.
+  // A Transpose between a matrix and its products no longer has an input or a use.
   const known = new Set<Value>([
     ...inputs,
     ...constants.keys(),
@@ -145,8 +145,8 @@ function inlineBytes({ constants }: Graph): readonly Uint8Array[] {
 }
 
 function floats(data: ConstantData): Float32Array {
-  if (data.kind !== 'inline') throw new LoomweightError('internal', 'Weights for training are read into memory.');
+  if (data.kind !== 'inline') throw new LoomweightError('internal', 'Weights for training must be in memory.');
   const count = elementCount(data.shape);
-  // A copy with a buffer of its own: the bytes may be a view into the whole file.
+  // A copy with its own buffer: the bytes may be a view of the whole file.
   return new Float32Array(new Uint8Array(data.bytes).buffer, 0, count);
 }

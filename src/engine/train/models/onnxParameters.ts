@@ -10,9 +10,9 @@ export interface FoundParameter {
   readonly role: TensorRole;
   /** For a tensor that is only ever the right side of MatMul or Gemm, so that it can be held as [in, out]: these sides (itself, or a Transpose of it). */
   readonly matrixValues: readonly Value[];
-  /** True where the file holds [in, out]. */
+  /** True if the file holds [in, out]. */
   readonly storedTransposed: boolean;
-  /** False where no output depends on it, or only through what has no gradient. */
+  /** False if no output depends on it, or only through what has no gradient. */
   readonly used: boolean;
 }
 
@@ -21,7 +21,7 @@ export interface FoundParameters {
   readonly parameters: readonly FoundParameter[];
   /** Running means and variances of batch normalisation. */
   readonly buffers: readonly Value[];
-  /** Weights that stay as they are: of other types than float32, or taken by bodies of Loop and If. */
+  /** Weights that stay unchanged: of types other than float32, or used by bodies of Loop and If. */
   readonly left: readonly { readonly name: string; readonly why: 'type' | 'body' }[];
 }
 
@@ -66,7 +66,7 @@ function roleOf({ uses, shape }: GraphParameter): TensorRole {
   return 'other';
 }
 
-/** How a matrix enters a product, seen through the Transposes between: `in-out` for x W, `out-in` for x W^T; undefined where it is something else. */
+/** How a matrix enters a product, seen through the Transposes between: `in-out` for x W, `out-in` for x W^T; undefined if it is something else. */
 function matrixUse(graph: Graph, use: ParameterUse, shape: readonly number[]): 'in-out' | 'out-in' | undefined {
   const { node, through } = use;
   const turns = through.filter(turnsMatrix).length;
@@ -85,7 +85,7 @@ function useOf({ node, input }: ParameterUse, shape: readonly number[]): WeightU
   return weightUse({ op: node.op, domain: node.domain, input, shape, int });
 }
 
-/** True for the Transpose of a matrix that is no mere copy. */
+/** True for the Transpose of a matrix that is more than a copy. */
 function turnsMatrix({ op, attributes: { perm } }: Node): boolean {
   return op === 'Transpose' && (perm === undefined || (perm.kind === 'ints' && perm.value[0] === 1));
 }

@@ -40,7 +40,7 @@ async function open(container: Awaited<ReturnType<typeof openContainer>>, option
   if (container.config !== undefined) return openDecoderTrainable(container, options.window);
   throw new LoomweightError(
     'unsupported',
-    `Training needs an ONNX file, or a model directory with config.json; ${container.path} has weights only.`,
+    `Training requires an ONNX file or a model directory with config.json, but ${container.path} has only weights.`,
     { path: container.path },
   );
 }

@@ -5,7 +5,7 @@ import { operators } from '../../ops/index';
 import type { FoundParameters } from './onnxParameters';
 
 /**
- * What whoever trains an imported graph should know beforehand: tensors that stay as they are, and rounding inside the graph that no gradient passes.
+ * Notes for the user before an imported graph is trained: tensors that stay unchanged, and rounding inside the graph that no gradient passes.
  * Errors: `unsupported` where no gradient reaches any parameter, so that nothing would be learned.
  */
 export function trainingNotes(graph: Graph, { parameters, left }: FoundParameters, path: string): readonly string[] {
@@ -18,25 +18,23 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
     throw new LoomweightError(
       'unsupported',
       rounding.length > 0
-        ? `No gradient reaches any weight of ${path}: all are behind ${where}. Train the float model from before quantisation.`
-        : `No gradient reaches any weight of ${path}: no output changes with small changes of them.`,
+        ? `No gradient reaches any weight of ${path}: all are behind ${where}. Train the float model instead.`
+        : `No gradient reaches any weight of ${path}: no output depends on them smoothly.`,
       { path, rounding: rounding.map(({ name }) => name) },
     );
   const note = (names: readonly string[], what: string): readonly string[] => (names.length === 0 ? [] : [`${what}: ${shown(names)}.`]);
   return [
     ...(rounding.length === 0
       ? []
-      : [
-          `No gradient passes ${where}: what comes before is trained along other paths only. Prefer to train the float model from before quantisation.`,
-        ]),
-    ...note(still, 'Tensors that get no gradient and stay as they are'),
+      : [`No gradient passes through ${where}: weights before it are trained along other paths only. Prefer to train the float model.`]),
+    ...note(still, 'Tensors without a gradient, which stay unchanged'),
     ...note(
       left.filter(({ why }) => why === 'type').map(({ name }) => name),
-      'Tensors that are not float32 and stay as they are',
+      'Tensors that are not float32, which stay unchanged',
     ),
     ...note(
       left.filter(({ why }) => why === 'body').map(({ name }) => name),
-      'Tensors that a Loop or If uses inside, and that stay as they are',
+      'Tensors used inside a Loop or If, which stay unchanged',
     ),
   ];
 }

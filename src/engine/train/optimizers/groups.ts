@@ -45,7 +45,7 @@ function optimizerGroup(settings: GroupSettings, steps: number): OptimizerGroup 
 export function groupNamed(groups: OptimizerGroups, name: string): OptimizerGroup {
   const group = groups[name];
   if (group) return group;
-  throw new LoomweightError('internal', `There is no group '${name}' of variables. Groups: ${Object.keys(groups).join(', ')}.`, {
+  throw new LoomweightError('internal', `Unknown group '${name}' of variables. Groups: ${Object.keys(groups).join(', ')}.`, {
     group: name,
   });
 }

@@ -5,7 +5,7 @@ const entriesOfBlock = 2 ** 18;
 /** Short blocks make short products. */
 const leastRows = 16;
 
-/** Rows of a block of a matrix [rows, columns], a divisor of its rows; undefined where it is too small to be cut or has no such divisor. */
+/** Rows of a block of a matrix [rows, columns], a divisor of its rows; undefined if it is too small to be cut or has no such divisor. */
 export function blockRows(shape: readonly number[]): number | undefined {
   const [rows, columns, ...others] = shape;
   if (rows === undefined || columns === undefined || others.length > 0 || rows * columns < leastEntries) return undefined;

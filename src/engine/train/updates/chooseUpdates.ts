@@ -27,7 +27,7 @@ export async function chooseUpdates(runtime: Runtime): Promise<UpdatePlanner> {
   return (await runs(runtime, multiplyThenAdd)) ? rowBlockUpdates(multiplyThenAdd) : wholeTensorUpdates;
 }
 
-/** Tries a small Scan with it; true where the numbers are right. */
+/** Tries a small Scan with it; true if the numbers are right. */
 async function runs(runtime: Runtime, multiplyAdd: MultiplyAdd): Promise<boolean> {
   try {
     const session = await runtime.createFromGraph(probe(multiplyAdd), { keep: false });

@@ -76,7 +76,7 @@ function blockwiseRegion(
     gradient: (build, dy) => {
       const columns = staticShape(dy).at(-1) as number;
       const dyRows = reshaped(build, dy, [-1, columns]);
-      // (w dy^T)^T: the product takes its left operand as it lies, and packs the right one, which is small.
+      // (w dy^T)^T: the product uses its left operand in place and packs the right one, which is small.
       const turned = (value: Value): Value => build.op('Transpose', [value]);
       const dx = needsX ? reshaped(build, turned(build.op('MatMul', [used, turned(dyRows)])), staticShape(x)) : undefined;
       const { result, kept } = blockwiseUpdate(build, product, tensor, dyRows, multiplyAdd);
@@ -132,7 +132,7 @@ function blockwiseUpdate(
 
 /**
  * Gradients of single entries that depend on the whole gradient, which is known only behind the last block: their sum G (w' - w) is that of dy (z' - z), with
- * z = x w + bias made once more from the weights as they are. The entries join the product as further rows.
+ * z = x w + bias computed again from the current weights. The entries join the product as further rows.
  */
 function withCorrections(
   build: GraphBuilder,

@@ -7,17 +7,17 @@ import type { PlannedStep, TrainedTensor } from './updatePlanner';
 export interface RowProduct {
   readonly node: Node;
   readonly x: Value;
-  /** What stands in the product for the tensor: itself, or what the region makes of it. */
+  /** Operand of the product for the tensor: the tensor itself, or the region's value of it. */
   readonly used: Value;
   readonly bias?: Value;
-  /** True where x depends on anything trained. */
+  /** True if x depends on anything trained. */
   readonly needsX: boolean;
   /** Rows of a block. */
   readonly rows: number;
   readonly region?: CustomGradient & { readonly rows: RowwiseGradient };
 }
 
-/** Finds that product. Undefined where the loss depends on the tensor in any other way, or the product has another form. */
+/** Finds that product. Undefined if the loss depends on the tensor in any other way, or the product has another form. */
 export function findRowProduct(step: PlannedStep, tensor: TrainedTensor, rows: number): RowProduct | undefined {
   const { nodes, regions, target } = step;
   const region = regions.find(({ rows: own, inputs }) => own?.input === tensor.value && inputs.includes(tensor.value));
@@ -29,7 +29,7 @@ export function findRowProduct(step: PlannedStep, tensor: TrainedTensor, rows: n
   if (node === undefined || users.length !== 1 || !isPlainProduct(node, used)) return undefined;
   const [output] = node.outputs as [Value];
   const customs = new Map(regions.map((each) => [each.output, each]));
-  // Within a region nobody asks for the rules of operators, so a product there is not ours.
+  // The rules of operators are not used inside a region, so a product there is not ours.
   if (customs.has(output) || dependsOn(nodes, customs, [tensor.value], [output], target)) return undefined;
   const [x, , bias] = node.inputs as [Value, Value, Value | undefined];
   if (staticShape(x).length < 2) return undefined;

@@ -23,7 +23,7 @@ export interface UpdatedTensor {
   readonly slots: Readonly<Record<string, Value>>;
 }
 
-/** What a planner sees once the loss stands and before anything is differentiated. */
+/** What a planner sees when the loss is built and before anything is differentiated. */
 export interface PlannedStep {
   readonly build: GraphBuilder;
   /** Nodes of the forward pass and the loss. */
@@ -33,13 +33,13 @@ export interface PlannedStep {
   readonly tensors: readonly TrainedTensor[];
   /** Regions that the method and the losses declared. */
   readonly regions: readonly CustomGradient[];
-  /** True where all gradients are scaled by their common norm first, so that no update may start before the last gradient is known. */
+  /** True if all gradients are scaled by their common norm first, so that no update may start before the last gradient is known. */
   readonly clipped: boolean;
 }
 
 /**
  * Decides for each trained tensor how its gradient and its update are built. The plain planner takes the whole gradient and updates the whole tensor; a
- * planner for large matrices may keep the gradient back (a region of its own gives none for the weight) and build it block by block with the update.
+ * planner for large matrices may keep the gradient back (its own region returns none for the weight) and build it block by block with the update.
  */
 export interface UpdatePlanner {
   /** Shape in which a tensor and its slots go from step to step: the same values in the same order as `state.shape`. */
@@ -52,8 +52,8 @@ export interface UpdatePlan {
   /** Added to the differentiation; they come before the method's own. */
   readonly regions: readonly CustomGradient[];
   /**
-   * The updates. `gradient` gives d(loss)/d(tensor), clipped where the job clips; undefined where the loss does not depend on the tensor or a region
-   * of the plan kept its gradient back. A tensor without an entry in the result stays as it is.
+   * The updates. `gradient` gives d(loss)/d(tensor), clipped where the job clips; undefined if the loss does not depend on the tensor or a region
+   * of the plan kept its gradient back. A tensor without an entry in the result stays unchanged.
    */
   finish(gradient: (tensor: TrainedTensor) => Value | undefined): ReadonlyMap<TrainedTensor, UpdatedTensor>;
 }

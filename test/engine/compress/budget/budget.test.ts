@@ -64,7 +64,7 @@ describe('a budget', () => {
     ['onnx-packed', 'gradient', 3.7],
     ['onnx-packed', 'divergence', 3.7],
     ['archive', 'error', 3.3],
-  ] as const)('%s, sensitivity %s: at most %d bits a weight, side information counted', async (format, sensitivity, budget) => {
+  ] as const)('%s, sensitivity %s: at most %d bits per weight, including side information', async (format, sensitivity, budget) => {
     const report = await compress({ format, sensitivity, budget });
     expectConsistent(report, budget);
     expect(report.allocation).toMatchObject({ budget, unit: 'tensor', sensitivity });
@@ -78,7 +78,7 @@ describe('a budget', () => {
     ['onnx-packed', 'group', 'activation', 4],
     ['archive', 'group', 'gradient', 3],
     ['archive', 'channel', 'error', 2.5],
-  ] as const)('%s by %s, sensitivity %s: at most %d bits a weight', async (format, unit, sensitivity, budget) => {
+  ] as const)('%s by %s, sensitivity %s: at most %d bits per weight', async (format, unit, sensitivity, budget) => {
     const report = await compress({ model: sample, tensors: '*.layers.0.self_attn.*', format, unit, sensitivity, budget });
     await expectErrorsAgree(sample, join(folder, 'out'), report.layers, format === 'hf' ? 2e-3 : 0);
     expect(report.bitsPerWeight).toBeLessThanOrEqual(budget + 1e-9);
@@ -96,14 +96,14 @@ describe('a budget', () => {
   });
 
   test.each([
-    [{ unit: 'group', format: 'onnx-fast', budget: 9 }, /one width for a whole tensor/],
+    [{ unit: 'group', format: 'onnx-fast', budget: 9 }, /one width per tensor/],
     [{ unit: 'group', format: 'hf', budget: 3, sensitivity: 'divergence' }, /measures whole tensors/],
     [{ unit: 'channel', format: 'hf', budget: 0.01 }, /too small: .* about/],
   ] as const)('by group or channel: %j is refused', async (more, message) => {
     await expect(compress({ sensitivity: 'error', ...(more as Partial<CompressSpec>) })).rejects.toThrow(message);
   });
 
-  test('what is given stays: group size for all, bits for one tensor', async () => {
+  test('explicit parameters are kept: group size for all, bits for one tensor', async () => {
     const report = await compress({
       budget: 4,
       sensitivity: 'error',
@@ -116,7 +116,7 @@ describe('a budget', () => {
       for (const { bits, parameters } of options) if (bits < 16) expect(parameters).toMatchObject({ groupSize: 32, clip: true });
   });
 
-  test('16 bits as an override leave a tensor alone, 0 prune where groups have widths of their own', async () => {
+  test('an override of 16 bits keeps a tensor unchanged, 0 bits prune it if groups have their own widths', async () => {
     const name = 'model.layers.0.mlp.down_proj.weight';
     const kept = await compress({ budget: 7, sensitivity: 'error', overrides: [{ glob: name, parameters: { bits: 16 } }] });
     expectConsistent(kept, 7);
@@ -138,7 +138,7 @@ describe('a budget', () => {
     await expect(pruned).rejects.toThrow(/cannot be pruned as a whole/);
   });
 
-  test('measured points: the loss that rounding adds on text between the sample, more with fewer bits', async () => {
+  test('measured points: the loss that rounding adds on held-out text grows with fewer bits', async () => {
     const report = await compress({
       model: sample,
       tensors: '*.mlp.*',
@@ -157,23 +157,23 @@ describe('a budget', () => {
     expect(Math.abs(measured[2]!.loss)).toBeLessThan(0.02);
   });
 
-  test('a large budget leaves tensors alone, and counts them', async () => {
+  test('a large budget keeps tensors unchanged, and counts them', async () => {
     const report = await compress({ budget: 12, sensitivity: 'error', format: 'hf' });
     expectConsistent(report, 12);
     expect(report.layers.some(({ bits }) => bits === 16)).toBe(true);
   });
 
   test.each([
-    [{ budget: 1 }, /too small: .* at least (\d\.\d+) .* Give --budget \1 or more/],
+    [{ budget: 1 }, /too small: .* at least (\d\.\d+) .* Use --budget \1 or more/],
     [{ budget: 32 }, /nothing to compress/],
-    [{ budget: 4, parameters: { bits: 4 } }, /leave --bits out/],
+    [{ budget: 4, parameters: { bits: 4 } }, /Omit --bits/],
     [{ budget: 4, method: 'none', format: 'hf' }, /compress/],
     [{ budget: 4, model: digits, sensitivity: 'activation' }, /does not work here/],
   ] as const)('%j is refused', async (more, message) => {
     await expect(compress({ sensitivity: 'error', ...(more as Partial<CompressSpec>) })).rejects.toThrow(message);
   });
 
-  test('the smallest budget that a refusal names is one that can be met', async () => {
+  test('the smallest budget named in a refusal can be met', async () => {
     const error = await compress({ budget: 0.5, sensitivity: 'error' }).catch((reason: Error) => reason);
     const smallest = Number(/Give --budget ([\d.]+)/.exec((error as Error).message)![1]);
     expectConsistent(await compress({ budget: smallest, sensitivity: 'error' }), smallest);
@@ -192,7 +192,7 @@ describe('a budget', () => {
     expect(await accuracy(join(folder, 'out', 'onnx', 'model.onnx'))).toBeGreaterThan((await accuracy(digits)) - 0.03);
   });
 
-  test('the same settings choose the same', async () => {
+  test('the same settings choose the same widths', async () => {
     const [first, second] = [
       await compress({ budget: 3, sensitivity: 'gradient', calibration: 'random', out: join(folder, 'a') }),
       await compress({ budget: 3, sensitivity: 'gradient', calibration: 'random', out: join(folder, 'b') }),
@@ -201,7 +201,7 @@ describe('a budget', () => {
     expect(first.notes.join(' ')).toContain('random tokens');
   });
 
-  test('the forecast counts the measuring', async () => {
+  test('the forecast includes the measurement', async () => {
     const plain = await estimateCompress(spec({}));
     const measured = await estimateCompress(spec({ budget: 3, sensitivity: 'divergence' }));
     expect(measured.seconds).toBeGreaterThan(plain.seconds);
@@ -210,7 +210,7 @@ describe('a budget', () => {
     expect(pointed.seconds).toBeGreaterThan((await estimateCompress(spec({ model: sample, budget: 3, calibration: books }))).seconds);
   });
 
-  test('the forecast of the disk follows the budget', async () => {
+  test('the forecast of disk space depends on the budget', async () => {
     const forecast = async (budget: number) => (await estimateCompress(spec({ model: sample, budget }))).diskBytes;
     const [few, many] = [await forecast(2), await forecast(6)];
     const middle = await forecast(4);
@@ -218,7 +218,7 @@ describe('a budget', () => {
     expect(middle).toBeGreaterThan(few + 100_000);
   });
 
-  test('a calibration text of lines must hold texts, and enough of them', async () => {
+  test('a calibration file of JSON lines must contain enough texts', async () => {
     const lines = join(folder, 'lines.jsonl');
     writeFileSync(lines, '{"text":"one"}\n{"words":"two"}\n');
     await expect(compress({ budget: 3, calibration: lines })).rejects.toThrow(/Line 2/);

@@ -46,7 +46,7 @@ describe('learning widths of the digits network', () => {
     report = await learn(specOf('digits', { formats: ['archive', 'onnx-packed', 'onnx-fast'] }));
   }, 120_000);
 
-  test('meets the target, side information counted, and keeps the accuracy', () => {
+  test('meets the target, including side information, and keeps the accuracy', () => {
     expect(report.bitsPerWeight).toBeLessThan(3.2);
     expect(report.layers.map(({ name }) => name)).toEqual(['fc1.weight', 'fc2.weight']);
     const weights = report.layers.reduce((sum, layer) => sum + layer.weights, 0);
@@ -65,7 +65,7 @@ describe('learning widths of the digits network', () => {
     }
   });
 
-  test('every format opens and evaluates by itself, packed and archive alike', async () => {
+  test('every format opens and evaluates on its own', async () => {
     for (const format of report.formats) {
       const path = join(folder, 'digits', format);
       const container = await openContainer(path);
@@ -79,14 +79,14 @@ describe('learning widths of the digits network', () => {
     expect(report.quality.byFormat?.['onnx-packed']?.loss).toBeCloseTo(report.quality.byFormat?.['archive']?.loss as number, 5);
   });
 
-  test('the report beside the output is the report, and no checkpoint is left', async () => {
+  test("the report in the output folder is the job's report, and no checkpoint is left", async () => {
     expect(JSON.parse(await readFile(join(folder, 'digits', 'report.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
     expect(existsSync(checkpointFolderOf({ out: join(folder, 'digits') }))).toBe(false);
     expect(report.outputs.some(({ path }) => path === report.primary)).toBe(true);
   });
 });
 
-test('an interrupted run leaves a checkpoint and no output, and goes on to the same bytes', async () => {
+test('an interrupted run leaves a checkpoint and no output, and resumes to the same bytes', async () => {
   const through = specOf('through', { formats: ['archive'], steps: 120, evaluateEvery: 20 });
   await learn(through);
   const broken = { ...through, out: join(folder, 'broken') };
@@ -102,7 +102,7 @@ test('an interrupted run leaves a checkpoint and no output, and goes on to the s
   expect((await readdir(folder)).filter((name) => name.startsWith('broken'))).toEqual(['broken']);
 });
 
-test('a language model learns widths, its tied embedding counted once', async () => {
+test('a language model learns widths; its tied embedding is counted once', async () => {
   const text = fixture('text/eval-play.txt');
   const report = await learn(
     completeLearnSpec(
@@ -136,9 +136,9 @@ test('fixed widths need no target', async () => {
 test.each([
   ['data of another shape', { model: fixture('onnx/digits-a.onnx') }, /\[.*1, 8, 8\].*\[1260, 64\]/],
   ['a target below the narrowest widths', { targetBits: 1 }, /target/i],
-  ['an unknown method', { method: 'diffk' }, /no training method 'diffk'/],
+  ['an unknown method', { method: 'diffk' }, /Unknown training method 'diffk'/],
   ['a parameter out of range', { parameters: { maxBits: 99 } }, /maxBits/],
-  ['a folder that is not there', { data: '/nowhere' }, /no data at/],
+  ['a folder that is not there', { data: '/nowhere' }, /No data at/],
   ['one width for a tensor where groups learn theirs', { formats: ['archive', 'onnx'] }, /--group-size tensor/],
 ] as const)('%s is refused before anything runs, and nothing is written', async (_, more, message) => {
   await mkdir(join(folder, 'refusals'), { recursive: true });
@@ -147,7 +147,7 @@ test.each([
   expect(await readdir(join(folder, 'refusals'))).toEqual([]);
 });
 
-test('an output folder with something in it is refused before the training', async () => {
+test('an output folder that is not empty is refused before the training', async () => {
   const out = join(folder, 'taken');
   await mkdir(out);
   await writeFile(join(out, 'notes.txt'), 'mine');
@@ -158,12 +158,12 @@ test('an output folder with something in it is refused before the training', asy
   expect(existsSync(checkpointFolderOf({ out }))).toBe(false);
 });
 
-test('going on without a checkpoint is said in the report', async () => {
+test('resuming without a checkpoint is stated in the report', async () => {
   const report = await learn(specOf('anew', { steps: 2, formats: ['archive'], resume: true }));
-  expect(report.notes.join(' ')).toMatch(/no checkpoint to resume/);
+  expect(report.notes.join(' ')).toMatch(/No checkpoint to resume/);
 });
 
-test('a table without parts is not measured on rows that were trained on; with parts, on those that were not', async () => {
+test('a table without splits is not evaluated on training rows; with splits, on the others', async () => {
   const table = join(folder, 'table.csv');
   const line = (part: string, index: number) =>
     [...Array.from({ length: 64 }, (_, pixel) => (pixel * 7 + index) % 16), index % 10, part].join(',');
@@ -178,7 +178,7 @@ test('a table without parts is not measured on rows that were trained on; with p
   expect(cut.quality.after?.samples).toBe(10);
 }, 60_000);
 
-test('PQK refuses a single output, which no class probabilities can teach', async () => {
+test('PQK refuses a single output, which has no class probabilities to distil', async () => {
   const { targetBits: _targetBits, ...spec } = specOf('single', {
     model: fixture('onnx/din-a.onnx'),
     method: 'pqk',

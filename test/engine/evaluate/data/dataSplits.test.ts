@@ -12,7 +12,7 @@ import type { RuntimeTensor, Session } from '../../../../src/engine/runtime/type
 const quiet = { signal: undefined, progress: () => undefined };
 
 describe('metrics', () => {
-  test('accuracy and cross-entropy of a hand calculation', () => {
+  test('accuracy and cross-entropy match a hand calculation', () => {
     const metric = classAccuracy(2);
     metric.add([0, Math.log(3), 2, 2], [1, 1], 0); // probabilities 1/4, 3/4; 1/2, 1/2 (the first class wins the tie)
     expect(metric.result().value).toBe(0.5);
@@ -39,7 +39,7 @@ describe('metrics', () => {
     [() => classAccuracy(2).add([NaN, 1], [0], 4), 'sample 4 is NaN'],
     [() => binaryAuc().add([1], [2], 0), 'must be 0 or 1'],
     [() => (({ add, result }) => (add([1, 2], [1, 1], 0), result()))(binaryAuc()), 'both classes'],
-  ])('bad values are named', (action, message) => expect(action).toThrow(message));
+  ])('bad values are reported with their sample', (action, message) => expect(action).toThrow(message));
 });
 
 const split = (inputs: Record<string, RuntimeTensor>, labels: readonly number[]): DataSplit => ({
@@ -57,10 +57,10 @@ const array = (shape: readonly number[], data: RuntimeTensor['data'], dtype: Run
 describe('checks before anything runs', () => {
   const inputs = [{ name: 'x', dtype: 'float32', shape: ['batch', 3] }];
   test.each([
-    [split({ y: array([1, 3], new Float32Array(3)) }, [0]), "input 'x' has no data in folder data, split 'test'; there is data for: y"],
+    [split({ y: array([1, 3], new Float32Array(3)) }, [0]), "input 'x' has no data in folder data, split 'test', which has data for: y"],
     [split({ x: array([1, 4], new Float32Array(4)) }, [0]), "takes [batch, 3], but the data in folder data, split 'test' has shape [1, 4]"],
-    [split({ x: array([1, 3], new Float64Array(3), 'int64') }, [0]), 'does not convert without loss'],
-    [split({ x: array([2, 3], new Float32Array(6)) }, [0]), 'has 2 samples, the labels have 1'],
+    [split({ x: array([1, 3], new Float64Array(3), 'int64') }, [0]), 'cannot be converted without loss'],
+    [split({ x: array([2, 3], new Float32Array(6)) }, [0]), 'has 2 samples, but the labels have 1'],
     [split({ x: array([0, 3], new Float32Array(0)) }, []), 'has no samples'],
   ])('%#', (data, message) => expect(() => checkSplit(data, inputs)).toThrow(message));
 
@@ -157,7 +157,7 @@ describe('tables', () => {
   test.each([
     ['x0,x1,id,label\n1,,3,0\n', {}, "Row 1 of column 'x1'"],
     ['x0,x1,id\n1,2,3\n', {}, "has no column 'label'"],
-    ['x0,x1,id,label\n1,2,3.5,0\n', {}, 'takes whole numbers, the table has 3.5'],
+    ['x0,x1,id,label\n1,2,3.5,0\n', {}, 'takes integers, but the table has 3.5'],
     ['x0,x1,id,label\n1,2,3,0\n', { y: 'x0' }, "names 'y', but the graph's inputs are x, id"],
   ])('%j is refused', async (text, map, message) => {
     const read = await table(text);
@@ -169,7 +169,7 @@ describe('tables', () => {
     ['', 'is empty'],
     ['a,a\n1,2\n', "two columns named 'a'"],
     [Buffer.from([0x61, 0xff, 0x0a]), 'is not a CSV table'],
-    ['PAR1 but not really', 'is not a Parquet table'],
+    ['PAR1 but not really', 'cannot be read as a Parquet table'],
   ])('broken file %#', async (text, message) => {
     await expect(table(text)).rejects.toMatchObject({ code: 'malformed-file', message: expect.stringContaining(message) as string });
   });

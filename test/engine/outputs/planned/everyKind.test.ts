@@ -40,7 +40,7 @@ describe.each(Object.entries(everyKind(12, 20)))('%s', (kind, tensor) => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('every format holds it or says why not', () => {
+  test('every format stores it or tells why not', () => {
     for (const writer of outputWriters) {
       const store = { ...layer, layout: layoutOf(tensor), size: { codeBits: 1, scaleBits: 0, zeroPointBits: 0 } };
       const reason = writer.refuses(store);
@@ -104,7 +104,7 @@ describe('self-unpacking forms', () => {
   });
 });
 
-describe('a layout in a report that anybody may have written', () => {
+describe('a layout in a report is untrusted input', () => {
   const sound = {
     form: 'packed',
     rows: 4,
@@ -134,7 +134,7 @@ describe('a layout in a report that anybody may have written', () => {
     expect(() => openStored('w', { ...sound, ...change } as LayerLayout)).toThrowError(expect.objectContaining({ code }) as Error);
   });
 
-  test('a sound one is taken', () => {
+  test('a valid one is accepted', () => {
     expect(openStored('w', sound as LayerLayout).rows).toBe(4);
   });
 });

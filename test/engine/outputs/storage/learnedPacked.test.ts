@@ -49,7 +49,7 @@ async function expectExact(runtime: Runtime, encoded: EncodedTensor, expected: F
 
 const all = Array.from({ length: 16 }, (_, bits) => bits);
 
-describe('self-unpacking weights are those that were learned, bit for bit', () => {
+describe('self-unpacking weights equal the learned ones bit for bit', () => {
   test.for([
     ['every width', 32, 40, 8, all, undefined],
     ['widths of up to 8 bits', 32, 40, 8, [1, 2, 3, 4, 5, 6, 7, 8], undefined],
@@ -59,7 +59,7 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
     ['one width', 16, 16, 8, [6], undefined],
     ['everything pruned', 4, 8, 8, [0], undefined],
     ['some pruned', 12, 8, 4, [0, 4], undefined],
-    // The limit cuts the matrix into parts whose borders lie inside groups.
+    // The limit cuts the matrix into parts whose borders are inside groups.
     ['parts with groups across their borders', 50, 6, 16, [2, 3, 7], 700],
     ['parts of one width', 50, 6, 16, [3], 700],
     ['parts of pruned and wide groups', 33, 10, 8, [0, 5, 12], 900],
@@ -95,7 +95,7 @@ describe('self-unpacking weights are those that were learned, bit for bit', () =
   });
 });
 
-test('snapping takes the narrowest kernel width whose error hides in the learned rounding', () => {
+test('snapping chooses the narrowest kernel width whose error is small against the learned rounding', () => {
   const tensor = (widths: readonly number[]) => ({
     ...randomLearned(new SeededRandom(9), { name: 'w', shape: [64, 64], groupSize: 8, widths }),
     minimum: -1,

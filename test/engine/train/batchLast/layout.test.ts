@@ -172,7 +172,7 @@ function copied(graph: Graph, weights: ReferenceTensor, as: { readonly batchLast
   return finished;
 }
 
-describe('values and gradients with the batch as last axis are those of the graph as it is', () => {
+describe('values and gradients with the batch as last axis match those of the original graph', () => {
   test.each(networks.map((each) => [each.name, each] as const))('%s', async (_, each) => {
     const random = new SeededRandom(7);
     const { graph, feeds } = network(each, random);
@@ -214,7 +214,7 @@ describe('both layouts agree in the runtime', () => {
     return { stored: await runGraph(asItIs, fed), batchLast: await runGraph(made, fed), graph: made };
   }
 
-  test('of equal values in a window the first gets the gradient of the maximum', async () => {
+  test('the first of equal values in a window gets the gradient of the maximum', async () => {
     const each: Network = {
       name: 'ties',
       build: (build, input) => {
@@ -229,7 +229,7 @@ describe('both layouts agree in the runtime', () => {
     expectClose(numbers(batchLast['gradient:x0']?.data), expected, 1e-6, 'x0');
   });
 
-  test('patches too large to be made at once', async () => {
+  test('patches too large to be built at once', async () => {
     const each: Network = {
       name: 'large',
       build: (build, input) => {

@@ -18,7 +18,7 @@ const folder = temporaryFolder();
 
 const floats = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
 
-describe('data that does not fit is refused before anything runs', () => {
+describe('data that does not match is refused before anything runs', () => {
   test('another shape: both shapes are named', async () => {
     const model = await openTrainable(fixture('onnx/digits-a.onnx'));
     const opened = openTrainingData(digitsSpec({ model: fixture('onnx/digits-a.onnx') }), model, 1);
@@ -26,7 +26,7 @@ describe('data that does not fit is refused before anything runs', () => {
     await expect(opened).rejects.toMatchObject({ code: 'invalid-argument' });
   });
 
-  test('labels beyond the classes, and labels that the loss cannot take', async () => {
+  test('labels beyond the classes, and labels that the loss does not support', async () => {
     const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const input = new Float32Array(20 * 64);
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [20, 64], floats(input)));
@@ -35,7 +35,7 @@ describe('data that does not fit is refused before anything runs', () => {
     label(Array.from({ length: 20 }, (_, index) => index));
     await expect(openTrainingData(digitsSpec({ data: folder }), model, 1)).rejects.toThrow(/sample 10 .* has 10/);
     label(Array.from({ length: 20 }, (_, index) => index / 2));
-    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'cross-entropy' }), model, 1)).rejects.toThrow(/whole-numbered labels/);
+    await expect(openTrainingData(digitsSpec({ data: folder, loss: 'cross-entropy' }), model, 1)).rejects.toThrow(/integer labels/);
     await expect(openTrainingData(digitsSpec({ data: folder, loss: 'binary' }), model, 1)).rejects.toThrow(/single logit/);
   });
 
@@ -51,7 +51,7 @@ describe('data that does not fit is refused before anything runs', () => {
     });
   });
 
-  test('without a split to judge by, a seeded tenth is held out and never trained on', async () => {
+  test('without a validation split, a seeded tenth is held out and never trained on', async () => {
     const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const numbered = Float32Array.from({ length: 50 * 64 }, (_, index) => Math.floor(index / 64));
     writeFileSync(join(folder, 'train-input.npy'), encodeNpy('float32', [50, 64], floats(numbered)));
@@ -79,7 +79,7 @@ describe('text', () => {
     );
   };
 
-  test('windows: what is predicted is what is read, one token later; batches depend on seed and step alone', async () => {
+  test('windows: targets are the inputs shifted by one token; batches depend on seed and step only', async () => {
     const data = await open();
     const { input_ids: ids, label } = data.train.batch(3, 4);
     expect(ids?.shape).toEqual(label?.shape);
@@ -102,7 +102,7 @@ describe('text', () => {
       { file: one, share: 0.75 },
       { file: two, share: 0.25 },
     ]);
-    await expect(weightedFiles(`${one}:0`)).rejects.toThrow(/weight above 0/);
+    await expect(weightedFiles(`${one}:0`)).rejects.toThrow(/weight of a text must be above 0/);
     await expect(weightedFiles(`${one},missing.txt`)).rejects.toMatchObject({ code: 'not-found' });
     const data = await open({ data: `${one}:0.7,${two}:0.3`, validation: two });
     expect(data.train.batch(0, 8)['label']?.shape[0]).toBe(8);
@@ -125,7 +125,7 @@ describe('orders and shares', () => {
     expect(pass(0)).not.toEqual(pass(1));
   });
 
-  test('a mixture keeps its shares, and every source is gone through in order', () => {
+  test('a mixture keeps its shares and reads every source in order', () => {
     const mixture = new Mixture([0.7, 0.25, 0.05], 3);
     const next = [0, 0, 0];
     for (let position = 0; position < 3000; position += 1) {
@@ -166,7 +166,7 @@ describe('noise', () => {
     expect(new Set(single).size).toBe(12);
   });
 
-  test('on a device a run spans several refills, and every step draws what it draws alone', () => {
+  test('on a device a run spans several refills, and every step draws what a single step would', () => {
     const demand = new Map([
       ['gaussian', { draws: [1000, 300] }],
       ['uniform', { draws: [500] }],
@@ -200,7 +200,7 @@ describe('noise', () => {
   });
 });
 
-describe('what is kept of a training', () => {
+describe('records of a training', () => {
   test('a curve of at most 400 points, each the mean of its steps', () => {
     const curve = new TrainingCurve(1000);
     for (let step = 0; step < 1000; step += 1) curve.add(step, { loss: step, bits: 2 });
@@ -210,7 +210,7 @@ describe('what is kept of a training', () => {
     expect(points.at(-1)).toEqual({ step: 1000, loss: 999, metrics: { bits: 2 } });
   });
 
-  test('the best: lower loss; with a target, at or under it first', () => {
+  test('the best state: lower loss; with a target, states at or under it first', () => {
     const at = (loss: number, bitsPerWeight: number, sizeMiB = 1, settled = true) => ({ loss, bitsPerWeight, sizeMiB, settled });
     const isBetter = (one: RatedEvaluation, other: RatedEvaluation | undefined, rule: BestRule): boolean =>
       comesBefore(rankOf(one, rule), other && rankOf(other, rule));

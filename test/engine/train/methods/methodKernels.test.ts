@@ -144,7 +144,7 @@ describe('noise in place of rounding', () => {
     return Array.from({ length: count }, () => Math.fround(own.nextNormal()));
   };
 
-  test('entries that tie for an extreme share its gradient evenly', async () => {
+  test('entries tied for an extreme share its gradient evenly', async () => {
     const build = new GraphBuilder(operators, 'ties');
     const w = build.input('w', { dtype: 'float32', shape: [3, 4] });
     const range = extremesOf(build, w);

@@ -20,7 +20,7 @@ const published = { parametrisation: 'bits', minimum: 2, maximum: 15 } as const;
 const only = (tensors: readonly LearnedTensor[]): LearnedTensor => tensors[0] as LearnedTensor;
 
 describe('the registry', () => {
-  test('finds methods by id and lists them where there is none', () => {
+  test('finds methods by id and lists them for an unknown id', () => {
     expect(findWeightMethod('diffq').learnsWidths).toBe(true);
     expect(() => findWeightMethod('difq')).toThrow(/Methods: diffq, qat.*Did you mean 'diffq'/);
     expect(describeWeightMethods().map(({ id }) => id)).toEqual(weightMethods.map(({ id }) => id));
@@ -31,13 +31,13 @@ describe('the registry', () => {
     const spec = { method: 'diffq', steps: 10, parameters: {} };
     await expect(planMethod({ ...spec, parameters: { bitz: 3 } }, model)).rejects.toThrow(/bitz/);
     await expect(planMethod({ ...spec, parameters: { initBits: 15 } }, model)).rejects.toThrow(/minBits < initBits < maxBits/);
-    await expect(planMethod({ ...spec, method: 'qat', targetBits: 3 }, model)).rejects.toThrow(/learns no widths/);
+    await expect(planMethod({ ...spec, method: 'qat', targetBits: 3 }, model)).rejects.toThrow(/does not learn widths/);
     await expect(planMethod({ ...spec, targetBits: 1.5, minimumSize: 0 }, model)).rejects.toThrow(/cannot be met/);
   });
 });
 
 describe('DiffQ', () => {
-  test.each(['bits', 'noise'] as const)('first widths are reproduced: %s', (parametrisation) => {
+  test.each(['bits', 'noise'] as const)('initial widths are reproduced: %s', (parametrisation) => {
     for (const [minimum, bits, maximum] of [
       [2, 8, 15],
       [1, 1.5, 9],
@@ -79,7 +79,7 @@ describe('DiffQ', () => {
     expect(Math.abs(deviation / (step * (noise === 'gaussian' ? 0.5 : Math.sqrt(1 / 12))) - 1)).toBeLessThan(0.02);
   });
 
-  test('rounded weights are at most half a step away, whatever the layout', () => {
+  test('rounded weights are at most half a step away in any layout', () => {
     for (const weight of [
       matrix('w', 12, 40),
       matrix('w', 5, 7),
@@ -98,7 +98,7 @@ describe('DiffQ', () => {
       }
   });
 
-  test('a constant tensor stays as it is, and its gradients are finite', async () => {
+  test('a constant tensor is unchanged, and its gradients are finite', async () => {
     const weights: SmallWeight[] = [{ name: 'w', shape: [4, 16], weights: new Float32Array(64).fill(0.75) }];
     const plan = planFor('diffq', weights, { settle: 0 }, { penalty: 1 });
     expect([...dequantizeLearned(only(plan.realize(stateOf(plan, weights))))]).toEqual([...weights[0]!.weights]);
@@ -112,7 +112,7 @@ describe('DiffQ', () => {
     for (const name of ['gradient/w', 'gradient/logits/w']) expect(results[name]?.every(Number.isFinite), name).toBe(true);
   });
 
-  test('extra bits below 0 give widths below the smallest learned one, which the table still holds', () => {
+  test('extra bits below 0 give widths below the smallest learned one, which the table can still store', () => {
     const weights = [matrix('w', 8, 64)];
     const plan = planFor('diffq', weights, { extraBits: -1, settle: 0 }, { penalty: 1 });
     const logits = (plan.variables[0]?.initial as Float32Array).map((_, group) => (group % 2 === 0 ? -20 : logitOf(6, published)));
@@ -147,7 +147,7 @@ describe('DiffQ', () => {
     expect(results['gradient/logits/block.kept']?.every((value) => value > 0)).toBe(true);
   });
 
-  test('a target is met exactly enough and never exceeded, and the order of the learned widths stays', () => {
+  test('a target is met closely and never exceeded, and the order of the learned widths is kept', () => {
     const weights = [matrix('a', 32, 64), matrix('b', 16, 50)];
     for (const targetBits of [2.6, 3, 4.25, 9]) {
       const plan = planFor('diffq', weights, { settle: 0 }, { targetBits });
@@ -171,7 +171,7 @@ describe('DiffQ', () => {
     }
   });
 
-  test('settled: widths and ends stand still, weights are rounded, the gradient passes straight, logits get none', async () => {
+  test('settled: widths and ends are frozen, weights are rounded, the gradient passes straight through, logits get none', async () => {
     const weights = [matrix('w', 8, 32)];
     const plan = planFor('diffq', weights, { settle: 0.5 }, { targetBits: 4, steps: 100 });
     expect(plan.refresh?.every).toBe(50);
@@ -209,7 +209,7 @@ describe('DiffQ', () => {
 });
 
 describe('companions', () => {
-  test('QAT with 5.5 bits stores 45 levels that mean what the formula says', () => {
+  test('QAT with 5.5 bits stores 45 levels that match the formula', () => {
     const weights = [matrix('w', 16, 16)];
     const plan = planFor('qat', weights, { bits: 5.5 });
     const tensor = only(plan.realize(stateOf(plan, weights)));
@@ -224,7 +224,7 @@ describe('companions', () => {
     ['scalar', 0.5],
     ['scalar', 0],
     ['blocks', 0.25],
-  ] as const)('Quant-Noise disturbs the share it should: %s %d', async (noise, rate) => {
+  ] as const)('Quant-Noise adds noise to the requested share: %s %d', async (noise, rate) => {
     const weights = [matrix('w', 64, 256)];
     const plan = planFor('quant-noise', weights, { noise, share: rate, bits: 3 });
     const { w } = await runMethod({
@@ -245,7 +245,7 @@ describe('companions', () => {
       });
   });
 
-  test('PQK prunes by its schedule, stores zeros, and lets only kept weights of the student learn in phase 2', async () => {
+  test('PQK prunes by its schedule, stores zeros, and trains only the kept weights of the student in phase 2', async () => {
     const weights = [matrix('w', 16, 32)];
     const plan = planFor('pqk', weights, { sparsity: 0.75, bits: 4, teaching: 0.5 }, { steps: 200 });
     const every = plan.refresh?.every as number;

@@ -30,7 +30,7 @@ const folder = temporaryFolder();
 const random = new SeededRandom(11);
 const normals = (count: number): Float32Array => Float32Array.from({ length: count }, () => 0.5 * random.nextNormal());
 
-/** Adds a weight; `values` lie as they are stored. */
+/** Adds a weight; `values` are in stored order. */
 function weight(build: GraphBuilder, name: string, shape: readonly number[], values: Float32Array): Value {
   return build.constant({ kind: 'inline', dtype: 'float32', shape, bytes: new Uint8Array(values.buffer) }, name);
 }
@@ -54,11 +54,11 @@ function writeData(inputs: Readonly<Record<string, { readonly width: number; rea
   return data;
 }
 
-describe('a matrix that the file holds twice', () => {
+describe('a matrix that the file contains twice', () => {
   const [words, width] = [12, 8];
   const embedding = normals(words * width);
   const turned = transposeMatrix(embedding, words, width);
-  /** Embedding, its mean over the tokens, a layer, and the head: the embedding once more, transposed or as it is. */
+  /** Embedding, its mean over the tokens, a layer, and the head: the embedding again, transposed or as it is. */
   const tied = (transposed: boolean): string =>
     save(transposed ? 'tied-turned' : 'tied', (build) => {
       const ids = build.input('ids', { dtype: 'int64', shape: ['batch', 5] });
@@ -172,7 +172,7 @@ describe('matrices of products', () => {
     expect((await runModel(encodeModel(graph), feeds))['logits']?.data).toEqual((await runModel(path, feeds))['logits']?.data);
   });
 
-  test('weights inside of a body are named, and left as they are', async () => {
+  test('weights inside a body are named and left unchanged', async () => {
     const path = save('looped', (build) => {
       const x = build.input('x', { dtype: 'float32', shape: ['batch', 8] });
       const inside = weight(build, 'inside', [8], normals(8));
@@ -187,11 +187,11 @@ describe('matrices of products', () => {
     });
     const model = await openTrainable(path);
     expect(model.parameters.map(({ name }) => name)).toEqual(['after']);
-    expect(model.notes).toEqual(["Tensors that a Loop or If uses inside, and that stay as they are: 'inside'."]);
+    expect(model.notes).toEqual(["Tensors used inside a Loop or If, which stay unchanged: 'inside'."]);
   });
 });
 
-describe('lengths that the graph only names', () => {
+describe('symbolic lengths of the graph', () => {
   const rows = ['encoder-dynamo', 'encoder-script'];
   test.each(rows)('%s takes them from the arrays of the data', async (name) => {
     const model = fixture(`onnx/${name}.onnx`);
@@ -206,15 +206,17 @@ describe('lengths that the graph only names', () => {
     expect(mean(9)).toBeLessThan(mean(0));
   });
 
-  test('without data, and where data does not fit, the refusal says what is needed', async () => {
+  test('without data, or with data that does not match, the refusal states what is needed', async () => {
     const model = fixture('onnx/encoder-dynamo.onnx');
-    await expect(openTrainable(model)).rejects.toThrow(/all other lengths fixed, by the graph or by arrays of the data; 'input_ids'.*\[/);
+    await expect(openTrainable(model)).rejects.toThrow(
+      /all other lengths fixed, by the graph or by arrays of the data, but 'input_ids'.*\[/,
+    );
     const shapes = new Map([['input_ids', [40, 7, 2]]]);
     await expect(openTrainable(model, { arrays: { shapes } })).rejects.toThrow(/'input_ids'.*its data \[40, 7, 2\]/);
   });
 });
 
-describe('rounding inside of a graph', () => {
+describe('rounding inside a graph', () => {
   const rounded = (build: GraphBuilder, value: Value): Value => {
     const [scale, zero] = [
       build.float32(0.05),
@@ -225,7 +227,7 @@ describe('rounding inside of a graph', () => {
   const product = (build: GraphBuilder, x: Value, name: string): Value =>
     build.op('MatMul', [x, weight(build, name, [8, 8], normals(64))], {}, { name: `${name}/MatMul` });
 
-  test('what lies before it is named, and left as it is', async () => {
+  test('weights before it are named and left unchanged', async () => {
     const path = save('rounded', (build) => {
       const x = build.input('x', { dtype: 'float32', shape: ['batch', 8] });
       return product(build, rounded(build, product(build, x, 'first')), 'second');
@@ -236,11 +238,11 @@ describe('rounding inside of a graph', () => {
       ['second', true],
     ]);
     expect(model.notes).toHaveLength(2);
-    expect(model.notes[0]).toMatch(/No gradient passes '.*' \(QuantizeLinear\), which rounds values/);
+    expect(model.notes[0]).toMatch(/No gradient passes through '.*' \(QuantizeLinear\), which rounds values/);
     expect(model.notes[1]).toMatch(/get no gradient and stay as they are: 'first'\.$/);
   });
 
-  test('where nothing would be learned, training is refused', async () => {
+  test('training is refused if nothing would be learned', async () => {
     const path = save('all-rounded', (build) => {
       const x = build.input('x', { dtype: 'float32', shape: ['batch', 8] });
       const matrix = weight(build, 'matrix', [8, 8], normals(64));

@@ -27,8 +27,8 @@ async function pictures(): Promise<string> {
   return folder;
 }
 
-describe('what is trained of a model', () => {
-  test('an ONNX file: matrices of Gemm as [in, out], biases as they are', async () => {
+describe('trained tensors of a model', () => {
+  test('an ONNX file: matrices of Gemm as [in, out], biases unchanged', async () => {
     const model = await openTrainable(fixture('../../media/samples/digits/digits-mlp.onnx'));
     const shown = model.parameters.map(({ name, role, shape, heldShape, held, storedTransposed, used }) => [
       name,
@@ -77,7 +77,7 @@ describe('what is trained of a model', () => {
   });
 });
 
-describe('evaluation before training equals that of the model as it is', () => {
+describe('evaluation before training equals that of the original model', () => {
   const before = async (spec: ReturnType<typeof digitsSpec>) => {
     const model = await openTrainable(spec.model, spec.window === undefined ? {} : { window: spec.window });
     const data = await openTrainingData(spec, model, spec.seed ?? 0);

@@ -85,7 +85,7 @@ async function follow(optimizer: Optimizer, rate: number, clip: number | undefin
   return path;
 }
 
-describe('optimisers move as PyTorch moves them', () => {
+describe('optimisers match PyTorch', () => {
   for (const { optimizer, rate, settings, clip, path } of golden.cases)
     test(`${optimizer} ${JSON.stringify(settings)}${clip === undefined ? '' : `, clipped at ${clip}`}`, async () => {
       const made = optimizer === 'sgd' ? sgd(settings) : adam(optimizer, settings);
@@ -105,7 +105,7 @@ describe('learning rates follow their schedule', () => {
     });
 });
 
-describe('losses and their own gradients are those of PyTorch', () => {
+describe('losses and their gradients match PyTorch', () => {
   for (const row of golden.losses)
     test(`${row.loss} of [${row.shape.join(', ')}]${row.temperature === undefined ? '' : ` at ${row.temperature}`}`, async () => {
       const build = new GraphBuilder(operators, 'loss');

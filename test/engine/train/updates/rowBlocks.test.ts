@@ -110,7 +110,7 @@ async function expectEqual(changes: Changes, tolerance = 1e-5): Promise<void> {
 
 const diffq = (clipRange: number): Changes => ({ method: 'diffq', parameters: { groupSize: 8, clipRange, settle: 0 } });
 
-describe('updates in blocks of rows give what whole tensors give', () => {
+describe('updates in blocks of rows match those of whole tensors', () => {
   test.each<[string, Changes]>([
     ['Adam', {}],
     ['Adam with decay', { optimizer: 'adamw', weightDecay: 0.1 }],

@@ -61,7 +61,7 @@ function leastError(weights: Float32Array, bits: number): number {
 
 describe('ranges by squared error', () => {
   test.each([1, 2, 3, 4, 5, 6, 7, 8].flatMap((bits) => [true, false].map((symmetric) => [bits, symmetric] as const)))(
-    '%d bits, symmetric %s: never worse than the whole range, and much better at few bits',
+    '%d bits, symmetric %s: never worse than the full range, and much better at few bits',
     (bits, symmetric) => {
       const weights = normals(40 * 96, bits);
       const given = { bits, symmetric, groupSize: 32 };
@@ -92,7 +92,7 @@ describe('ranges by squared error', () => {
     expect(found).toBeLessThanOrEqual(least * 1.12);
   });
 
-  test('columns that matter more are kept better', () => {
+  test('columns with more weight have a smaller error', () => {
     const weights = normals(64 * 64, 9);
     const importance = Float32Array.from({ length: 64 }, (_, column) => (column % 8 === 0 ? 100 : 1));
     const given = { bits: 2, groupSize: 32, clip: true };

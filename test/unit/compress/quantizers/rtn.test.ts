@@ -81,7 +81,7 @@ describe('properties', () => {
     });
   });
 
-  test('a second pass changes nothing where both ends of a group are used', () => {
+  test('a second pass changes nothing if both ends of a group are used', () => {
     for (const bits of [2, 3, 4, 5, 6, 8]) {
       const first = plan(normals(64 * 96, 3), 64, 96, { bits });
       const second = plan(dequantized(first), 64, 96, { bits });
@@ -111,13 +111,13 @@ describe('properties', () => {
     expect([...matrix.codes]).toEqual([0, 15, 0, 2, 2, 4]);
   });
 
-  test.each([NaN, Infinity, -Infinity])('%d is refused with tensor and position', (bad) => {
+  test.each([NaN, Infinity, -Infinity])('%d is refused, naming tensor and position', (bad) => {
     const weights = normals(4 * 40, 1);
     weights[2 * 40 + 35] = bad;
-    expect(() => plan(weights, 4, 40, {})).toThrow(/Tensor 'w' holds .* at row 2, column 35/);
+    expect(() => plan(weights, 4, 40, {})).toThrow(/Tensor 'w' contains .* at row 2, column 35/);
   });
 
-  test('scales that float16 cannot hold are refused, tiny ones are not lost', () => {
+  test('scales beyond float16 are refused; tiny ones are not lost', () => {
     expect(() => plan(Float32Array.from([0, 3e6]), 1, 2, { bits: 4 })).toThrow(/float16 scales go up to 65504/);
     expect(plan(Float32Array.from([0, 1e-12]), 1, 2, { bits: 4 }).scales[0]).toBe(2 ** -24);
   });
@@ -150,7 +150,7 @@ describe('contract of every method', () => {
     expect(quantizer.appliesTo({ name: 'n', role: 'norm', shape: [1, 4] })).toMatch(/norms and biases are not compressed/);
   });
 
-  test('an unknown method is refused with the list', () => {
+  test('an unknown method is refused, listing the known ones', () => {
     expect(() => findQuantizer('nonsense')).toThrow(/Methods: .*rtn/);
   });
 });

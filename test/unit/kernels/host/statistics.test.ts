@@ -61,7 +61,7 @@ for (const dtype of ['float16', 'bfloat16', 'float32', 'float64'] as const) {
   });
 }
 
-test('a large mean does not swallow a small deviation', async () => {
+test('a large mean does not hide a small deviation', async () => {
   const values = Float32Array.from({ length: 100_000 }, (_, i) => 1e6 + (i % 2));
   const found = await tensorStatistics(await holding('float32', [values.length], encodeFromFloat32('float32', values)), 'x');
   expect(found.mean).toBeCloseTo(1e6 + 0.5, 6);
@@ -92,7 +92,7 @@ test('integers, booleans, small floats, constants and empty tensors', async () =
   expect(nan).toMatchObject({ notFinite: 2, minimum: 0, maximum: 0 });
 });
 
-test('types without real values and unknown names are refused in words', async () => {
+test('types without real values and unknown names are refused', async () => {
   expect((await failureOf(async () => tensorStatistics(await holding('complex64', [1], new Uint8Array(8)), 'x'))).code).toBe('unsupported');
   expect((await failureOf(async () => tensorStatistics(await holding('uint8', [1], new Uint8Array(1)), 'y'))).code).toBe('not-found');
   expect((await failureOf(async () => tensorStatistics(await holding('uint8', [1], new Uint8Array(1)), 'x', { bins: 0 }))).code).toBe(
@@ -100,7 +100,7 @@ test('types without real values and unknown names are refused in words', async (
   );
 });
 
-test('a picture shows the value of largest magnitude in each cell, wherever it lies', async () => {
+test('a picture shows the value of largest magnitude in each cell', async () => {
   const rows = 300;
   const columns = 701;
   const values = new Float32Array(rows * columns).fill(0.25);

@@ -4,12 +4,12 @@ import { measuring, type Measure, type TriedTensor } from '../measure';
 import { plannedAlone } from '../options';
 import { needsRuns, runEstimate, startRuns } from '../runs';
 
-/** Options of a tensor that are measured; the others lie between them. */
+/** Options of a tensor that are measured; the others are interpolated. */
 const measuredOptions = 3;
 
 /**
  * How far the model's outputs move when one tensor alone is rounded, measured: mean KL divergence in nats on the calibration sample. A few options of
- * each tensor are measured; the others get what their output error foretells, scaled by the measured ones around them.
+ * each tensor are measured; the others are predicted from their output error, scaled by the measured ones around them.
  */
 export const divergence: Measure = {
   id: 'divergence',

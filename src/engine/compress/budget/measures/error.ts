@@ -13,7 +13,7 @@ export const error: Measure = {
   id: 'error',
   label: 'Weight error',
   summary:
-    'Relative squared error of the weights, with more weight on wide layers and less on queries and keys. Needs neither data nor a run of the model.',
+    'Relative squared error of the weights, with more weight on wide layers and less on queries and keys. Needs no data and does not run the model.',
   inNats: false,
   estimate: () => ({ seconds: 0, hostMemoryBytes: 0 }),
   appliesTo: () => true,

@@ -12,11 +12,7 @@ export const measures: readonly Measure[] = [error, activation, gradient, diverg
 export function findMeasure(id: string): Measure {
   const found = measures.find((measure) => measure.id === id);
   if (found) return found;
-  throw new LoomweightError(
-    'invalid-argument',
-    `There is no sensitivity '${id}'. Measures: ${measures.map((each) => each.id).join(', ')}.`,
-    {
-      sensitivity: id,
-    },
-  );
+  throw new LoomweightError('invalid-argument', `Unknown sensitivity '${id}'. Measures: ${measures.map((each) => each.id).join(', ')}.`, {
+    sensitivity: id,
+  });
 }

@@ -13,12 +13,12 @@ const sharesByBits: readonly (readonly number[])[] = [
   [1, 0.98],
 ];
 
-/** A stretch of weights that shares one scale, and how its levels lie. */
+/** A run of weights that shares one scale, and the layout of its levels. */
 export interface Stretch {
   readonly weights: Float32Array;
   readonly start: number;
   readonly end: number;
-  /** Column of the first weight; after the last of `columns` a row follows at once. */
+  /** Column of the first weight; after the last of `columns` the next row follows. */
   readonly column: number;
   readonly columns: number;
   /** Weight of each column's squared error; absent: all count alike. */

@@ -98,7 +98,7 @@ export async function roundMatricesOnThreads(
   return results;
 }
 
-/** A matrix with one range needs a pass of its own before it can be rounded; the others go together. */
+/** A matrix with one range needs its own pass before it can be rounded; the others go together. */
 function inGroups(matrices: readonly MatrixToRound[]): readonly (readonly MatrixToRound[])[] {
   const groups: MatrixToRound[][] = [];
   const isAlone = ({ options }: MatrixToRound) => options.granularity === 'tensor';

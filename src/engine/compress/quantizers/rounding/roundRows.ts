@@ -252,7 +252,7 @@ function notFinite(
   const value = String(values[start + column]);
   return new LoomweightError(
     'malformed-file',
-    `Tensor '${name}' holds ${value} at row ${row}, column ${column}; only finite weights can be rounded. Repair it or exclude it with --tensors.`,
+    `Tensor '${name}' contains ${value} at row ${row}, column ${column}; only finite weights can be rounded. Repair it, or exclude it with --tensors.`,
     { tensor: name, row, column, value },
   );
 }

@@ -10,7 +10,7 @@ import { DiffqResult } from './result';
 import type { DiffqSettings } from './settings';
 import { steeringVariable } from './steering';
 
-/** Widths have an Adam of their own, whose rate stays as it is, as the authors have it. */
+/** Widths have an Adam of their own, whose rate stays constant, as in the authors' code. */
 const logitGroup = 'logits';
 
 /** Plans DiffQ for a model. Errors: `invalid-argument` where a target cannot be met. */

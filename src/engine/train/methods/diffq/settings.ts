@@ -101,7 +101,7 @@ export interface DiffqSettings {
   readonly extraBits: number;
   readonly noise: 'gaussian' | 'uniform';
   readonly clipRange: number;
-  /** First step with frozen widths; undefined where nothing settles. */
+  /** First step with frozen widths; undefined if nothing settles. */
   readonly settleFrom?: number;
 }
 

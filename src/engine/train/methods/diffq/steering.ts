@@ -7,7 +7,7 @@ import type { MethodVariable } from '../../contract';
 export interface Steering {
   readonly targetBits: number;
   readonly firstPenalty: number;
-  /** Steps until widths stand still. */
+  /** Steps until widths are frozen. */
   readonly learningSteps: number;
 }
 

@@ -5,7 +5,7 @@ export function largestMagnitude(weights: Float32Array): number {
   return largest;
 }
 
-/** The magnitude below which a share of the weights lies; 0 prunes none. Weights of exactly this magnitude stay. */
+/** The magnitude below which a share of the weights falls; 0 prunes none. Weights of exactly this magnitude stay. */
 export function keptThreshold(weights: Float32Array, share: number): number {
   const pruned = Math.floor(weights.length * share);
   if (pruned <= 0) return 0;

@@ -33,7 +33,7 @@ export function realizeTensor(parameter: TrainableParameter, weights: Float32Arr
 
 /**
  * A tensor with one width that may be fractional. Levels go to floor(2^bits) - 1, values divide by 2^bits - 1; it is stored with the next whole
- * width and an upper end that keeps all values as they are.
+ * width and an upper end that keeps all values unchanged.
  */
 export function realizeOneWidth(
   parameter: TrainableParameter,

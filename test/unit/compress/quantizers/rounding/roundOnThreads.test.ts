@@ -79,7 +79,7 @@ function plainRelativeError({ rows, columns, groupSize, codes, scales, zeroPoint
   return norm === 0 ? 0 : Math.sqrt(error / norm);
 }
 
-test('any matrix has the same bytes and the same error for 1, 2, 3 and 7 threads, and those of the plain function', async () => {
+test('any matrix has the same bytes and error for 1, 2, 3 and 7 threads as with the plain function', async () => {
   await fc.assert(
     fc.asyncProperty(shapes, settings, fc.nat(), async ({ rows, columns }, { groupSize, shared, ...rest }, seed) => {
       const plain = weightsOf(rows * columns, seed);
@@ -108,7 +108,7 @@ test('any matrix has the same bytes and the same error for 1, 2, 3 and 7 threads
   );
 });
 
-test('many small matrices go together, each with its own settings', async () => {
+test('many small matrices are rounded together, each with its own settings', async () => {
   const matrices: MatrixToRound[] = Array.from({ length: 300 }, (_, index) => {
     const [rows, columns] = [1 + (index % 40), 16 + ((index * 37) % 200)];
     const groupSize = index % 50 === 49 ? 'tensor' : index % 7 === 0 ? 'row' : 16;
@@ -136,7 +136,7 @@ const errorOf = async (action: () => Promise<unknown>) => {
   return { code, message, details };
 };
 
-test('errors are those of the plain function, at the first position, for any number of threads', async () => {
+test('errors match those of the plain function, at the first position, for any number of threads', async () => {
   const faults = fc.array(fc.tuple(fc.nat(5_999), fc.constantFrom(NaN, Infinity, -Infinity, 3e38)), { minLength: 1, maxLength: 4 });
   await fc.assert(
     fc.asyncProperty(faults, fc.constantFrom(32, 'row', 'tensor'), fc.boolean(), async (places, groupSize, transposed) => {
@@ -155,7 +155,7 @@ test('errors are those of the plain function, at the first position, for any num
   );
 });
 
-test('of several matrices the error of the first counts', async () => {
+test('the error of the first of several matrices is reported', async () => {
   const options = { ...groupingOf(600, 1000, { groupSize: 32 }), bits: 4, symmetric: false, scaleDType: 'float16' as const };
   const matrixWith = (name: string, place: number): MatrixToRound => {
     const weights = weightsOf(600_000, 3);
@@ -179,7 +179,7 @@ test('rounding can be cancelled', async () => {
   }
 });
 
-test('weights that start in the middle of a buffer are rounded as such', async () => {
+test('weights that start in the middle of a buffer', async () => {
   const [rows, columns] = [500, 1000];
   const whole = sharedFloat32(rows * columns + 64);
   const weights = whole.subarray(64);

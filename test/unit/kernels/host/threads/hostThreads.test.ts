@@ -36,7 +36,7 @@ test.each([1, 2, 3, 7])('%d threads give the outputs in the order of the inputs'
   expect(notes).toEqual([]);
 });
 
-test('several threads work, none of them the calling one; one thread is the calling one', async () => {
+test('several threads exclude the calling one; a single thread is the calling one', async () => {
   const many = await threadsOf(3).run(step, steps(30, 5));
   const ids = new Set(many.map(({ threadId }) => threadId));
   expect(ids.size).toBe(3);
@@ -48,7 +48,7 @@ test('several threads work, none of them the calling one; one thread is the call
   expect(ids.has([...here][0] as number)).toBe(false);
 });
 
-test('shared memory is worked on in place; memory of its own is not seen by workers', async () => {
+test('shared memory is used in place; other memory is not visible to workers', async () => {
   const shared = sharedFloat32(8);
   const own = new Float32Array(8);
   const threads = threadsOf(2);
@@ -78,13 +78,13 @@ test('the error is that of the first input that fails, whichever thread fails fi
   }
 });
 
-test('after a failure the threads take new work', async () => {
+test('after a failure the threads accept new work', async () => {
   const threads = threadsOf(2);
   await failureOf(() => threads.run(step, [{ index: 0, failure: 'no' }, ...steps(10)]));
   expect(await threads.run(step, steps(4))).toHaveLength(4);
 });
 
-test('batches that are asked for at the same time do not mix', async () => {
+test('concurrent batches do not mix', async () => {
   const threads = threadsOf(2);
   const all = await Promise.all([threads.run(step, steps(9, 1)), threads.run(step, steps(5)), threads.run(step, [])]);
   expect(all.map((outputs) => outputs.map(({ index }) => index))).toEqual([
@@ -109,7 +109,7 @@ test('cancel rejects at once, drops what is queued and leaves the threads usable
   }
 });
 
-test('close ends a thread in the middle of its work and rejects the work as cancelled', async () => {
+test('close stops a thread in the middle of its work and rejects the work as cancelled', async () => {
   const threads = threadsOf(2);
   const started = new Int32Array(new SharedArrayBuffer(4));
   const pending = failureOf(() => threads.run(endless, [started]));
@@ -119,7 +119,7 @@ test('close ends a thread in the middle of its work and rejects the work as canc
   expect((await failureOf(() => threads.run(step, steps(1)))).code).toBe('cancelled');
 });
 
-test('a thread that ends in its work is an error; the others go on, and without any the calling thread does', async () => {
+test('a thread that exits during its work is an error; the others continue, and without any the calling thread does', async () => {
   const threads = threadsOf(2);
   const error = await failureOf(() => threads.run(exit, [3]));
   expect(error.code).toBe('internal');
@@ -155,7 +155,7 @@ test('idle threads do not keep the process alive, pending work does', async () =
   }
 });
 
-test('scratch memory comes back as it was given, by sizes of powers of two', () => {
+test('scratch memory is reused, in sizes of powers of two', () => {
   const scratch = new SharedScratch();
   const first = scratch.take(5000);
   expect(first.byteLength).toBe(8192);
