@@ -64,7 +64,7 @@ describe('the handshake', () => {
     const engine = await start();
     const error = await failure(engine.call('handshake', { protocol: 0 }));
     expect(error.code).toBe('protocol-mismatch');
-    expect(error.message).toContain('its caller speaks 0');
+    expect(error.message).toContain('its caller uses 0');
   });
 
   test('reports how an engine ended that fails to start', async () => {

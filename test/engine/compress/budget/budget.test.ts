@@ -175,7 +175,7 @@ describe('a budget', () => {
 
   test('the smallest budget named in a refusal can be met', async () => {
     const error = await compress({ budget: 0.5, sensitivity: 'error' }).catch((reason: Error) => reason);
-    const smallest = Number(/Give --budget ([\d.]+)/.exec((error as Error).message)![1]);
+    const smallest = Number(/Use --budget ([\d.]+)/.exec((error as Error).message)![1]);
     expectConsistent(await compress({ budget: smallest, sensitivity: 'error' }), smallest);
   });
 

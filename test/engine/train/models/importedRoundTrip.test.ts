@@ -239,7 +239,7 @@ describe('rounding inside a graph', () => {
     ]);
     expect(model.notes).toHaveLength(2);
     expect(model.notes[0]).toMatch(/No gradient passes through '.*' \(QuantizeLinear\), which rounds values/);
-    expect(model.notes[1]).toMatch(/get no gradient and stay as they are: 'first'\.$/);
+    expect(model.notes[1]).toMatch(/Tensors without a gradient, which stay unchanged: 'first'\.$/);
   });
 
   test('training is refused if nothing would be learned', async () => {
