@@ -7,7 +7,7 @@ import { readJsonObject } from '../formats/files/readText';
 import { transposeInto } from '../kernels/host/transpose';
 import { openStored } from './storage/openStored';
 import { LayoutMismatch } from './storage/pieceTypes';
-import { GraphTraces } from './writers/graphTraces';
+import { GraphTraces } from './graphTraces';
 import { decodePlace, type StoredPlace } from './writers/onnxReader';
 
 /** A container as the model that it was made from would name its tensors. */

@@ -137,17 +137,26 @@ export class Workbench {
   }
 
   /** Opens a tree item's children, if they are not shown already. */
-  async expand(text: string | RegExp): Promise<void> {
-    const item = this.treeItem(text).first();
-    await item.waitFor();
-    if ((await item.getAttribute('aria-expanded')) === 'false') await item.locator('.monaco-tl-twistie').click();
+  expand(text: string | RegExp): Promise<void> {
+    return this.setExpanded(text, 'true');
   }
 
   /** Hides a tree item's children again, so that the items below it are in sight. */
-  async collapse(text: string | RegExp): Promise<void> {
+  collapse(text: string | RegExp): Promise<void> {
+    return this.setExpanded(text, 'false');
+  }
+
+  /** A click on a row that is just being drawn again goes nowhere, so it is repeated until the row has the state. */
+  private async setExpanded(text: string | RegExp, wanted: 'true' | 'false'): Promise<void> {
     const item = this.treeItem(text).first();
     await item.waitFor();
-    if ((await item.getAttribute('aria-expanded')) === 'true') await item.locator('.monaco-tl-twistie').click();
+    for (const end = Date.now() + actionTimeoutMs; ;) {
+      if ((await item.getAttribute('aria-expanded')) === wanted) return;
+      if (Date.now() > end) throw new Error(`the row ${text} does not become ${wanted === 'true' ? 'expanded' : 'collapsed'}`);
+      await item.locator('.monaco-tl-twistie').click();
+      const state = this.page.locator(`.sidebar .monaco-list-row[aria-expanded="${wanted}"]`).filter({ hasText: text }).first();
+      await state.waitFor({ timeout: 2000 }).catch(() => undefined);
+    }
   }
 
   tab(text: string | RegExp): Locator {
@@ -156,8 +165,16 @@ export class Workbench {
 
   /** Opens a file of the workspace by its name, through the quick open box. */
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press('Control+p');
-    await this.quickInput.waitFor({ state: 'visible' });
+    for (const end = Date.now() + actionTimeoutMs; ;) {
+      await this.page.keyboard.press('Control+p');
+      const shown = await this.quickInput.waitFor({ state: 'visible', timeout: 3000 }).then(
+        () => true,
+        () => false,
+      );
+      // A page that is still loading swallows the key.
+      if (shown) break;
+      if (Date.now() > end) throw new Error('the quick open box does not open');
+    }
     await this.quickInput.fill(name);
     await this.picks.filter({ hasText: name }).first().click();
     await this.quickInput.waitFor({ state: 'hidden' });
@@ -202,8 +219,12 @@ export class Workbench {
   /** Closes the notification centre. */
   async hideNotifications(): Promise<void> {
     const centre = this.page.locator('.notifications-center.visible');
-    if ((await centre.count()) > 0) await this.page.locator('#status\\.notifications a').first().click();
-    await centre.waitFor({ state: 'hidden' });
+    for (const end = Date.now() + actionTimeoutMs; (await centre.count()) > 0;) {
+      // The centre also closes with its last notification; a click right after that opens it again.
+      if (Date.now() > end) throw new Error('the notification centre does not close');
+      await this.page.locator('#status\\.notifications a').first().click();
+      await centre.waitFor({ state: 'hidden', timeout: 2000 }).catch(() => undefined);
+    }
   }
 
   /**

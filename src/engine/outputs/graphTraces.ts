@@ -1,8 +1,8 @@
-import { readGraph } from '../../formats/onnx/readGraph';
-import { decodeToFloat32, isDecodable } from '../../formats/decode';
-import type { Graph, Node, Value } from '../../graph/graph';
-import type { ConstantData } from '../../graph/types';
-import { LayoutMismatch, type Trace } from '../storage/pieceTypes';
+import { readGraph } from '../formats/onnx/readGraph';
+import { decodeToFloat32, isDecodable } from '../formats/decode';
+import type { Graph, Node, Value } from '../graph/graph';
+import type { ConstantData } from '../graph/types';
+import { LayoutMismatch, type Trace } from './storage/pieceTypes';
 
 /** Constants below this are read with the graph: shapes, tables and groups of columns, not weights. */
 const smallConstant = 2 ** 20;
