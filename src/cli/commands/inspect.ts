@@ -13,7 +13,10 @@ const histogramBins = 32;
 export const inspect = defineCommand<Inspection>({
   name: 'inspect',
   summary: "Show a model's format, architecture and tensors; --stats adds statistics of their values.",
-  details: ['Only headers are read, so models of any size open at once; --stats reads the values of the listed tensors, block by block.'],
+  details: [
+    'Only headers are read, so models of any size open at once; --stats reads the values of the listed tensors, block by block.',
+    'The folder of an ONNX output of Loomweight lists its compressed layers by name, with the values that their codes stand for; the .onnx file itself lists what is stored.',
+  ],
   positionals: [
     { name: 'MODEL', doc: 'A file (.safetensors, .onnx, .gguf, .npy), a Hugging Face directory or a folder that Loomweight wrote.' },
   ],

@@ -23,10 +23,10 @@ export const inspectKind: ReadingKind<InspectSpec, InspectReport> = {
   forecast: () => Promise.resolve({ hostMemoryBytes: memoryBytes, diskBytes: 0, seconds: 1 }),
   computes: false,
   run: async ({ model }, { progress }) => {
-    const { openContainer } = await import('../models/openContainer');
+    const { openForInspection } = await import('../outputs/readableOutput');
     const { summarize } = await import('../models/summarize');
     progress({ phase: 'Inspecting', done: 0, total: 1, unit: 'models' });
-    const container = await openContainer(model);
+    const container = await openForInspection(model);
     try {
       const summary = await summarize(container, model);
       progress({ phase: 'Inspecting', done: 1, total: 1, unit: 'models' });

@@ -1,10 +1,12 @@
 import path from 'node:path';
 import { elementCount } from '../../protocol/dtypes';
-import { LoomweightError } from '../../protocol/errors';
+import { LoomweightError, toErrorData } from '../../protocol/errors';
+import type { Diagnostic } from '../../protocol/model';
 import type { LayerLayout, LayerReport } from '../../protocol/report';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { readJsonObject } from '../formats/files/readText';
 import { transposeInto } from '../kernels/host/transpose';
+import { openContainer } from '../models/openContainer';
 import { openStored } from './storage/openStored';
 import { LayoutMismatch } from './storage/pieceTypes';
 import { GraphTraces } from './graphTraces';
@@ -22,14 +24,60 @@ interface Layer {
   readonly place: StoredPlace;
 }
 
+/** An output with its compressed layers under the names of the source, decoded when they are read, in place of their pieces. */
+interface LayerView {
+  readonly container: TensorContainer;
+  readonly layers: ReadonlySet<string>;
+  readonly reported: Reported;
+}
+
 /**
  * An ONNX output of Loomweight with the names of the model it was made from: compressed layers as float32 values, decoded from their stored pieces by the
  * layouts in the report beside the file. Constants of the graph itself are left out: those that `other` has no name for, and those that a writer added, which may have the
  * same names in two outputs and mean different things. Other containers, which hold values under their names already, are given back as they are. Errors when a layer is read: `malformed-file` where report and file do not fit.
  */
 export async function readableOutput(container: TensorContainer, other: TensorContainer): Promise<ReadableOutput> {
+  const view = await viewLayers(container);
+  if (!view) return { container, notes: [] };
+  const { layers } = view;
+  const added = await addedConstants(view.reported, other);
+  const isShared = (name: string) => layers.has(name) || (other.tensors.has(name) && !added(name));
+  const tensors = new Map([...view.container.tensors].filter(([name]) => isShared(name)));
+  const left = view.container.tensors.size - tensors.size;
+  return {
+    container: { ...view.container, tensors },
+    notes: [
+      `${container.path}: ${layers.size} compressed layers are compared by the values that they store.` +
+        (left === 0 ? '' : ` ${left} constants of the graph itself are not compared.`),
+    ],
+  };
+}
+
+/**
+ * Opens a model to look at it. An ONNX output of Loomweight that is opened by its folder shows its compressed layers under the names of the model it was made from, as float32
+ * values with the bytes that they take in the file; opened by the file itself it shows what is stored. Layouts that make no sense leave the file as it is, with a diagnostic.
+ * Errors: those of `openContainer`; when a layer is read, those of `readableOutput`.
+ */
+export async function openForInspection(model: string, options: { readonly limited?: boolean } = {}): Promise<TensorContainer> {
+  const container = await openContainer(model, options);
+  if (options.limited === true || container.path === path.resolve(model)) return container;
+  try {
+    return (await viewLayers(container))?.container ?? container;
+  } catch (error) {
+    const { message } = toErrorData(error);
+    const note: Diagnostic = { severity: 'warning', code: 'unreadable-layouts', message, file: container.path };
+    return {
+      ...container,
+      diagnostics: [...container.diagnostics, note],
+      read: (name, range) => container.read(name, range),
+      close: () => container.close(),
+    };
+  }
+}
+
+async function viewLayers(container: TensorContainer): Promise<LayerView | undefined> {
   const reported = await reportBeside(container);
-  if (!reported) return { container, notes: [] };
+  if (!reported) return undefined;
   const layers = new Map<string, Layer>();
   const pieces = new Set<string>();
   for (const { name, shape, layout } of reported.layers) {
@@ -38,19 +86,20 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
     layers.set(name, { shape, place: { stored, pieces: layout.pieces, ...(layout.transposed ? { transposed: true } : {}) } });
     for (const piece of Object.values(layout.pieces)) pieces.add(piece);
   }
-  const kept = [...container.tensors.values()].filter(({ name }) => !pieces.has(name));
-  const added = await addedConstants(reported, other);
-  const shared = kept.filter(({ name }) => other.tensors.has(name) && !added(name));
-  const tensors = new Map<string, TensorEntry>(shared.map((entry) => [entry.name, entry]));
-  for (const [name, { shape }] of layers)
-    tensors.set(name, { name, dtype: 'float32', shape, location: undefined, bytes: 4 * elementCount(shape) });
-  const left = kept.length - shared.length;
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, { shape, place }] of layers) {
+    const storedBytes = Object.values(place.pieces).reduce((sum, piece) => sum + (container.tensors.get(piece)?.bytes ?? 0), 0);
+    tensors.set(name, { name, dtype: 'float32', shape, location: undefined, bytes: 4 * elementCount(shape), storedBytes });
+  }
+  for (const entry of container.tensors.values()) if (!pieces.has(entry.name) && !layers.has(entry.name)) tensors.set(entry.name, entry);
   let traces: Promise<GraphTraces> | undefined;
   const tracesOf = () => (traces ??= GraphTraces.of(container.path));
   let last: { readonly name: string; readonly values: Promise<Uint8Array> } | undefined;
+  // Layers have no bytes of their own in the file.
+  const { readInto: _, ...rest } = container;
   return {
     container: {
-      ...container,
+      ...rest,
       tensors,
       read: async (name, range) => {
         const layer = layers.get(name);
@@ -62,10 +111,8 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
       },
       close: () => container.close(),
     },
-    notes: [
-      `${container.path}: ${layers.size} compressed layers are compared by the values that they store.` +
-        (left === 0 ? '' : ` ${left} constants of the graph itself are not compared.`),
-    ],
+    layers: new Set(layers.keys()),
+    reported,
   };
 }
 

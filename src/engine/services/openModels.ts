@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TensorContainer } from '../formats/container';
-import { openContainer } from '../models/openContainer';
+import { openForInspection } from '../outputs/readableOutput';
 
 interface Entry {
   readonly key: string;
@@ -24,7 +24,7 @@ const mostIdle = 4;
 export class OpenModels {
   private readonly entries = new Map<string, Entry>();
 
-  constructor(private readonly open: typeof openContainer = openContainer) {}
+  constructor(private readonly open: typeof openForInspection = openForInspection) {}
 
   /** Lends the container of a model to an action. It stays open for as long as that runs. */
   async use<T>(model: string, options: { readonly limited?: boolean }, action: (container: TensorContainer) => Promise<T>): Promise<T> {
