@@ -111,7 +111,7 @@ function foreignNames(
         ? ''
         : ` Exporters rename and transpose weights. Only files that Loomweight wrote can be traced back, through the report.json next to them: ${exported
             .map(({ path }) => path)
-            .join(' and ')} has no matching report. Compare such models with 'evaluate'.`),
+            .join(' and ')} ${exported.length === 1 ? 'has' : 'have'} no matching report. Compare such models with 'evaluate'.`),
   ];
 }
 
