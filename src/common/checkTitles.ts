@@ -1,7 +1,7 @@
 /** Checks of a verification by name. */
 const checkNames: Readonly<Record<string, string>> = {
   bytes: 'Written weights decode to what was planned',
-  values: 'Written weights are as close to the original as planned',
+  values: 'Written weights have the planned errors',
   graph: 'The graph is well-formed',
   blocks: 'Each block stays close to the float model',
   'logits-disabled': 'Logits as planned, runtime without optimisation',

@@ -80,5 +80,7 @@ function distance(
 
 function noteOf(mismatches: readonly string[], count: number, compared: number): string {
   if (mismatches.length > 0) return `Of ${count} tensors: ${mismatches.slice(0, 3).join('; ')}${mismatches.length > 3 ? '; ...' : ''}.`;
-  return `${count} tensors hold finite values, ${compared === count ? 'all' : compared} as close to the original as planned.`;
+  return compared === count
+    ? `${count} tensors are finite and as close to the original as planned.`
+    : `${count} tensors are finite; the ${compared} that no transform changed are as close to the original as planned.`;
 }
