@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { LoomweightError } from '../../src/protocol/errors';
 
-/** Writes a file below a folder and gives its path. */
+/** Writes a file below a folder, with the folders on the way to it, and gives its path. */
 export function writeInto(folder: string, name: string, bytes: Uint8Array | string): string {
   const file = path.join(folder, name);
+  mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, bytes);
   return file;
 }

@@ -76,7 +76,7 @@ export function planOnnxScoring(sizes: OnnxSizes, task: OnnxScoringTask, limit: 
     return { windowsPerRun: full, hostMemoryBytes: dequantizedBytes, dequantize: true, diskBytes: rest.fileBytes, choices };
   }
   const choices = [
-    'whole ONNX graph, weights as they are in the file, 4-bit kernels at exact level',
+    'whole ONNX graph with the weights as stored; products that the runtime fuses from DequantizeLinear are exact',
     ...(pays
       ? [
           `packed weights are multiplied as stored: dequantised ones would be faster for this text, but need ${formatBytes(dequantizedBytes)} ` +

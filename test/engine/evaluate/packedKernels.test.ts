@@ -62,14 +62,14 @@ describe('loom-base at 2 bits as onnx-fast', () => {
     const [fast, portable] = [await evaluate(model, long), await evaluate(await compressed('onnx', 2), long)];
     expect(Math.abs(fast.loss / portable.loss - 1)).toBeLessThan(1e-5);
     expect(fast.choices.join('\n')).toMatch(/28 matrices are dequantised first.*float32 where the file allows int8/);
-    expect(portable.choices.join('\n')).toMatch(/weights as they are in the file/);
+    expect(portable.choices.join('\n')).toMatch(/whole ONNX graph with the weights as stored/);
     const after = readdirSync(tmpdir()).filter((name) => name.startsWith('loomweight-dequantized-'));
     expect(after.filter((name) => !before.includes(name))).toEqual([]);
   }, 180_000);
 
   test('a short text runs the kernels of the file, whose activations are rounded', async () => {
     const [asStored, unrounded] = [await evaluate(model, short), await evaluate(exact, short)];
-    expect(asStored.choices.join('\n')).toMatch(/weights as they are in the file/);
+    expect(asStored.choices.join('\n')).toMatch(/whole ONNX graph with the weights as stored/);
     expect(asStored.choices.join('\n')).toMatch(/28 products have accuracy level 4/);
     expect(unrounded.choices.join('\n')).not.toMatch(/accuracy level/);
     expect(Math.abs(asStored.loss - unrounded.loss)).toBeGreaterThan(1e-6);
@@ -104,7 +104,7 @@ test('kernels that are fast keep their packed weights: 4 and 8 bits, 2 bits in g
     [2, 128],
   ] as const) {
     const report = await evaluate(await compressed('onnx-fast', bits, group), long);
-    expect(report.choices.join('\n')).toMatch(/weights as they are in the file/);
+    expect(report.choices.join('\n')).toMatch(/whole ONNX graph with the weights as stored/);
     expect(report.choices.join('\n')).not.toMatch(/dequantised/);
   }
 }, 180_000);

@@ -66,7 +66,7 @@ describe('an output that is not finite', () => {
     const spec: CompressSpec = { kind: 'compress', model, method: 'rtn', parameters: { bits: 4 }, format: 'hf', out: join(folder, 'out') };
     await expect(compressModel(spec, workContext(runtime))).rejects.toMatchObject({
       code: 'verification-failed',
-      message: expect.stringMatching(/values: .*w holds -?Infinity/) as string,
+      message: expect.stringMatching(/values: .*w contains -?Infinity/) as string,
     });
   });
 });

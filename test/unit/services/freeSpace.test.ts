@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { diskOf, hostMemory } from '../../../src/engine/services/freeSpace';
+import { writeInto } from '../../support/formatFiles';
 
 let folder: string;
 beforeEach(() => {
@@ -10,12 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function write(path: string, text = 'x'): string {
-  const full = join(folder, path);
-  mkdirSync(dirname(full), { recursive: true });
-  writeFileSync(full, text);
-  return full;
-}
+const write = (path: string, text = 'x') => writeInto(folder, path, text);
 
 describe('free space', () => {
   test('is what Linux reports as available, limited by the control group', async () => {

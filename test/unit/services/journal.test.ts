@@ -1,11 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Journal } from '../../../src/engine/services/journal';
 import { temporaryName } from '../../../src/protocol/client/temporaryNames';
 import { LoomweightError, cancelledError } from '../../../src/protocol/errors';
 import type { InspectSpec } from '../../../src/protocol/jobs';
+import { writeInto } from '../../support/formatFiles';
 
 let folder: string;
 beforeEach(() => {
@@ -13,12 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function write(path: string, text = 'x'): string {
-  const full = join(folder, path);
-  mkdirSync(dirname(full), { recursive: true });
-  writeFileSync(full, text);
-  return full;
-}
+const write = (path: string, text = 'x') => writeInto(folder, path, text);
 
 describe('journal', () => {
   const spec: InspectSpec = { kind: 'inspect', model: 'm' };

@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TensorContainer } from '../../../src/engine/formats/container';
 import { OpenModels } from '../../../src/engine/services/openModels';
 import { LoomweightError } from '../../../src/protocol/errors';
+import { writeInto } from '../../support/formatFiles';
 
 let folder: string;
 beforeEach(() => {
@@ -12,12 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function write(path: string, text = 'x'): string {
-  const full = join(folder, path);
-  mkdirSync(dirname(full), { recursive: true });
-  writeFileSync(full, text);
-  return full;
-}
+const write = (path: string, text = 'x') => writeInto(folder, path, text);
 
 describe('open models', () => {
   function opener(): { readonly models: OpenModels; readonly counts: { opened: number; closed: number } } {

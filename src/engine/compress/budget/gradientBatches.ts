@@ -5,7 +5,7 @@ import { checkSplit, sliceSamples, type DataSplit } from '../../evaluate/data/da
 import { readDataSplit } from '../../evaluate/data/readDataSplit';
 import type { RuntimeTensor } from '../../runtime/types';
 import type { MeasureContext } from './measure';
-import { tokenSample } from './tokenSample';
+import { sampleNote, tokenSample } from './tokenSample';
 
 /** The calibration sample as batches of a model's inputs. */
 export interface GradientBatches {
@@ -27,11 +27,7 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
   const random = spec.calibration === undefined || spec.calibration === 'random';
   if (source.decoder) {
     const { windows, length, ids } = await tokenSample(source.container, source.decoder.config, spec.calibration, seed);
-    note(
-      random
-        ? `Sensitivity was measured on ${windows * length} random tokens; --calibration with typical text of the model predicts better.`
-        : `Sensitivity was measured on ${windows * length} tokens of ${spec.calibration}.`,
-    );
+    note(sampleNote({ windows, length }, spec.calibration));
     const batches = Array.from({ length: windows }, (_, window) => ({
       input_ids: { dtype: 'int64', shape: [1, length], data: ids.slice(window * length, (window + 1) * length) } as const,
     }));

@@ -5,7 +5,7 @@ import { containerWeights } from '../../models/decoderWeights';
 import type { ModelSource } from '../../models/modelSource';
 import { DecoderRuns } from './decoderRuns';
 import { measuring, type MeasureContext } from './measure';
-import { sampleLimits, tokenSample } from './tokenSample';
+import { sampleLimits, sampleNote, tokenSample } from './tokenSample';
 
 /** Multiplications a second in a pass, on the low side. */
 const productsPerSecond = 10e9;
@@ -43,12 +43,7 @@ export async function startRuns(
     );
   const { config } = source.decoder!;
   const sample = await tokenSample(source.container, config, spec.calibration, spec.seed ?? 0);
-  const random = spec.calibration === undefined || spec.calibration === 'random';
-  context.note(
-    random
-      ? `Sensitivity was measured on ${sample.windows * sample.length} random tokens; --calibration with typical text of the model predicts better.`
-      : `Sensitivity was measured on ${sample.windows * sample.length} tokens of ${spec.calibration}.`,
-  );
+  context.note(sampleNote(sample, spec.calibration));
   const runs = new DecoderRuns(containerWeights(source.container), config, sample, { runtime, signal });
   try {
     const moments = await runs.inputMoments((block) => measuring(context, block, config.layers));

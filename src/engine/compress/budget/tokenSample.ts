@@ -63,6 +63,14 @@ export async function tokenSample(
 }
 
 /** Windows of a text that the sample takes: evenly over it. */
+/** What sensitivity was measured on, for the report. */
+export function sampleNote({ windows, length }: Pick<TokenSample, 'windows' | 'length'>, calibration: string | undefined): string {
+  const tokens = windows * length;
+  return calibration === undefined || calibration === 'random'
+    ? `Sensitivity was measured on ${tokens} random tokens; --calibration with typical text of the model predicts better.`
+    : `Sensitivity was measured on ${tokens} tokens of ${calibration}.`;
+}
+
 function samplePlaces(most: number, available: number): readonly number[] {
   const windows = Math.min(most, available);
   return Array.from({ length: windows }, (_, window) => Math.floor((window * (available - 1)) / Math.max(1, windows - 1)));

@@ -44,13 +44,6 @@ function measuredError(name: string, tensor: PlannedTensor, weights: Float32Arra
   return relativeErrorOf(tensor, weights);
 }
 
-/** Values of a tensor of the model as it is stored. */
-export async function storedValues({ container }: ModelSource, name: string): Promise<Float32Array> {
-  const entry = container.tensors.get(name);
-  if (!entry) throw mistake(name, `${container.path} has no such tensor`);
-  return decodeToFloat32(entry.dtype, await container.read(name));
-}
-
 /** New values of a tensor that stays float: rounded to the type that it has, so that every writer stores the same. */
 async function addPlain(
   source: ModelSource,

@@ -14,10 +14,10 @@ import type { WorkContext } from '../../runtime/workContext';
 import { tokenSample } from '../budget/tokenSample';
 import type { TensorPlan } from '../plan';
 import type { Quantizer } from '../quantizers/quantizer';
-import { addPlanned, storedValues } from './addPlanned';
+import { addPlanned } from './addPlanned';
 import type { Planning, PlanningProgress } from './planning';
 import { offerOf } from './planTensors';
-import { readMatrix } from './sourceReader';
+import { readMatrix, storedValues } from './sourceReader';
 
 /** Bytes of hidden states that stay in memory where nothing limits it. */
 const mostHidden = 1e9;

@@ -4,9 +4,9 @@ import { sharedBytes, sharedFloat32 } from '../../kernels/host/threads/sharedMem
 import type { TaskContext } from '../../runtime/workContext';
 import type { TensorPlan } from '../plan';
 import type { OfferedTensor } from '../quantizers/quantizer';
-import { addPlanned, storedValues } from './addPlanned';
+import { addPlanned } from './addPlanned';
 import type { Planning, PlanningProgress } from './planning';
-import { SourceReader } from './sourceReader';
+import { SourceReader, storedValues } from './sourceReader';
 
 /**
  * Plans every tensor of a plan whose method takes one tensor after the other, in the order of the plan, into a store. Errors: those of the method (`malformed-file`,

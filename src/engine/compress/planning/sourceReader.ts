@@ -1,4 +1,5 @@
 import { elementCount } from '../../../protocol/dtypes';
+import { LoomweightError } from '../../../protocol/errors';
 import { decodeToFloat32 } from '../../formats/decode';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
 import { transposeInto } from '../../kernels/host/transpose';
@@ -66,14 +67,17 @@ export class SourceReader {
 
 /** One matrix as planned: [rows, columns] float32. */
 export async function readMatrix(source: ModelSource, { name, shape: [rows, columns] }: QuantizableTensor): Promise<Float32Array> {
-  const stored = await storedValues(source, name, fresh);
+  const stored = await storedValues(source, name);
   // A MatMul weight of ONNX is [in, out]: groups follow the inputs, so it is transposed first.
   return source.tensors.get(name)!.transposed ? transposeInto(stored, rows, 0, columns, fresh(rows * columns)) : stored;
 }
 
-/** Float32 values in the order of the file, read without a copy where the file holds float32. */
-async function storedValues({ container, tensors }: ModelSource, name: string, allocate: Allocate): Promise<Float32Array> {
-  const { dtype, shape } = tensors.get(name)!.entry;
+/** Float32 values of any tensor of the model in the order of the file, read without a copy where the file holds float32. Errors: `internal` for an unknown name. */
+export async function storedValues({ container, tensors }: ModelSource, name: string, allocate = fresh): Promise<Float32Array> {
+  const known = tensors.get(name);
+  if (!known)
+    throw new LoomweightError('internal', `${container.path} has no tensor '${name}', which the method requested.`, { tensor: name });
+  const { dtype, shape } = known.entry;
   if (dtype !== 'float32' || !container.readInto) {
     const bytes = await container.read(name);
     return decodeToFloat32(dtype, bytes, allocate(elementCount(shape)));

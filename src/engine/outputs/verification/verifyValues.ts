@@ -35,7 +35,7 @@ export async function verifyValues(request: VerificationRequest): Promise<Verifi
       const { relativeError, layout, transposed, transformed } = planned.entry(name) as PlannedEntry;
       const found = await reader.weights(name);
       const unusable = found.find((value) => !Number.isFinite(value));
-      if (unusable !== undefined) mismatches.push(`${name} holds ${unusable}`);
+      if (unusable !== undefined) mismatches.push(`${name} contains ${unusable}`);
       // What a transform made of the weights before they were planned is no longer known.
       if (unusable !== undefined || transformed || layout.kind === 'plain') continue;
       compared += 1;
