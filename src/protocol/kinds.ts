@@ -18,6 +18,17 @@ export interface StepKindDescription {
   readonly writesModel: boolean;
 }
 
+/** The method that a step's values name, or the default of its kind. Undefined for kinds without methods and for unknown methods. */
+export function chosenMethod(
+  fields: readonly Field[],
+  methods: readonly MethodDescription[],
+  values: Readonly<Record<string, unknown>>,
+): MethodDescription | undefined {
+  const type = fields.find((field) => field.type.kind === 'method')?.type;
+  const id = values['method'] ?? (type?.kind === 'method' ? type.default : undefined);
+  return methods.find((method) => method.id === id);
+}
+
 /** A form of a kind's fields as it has been filled in. Paths are absolute; fields that were left out are missing. */
 export interface StepForm {
   readonly kind: string;

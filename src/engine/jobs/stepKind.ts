@@ -2,6 +2,7 @@ import { brokenRules } from '../../protocol/fieldRules';
 import { LoomweightError } from '../../protocol/errors';
 import type { Field, FieldProblem, FieldRule, FieldWords } from '../../protocol/fields';
 import type { JobSpec } from '../../protocol/jobs';
+import { chosenMethod } from '../../protocol/kinds';
 import type { JobDescription, StepKindDescription } from '../../protocol/kinds';
 import type { MethodDescription } from '../../protocol/methods';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
@@ -112,9 +113,7 @@ export function findKind(kinds: readonly StepKind[], id: string): StepKind {
 
 /** The method that values name, or the kind's own choice where they name none. Undefined for kinds without methods and for unknown ones. */
 export function methodOf(kind: StepKind, values: FieldValues): MethodDescription | undefined {
-  const type = kind.fields.find((field) => field.type.kind === 'method')?.type;
-  const id = values['method'] ?? (type?.kind === 'method' ? type.default : undefined);
-  return kind.methods?.().find((method) => method.id === id);
+  return chosenMethod(kind.fields, kind.methods?.() ?? [], values);
 }
 
 /** Violations of the rules between a step's fields. `has` tells which fields are present, valid or not. */

@@ -3,6 +3,7 @@ import { describeAllowed, parseParam } from '../../common/params';
 import { parseBytes } from '../../common/units';
 import { fieldLabel } from '../../protocol/fields';
 import type { Field } from '../../protocol/fields';
+import { chosenMethod } from '../../protocol/kinds';
 import type { StepKindDescription } from '../../protocol/kinds';
 import type { MethodDescription } from '../../protocol/methods';
 import type { CommandContext } from './context';
@@ -27,9 +28,7 @@ export interface Form {
 
 /** The method that the form names, or the kind's own choice. */
 export function methodOfForm({ kind, values }: Form): MethodDescription | undefined {
-  const type = kind.fields.find((field) => field.type.kind === 'method')?.type;
-  const id = values['method'] ?? (type?.kind === 'method' ? type.default : undefined);
-  return kind.methods.find((method) => method.id === id);
+  return chosenMethod(kind.fields, kind.methods, values);
 }
 
 /** The form's values, for the engine. */
