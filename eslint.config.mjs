@@ -66,6 +66,12 @@ const onlyRuntime = [
   ['onnxruntime-node', 'onnxruntime-common'],
   'Only src/engine/runtime imports ONNX Runtime; use its Session and Runtime.',
 ];
+/** Types of the runtime; its code is loaded by one file, which turns telemetry off first. */
+const onlyLoadOrt = {
+  group: ['onnxruntime-node', 'onnxruntime-common'],
+  message: 'Only loadOrt loads ONNX Runtime (tests: test/support/ort.ts); import its types with "import type".',
+  allowTypeImports: true,
+};
 const onlyExtension = [['vscode'], 'Only src/extension imports vscode.'];
 const onlyComponents = [['@vscode/webview-ui-toolkit', '@vscode/webview-ui-toolkit/*'], 'Only webview/components imports the UI toolkit.'];
 
@@ -105,6 +111,10 @@ export default tseslint.config(
       'import-x/no-cycle': 'error',
       'no-restricted-imports': restricted([onlyRuntime, onlyExtension, onlyComponents]),
     },
+  },
+  {
+    files: ['src/engine/runtime/**/*.ts', 'test/**/*.ts'],
+    rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: [onlyLoadOrt] }] },
   },
   { files: ['src/engine/runtime/**/*.ts'], rules: { 'no-restricted-imports': restricted([onlyExtension, onlyComponents]) } },
   { files: ['src/extension/**/*.ts'], rules: { 'no-restricted-imports': restricted([onlyRuntime, onlyComponents]) } },

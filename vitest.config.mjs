@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     // Native sessions must never share a process with another test file; two files at a time fit two cores.
     pool: 'forks',
+    // For libraries in tests that bring ONNX Runtime themselves; the product sets it where it loads the runtime.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     poolOptions: { forks: { maxForks: 2 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,

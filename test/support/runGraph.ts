@@ -1,8 +1,9 @@
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 import type { DType } from '../../src/protocol/dtypes';
 import { encodeModel } from '../../src/engine/formats/onnx/encodeModel';
 import type { Graph } from '../../src/engine/graph/graph';
 import { seededTensor } from './feeds';
+import { plainOrt } from './ort';
 
 /** What came out of a run, under ONNX Runtime's names of types made ours. */
 export interface RunOutput {
@@ -19,7 +20,7 @@ export async function runModel(
 ): Promise<Readonly<Record<string, RunOutput>>> {
   const settings: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3, intraOpNumThreads: 1, ...options };
   const session =
-    typeof model === 'string' ? await ort.InferenceSession.create(model, settings) : await ort.InferenceSession.create(model, settings);
+    typeof model === 'string' ? await plainOrt.InferenceSession.create(model, settings) : await plainOrt.InferenceSession.create(model, settings);
   try {
     const results = await session.run(feeds);
     return Object.fromEntries(
@@ -41,5 +42,5 @@ export function runGraph(graph: Graph, feeds: Readonly<Record<string, ort.Tensor
 /** As `seededTensor`, for plain onnxruntime-node. */
 export function feedTensor(...given: Parameters<typeof seededTensor>): ort.Tensor {
   const { dtype, shape, data } = seededTensor(...given);
-  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
+  return new plainOrt.Tensor(dtype as 'float32', data as Float32Array, shape);
 }

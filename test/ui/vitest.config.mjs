@@ -6,6 +6,8 @@ export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {
     pool: 'forks',
+    // For libraries in tests that bring ONNX Runtime themselves; the product sets it where it loads the runtime.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     fileParallelism: false,
     // These limits only end what hangs: a test may take several times as long on a busy machine.
     testTimeout: 300_000,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type * as OrtModule from 'onnxruntime-node';
 import { LoomweightError } from '../../protocol/errors';
 
@@ -87,11 +88,19 @@ function bundledFolder(): string {
   }
 }
 
+/** Turns off ONNX Runtime's telemetry when it is set before the native library is loaded. */
+const telemetryVariable = 'ORT_DISABLE_TELEMETRY';
+
 /**
- * Loads ONNX Runtime. Node's module cache ensures that this happens once per process. A second folder in the same process is refused: the
+ * Loads ONNX Runtime with its telemetry off, whichever package it comes from: otherwise the library looks up a collector of its vendor, keeps
+ * a device id and events with the names of models in the user's cache folder, and writes a log per process to the temporary folder. The only
+ * place that loads it, in the product and in the tests. Node's module cache ensures that this happens once per process. A second folder in the same process is refused: the
  * native libraries share a name, so the second would use those of the first.
  */
 export function loadOrt(found: RuntimePackage): Ort {
+  // A worker thread has a copy of the environment: what it sets there never reaches the native library.
+  if (!isMainThread)
+    throw new LoomweightError('internal', 'ONNX Runtime must be loaded in the main thread of a process.', { folder: found.folder });
   const require = createRequire(__filename);
   const other = Object.keys(require.cache).find(
     (path) => basename(path) === 'onnxruntime_binding.node' && dirname(path) !== realpathSync(found.nativeFolder),
@@ -106,6 +115,7 @@ export function loadOrt(found: RuntimePackage): Ort {
   // Unless the user decided otherwise: by default NVIDIA's libraries round the operands of float32 products and convolutions to TF32 (10
   // bits of mantissa), and ONNX Runtime's Node binding passes no provider options. The variable is read when the libraries are loaded.
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+  process.env[telemetryVariable] = '1';
   try {
     return require(found.folder) as Ort;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -21,6 +21,7 @@ import { operators } from '../../../../src/engine/ops';
 import { onnxFile } from '../../../support/onnxFixtures';
 import { feedTensor, runModel } from '../../../support/runGraph';
 import { temporaryFolder } from '../../../support/fixtures';
+import { plainOrt } from '../../../support/ort';
 
 const folder = temporaryFolder();
 
@@ -28,7 +29,7 @@ const floats = (...shape: number[]) => feedTensor('float32', shape, undefined, 7
 const ids = (limit: number, ...shape: number[]) => {
   const random = new SeededRandom(3);
   const data = BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => BigInt(random.nextBelow(limit)));
-  return new ort.Tensor('int64', data, shape);
+  return new plainOrt.Tensor('int64', data, shape);
 };
 
 /** Inputs for every fixture that runs. */

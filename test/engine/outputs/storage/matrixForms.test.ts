@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../../../src/common/random';
 import { embeddingRows } from '../../../../src/engine/outputs/storage/embeddingRows';
@@ -19,6 +18,7 @@ import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import { operators } from '../../../../src/engine/ops';
 import { propertySeed } from '../../../support/propertySeed';
 import { runModel } from '../../../support/runGraph';
+import { plainOrt } from '../../../support/ort';
 
 function sample(rows: number, columns: number, bits: number, groupSize: number | string, symmetric: boolean): QuantizedMatrix {
   const random = new SeededRandom(bits * 100 + rows);
@@ -84,7 +84,7 @@ describe.each(['disabled', 'all'] as const)('optimisation %s', (level) => {
     const x = Float32Array.from({ length: 5 * columns }, () => random.nextNormal());
     const { y } = await runModel(
       encodeModel(build.finish()),
-      { x: new ort.Tensor('float32', x, [5, columns]) },
+      { x: new plainOrt.Tensor('float32', x, [5, columns]) },
       { graphOptimizationLevel: level, extra: { session: { qdq_matmulnbits_accuracy_level: '1' } } },
     );
     // 2 and 8 bits of MatMulNBits round activations to int8: 5e-3 relative (outputs here are of the order of 10).
@@ -95,7 +95,7 @@ describe.each(['disabled', 'all'] as const)('optimisation %s', (level) => {
         Object.entries(pieces).map(([piece, data]) => [piece, gathering.constant({ kind: 'inline', ...data }, `w.${piece}`)]),
       );
       gathering.output(form.gather(gathering, again, matrix, gathering.input('ids', { dtype: 'int64', shape: ['b', 's'] })), 'rows');
-      const ids = new ort.Tensor('int64', BigInt64Array.from([3n, 0n, 26n, 3n]), [2, 2]);
+      const ids = new plainOrt.Tensor('int64', BigInt64Array.from([3n, 0n, 26n, 3n]), [2, 2]);
       const taken = await runModel(encodeModel(gathering.finish()), { ids }, { graphOptimizationLevel: level });
       const all = dense(matrix);
       expect([...(taken['rows']!.data as Float32Array)]).toEqual(
