@@ -20,7 +20,9 @@ export async function runModel(
 ): Promise<Readonly<Record<string, RunOutput>>> {
   const settings: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3, intraOpNumThreads: 1, ...options };
   const session =
-    typeof model === 'string' ? await plainOrt.InferenceSession.create(model, settings) : await plainOrt.InferenceSession.create(model, settings);
+    typeof model === 'string'
+      ? await plainOrt.InferenceSession.create(model, settings)
+      : await plainOrt.InferenceSession.create(model, settings);
   try {
     const results = await session.run(feeds);
     return Object.fromEntries(
