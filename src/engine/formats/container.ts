@@ -23,6 +23,14 @@ export interface TensorEntry {
   readonly storedBytes?: number;
 }
 
+/** A checkpoint whose tensors are codes of a quantisation method, which mean something only together with their scales. */
+export interface QuantizedCheckpoint {
+  /** The method as people know it, with what is known of its settings: `gptq (4 bits, groups of 128)`. */
+  readonly method: string;
+  /** Where this is stated: an entry of config.json, or a tensor. */
+  readonly evidence: string;
+}
+
 /**
  * An opened model: its tensors by name, and access to their values. Opening reads headers only; weights are read on demand, by range, never
  * the whole file. A single owner closes it.
@@ -41,6 +49,8 @@ export interface TensorContainer {
   readonly companions?: readonly string[];
   /** Files of the model that are derived from other data (tokenizer.json of a GGUF file): file name to text. */
   readonly generatedCompanions?: ReadonlyMap<string, string>;
+  /** Set where the tensors are codes and scales of a quantisation method: they can be looked at, not used as weights. */
+  readonly quantized?: QuantizedCheckpoint;
   /** Absolute paths of the weight files, in order. */
   readonly weightFiles?: readonly string[];
   /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */

@@ -1,5 +1,5 @@
 import type { Diagnostic, ModelFormat } from '../../protocol/model';
-import type { TensorContainer, TensorEntry } from './container';
+import type { QuantizedCheckpoint, TensorContainer, TensorEntry } from './container';
 import { OpenFiles } from './files/openFiles';
 import { rangeOutsideTensor, tensorNotFound } from './malformed';
 
@@ -12,6 +12,7 @@ export interface ContainerContents {
   readonly diagnostics: readonly Diagnostic[];
   readonly config?: Readonly<Record<string, unknown>>;
   readonly companions?: readonly string[];
+  readonly quantized?: QuantizedCheckpoint;
   readonly weightFiles?: readonly string[];
 }
 
@@ -24,6 +25,7 @@ export class FileContainer implements TensorContainer {
   readonly diagnostics: readonly Diagnostic[];
   readonly config?: Readonly<Record<string, unknown>>;
   readonly companions?: readonly string[];
+  readonly quantized?: QuantizedCheckpoint;
   readonly weightFiles?: readonly string[];
   private readonly files = new OpenFiles();
 
@@ -35,6 +37,7 @@ export class FileContainer implements TensorContainer {
     this.diagnostics = contents.diagnostics;
     if (contents.config) this.config = contents.config;
     if (contents.companions) this.companions = contents.companions;
+    if (contents.quantized) this.quantized = contents.quantized;
     if (contents.weightFiles) this.weightFiles = contents.weightFiles;
   }
 

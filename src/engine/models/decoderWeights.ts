@@ -1,4 +1,4 @@
-import { elementCount } from '../../protocol/dtypes';
+import { elementCount, type DType } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { ExpectedTensor } from '../architectures/architecture';
 import type { TensorContainer, TensorEntry } from '../formats/container';
@@ -13,6 +13,7 @@ const chunkElements = 1 << 21;
 export function checkWeights(container: TensorContainer, expected: readonly ExpectedTensor[]): void {
   for (const { name, shape } of expected) {
     const entry = container.tensors.get(name);
+    if (entry && !isReal(entry.dtype)) throw notReal(container, entry);
     if (entry?.shape.join() === shape.join()) continue;
     throw new LoomweightError(
       'malformed-file',
@@ -21,6 +22,20 @@ export function checkWeights(container: TensorContainer, expected: readonly Expe
       { tensor: name, expected: shape, actual: entry?.shape },
     );
   }
+}
+
+/** Integers are codes of some quantisation, and what scales them is unknown. */
+function isReal(dtype: DType): boolean {
+  return /^(float|bfloat)/.test(dtype);
+}
+
+function notReal({ path }: TensorContainer, { name, dtype }: TensorEntry): LoomweightError {
+  return new LoomweightError(
+    'unsupported',
+    `'${name}' in ${path} contains values of type ${dtype}. Weights are floating-point numbers; these are codes of a quantised checkpoint whose method is unknown. ` +
+      `Use the float checkpoint that it was made from.`,
+    { tensor: name, dtype, diagnostic: 'quantized-checkpoint' },
+  );
 }
 
 /** The weights of a container, widened exactly. */

@@ -15,13 +15,14 @@ import { openGguf } from '../formats/gguf/openGguf';
 import { isHuggingFaceListing, openHuggingFace } from '../formats/huggingFace/openHuggingFace';
 import { openNpy } from '../formats/npy/openNpy';
 import { openOnnx } from '../formats/onnx/openOnnx';
+import { refuseQuantized } from '../formats/quantized/quantizedCheckpoint';
 import { openSafetensors } from '../formats/safetensors/openSafetensors';
 
 /** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
 export interface OpenOptions {
   readonly limited?: boolean;
   /**
-   * For compressing and evaluating: show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer; unpack the
+   * For work with the weights: refuse checkpoints that are quantised already; show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer; unpack the
    * archive of an ONNX model into a temporary ONNX file, which goes when the container is closed.
    */
   readonly asHuggingFace?: boolean;
@@ -34,7 +35,10 @@ export interface OpenOptions {
  */
 export async function openContainer(model: string, options: OpenOptions = {}): Promise<TensorContainer> {
   const target = await resolveModel(model, options);
-  return target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options);
+  const container = await (target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options));
+  if (options.asHuggingFace !== true || container.quantized === undefined) return container;
+  await container.close();
+  throw refuseQuantized(container.path, container.quantized);
 }
 
 /** What a path means: the file or Hugging Face directory to open, and the output directory it was found through. */

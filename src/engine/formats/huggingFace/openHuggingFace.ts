@@ -6,6 +6,7 @@ import type { TensorContainer } from '../container';
 import { FileContainer } from '../fileContainer';
 import { readJsonObject } from '../files/readText';
 import { malformedFile } from '../malformed';
+import { quantizationOf } from '../quantized/quantizedCheckpoint';
 import { readSafetensorsHeader } from '../safetensors/openSafetensors';
 import { readShards, type ShardedTensors } from '../safetensors/shardIndex';
 import { containedPath } from './containedPath';
@@ -56,7 +57,9 @@ export async function openHuggingFace(directory: string, { limited = false } = {
       config,
       companions,
     });
-  return new FileContainer({ format, path: folder, config, companions, ...(await readWeights(folder, names, limited)) });
+  const weights = await readWeights(folder, names, limited);
+  const quantization = quantizationOf({ ...weights, config }, configFile);
+  return new FileContainer({ format, path: folder, config, companions, ...weights, ...quantization });
 }
 
 async function readWeights(folder: string, names: readonly string[], limited: boolean): Promise<ShardedTensors> {

@@ -3,13 +3,14 @@ import type { TensorContainer } from '../container';
 import { FileContainer } from '../fileContainer';
 import { RandomAccessFile } from '../files/randomAccessFile';
 import { fileTooShort } from '../malformed';
+import { quantizationOf } from '../quantized/quantizedCheckpoint';
 import { headerLength, parseHeader, type SafetensorsHeader } from './header';
 
 /** Opens one .safetensors file: reads its header but no weights. Errors: `not-found`, `malformed-file`, `unsupported`. */
 export async function openSafetensors(file: string): Promise<TensorContainer> {
   const absolute = path.resolve(file);
   const header = await readSafetensorsHeader(absolute);
-  return new FileContainer({ format: 'safetensors', path: absolute, ...header });
+  return new FileContainer({ format: 'safetensors', path: absolute, ...header, ...quantizationOf(header, absolute) });
 }
 
 /** Reads and checks the header of one file. */
