@@ -10,6 +10,6 @@ export default defineConfig({
     poolOptions: { forks: { maxForks: 2 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    include: ['test/{unit,engine,webview,package}/**/*.test.ts'],
+    include: ['test/{unit,engine,webview,package,cases}/**/*.test.ts'],
   },
 });
