@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
 import type { NewNode, NewWeight, WriteEditedOptions } from './edits';
-import { encodeAttribute, encodeTensor, largestMessage } from './encodeModel';
+import { encodeAttribute, encodeTensor, largestMessage, withoutTrailing } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 import {
   ModelProtoSchema,
@@ -87,6 +87,7 @@ export class OnnxEditor {
     eachGraph(model, (item) => {
       for (const value of [...item.input, ...item.output, ...item.valueInfo]) this.names.add(value.name);
       for (const tensor of item.initializer) this.names.add(tensor.name);
+      for (const { values } of item.sparseInitializer) if (values) this.names.add(values.name);
     });
     eachNode(model, (node) => [node.name, ...node.input, ...node.output].forEach((name) => this.names.add(name)));
   }
@@ -312,7 +313,8 @@ export class OnnxEditor {
       opType: node.op,
       name: this.uniqueName(node.name ?? node.outputs[0] ?? node.op),
       ...(node.domain === undefined || node.domain === '' ? {} : { domain: node.domain }),
-      input: [...node.inputs],
+      // An omitted input at the end is left out: to ONNX Runtime an empty name there is a zero point of type uint8.
+      input: withoutTrailing(node.inputs),
       output: [...node.outputs],
       attribute: Object.entries(node.attributes ?? {}).map(([name, attribute]) => encodeAttribute(name, attribute)),
     });

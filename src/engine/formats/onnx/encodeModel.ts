@@ -107,9 +107,14 @@ function graphProtoOf(graph: Graph): GraphProto {
 
 /** Names of values; omitted ones are empty strings, trailing ones are not written at all. */
 function trimmed(values: readonly (Value | undefined)[]): string[] {
-  const names = values.map((value) => value?.name ?? '');
-  while (names.at(-1) === '') names.pop();
-  return names;
+  return withoutTrailing(values.map((value) => value?.name ?? ''));
+}
+
+/** Names of inputs or outputs without the empty ones at the end, which stand for omitted values. */
+export function withoutTrailing(names: readonly string[]): string[] {
+  const kept = [...names];
+  while (kept.at(-1) === '') kept.pop();
+  return kept;
 }
 
 function valueInfoOf(value: Value): ValueInfoProto {

@@ -85,9 +85,7 @@ export async function writeOnnxCopy(job: WriteJob, output: OnnxCopyOutput): Prom
 function addPieces(editor: OnnxEditor, weight: string, pieces: Pieces): Readonly<Record<string, string>> {
   const names: Record<string, string> = {};
   for (const [piece, { dtype, shape, bytes }] of Object.entries(pieces)) {
-    // addInitializer claims the name itself; a taken one gets a suffix.
-    let name = `${weight}.${piece}`;
-    for (let suffix = 1; editor.weights().has(name); suffix += 1) name = `${weight}.${piece}_${suffix}`;
+    const name = editor.uniqueName(`${weight}.${piece}`);
     editor.addInitializer(name, { dtype, shape, bytes });
     names[piece] = name;
   }
@@ -196,8 +194,7 @@ function splice(
   for (const name of Object.values(stored)) known.set(name, name);
   for (const [value, data] of graph.constants) {
     if (known.has(value.name) || data.kind !== 'inline') continue;
-    let name = `${graph.name}.${value.name}`;
-    for (let suffix = 1; editor.weights().has(name); suffix += 1) name = `${graph.name}.${value.name}_${suffix}`;
+    const name = editor.uniqueName(`${graph.name}.${value.name}`);
     editor.addInitializer(name, data);
     known.set(value.name, name);
   }
