@@ -18,7 +18,7 @@ import {
 } from './generated/onnx';
 import { ModelIndex, type ValueUse } from './modelIndex';
 import { OnnxWeights } from './tensorReader';
-import { raiseOpset } from './raiseOpset';
+import { raiseOpset } from './opset/raiseOpset';
 import { TensorFiller } from './tensorFiller';
 import { encodeTypeProto } from './typeProto';
 import { eachGraph, eachNode, eachTensor } from './walk';
