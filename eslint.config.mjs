@@ -75,6 +75,46 @@ const onlyLoadOrt = {
 const onlyExtension = [['vscode'], 'Only src/extension imports vscode.'];
 const onlyComponents = [['@vscode/webview-ui-toolkit', '@vscode/webview-ui-toolkit/*'], 'Only webview/components imports the UI toolkit.'];
 
+/** Names are text: whatever is shown goes through the functions that escape it for its place. */
+const shownBy = 'Strings from files, paths and models are escaped for where they are shown: use the functions of';
+const onlyShown = [
+  [
+    "MemberExpression[object.property.name='window'][property.name=/^(show(Error|Warning|Information)Message|showQuickPick|showInputBox|createQuickPick|createInputBox|withProgress|setStatusBarMessage|createStatusBarItem|createOutputChannel|createTerminal|createWebviewPanel)$/]",
+    `${shownBy} src/extension/shown.`,
+  ],
+  [
+    "NewExpression[callee.object.name='vscode'][callee.property.name=/^(TreeItem|MarkdownString|Diagnostic|CompletionItem|InlayHint|StatusBarItem|QuickInputButtons)$/]",
+    `${shownBy} src/extension/shown.`,
+  ],
+  [
+    'AssignmentExpression[left.property.name=/^(label|title|description|tooltip|message|detail|documentation|accessibilityInformation|prompt|placeholder|validationMessage)$/]',
+    `${shownBy} src/extension/shown.`,
+  ],
+  ['CallExpression[callee.property.name=/^append(Text|Markdown|Codeblock|Line)$/]', `${shownBy} src/extension/shown.`],
+  [
+    'Property[key.name=/^(label|description|detail)$/] > :matches(Literal[value=/\\$\\(/], TemplateLiteral:has(TemplateElement[value.raw=/\\$\\(/]))',
+    'Name the icon in the field "icon": "$(name)" in a text is shown as it is written.',
+  ],
+];
+const onlyDom = [
+  [
+    'MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML|write|writeln|parseFromString|srcdoc)$/]',
+    'Pages show text, never markup from a string.',
+  ],
+  ['AssignmentExpression[left.property.name=/^(textContent|innerText|title)$/]', `${shownBy} webview/components/dom.ts.`],
+  [
+    "CallExpression[callee.property.name='setAttribute'][arguments.0.value=/^(title|aria-label|alt|placeholder)$/]",
+    `${shownBy} webview/components/dom.ts.`,
+  ],
+];
+const onlyTerminal = [
+  [
+    "MemberExpression[object.object.name='process'][object.property.name=/^std(out|err)$/][property.name='write']",
+    `${shownBy} src/cli/terminal.ts.`,
+  ],
+];
+const syntax = (rows) => ['error', ...rows.map(([selector, message]) => ({ selector, message }))];
+
 export default tseslint.config(
   {
     ignores: [
@@ -119,6 +159,13 @@ export default tseslint.config(
   { files: ['src/engine/runtime/**/*.ts'], rules: { 'no-restricted-imports': restricted([onlyExtension, onlyComponents]) } },
   { files: ['src/extension/**/*.ts'], rules: { 'no-restricted-imports': restricted([onlyRuntime, onlyComponents]) } },
   { files: ['webview/components/**/*.ts'], rules: { 'no-restricted-imports': restricted([onlyRuntime, onlyExtension]) } },
+  { files: ['src/extension/**/*.ts'], ignores: ['src/extension/shown/**'], rules: { 'no-restricted-syntax': syntax(onlyShown) } },
+  { files: ['webview/**/*.ts'], ignores: ['webview/components/dom.ts'], rules: { 'no-restricted-syntax': syntax(onlyDom) } },
+  {
+    files: ['src/cli/**/*.ts', 'src/engine/**/*.ts'],
+    ignores: ['src/cli/terminal.ts', 'src/engine/main.ts'],
+    rules: { 'no-restricted-syntax': syntax(onlyTerminal) },
+  },
   { files: ['test/**/*.ts'], rules: { 'no-restricted-imports': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
   {
     files: ['**/*.mjs'],

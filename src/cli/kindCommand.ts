@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { printable } from '../common/shown';
 import { checkFields, methodOf, specOf } from '../engine/jobs/stepKind';
 import type { CommandWords, StepKind } from '../engine/jobs/stepKind';
 import { flagName } from '../protocol/fields';
@@ -31,7 +32,7 @@ export function kindCommand(kind: StepKind, command: CommandWords): Command {
       const [problem] = checkFields(kind, values, words);
       if (problem) throw usageError(problem.message, problem.key === undefined ? {} : { flag: problem.key });
       const say = (text: string) => {
-        if (!terminal.quiet) terminal.writeError(`${text}\n`);
+        if (!terminal.quiet) terminal.writeError(`${printable(text)}\n`);
       };
       return runJob({ ...specOf(kind, values, { words, say }), ...given.shared }, terminal);
     },

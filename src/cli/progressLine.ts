@@ -1,6 +1,6 @@
 import { formatSeconds } from '../common/units';
 import type { JobProgress } from '../protocol/jobs';
-import { printable } from '../common/textTable';
+import { printable } from '../common/shown';
 import type { Terminal } from './terminal';
 
 /**
@@ -17,7 +17,7 @@ export class ProgressLine {
     if (this.terminal.canRewrite) {
       const text = progressText(progress);
       // One column less than the terminal has: a full line would wrap and could not be rewritten.
-      this.terminal.writeError(`\r\u001b[K${text.slice(0, Math.max(10, this.terminal.columns - 1))}`);
+      this.terminal.rewriteLine(text.slice(0, Math.max(10, this.terminal.columns - 1)));
       this.shown = true;
     } else if (progress.phase !== this.phase) {
       this.terminal.writeError(`${printable(progress.phase)}\n`);
@@ -28,11 +28,11 @@ export class ProgressLine {
   /** Writes a whole line and keeps the progress line below it. */
   note(text: string): void {
     this.clear();
-    this.terminal.writeError(`${text}\n`);
+    this.terminal.writeError(`${printable(text)}\n`);
   }
 
   clear(): void {
-    if (this.shown) this.terminal.writeError('\r\u001b[K');
+    if (this.shown) this.terminal.rewriteLine('');
     this.shown = false;
   }
 }

@@ -1,5 +1,5 @@
 import { suggestion } from '../common/nearest';
-import { printable } from '../common/textTable';
+import { jsonText, printable } from '../common/shown';
 import { stepKinds } from '../engine/jobs/index';
 import type { StepKind } from '../engine/jobs/stepKind';
 import { version } from '../engine/version';
@@ -45,7 +45,7 @@ export async function runCommandLine(argv: readonly string[], parts: CommandLine
       return 0;
     }
     if (first === '--version' || first === '-V') {
-      terminal.writeOut(`${choices.json ? JSON.stringify({ version }) : version}\n`);
+      terminal.writeOut(`${choices.json ? jsonText({ version }) : version}\n`);
       return 0;
     }
     const command = findCommand(commands, first === 'help' ? (rest[0] as string) : first);
@@ -56,15 +56,15 @@ export async function runCommandLine(argv: readonly string[], parts: CommandLine
     }
     const context = { arguments: given, terminal, runJob: parts.runJob ?? runJob };
     const report = await command.run(context);
-    terminal.writeOut(choices.json ? `${JSON.stringify(report, undefined, 2)}\n` : command.text(report, context));
+    terminal.writeOut(choices.json ? `${jsonText(report, 2)}\n` : command.text(report, context));
     return 0;
   } catch (thrown) {
     const error = toLoomweightError(thrown);
     const data = toErrorData(error);
-    if (choices.json) terminal.writeOut(`${JSON.stringify({ error: data }, undefined, 2)}\n`);
+    if (choices.json) terminal.writeOut(`${jsonText({ error: data }, 2)}\n`);
     terminal.writeError(`loomweight: ${printable(data.message)}\n`);
     if (choices.verbose) {
-      if (data.details !== undefined) terminal.writeError(`${JSON.stringify(data.details, undefined, 2)}\n`);
+      if (data.details !== undefined) terminal.writeError(`${jsonText(data.details, 2)}\n`);
       if (exitCodes[data.code] === exitCodes.internal && error.stack !== undefined) terminal.writeError(`${error.stack}\n`);
     }
     return exitCodes[data.code];

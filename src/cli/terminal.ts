@@ -1,3 +1,5 @@
+import { terminalText } from '../common/shown';
+
 /** Where a command writes and what it may assume about the other side. Tests pass their own. */
 export interface Terminal {
   /** Absolute folder that relative paths start from. */
@@ -6,6 +8,8 @@ export interface Terminal {
   writeOut(text: string): void;
   /** Progress, notes and errors. */
   writeError(text: string): void;
+  /** Replaces the line of the terminal behind stderr; only where `canRewrite`. */
+  rewriteLine(text: string): void;
   /** True if stderr is a terminal whose line can be rewritten. */
   readonly canRewrite: boolean;
   /** Columns of the terminal behind stderr. */
@@ -29,8 +33,10 @@ export function processTerminal(choices: OutputChoices): Terminal {
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   return {
     folder: process.cwd(),
-    writeOut: (text) => void process.stdout.write(text),
-    writeError: (text) => void process.stderr.write(text),
+    // Whatever a command writes, a name from a file commands no terminal.
+    writeOut: (text) => void process.stdout.write(terminalText(text)),
+    writeError: (text) => void process.stderr.write(terminalText(text)),
+    rewriteLine: (text) => void process.stderr.write(`\r\u001b[K${terminalText(text)}`),
     canRewrite: Boolean(process.stderr.isTTY) && process.env['TERM'] !== 'dumb',
     // Some terminals report 0.
     columns: process.stderr.columns || 80,

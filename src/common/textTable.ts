@@ -1,3 +1,5 @@
+import { printable } from './shown';
+
 /** A column: its title and its alignment. Numbers are right-aligned. */
 export interface Column {
   readonly title: string;
@@ -21,12 +23,6 @@ function width(text: string): number {
   return columns;
 }
 
-/** Text from a file as it may be shown on one line: control characters (terminal sequences, marks of writing direction, spaces without width) become `?`. */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, '?');
-}
-
 /** Aligned columns under titles, two spaces apart, no trailing spaces, every line ended. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const cells = [columns.map((column) => column.title), ...rows.map((row) => row.map(printable))];
@@ -46,13 +42,16 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
     .join('');
 }
 
-/** Names and values in two columns, without titles; empty values are left out. Values may hold several lines. */
-export function formatPairs(pairs: readonly (readonly [name: string, value: string | undefined])[]): string {
-  const shown = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined && pair[1] !== '');
+/** A value of `formatPairs`: one line, or several. */
+export type PairValue = string | readonly string[] | undefined;
+
+/** Names and values in two columns, without titles; empty values are left out. */
+export function formatPairs(pairs: readonly (readonly [name: string, value: PairValue])[]): string {
+  const shown = pairs.filter((pair): pair is readonly [string, string | readonly string[]] => pair[1] !== undefined && pair[1].length > 0);
   const widest = shown.reduce((most, [name]) => Math.max(most, width(name)), 0);
   return shown
     .map(([name, value]) => {
-      const [first = '', ...rest] = value.split('\n').map(printable);
+      const [first = '', ...rest] = (typeof value === 'string' ? [value] : value).map(printable);
       const start = name + ' '.repeat(widest - width(name) + 2);
       return [start + first, ...rest.map((line) => ' '.repeat(widest + 2) + line)].map((line) => `${line.trimEnd()}\n`).join('');
     })

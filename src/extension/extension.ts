@@ -20,13 +20,17 @@ import type { CatalogFolder, CatalogModel } from './models/modelCatalog';
 import { watchModels } from './models/modelWatcher';
 import { BitAllocationPanels } from './panels/bitAllocationPanels';
 import { JobPanels } from './panels/jobPanels';
+import { PageSubjects } from './panels/pageSubjects';
 import { ReportPanels } from './panels/reportPanels';
 import { reportSource } from './reports/reportSources';
+import { createLog } from './shown/log';
+import { setTreeMessage } from './shown/rows';
 import { JobsTree, openJobRow } from './views/jobsTree';
 import { ModelsTree, openModelRow } from './views/modelsTree';
 import { registerTreeClick } from './views/treeClicks';
 
 const historyKey = 'loomweight.jobs';
+const subjectsKey = 'loomweight.pages';
 
 /** The engine processes of this window; `deactivate` waits until they are gone. */
 let engineHost: EngineHost | undefined;
@@ -34,7 +38,7 @@ let engineHost: EngineHost | undefined;
 /** Registers everything and starts nothing: the engine starts with the first question. */
 export function activate(context: vscode.ExtensionContext): void {
   const started = performance.now();
-  const log = vscode.window.createOutputChannel('Loomweight', { log: true });
+  const log = createLog('Loomweight');
   const own = <T extends vscode.Disposable>(item: T): T => {
     context.subscriptions.push(item);
     return item;
@@ -64,7 +68,11 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
   );
   const jobs = own(new JobRunner(engine, history, messages, () => catalog.refresh()));
-  const editors = new ModelEditors(context.extensionUri, engine, { inspect, valuesRefused }, log);
+  const subjects = new PageSubjects({
+    get: () => context.workspaceState.get<Readonly<Record<string, string>>>(subjectsKey, {}),
+    set: (kept) => void context.workspaceState.update(subjectsKey, kept),
+  });
+  const editors = new ModelEditors(context.extensionUri, engine, { inspect, valuesRefused }, subjects, log);
   // Buttons of a page are commands without a name: what they throw is shown once, in words.
   const shown = <Result>(during: string, run: (commands: CommandContext) => Promise<Result>): Promise<Result> =>
     run(commandContext).catch((error: unknown) => {
@@ -79,10 +87,11 @@ export function activate(context: vscode.ExtensionContext): void {
       saveRecipe: (id, choice) => shown('save recipe', (commands) => saveBudgetRecipe(commands, id, choice)),
       compress: (id, choice) => shown('compress', (commands) => compressUnderBudget(commands, id, choice)),
     },
+    subjects,
     log,
   );
   const jobPanels = new JobPanels(context.extensionUri, history, (id) => shown('resume', (commands) => resumeJob(commands, id)), log);
-  const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), log);
+  const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), subjects, log);
   const samples = samplesOf(context.extensionPath);
   const commandContext: CommandContext = {
     engine,
@@ -108,7 +117,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }),
   );
   own(registerTreeClick(rowCommandIds.models, modelsView, openModelRow));
-  own(models.onDidList((listed) => (modelsView.message = emptyMessage(listed))));
+  own(models.onDidList((listed) => setTreeMessage(modelsView, emptyMessage(listed))));
   const jobsView = own(vscode.window.createTreeView(viewIds.jobs, { treeDataProvider: own(new JobsTree(history)) }));
   own(registerTreeClick(rowCommandIds.jobs, jobsView, (id) => openJobRow(history, id)));
   own(history.onDidChange(() => (jobsView.badge = runningBadge(history))));

@@ -1,5 +1,7 @@
 import * as vscode from 'vscode';
 import { LoomweightError, toLoomweightError } from '../protocol/errors';
+import type { Log } from './shown/log';
+import { showError, showWarning } from './shown/notifications';
 
 /** Codes that are our own fault: the log has what a report of the problem needs. */
 const withLog: readonly string[] = ['internal', 'protocol-mismatch', 'runtime'];
@@ -10,7 +12,7 @@ const crashQuietMilliseconds = 3000;
 export class Messages {
   private lastCrash = 0;
 
-  constructor(private readonly log: vscode.LogOutputChannel) {}
+  constructor(private readonly log: Log) {}
 
   /** Shows an error; never throws. `during` describes the action, for the log. */
   showError(error: unknown, during: string): void {
@@ -24,7 +26,7 @@ export class Messages {
     const ours = withLog.includes(known.code);
     this.log.error(`${during}: [${known.code}] ${known.message}${ours && known.stack ? `\n${known.stack}` : ''}`);
     const actions = ours ? ['Show Log'] : [];
-    void vscode.window.showErrorMessage(known.message, ...actions).then((chosen) => {
+    void showError(known.message, ...actions).then((chosen) => {
       if (chosen === 'Show Log') this.log.show();
     });
   }
@@ -35,7 +37,7 @@ export class Messages {
     if (Date.now() - this.lastCrash < crashQuietMilliseconds) return;
     this.lastCrash = Date.now();
     const text = `${reason} The next command starts a new engine.`;
-    void vscode.window.showErrorMessage(text, 'Show Log').then((chosen) => {
+    void showError(text, 'Show Log').then((chosen) => {
       if (chosen !== undefined) this.log.show();
     });
   }
@@ -43,11 +45,9 @@ export class Messages {
   /** Refuses what needs a trusted workspace. True if it may continue. */
   requireTrust(what: string): boolean {
     if (vscode.workspace.isTrusted) return true;
-    void vscode.window
-      .showWarningMessage(`${what} needs a trusted workspace: it runs models and writes files.`, 'Manage Workspace Trust')
-      .then((chosen) => {
-        if (chosen !== undefined) void vscode.commands.executeCommand('workbench.trust.manage');
-      });
+    void showWarning(`${what} needs a trusted workspace: it runs models and writes files.`, 'Manage Workspace Trust').then((chosen) => {
+      if (chosen !== undefined) void vscode.commands.executeCommand('workbench.trust.manage');
+    });
     return false;
   }
 }

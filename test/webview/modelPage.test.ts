@@ -18,6 +18,7 @@ const tensor = (index: number, change: Partial<TensorSummary> = {}): TensorSumma
 });
 
 const view = (tensors: readonly TensorSummary[], change: Partial<ModelPageView> = {}): ModelPageView => ({
+  key: '0123',
   name: 'small',
   path: '/models/small',
   state: 'ready',

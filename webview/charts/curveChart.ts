@@ -1,7 +1,7 @@
 import type { ChartDataset, Plugin } from 'chart.js';
 import { Chart } from 'chart.js';
 import { formatNumber } from '../../src/common/units';
-import { element } from '../components/dom';
+import { element, setSpoken, setText } from '../components/dom';
 import type { ThemeColours } from '../host/theme';
 import { readTheme } from '../host/theme';
 import { axisText } from './axisText';
@@ -74,10 +74,12 @@ export class CurveChart {
   show(series: readonly CurveSeries[], text: CurveText): void {
     this.series = series;
     this.text = text;
-    this.canvas.setAttribute('aria-label', `${this.options.label}. ${text.summary}`);
+    setSpoken(this.canvas, `${this.options.label}. ${text.summary}`);
     const lost = this.options.logarithmic === true ? series.flatMap(({ points }) => points.filter(({ y }) => y <= 0)).length : 0;
-    this.left.textContent =
-      lost === 0 ? '' : `${lost} ${lost === 1 ? 'point' : 'points'} at or below zero ${lost === 1 ? 'is' : 'are'} shown in the table only.`;
+    setText(
+      this.left,
+      lost === 0 ? '' : `${lost} ${lost === 1 ? 'point' : 'points'} at or below zero ${lost === 1 ? 'is' : 'are'} shown in the table only.`,
+    );
     this.left.hidden = lost === 0;
     this.fillTable();
     this.draw();

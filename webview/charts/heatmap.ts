@@ -1,6 +1,6 @@
 import { formatCount, formatNumber } from '../../src/common/units';
 import type { TensorPicture } from '../../src/protocol/model';
-import { debounce, element } from '../components/dom';
+import { debounce, element, setSpoken, setText } from '../components/dom';
 import { button } from '../components/controls';
 import { readTheme } from '../host/theme';
 import { heatmapColours, levelValue, paintLevels } from './colours';
@@ -140,11 +140,8 @@ export class Heatmap {
         ? `${formatCount(picture.rows)} × ${formatCount(picture.columns)}`
         : `rows ${formatCount(region.row)}–${formatCount(region.row + region.rows - 1)}, ` +
           `columns ${formatCount(region.column)}–${formatCount(region.column + region.columns - 1)}`;
-    this.canvas.setAttribute(
-      'aria-label',
-      `Heatmap of the values, ${where}, from ${ends}. Arrow keys pan, plus and minus zoom, 0 shows everything.`,
-    );
-    this.readout.textContent = where;
+    setSpoken(this.canvas, `Heatmap of the values, ${where}, from ${ends}. Arrow keys pan, plus and minus zoom, 0 shows everything.`);
+    setText(this.readout, where);
     this.legend.replaceChildren(
       element('span', { text: formatNumber(picture.low) }),
       this.ramp,
@@ -256,6 +253,6 @@ export class Heatmap {
     if (level === undefined) return;
     const value = level === 0 ? 'not finite' : formatNumber(levelValue(level, picture.low, picture.high), 3);
     const exact = picture.width >= picture.region.columns && picture.height >= picture.region.rows;
-    this.readout.textContent = `[${formatCount(row)}, ${formatCount(column)}]  ${exact ? '' : 'near '}${value}`;
+    setText(this.readout, `[${formatCount(row)}, ${formatCount(column)}]  ${exact ? '' : 'near '}${value}`);
   }
 }

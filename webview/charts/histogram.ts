@@ -1,6 +1,6 @@
 import { formatCount, formatNumber } from '../../src/common/units';
 import type { Histogram } from '../../src/protocol/model';
-import { element } from '../components/dom';
+import { element, setSpoken } from '../components/dom';
 import { readTheme } from '../host/theme';
 
 /**
@@ -56,7 +56,7 @@ export class HistogramChart {
     const centre = element('span', { text: formatNumber(middle) });
     centre.style.left = `${Math.min(80, Math.max(20, place))}%`;
     this.axis.replaceChildren(...axisLabels(histogram, centre));
-    this.canvas.setAttribute('aria-label', describe(histogram));
+    setSpoken(this.canvas, describe(histogram));
     this.draw();
   }
 

@@ -1,8 +1,9 @@
 import type { ChartData, ChartDataset } from 'chart.js';
 import { Chart } from 'chart.js';
+import { printable } from '../../src/common/shown';
 import { formatNumber } from '../../src/common/units';
 import type { AllocatedLayer } from '../../src/protocol/panels/bitAllocation';
-import { element } from '../components/dom';
+import { element, setSpoken } from '../components/dom';
 import { widthWords } from '../components/widthBar';
 import type { ThemeColours } from '../host/theme';
 import { readTheme } from '../host/theme';
@@ -55,8 +56,8 @@ export class LayerChart {
       if (value < low) low = value;
       if (value > high) high = value;
     }
-    this.canvas.setAttribute(
-      'aria-label',
+    setSpoken(
+      this.canvas,
       layers.length === 0
         ? `${measure.label}: no layers yet`
         : `${measure.label} of ${layers.length} layers, from ${formatNumber(low)} to ${formatNumber(high)}. The list of layers has the same numbers.`,
@@ -165,7 +166,7 @@ export class LayerChart {
             ...text,
             display: bins.length <= labelledLayers,
             maxRotation: 50,
-            callback: (_value, index) => shortName(bins[index]?.layers[0]?.name ?? ''),
+            callback: (_value, index) => printable(shortName(bins[index]?.layers[0]?.name ?? '')),
           },
         },
         y: {
@@ -185,7 +186,7 @@ export class LayerChart {
 }
 
 function binName(layers: readonly AllocatedLayer[]): string {
-  const first = layers[0]?.name ?? '';
+  const first = printable(layers[0]?.name ?? '');
   return layers.length === 1 ? first : `${first} and ${layers.length - 1} after it`;
 }
 

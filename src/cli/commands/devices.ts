@@ -33,7 +33,7 @@ export function devicesText(report: DevicesReport, verbose: boolean): string {
         formatPairs(
           shown.map((check) => [
             `  ${check.passed ? 'ok' : '--'}  ${check.name}`,
-            check.found + (check.advice === undefined || check.passed ? '' : `\n${check.advice}`),
+            check.advice === undefined || check.passed ? check.found : [check.found, check.advice],
           ]),
         ),
     );

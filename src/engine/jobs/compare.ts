@@ -1,4 +1,5 @@
 import { modelName } from '../../common/modelName';
+import { printable } from '../../common/shown';
 import { formatTable } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import { modelField, tensorsField } from '../../protocol/fields';
@@ -141,7 +142,7 @@ function compareText(report: CompareReport, { verbose }: { readonly verbose: boo
     (rows.length > 0 ? `${table}` : '') +
     (left > 0 ? `... and ${formatCount(left)} more (--verbose shows all).\n` : '') +
     (rows.length > 0 ? '\n' : '') +
-    `${[counts, ...(report.notes ?? [])].join('\n')}\n`
+    `${[counts, ...(report.notes ?? [])].map(printable).join('\n')}\n`
   );
 }
 

@@ -95,7 +95,7 @@ function evaluateText(report: EvaluateReport): string {
     [metricNames[report.metric], report.metric === 'perplexity' ? formatFixed(report.value) : report.value.toFixed(4)],
     ['Loss', `${formatNumber(report.loss, 6)} nats per ${tokens === undefined ? 'sample' : 'token'}`],
     ['Over', amount],
-    ['Choices', report.choices.join('\n')],
+    ['Choices', report.choices],
     ['Ran on', `${environment.provider}, ${environment.threads} threads, ${environment.runtime}`],
     ['Because', environment.providerReason],
     ['Time', `${formatSeconds(report.seconds)}${rate}`],

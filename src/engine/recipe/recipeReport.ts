@@ -1,3 +1,4 @@
+import { printable } from '../../common/shown';
 import { modelName } from '../../common/modelName';
 import { formatSeconds } from '../../common/units';
 import type { RecipeSpec } from '../../protocol/jobs';
@@ -14,7 +15,7 @@ export function describeRecipe({ recipe }: RecipeSpec): JobDescription {
 /** A recipe's run for a terminal: every step's report under its name. */
 export function recipeText(report: RecipeReport, kinds: readonly StepKind[], verbose: boolean): string {
   const steps = report.steps.map(({ name, report: step, skipped }, index) => {
-    const title = `${index + 1}. ${name}${skipped ? ' (already done, skipped)' : ''}`;
+    const title = `${index + 1}. ${printable(name)}${skipped ? ' (already done, skipped)' : ''}`;
     return `${title}\n${'-'.repeat(title.length)}\n${findKind(kinds, step.kind).text(step, { verbose })}\n`;
   });
   return `${steps.join('')}${report.steps.length} steps, ${formatSeconds(report.seconds)}\n`;

@@ -53,13 +53,10 @@ export function compressText(report: CompressReport, { verbose, out }: { readonl
     ['Verification', verificationText(report.verification)],
     ['Speed', report.latency?.summary],
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
-    ['Notes', report.notes.join('\n')],
+    ['Notes', report.notes],
     ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} of memory at peak`],
     ['Written to', out],
-    [
-      'Files',
-      report.outputs.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})${path === report.primary ? ', primary' : ''}`).join('\n'),
-    ],
+    ['Files', report.outputs.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})${path === report.primary ? ', primary' : ''}`)],
   ])}`;
 }
 

@@ -46,7 +46,7 @@ export function learnText(report: LearnReport, { verbose, out }: { readonly verb
     ['Bits per weight', `${formatNumber(report.bitsPerWeight)} over ${layers.length} layers`],
     ['Size by formula', `${formatBytes(sizes.true)} with integer widths, ${formatBytes(sizes.estimated)} before rounding them`],
     ['Deflated', sizes.deflated === undefined ? undefined : formatBytes(sizes.deflated)],
-    ['Written', formats.join('\n')],
+    ['Written', formats],
     ['Before', quality.before && qualityText(quality.before)],
     ['After', quality.after && qualityText(quality.after)],
     [
@@ -57,7 +57,7 @@ export function learnText(report: LearnReport, { verbose, out }: { readonly verb
     ['Verification', verificationText(report.verification)],
     ['Speed', report.latency?.summary],
     ['Ran on', `${report.environment.provider}, ${report.environment.threads} threads: ${report.environment.providerReason}`],
-    ['Notes', report.notes.join('\n')],
+    ['Notes', report.notes],
     ['Time', `${formatSeconds(report.seconds)}, ${formatBytes(report.peakRssBytes)} of memory at peak`],
     ['Written to', out],
   ])}`;

@@ -1,4 +1,5 @@
-import { formatPairs, formatTable, printable } from '../../common/textTable';
+import { printable } from '../../common/shown';
+import { formatPairs, formatTable } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
 import type { ModelSummary, TensorStatistics, TensorSummary } from '../../protocol/model';
 
@@ -28,8 +29,8 @@ export function summaryText(report: Inspection, options: { readonly verbose: boo
           .map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`)
           .join(', ')}`,
     ],
-    ['Inputs', graph && graph.inputs.map(portText).join('\n')],
-    ['Outputs', graph && graph.outputs.map(portText).join('\n')],
+    ['Inputs', graph && graph.inputs.map(portText)],
+    ['Outputs', graph && graph.outputs.map(portText)],
     ['Operators', graph && operatorText(graph.operators)],
   ]);
   const rows = options.verbose ? report.tensors : report.tensors.slice(0, shownTensors);
@@ -80,7 +81,7 @@ function tensorTable(rows: Inspection['tensors']): string {
 }
 
 /** Weights by type: `float16 38 tensors, 7.54 MiB`. */
-function dtypeText({ tensors }: Inspection): string {
+function dtypeText({ tensors }: Inspection): readonly string[] {
   const sums = new Map<string, { count: number; bytes: number }>();
   for (const { dtype, bytes } of tensors) {
     const sum = sums.get(dtype) ?? { count: 0, bytes: 0 };
@@ -88,8 +89,7 @@ function dtypeText({ tensors }: Inspection): string {
   }
   return [...sums]
     .sort((a, b) => b[1].bytes - a[1].bytes)
-    .map(([dtype, { count, bytes }]) => `${dtype}: ${formatCount(count)} ${count === 1 ? 'tensor' : 'tensors'}, ${formatBytes(bytes)}`)
-    .join('\n');
+    .map(([dtype, { count, bytes }]) => `${dtype}: ${formatCount(count)} ${count === 1 ? 'tensor' : 'tensors'}, ${formatBytes(bytes)}`);
 }
 
 function portText({

@@ -52,7 +52,7 @@ async function pickOther(context: CommandContext, id: string): Promise<string> {
   const items: Choice<string>[] = [
     ...jobs.map((job) => ({ label: otherTitle(job), description: outcomeText(job), value: `job:${job.id}` })),
     separator('On this machine'),
-    { label: '$(file) Choose a report…', detail: 'The report.json of an output folder', value: ':file' },
+    { icon: 'file', label: 'Choose a report…', detail: 'The report.json of an output folder', value: ':file' },
   ];
   const chosen = await choose(items, { title, placeholder: 'Choose a result to compare with this one' });
   return chosen === ':file' ? `file:${await pickFile(title, { Reports: ['json'] })}` : chosen;

@@ -1,8 +1,8 @@
-import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { Forecast, JobSpec } from '../../protocol/jobs';
 import { forecastLines } from '../reports/machineDocuments';
 import { providerName } from '../../common/providerNames';
+import { withStatus } from '../shown/notifications';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, separator } from './pickers';
@@ -17,14 +17,15 @@ export async function confirmForecast(context: CommandContext, spec: JobSpec, ti
   if (!forecast) return false;
   const short = forecast.shortfalls.length > 0;
   const line = (icon: string, label: string, description: string, detail?: string): Choice<string> => ({
-    label: `$(${icon}) ${label}`,
+    icon,
+    label,
     description,
     value: 'forecast',
     ...(detail !== undefined && { detail }),
   });
   const items: Choice<string>[] = [
-    ...(short ? [] : [{ label: '$(play) Start', description: 'start the job', value: 'start' }]),
-    { label: '$(edit) Change settings', description: 'return to the settings', value: 'back' },
+    ...(short ? [] : [{ icon: 'play', label: 'Start', description: 'start the job', value: 'start' }]),
+    { icon: 'edit', label: 'Change settings', description: 'return to the settings', value: 'back' },
     ...(short ? [separator<string>('Cannot start'), ...forecast.shortfalls.map((text) => line('warning', text, ''))] : []),
     separator('Forecast'),
     ...forecastLines(forecast).map(({ label, value, of, short: missing }) =>
@@ -45,9 +46,7 @@ export async function confirmForecast(context: CommandContext, spec: JobSpec, ti
 
 async function askForecast(context: CommandContext, spec: JobSpec, title: string): Promise<Forecast | undefined> {
   try {
-    return await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: forecast' }, () =>
-      context.engine.ask('forecast', { spec }),
-    );
+    return await withStatus('Loomweight: forecast', () => context.engine.ask('forecast', { spec }));
   } catch (error) {
     // Settings that the engine refuses can be mended; anything else ends the command.
     if (!LoomweightError.is(error, 'invalid-argument') && !LoomweightError.is(error, 'unsupported')) throw error;

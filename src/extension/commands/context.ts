@@ -1,4 +1,3 @@
-import type * as vscode from 'vscode';
 import type { ModelEditors } from '../editors/modelEditors';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { JobHistory } from '../jobs/jobHistory';
@@ -8,6 +7,7 @@ import type { ModelCatalog } from '../models/modelCatalog';
 import type { BitAllocationPanels } from '../panels/bitAllocationPanels';
 import type { JobPanels } from '../panels/jobPanels';
 import type { ReportPanels } from '../panels/reportPanels';
+import type { Log } from '../shown/log';
 
 /** What commands work with. */
 export interface CommandContext {
@@ -20,7 +20,7 @@ export interface CommandContext {
   readonly bitAllocation: BitAllocationPanels;
   readonly jobPanels: JobPanels;
   readonly reports: ReportPanels;
-  readonly log: vscode.LogOutputChannel;
+  readonly log: Log;
   /** Folder of the bundled samples. */
   readonly samples: string;
 }

@@ -142,8 +142,8 @@ async function askValue(
 async function askFile(title: string, label: string, words: readonly string[]): Promise<string> {
   const chosen = await choose(
     [
-      { label: '$(file) Choose a file…', value: ':file' },
-      { label: '$(folder-opened) Choose a folder…', value: ':folder' },
+      { icon: 'file', label: 'Choose a file…', value: ':file' },
+      { icon: 'folder-opened', label: 'Choose a folder…', value: ':folder' },
       ...words.map((word) => ({ label: word, value: word })),
     ],
     { title, placeholder: label },

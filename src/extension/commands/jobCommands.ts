@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { JobSpec, JobState } from '../../protocol/jobs';
 import { outcomeText } from '../jobs/jobText';
+import { showInformation } from '../shown/notifications';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
 import { choose } from './pickers';
@@ -87,7 +88,7 @@ async function jobOf(
   }
   const fitting = context.history.list().filter(fits);
   if (fitting.length === 0) {
-    void vscode.window.showInformationMessage(none);
+    void showInformation(none);
     return undefined;
   }
   if (fitting.length === 1) return fitting[0];

@@ -35,7 +35,8 @@ export async function pickData(question: DataQuestion): Promise<DataSource> {
   ]);
   const folders = [...new Set(arrays.map((path) => dirname(path)))];
   const entry = (icon: string, path: string, value: DataSource, description?: string): Choice<DataSource> => ({
-    label: `$(${icon}) ${vscode.workspace.asRelativePath(path)}`,
+    icon,
+    label: vscode.workspace.asRelativePath(path),
     value,
     ...(description !== undefined && { description }),
   });
@@ -47,13 +48,13 @@ export async function pickData(question: DataQuestion): Promise<DataSource> {
     ...(sample
       ? [
           separator<DataSource>('Bundled with Loomweight'),
-          { label: '$(file-text) Sample text', description: 'sample', detail: sample.detail, value: { text: sample.path } },
+          { icon: 'file-text', label: 'Sample text', description: 'sample', detail: sample.detail, value: { text: sample.path } },
         ]
       : []),
     separator('On this machine'),
-    { label: '$(file) Choose a text file…', detail: question.textDetail, value: { text: '' } },
-    { label: '$(folder-opened) Choose a data folder…', detail: question.dataDetail, value: { data: '' } },
-    ...(question.tables === true ? [{ label: '$(table) Choose a table…', detail: 'CSV or Parquet', value: { data: ':table' } }] : []),
+    { icon: 'file', label: 'Choose a text file…', detail: question.textDetail, value: { text: '' } },
+    { icon: 'folder-opened', label: 'Choose a data folder…', detail: question.dataDetail, value: { data: '' } },
+    ...(question.tables === true ? [{ icon: 'table', label: 'Choose a table…', detail: 'CSV or Parquet', value: { data: ':table' } }] : []),
   ];
   const source = await choose(items, question);
   if ('text' in source) return source.text === '' ? { text: await pickFile(question.title, { Text: ['txt', 'md'], All: ['*'] }) } : source;

@@ -4,25 +4,18 @@ import { cancelledError } from '../../protocol/errors';
 import { diskPath } from '../messages';
 import { modelName } from '../../common/modelName';
 import type { ModelCatalog } from '../models/modelCatalog';
+import type { Choice } from '../shown/quickInput';
+import { pickMany, pickOne } from '../shown/quickInput';
 import type { ModelNode } from '../views/modelsTree';
 
-/** An item with its value. */
-export interface Choice<T> extends vscode.QuickPickItem {
-  readonly value?: T;
-}
+export type { Choice } from '../shown/quickInput';
 
 /** Lets the user choose one of several. Throws `cancelled` if the user cancels. */
 export async function choose<T>(
   items: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>,
   options: { readonly title: string; readonly placeholder: string },
 ): Promise<T> {
-  const chosen = await vscode.window.showQuickPick(items as Choice<T>[] | Thenable<Choice<T>[]>, {
-    title: options.title,
-    placeHolder: options.placeholder,
-    matchOnDescription: true,
-    matchOnDetail: true,
-    ignoreFocusOut: true,
-  });
+  const chosen = await pickOne(items, options);
   if (chosen?.value === undefined) throw cancelledError();
   return chosen.value;
 }
@@ -32,12 +25,7 @@ export async function chooseSeveral<T>(
   items: readonly Choice<T>[],
   options: { readonly title: string; readonly placeholder: string },
 ): Promise<readonly T[]> {
-  const chosen = await vscode.window.showQuickPick(items as Choice<T>[], {
-    title: options.title,
-    placeHolder: options.placeholder,
-    canPickMany: true,
-    ignoreFocusOut: true,
-  });
+  const chosen = await pickMany(items, options);
   const values = (chosen ?? []).flatMap(({ value }) => (value === undefined ? [] : [value]));
   if (values.length === 0) throw cancelledError();
   return values;
@@ -63,14 +51,15 @@ export async function pickModel(
     ...models
       .filter(({ path }) => path !== options.without)
       .map((model) => ({
-        label: `$(package) ${model.name}`,
+        icon: 'package',
+        label: model.name,
         description: `${model.format} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
         detail: model.sample ? 'Bundled with Loomweight' : vscode.workspace.asRelativePath(model.path),
         value: model.path,
       })),
     separator('On this machine'),
-    { label: '$(folder-opened) Choose a folder…', detail: 'A Hugging Face folder or an output of Loomweight', value: ':folder' },
-    { label: '$(file) Choose a file…', detail: 'safetensors, ONNX or GGUF', value: ':file' },
+    { icon: 'folder-opened', label: 'Choose a folder…', detail: 'A Hugging Face folder or an output of Loomweight', value: ':folder' },
+    { icon: 'file', label: 'Choose a file…', detail: 'safetensors, ONNX or GGUF', value: ':file' },
   ]);
   const chosen = await choose(items, { title: options.title, placeholder: options.placeholder ?? 'Choose a model' });
   if (chosen === ':folder') return pickFolder(options.title);

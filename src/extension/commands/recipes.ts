@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { RecipeSpec } from '../../protocol/jobs';
 import { diskPath } from '../messages';
+import { showError } from '../shown/notifications';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -39,7 +40,7 @@ async function pickRecipe(): Promise<vscode.Uri> {
   if (active && recipePattern.test(active.path)) return active;
   const found = vscode.workspace.findFiles('**/*.loom.{yaml,yml}', '**/node_modules/**', 200);
   return choose(
-    found.then((uris) => uris.map((uri) => ({ label: `$(checklist) ${vscode.workspace.asRelativePath(uri)}`, value: uri }))),
+    found.then((uris) => uris.map((uri) => ({ icon: 'checklist', label: vscode.workspace.asRelativePath(uri), value: uri }))),
     { title: 'Run Recipe', placeholder: 'Choose a recipe (*.loom.yaml)' },
   );
 }
@@ -50,7 +51,7 @@ async function isSound(context: CommandContext, recipe: string): Promise<boolean
   const error = findings.find(({ severity }) => severity === 'error');
   if (!error) return true;
   const place = `line ${error.start.line + 1}`;
-  const chosen = await vscode.window.showErrorMessage(`The recipe has an error in ${place}: ${error.message}`, 'Show');
+  const chosen = await showError(`The recipe has an error in ${place}: ${error.message}`, 'Show');
   if (chosen !== undefined) {
     const at = new vscode.Position(error.start.line, error.start.character);
     await vscode.window.showTextDocument(document, { selection: new vscode.Range(at, at) });

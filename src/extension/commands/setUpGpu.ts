@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { DevicesReport } from '../../protocol/devices';
 import { settingKeys } from '../contributions';
 import { providerName } from '../../common/providerNames';
+import { showInformation, withStatus } from '../shown/notifications';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
 import { choose, pickFolder, separator } from './pickers';
@@ -40,16 +41,14 @@ export async function setUpGpu(context: CommandContext): Promise<void> {
       await configuration.update(settingKeys.runtimePath, value, vscode.ConfigurationTarget.Global);
       await context.engine.restart();
       const what = value === undefined ? 'the bundled runtime' : value;
-      void vscode.window.showInformationMessage(`Loomweight will use ${what} from the next job on.`);
+      void showInformation(`Loomweight will use ${what} from the next job on.`);
       return;
     }
   }
 }
 
 async function look(context: CommandContext, runtimePath: string): Promise<DevicesReport> {
-  return vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Loomweight: checking devices' }, () =>
-    context.engine.ask('devices', runtimePath === '' ? {} : { runtimePath }),
-  );
+  return withStatus('Loomweight: checking devices', () => context.engine.ask('devices', runtimePath === '' ? {} : { runtimePath }));
 }
 
 function items(report: DevicesReport, candidate: string, current: string): readonly Choice<Step>[] {
@@ -59,7 +58,8 @@ function items(report: DevicesReport, candidate: string, current: string): reado
     ...(candidate !== current && candidate !== ''
       ? [
           {
-            label: '$(check) Use this folder',
+            icon: 'check',
+            label: 'Use this folder',
             description:
               usable.length > 0
                 ? `${usable.map(({ provider }) => providerName(provider)).join(', ')} will work`
@@ -70,27 +70,30 @@ function items(report: DevicesReport, candidate: string, current: string): reado
         ]
       : []),
     {
-      label: '$(folder-opened) Choose an onnxruntime-node folder…',
+      icon: 'folder-opened',
+      label: 'Choose an onnxruntime-node folder…',
       detail: 'A package of the same version, installed with its GPU libraries',
       value: 'choose',
     },
     ...(current === ''
       ? []
-      : [{ label: '$(discard) Use the bundled runtime', description: 'clears the setting', value: 'bundled' as const }]),
-    { label: '$(list-unordered) Show all checks', description: 'as a document', value: 'report' },
+      : [{ icon: 'discard', label: 'Use the bundled runtime', description: 'clears the setting', value: 'bundled' as const }]),
+    { icon: 'list-unordered', label: 'Show all checks', description: 'as a document', value: 'report' },
     separator('Automatic choice'),
-    { label: `$(server-process) ${providerName(report.automatic.provider)}`, detail: report.automatic.reason, value: 'info' },
+    { icon: 'server-process', label: providerName(report.automatic.provider), detail: report.automatic.reason, value: 'info' },
     ...gpus.flatMap((device): Choice<Step>[] => [
       separator(`${providerName(device.provider)}${device.name === '' ? '' : `: ${device.name}`}`),
       {
-        label: `$(${device.usable ? 'pass' : 'circle-slash'}) ${device.usable ? 'Usable' : 'Not usable'}`,
+        icon: device.usable ? 'pass' : 'circle-slash',
+        label: device.usable ? 'Usable' : 'Not usable',
         detail: device.reason,
         value: 'info',
       },
       ...device.checks
         .filter(({ passed }) => !passed)
         .map((check) => ({
-          label: `$(warning) ${check.name}`,
+          icon: 'warning',
+          label: check.name,
           description: check.found,
           value: 'info' as const,
           ...(check.advice !== undefined && { detail: check.advice }),

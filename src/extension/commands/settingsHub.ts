@@ -1,5 +1,5 @@
-import * as vscode from 'vscode';
 import { cancelledError } from '../../protocol/errors';
+import { askLine } from '../shown/quickInput';
 import type { Choice } from './pickers';
 import { choose, separator } from './pickers';
 
@@ -23,7 +23,7 @@ export async function settingsHub(options: {
   for (;;) {
     const entries = options.entries();
     const items: Choice<number>[] = [
-      { label: '$(arrow-right) Continue', description: options.next, value: -1 },
+      { icon: 'arrow-right', label: 'Continue', description: options.next, value: -1 },
       separator('Settings: select one to change it'),
       ...entries.map(({ label, value, detail }, index) => ({
         label,
@@ -49,13 +49,7 @@ export async function askText(options: {
   readonly value: string;
   readonly check?: (text: string) => string | undefined;
 }): Promise<string> {
-  const text = await vscode.window.showInputBox({
-    title: options.title,
-    prompt: options.prompt,
-    value: options.value,
-    ignoreFocusOut: true,
-    validateInput: (entered) => options.check?.(entered),
-  });
+  const text = await askLine(options);
   if (text === undefined) throw cancelledError();
   return text.trim();
 }

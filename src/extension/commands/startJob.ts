@@ -1,7 +1,7 @@
-import * as vscode from 'vscode';
 import { modelName } from '../../common/modelName';
 import { freeOutput } from '../models/freeOutput';
 import { wholeModel } from '../models/modelFiles';
+import { showError } from '../shown/notifications';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
@@ -40,7 +40,7 @@ export async function startJob(context: CommandContext, target: unknown): Promis
     await settingsHub({ title, next: 'show the forecast', entries });
     const { spec, problems } = await context.engine.ask('completeStep', { kind: kind.id, values: valuesOfForm(form) });
     if (!spec) {
-      void vscode.window.showErrorMessage(problems.map(({ message }) => message).join(' '));
+      void showError(problems.map(({ message }) => message).join(' '));
       continue;
     }
     const job = { ...spec, ...readSettings().jobOptions };

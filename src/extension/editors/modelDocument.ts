@@ -39,6 +39,8 @@ export class ModelDocument implements vscode.CustomDocument {
   constructor(
     readonly uri: vscode.Uri,
     private readonly reader: DocumentReader,
+    /** Names the model to its pages. */
+    private readonly key: string,
     onDispose: (document: ModelDocument) => void,
   ) {
     this.store.add(this.changed);
@@ -99,6 +101,7 @@ export class ModelDocument implements vscode.CustomDocument {
     // After a failed read, the old rows would no longer describe the file.
     const shown = error && !this.deleted ? undefined : summary;
     return {
+      key: this.key,
       name: modelName(this.uri.path),
       path: this.uri.scheme === 'file' ? this.path : this.uri.toString(),
       state,

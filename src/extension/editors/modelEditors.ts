@@ -1,21 +1,21 @@
 import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { ModelPageEvents, ModelPageRequests } from '../../protocol/panels/modelPage';
+import { modelPageShapes } from '../../protocol/panels/modelPage';
 import { commandIds, editorIds, panelIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import { modelName } from '../../common/modelName';
 import { editorFor } from '../models/modelFiles';
 import { PageHost } from '../panels/pageHost';
+import type { PageSubjects } from '../panels/pageSubjects';
 import type { DocumentReader } from './modelDocument';
 import { ModelDocument } from './modelDocument';
+import type { Log } from '../shown/log';
+import { showStatus } from '../shown/notifications';
+import { createPanel } from '../shown/rows';
 
 /** Bars of the inspector's histogram. */
 const histogramBins = 96;
-
-/** Where a panel of a folder keeps what it shows, for the restart of the window. */
-interface ModelPanelState {
-  readonly path?: string;
-}
 
 /**
  * Shows models: files in read-only custom editors, folders in a panel with the same page. Opening a tensor shows its
@@ -30,7 +30,8 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
     private readonly extensionUri: vscode.Uri,
     private readonly engine: EngineHost,
     private readonly reader: DocumentReader,
-    private readonly log: vscode.LogOutputChannel,
+    private readonly subjects: PageSubjects,
+    private readonly log: Log,
   ) {}
 
   /** Registers the editors and the panel's restorer. */
@@ -59,7 +60,7 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
   }
 
   openCustomDocument(uri: vscode.Uri): ModelDocument {
-    const document = new ModelDocument(uri, this.reader, (closed) => this.documents.delete(closed));
+    const document = new ModelDocument(uri, this.reader, this.subjects.keyOf(uri.fsPath), (closed) => this.documents.delete(closed));
     this.documents.add(document);
     return document;
   }
@@ -69,7 +70,7 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
   }
 
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
-    const path = ((state as { state?: ModelPanelState } | undefined)?.state ?? {}).path;
+    const path = this.subjects.subjectOf((state as { state?: { key?: unknown } } | null | undefined)?.state?.key);
     if (path === undefined) panel.dispose();
     else this.attachPanel(path, panel);
   }
@@ -80,10 +81,7 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
       open.panel.reveal(undefined, preserveFocus);
       return;
     }
-    this.attachPanel(
-      path,
-      vscode.window.createWebviewPanel(panelIds.model, modelName(path), { viewColumn: vscode.ViewColumn.Active, preserveFocus }, {}),
-    );
+    this.attachPanel(path, createPanel(panelIds.model, modelName(path), { preserveFocus }));
   }
 
   private attachPanel(path: string, panel: vscode.WebviewPanel): void {
@@ -97,6 +95,7 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
     const host = new PageHost<ModelPageRequests, ModelPageEvents>(panel, {
       extensionUri: this.extensionUri,
       page: 'model',
+      shapes: modelPageShapes,
       log: this.log,
       service: this.service(document),
     });
@@ -124,13 +123,13 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
         requireTrust();
         return this.engine.ask('statistics', { model: path, tensor, bins: histogramBins });
       },
-      picture: async (request) => {
+      picture: async ({ tensor, region, width, height }) => {
         requireTrust();
-        return this.engine.ask('picture', { model: path, ...request });
+        return this.engine.ask('picture', { model: path, tensor, ...(region && { region }), width, height });
       },
       copy: async ({ text }) => {
         await vscode.env.clipboard.writeText(text);
-        vscode.window.setStatusBarMessage(`Copied ${text}`, 3000);
+        showStatus(`Copied ${text}`, 3000);
       },
       compress: async () => void vscode.commands.executeCommand(commandIds.compress, path),
       manageTrust: async () => void vscode.commands.executeCommand('workbench.trust.manage'),

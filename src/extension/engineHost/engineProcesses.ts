@@ -1,7 +1,7 @@
-import type * as vscode from 'vscode';
 import type { EngineProcessOptions } from '../../protocol/client/engineProcess';
 import { readSettings } from '../settings';
 import type { EngineProcesses } from './engineHost';
+import type { Log } from '../shown/log';
 
 /** Time that a job has for ending itself; with what the rest takes, its process is gone within 2.5 s of the click on Cancel. */
 const cancelGraceMs = 1500;
@@ -10,11 +10,7 @@ const cancelGraceMs = 1500;
  * Loads the client of the engine's protocol and connects it to dist/engine.js. Settings are read at every start of a
  * process, so that a change takes effect with the next one. `onCrash` hears why the resident process died by itself.
  */
-export async function loadEngineProcesses(
-  enginePath: string,
-  log: vscode.LogOutputChannel,
-  onCrash: (reason: string) => void,
-): Promise<EngineProcesses> {
+export async function loadEngineProcesses(enginePath: string, log: Log, onCrash: (reason: string) => void): Promise<EngineProcesses> {
   const { ResidentEngine } = await import('../../protocol/client/residentEngine');
   const { runJobInOwnProcess } = await import('../../protocol/client/runJobInOwnProcess');
   const options = (purpose: string): EngineProcessOptions => {

@@ -7,6 +7,7 @@ import type { JobReport } from '../../protocol/report';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
+import { showInformation, withNotification } from '../shown/notifications';
 import type { JobHistory } from './jobHistory';
 import { modelReportOf } from '../reports/bitAllocationView';
 import { plainDescription, progressFraction, progressText } from './jobText';
@@ -46,33 +47,30 @@ export class JobRunner {
       once: true,
     });
     try {
-      const { report, outcome } = await vscode.window.withProgress(
-        { location: vscode.ProgressLocation.Notification, title, cancellable: true },
-        async (progress, token) => {
-          token.onCancellationRequested(() => controller.abort());
-          let shown = 0;
-          const report = await this.engine.runJob(spec, {
-            signal: controller.signal,
-            onProgress: (snapshot) => {
-              // What was on its way when the user cancelled is of no interest.
-              if (controller.signal.aborted) return;
-              const percent = 100 * (progressFraction(snapshot) ?? 0);
-              progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
-              shown = Math.max(shown, percent);
-              this.history.update(id, { progress: snapshot });
-              if (snapshot.phase !== phase) this.history.say(id, 'info', snapshot.phase);
-              phase = snapshot.phase;
-            },
-            onLog: ({ level, message }) => this.history.say(id, level, message),
-          });
-          // Requested before the notification closes, so that the one about the result follows without a gap.
-          const outcome = await this.engine.ask('describeReport', { spec, report }).then(
-            (view) => view.outcome,
-            () => 'done',
-          );
-          return { report, outcome };
-        },
-      );
+      const { report, outcome } = await withNotification(title, async (progress, token) => {
+        token.onCancellationRequested(() => controller.abort());
+        let shown = 0;
+        const report = await this.engine.runJob(spec, {
+          signal: controller.signal,
+          onProgress: (snapshot) => {
+            // What was on its way when the user cancelled is of no interest.
+            if (controller.signal.aborted) return;
+            const percent = 100 * (progressFraction(snapshot) ?? 0);
+            progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
+            shown = Math.max(shown, percent);
+            this.history.update(id, { progress: snapshot });
+            if (snapshot.phase !== phase) this.history.say(id, 'info', snapshot.phase);
+            phase = snapshot.phase;
+          },
+          onLog: ({ level, message }) => this.history.say(id, level, message),
+        });
+        // Requested before the notification closes, so that the one about the result follows without a gap.
+        const outcome = await this.engine.ask('describeReport', { spec, report }).then(
+          (view) => view.outcome,
+          () => 'done',
+        );
+        return { report, outcome };
+      });
       this.history.update(id, { status: 'done', report, outcome });
       this.onOutput();
       void this.announce(id, title, report, outcome);
@@ -107,12 +105,12 @@ export class JobRunner {
       const text =
         `${title}: ${formatBytes(model.bytesBefore)} became ${formatBytes(model.bytesAfter)}, ` +
         `${formatNumber(model.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
-      const chosen = await vscode.window.showInformationMessage(text, 'Show Bit Allocation', 'Reveal Output');
+      const chosen = await showInformation(text, 'Show Bit Allocation', 'Reveal Output');
       if (chosen === 'Show Bit Allocation') void vscode.commands.executeCommand(commandIds.showBitAllocation, id);
       if (chosen === 'Reveal Output') void vscode.commands.executeCommand(commandIds.revealOutput, id);
       return;
     }
-    const chosen = await vscode.window.showInformationMessage(`${title}: ${outcome}.`, 'Open Report');
+    const chosen = await showInformation(`${title}: ${outcome}.`, 'Open Report');
     if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.openReport, id);
   }
 }

@@ -2,6 +2,8 @@ import * as vscode from 'vscode';
 import type { RecipeDiagnostic, RecipePosition } from '../../protocol/engine';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
+import { completion, diagnostic } from '../shown/documents';
+import type { Log } from '../shown/log';
 
 /** Recipe files on a disk. */
 export const recipeSelector: vscode.DocumentSelector = { scheme: 'file', pattern: '**/*.loom.{yaml,yml}' };
@@ -33,9 +35,7 @@ export class RecipeCompletions implements vscode.CompletionItemProvider {
       position: { line: position.line, character: position.character },
     });
     return answers.map(({ label, detail, insertText }, index) => {
-      const item = new vscode.CompletionItem(label, vscode.CompletionItemKind.Property);
-      item.detail = detail;
-      item.insertText = insertText;
+      const item = completion(label, detail, insertText);
       // The engine's order is the useful one.
       item.sortText = String(index).padStart(4, '0');
       return item;
@@ -51,7 +51,7 @@ export class RecipeDiagnostics implements vscode.Disposable {
 
   constructor(
     private readonly engine: EngineHost,
-    private readonly log: vscode.LogOutputChannel,
+    private readonly log: Log,
   ) {
     this.subscriptions = [
       vscode.workspace.onDidOpenTextDocument((document) => this.schedule(document, 0)),
@@ -101,7 +101,5 @@ export class RecipeDiagnostics implements vscode.Disposable {
 function toDiagnostic(finding: RecipeDiagnostic): vscode.Diagnostic {
   const at = ({ line, character }: RecipePosition) => new vscode.Position(line, character);
   const severity = finding.severity === 'error' ? vscode.DiagnosticSeverity.Error : vscode.DiagnosticSeverity.Warning;
-  const diagnostic = new vscode.Diagnostic(new vscode.Range(at(finding.start), at(finding.end)), finding.message, severity);
-  diagnostic.source = 'Loomweight';
-  return diagnostic;
+  return diagnostic(new vscode.Range(at(finding.start), at(finding.end)), finding.message, severity);
 }

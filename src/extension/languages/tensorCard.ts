@@ -58,12 +58,3 @@ export function statisticsRows(statistics: TensorStatistics): readonly (readonly
 function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
-
-/**
- * Target of a Markdown link that runs a command with arguments. Round brackets are encoded too: they would end the link, and names and paths
- * may hold them.
- */
-export function commandTarget(command: string, args: readonly string[]): string {
-  const encoded = encodeURIComponent(JSON.stringify(args)).replace(/[()]/g, (bracket) => (bracket === '(' ? '%28' : '%29'));
-  return `command:${command}?${encoded}`;
-}

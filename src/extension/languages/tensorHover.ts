@@ -3,7 +3,8 @@ import * as vscode from 'vscode';
 import type { TensorStatistics } from '../../protocol/model';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
-import { cardBins, commandTarget, histogramBars, histogramSvg, statisticsRows, tensorLine } from './tensorCard';
+import { Markdown } from '../shown/markdown';
+import { cardBins, histogramBars, histogramSvg, statisticsRows, tensorLine } from './tensorCard';
 import type { KnownTensor, TensorIndex } from './tensorIndex';
 import { candidateNames, tensorTokenAt } from './tensorTokens';
 
@@ -35,40 +36,27 @@ export class TensorHover implements vscode.HoverProvider {
     if (known.length === 0 || token.isCancellationRequested) return undefined;
     const cards = await Promise.all(known.slice(0, mostCards).map((tensor) => this.card(tensor)));
     if (known.length > mostCards) {
-      const more = new vscode.MarkdownString();
-      more.appendText(`and in ${known.length - mostCards} more models in this workspace`);
+      const more = new Markdown().text(`and in ${known.length - mostCards} more models in this workspace`);
       cards.push(more);
     }
-    return new vscode.Hover(cards, new vscode.Range(position.line, word.start, position.line, word.end));
+    return new vscode.Hover(
+      cards.map(({ content }) => content),
+      new vscode.Range(position.line, word.start, position.line, word.end),
+    );
   }
 
-  private async card({ model, tensor }: KnownTensor): Promise<vscode.MarkdownString> {
-    const card = new vscode.MarkdownString('', true);
-    card.isTrusted = { enabledCommands: [commandIds.openModel] };
-    card.appendMarkdown('**');
-    card.appendText(tensor.name);
-    card.appendMarkdown('**  \n');
-    card.appendText(`${tensorLine(tensor)} · ${model.name}`);
-    card.appendMarkdown('\n\n');
-    if (!vscode.workspace.isTrusted) {
-      card.appendText('Values are read only in trusted workspaces.');
-      return card;
-    }
+  private async card({ model, tensor }: KnownTensor): Promise<Markdown> {
+    const card = new Markdown([commandIds.openModel]).bold(tensor.name).end('line');
+    card.text(`${tensorLine(tensor)} · ${model.name}`).end('paragraph');
+    if (!vscode.workspace.isTrusted) return card.text('Values are read only in trusted workspaces.');
     try {
       const statistics = await this.statistics(model.path, tensor.name);
-      const rows = statisticsRows(statistics);
-      // Wide spaces keep the columns apart: hovers draw tables without any room.
-      const line = (cells: readonly string[]) => `| ${cells.map((cell) => `${cell}&emsp;`).join('| ')}|\n`;
-      card.appendMarkdown(`${line(rows.map(([label]) => label))}|${rows.map(() => ':---').join('|')}|\n`);
-      card.appendMarkdown(`${line(rows.map(([, value]) => value))}\n`);
-      const picture = Buffer.from(histogramSvg(statistics.histogram)).toString('base64');
-      card.appendMarkdown(`![${histogramBars(statistics.histogram)}](data:image/svg+xml;base64,${picture})\n\n`);
+      card.table(statisticsRows(statistics));
+      card.picture(histogramSvg(statistics.histogram), histogramBars(statistics.histogram));
     } catch (error) {
-      card.appendText(error instanceof Error ? error.message : String(error));
-      card.appendMarkdown('\n\n');
+      card.text(error instanceof Error ? error.message : String(error)).end('paragraph');
     }
-    card.appendMarkdown(`[Inspect](${commandTarget(commandIds.openModel, [model.path, tensor.name])})`);
-    return card;
+    return card.command('Inspect', commandIds.openModel, [model.path, tensor.name]);
   }
 
   private async statistics(model: string, tensor: string): Promise<TensorStatistics> {

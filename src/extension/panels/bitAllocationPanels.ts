@@ -6,12 +6,16 @@ import type {
   BudgetChoice,
   ComparedResult,
 } from '../../protocol/panels/bitAllocation';
+import { bitAllocationShapes } from '../../protocol/panels/bitAllocation';
 import { commandIds, panelIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
 import { bitAllocationView } from '../reports/bitAllocationView';
 import { recallReport } from '../reports/finishedReport';
 import { JobPanelSet, jobOfState } from './jobPanelSet';
 import { PageHost } from './pageHost';
+import type { PageSubjects } from './pageSubjects';
+import type { Log } from '../shown/log';
+import { createPanel, titlePanel } from '../shown/rows';
 
 /** What the panel's buttons do, apart from opening other panels. Errors are shown to the user by the caller of these. */
 export interface BudgetActions {
@@ -28,13 +32,14 @@ export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
     private readonly extensionUri: vscode.Uri,
     private readonly history: JobHistory,
     private readonly actions: BudgetActions,
-    private readonly log: vscode.LogOutputChannel,
+    private readonly subjects: PageSubjects,
+    private readonly log: Log,
   ) {}
 
   /** Opens the panel of a job, or brings it to the front. */
   open(id: string): void {
     if (this.panels.reveal(id)) return;
-    this.attach(id, vscode.window.createWebviewPanel(panelIds.bitAllocation, 'Bit Allocation', vscode.ViewColumn.Active, {}));
+    this.attach(id, createPanel(panelIds.bitAllocation, 'Bit Allocation'));
   }
 
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
@@ -44,11 +49,12 @@ export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
   }
 
   private attach(id: string, panel: vscode.WebviewPanel): void {
-    panel.title = `Bits: ${this.view(id).model}`;
+    titlePanel(panel, `Bits: ${this.view(id).model}`);
     const { actions } = this;
     const host = new PageHost<BitAllocationRequests, BitAllocationEvents>(panel, {
       extensionUri: this.extensionUri,
       page: 'bitAllocation',
+      shapes: bitAllocationShapes,
       log: this.log,
       service: {
         ready: async () => {
@@ -58,7 +64,7 @@ export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
         openReport: async () => void vscode.commands.executeCommand(commandIds.openReport, id),
         revealOutput: async () => void vscode.commands.executeCommand(commandIds.revealOutput, id),
         showCurves: async () => void vscode.commands.executeCommand(commandIds.showJob, id),
-        compare: ({ key }) => actions.compare(id, key),
+        compare: ({ key }) => this.compare(id, key),
         saveRecipe: (choice) => actions.saveRecipe(id, choice),
         compress: (choice) => actions.compress(id, choice),
       },
@@ -69,6 +75,14 @@ export class BitAllocationPanels implements vscode.WebviewPanelSerializer {
         if (job?.id === id) host.send('changed', this.view(id));
       }),
     );
+  }
+
+  /** The page knows other results by keys only. */
+  private async compare(id: string, key: string | undefined): Promise<ComparedResult | undefined> {
+    const subject = this.subjects.subjectOf(key);
+    if (key !== undefined && subject === undefined) return undefined;
+    const found = await this.actions.compare(id, subject);
+    return found && { ...found, key: this.subjects.keyOf(found.key) };
   }
 
   private view(id: string): BitAllocationView {

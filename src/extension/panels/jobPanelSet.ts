@@ -20,5 +20,6 @@ export class JobPanelSet {
 
 /** The job of a restored panel, from the page's saved state. */
 export function jobOfState(state: unknown): string | undefined {
-  return (state as { state?: { job?: string } } | undefined)?.state?.job;
+  const job = (state as { state?: { job?: unknown } } | null | undefined)?.state?.job;
+  return typeof job === 'string' ? job : undefined;
 }

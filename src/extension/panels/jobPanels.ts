@@ -1,11 +1,14 @@
 import * as vscode from 'vscode';
 import type { JobAction, JobEvents, JobRequests, JobView } from '../../protocol/panels/job';
+import { jobShapes } from '../../protocol/panels/job';
 import { commandIds, panelIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
 import { recallReport } from '../reports/finishedReport';
 import { jobView } from '../reports/jobView';
 import { JobPanelSet, jobOfState } from './jobPanelSet';
 import { PageHost } from './pageHost';
+import type { Log } from '../shown/log';
+import { createPanel, titlePanel } from '../shown/rows';
 
 const commandOf: Readonly<Record<Exclude<JobAction['id'], 'resume'>, string>> = {
   cancel: commandIds.cancelJob,
@@ -23,13 +26,13 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
     private readonly history: JobHistory,
     /** Resumes an interrupted job. */
     private readonly resume: (id: string) => Promise<void>,
-    private readonly log: vscode.LogOutputChannel,
+    private readonly log: Log,
   ) {}
 
   /** Opens the panel of a job, or brings it to the front. */
   open(id: string): void {
     if (this.panels.reveal(id)) return;
-    this.attach(id, vscode.window.createWebviewPanel(panelIds.job, 'Job', vscode.ViewColumn.Active, {}));
+    this.attach(id, createPanel(panelIds.job, 'Job'));
   }
 
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
@@ -39,10 +42,11 @@ export class JobPanels implements vscode.WebviewPanelSerializer {
   }
 
   private attach(id: string, panel: vscode.WebviewPanel): void {
-    panel.title = this.view(id).title;
+    titlePanel(panel, this.view(id).title);
     const host = new PageHost<JobRequests, JobEvents>(panel, {
       extensionUri: this.extensionUri,
       page: 'job',
+      shapes: jobShapes,
       log: this.log,
       service: {
         ready: async () => {

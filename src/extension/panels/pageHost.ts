@@ -1,16 +1,21 @@
 import type * as vscode from 'vscode';
 import { DisposableStore } from '../../common/disposables';
-import { toErrorData } from '../../protocol/errors';
-import type { HostToPage, PageToHost } from '../../protocol/panels/page';
+import { LoomweightError, toErrorData } from '../../protocol/errors';
+import type { HostToPage } from '../../protocol/panels/page';
+import { pageMessage } from '../../protocol/panels/page';
+import type { RequestShapes, Shape } from '../../protocol/panels/requestShapes';
 import type { PageName } from './pageHtml';
 import { pageHtml, resourceRoots } from './pageHtml';
+import type { Log } from '../shown/log';
 
 /** The extension's end of the channel to one page. */
 export interface PageHostOptions<Requests> {
   readonly extensionUri: vscode.Uri;
   readonly page: PageName;
   readonly service: Requests;
-  readonly log: vscode.LogOutputChannel;
+  /** What each request must look like. */
+  readonly shapes: RequestShapes<Requests>;
+  readonly log: Log;
 }
 
 /**
@@ -26,7 +31,7 @@ export class PageHost<Requests extends object, Events> {
     private readonly options: PageHostOptions<Requests>,
   ) {
     const { webview } = panel;
-    this.store.add(webview.onDidReceiveMessage((message: PageToHost) => void this.receive(message)));
+    this.store.add(webview.onDidReceiveMessage((message: unknown) => void this.receive(message)));
     panel.onDidDispose(() => {
       this.disposed = true;
       this.store.dispose();
@@ -45,15 +50,19 @@ export class PageHost<Requests extends object, Events> {
     if (this.panel.visible) this.post({ type: 'event', name, value });
   }
 
-  private async receive(message: PageToHost): Promise<void> {
+  private async receive(received: unknown): Promise<void> {
+    const message = pageMessage(received);
+    if (message === undefined) {
+      this.options.log.warn(`${this.options.page}: a message of the page is not one of its protocol`);
+      return;
+    }
     if (message.type === 'violation') {
       this.options.log.error(`content security policy violation in ${this.options.page}: ${message.detail}`);
       return;
     }
     const { id, method, value } = message;
     try {
-      const handler = this.handler(method);
-      this.post({ type: 'response', id, value: await handler(value) });
+      this.post({ type: 'response', id, value: await this.answer(method, value) });
     } catch (error) {
       const data = toErrorData(error);
       if (data.code !== 'cancelled') this.options.log.warn(`${this.options.page}/${method}: [${data.code}] ${data.message}`);
@@ -61,11 +70,17 @@ export class PageHost<Requests extends object, Events> {
     }
   }
 
-  private handler(method: string): (value: unknown) => Promise<unknown> {
-    const { service } = this.options;
-    const handler: unknown = Object.hasOwn(service, method) ? service[method as keyof Requests] : undefined;
-    if (typeof handler !== 'function') throw new Error(`the page ${this.options.page} requested an unknown method '${method}'`);
-    return handler.bind(service) as (value: unknown) => Promise<unknown>;
+  /** Answers a request whose value has the shape that the page's protocol states; anything else is refused. */
+  private answer(method: string, value: unknown): Promise<unknown> {
+    const { service, shapes, page } = this.options;
+    const known = Object.hasOwn(service, method) && Object.hasOwn(shapes, method);
+    const handler: unknown = known ? service[method as keyof Requests] : undefined;
+    if (typeof handler !== 'function')
+      throw new LoomweightError('invalid-argument', `The page ${page} requested an unknown method '${method}'.`);
+    const shape = shapes[method as keyof Requests] as Shape<unknown>;
+    if (!shape(value))
+      throw new LoomweightError('invalid-argument', `The page ${page} requested '${method}' with a value of another shape.`);
+    return (handler as (value: unknown) => Promise<unknown>).call(service, value);
   }
 
   private post(message: HostToPage): void {

@@ -1,7 +1,11 @@
-import * as vscode from 'vscode';
+import type * as vscode from 'vscode';
 import type { ReportAction, ReportPageEvents, ReportPageRequests, ReportPageView } from '../../protocol/panels/reportPage';
+import { reportPageShapes } from '../../protocol/panels/reportPage';
 import { panelIds } from '../contributions';
 import { PageHost } from './pageHost';
+import type { PageSubjects } from './pageSubjects';
+import type { Log } from '../shown/log';
+import { createPanel, titlePanel } from '../shown/rows';
 
 /** A document that can be made again at any time: after a reload only its key is known. */
 export interface ReportSource {
@@ -21,7 +25,8 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
   constructor(
     private readonly extensionUri: vscode.Uri,
     private readonly sourceOf: (key: string) => ReportSource,
-    private readonly log: vscode.LogOutputChannel,
+    private readonly subjects: PageSubjects,
+    private readonly log: Log,
   ) {}
 
   /** Opens the document of a key, or brings it to the front, made afresh. */
@@ -32,17 +37,17 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
       await this.refresh(key);
       return;
     }
-    this.attach(key, vscode.window.createWebviewPanel(panelIds.report, 'Report', vscode.ViewColumn.Active, {}));
+    this.attach(key, createPanel(panelIds.report, 'Report'));
   }
 
   /** Rebuilds an open document. */
   async refresh(key: string): Promise<void> {
     const view = await this.sourceOf(key).make();
-    this.open.get(key)?.host.send('changed', { ...view, key });
+    this.open.get(key)?.host.send('changed', { ...view, key: this.subjects.keyOf(key) });
   }
 
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
-    const key = (state as { state?: { key?: string } } | undefined)?.state?.key;
+    const key = this.subjects.subjectOf((state as { state?: { key?: unknown } } | null | undefined)?.state?.key);
     if (key === undefined) panel.dispose();
     else this.attach(key, panel);
   }
@@ -52,12 +57,13 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
     const host = new PageHost<ReportPageRequests, ReportPageEvents>(panel, {
       extensionUri: this.extensionUri,
       page: 'report',
+      shapes: reportPageShapes,
       log: this.log,
       service: {
         ready: async () => {
           const view = await source.make();
-          panel.title = `${key.startsWith('job:') ? 'Report: ' : key.startsWith('forecast:') ? 'Forecast: ' : ''}${view.title}`;
-          return { ...view, key };
+          titlePanel(panel, `${key.startsWith('job:') ? 'Report: ' : key.startsWith('forecast:') ? 'Forecast: ' : ''}${view.title}`);
+          return { ...view, key: this.subjects.keyOf(key) };
         },
         act: ({ action }) => (action === 'refresh' ? this.refresh(key) : source.act(action)),
       },

@@ -1,6 +1,7 @@
 import { dirname, relative, sep } from 'node:path';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { BudgetChoice } from '../../protocol/panels/bitAllocation';
+import { jsonText } from '../../common/shown';
 import { modelName } from '../../common/modelName';
 
 /** The compression of another one with its budget and pins replaced. Pins become overrides after those that were there: the last match counts. */
@@ -20,16 +21,16 @@ function exactGlob(name: string): string {
 export function budgetRecipe(spec: CompressSpec, file: string): string {
   const path = (target: string) => {
     const near = relative(dirname(file), target).split(sep).join('/');
-    return JSON.stringify(near === '' ? '.' : near);
+    return jsonText(near === '' ? '.' : near);
   };
-  const field = (key: string, value: unknown) => (value === undefined ? [] : [`    ${key}: ${JSON.stringify(value)}`]);
+  const field = (key: string, value: unknown) => (value === undefined ? [] : [`    ${key}: ${jsonText(value)}`]);
   const overrides = (spec.overrides ?? []).flatMap(({ glob, parameters }) => [
-    `      - glob: ${JSON.stringify(glob)}`,
-    `        parameters: ${JSON.stringify(parameters)}`,
+    `      - glob: ${jsonText(glob)}`,
+    `        parameters: ${jsonText(parameters)}`,
   ]);
   return `${[
     '# Made in the Bit allocation panel. Bits per weight include scales and zero points; overrides are the pinned widths.',
-    `name: ${JSON.stringify(`${modelName(spec.model)} with ${spec.budget} bits per weight`)}`,
+    `name: ${jsonText(`${modelName(spec.model)} with ${spec.budget} bits per weight`)}`,
     '',
     'steps:',
     '  - kind: compress',

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { JobState } from '../../protocol/jobs';
 import { commandIds, itemContexts, rowCommandIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
+import { describeRow, treeRow } from '../shown/rows';
 import { outcomeText } from '../jobs/jobText';
 
 const icons: Readonly<Record<JobState['status'], readonly [icon: string, colour: string | undefined]>> = {
@@ -54,15 +55,17 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
 
   getTreeItem(id: string): vscode.TreeItem {
     const job = this.history.get(id);
-    if (!job) return new vscode.TreeItem('');
-    const item = new vscode.TreeItem(job.description.title);
+    if (!job) return treeRow('');
+    const item = treeRow(job.description.title);
     item.id = id;
     const [icon, colour] = icons[job.status];
     item.iconPath = new vscode.ThemeIcon(icon, colour === undefined ? undefined : new vscode.ThemeColor(colour));
-    item.description = job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`;
     item.contextValue = contextOf(job);
     const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
-    item.tooltip = `${job.description.title}\n${said}`;
+    describeRow(item, {
+      description: job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`,
+      tooltip: `${job.description.title}\n${said}`,
+    });
     item.command = { command: rowCommandIds.jobs, title: 'Open' };
     return item;
   }

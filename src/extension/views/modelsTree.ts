@@ -5,6 +5,8 @@ import { commandIds, itemContexts, rowCommandIds } from '../contributions';
 import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
 import { modelIcon, tensorIcon } from '../models/modelFiles';
 import type { TensorGroup } from '../models/tensorGroups';
+import { Markdown } from '../shown/markdown';
+import { describeRow, treeRow } from '../shown/rows';
 import { dtypesOf, groupTensors, shortCount } from '../models/tensorGroups';
 
 /** What the Models tree shows: models, their blocks, their tensors. */
@@ -63,7 +65,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
       case 'tensor':
         return tensorItem(node.model, node.tensor);
       case 'more': {
-        const item = new vscode.TreeItem(`${formatCount(node.count)} more in the table`);
+        const item = treeRow(`${formatCount(node.count)} more in the table`);
         item.iconPath = new vscode.ThemeIcon('ellipsis');
         item.command = openCommand;
         return item;
@@ -93,7 +95,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
 
   private modelItem(node: ModelNode & { kind: 'model' }): vscode.TreeItem {
     const { model } = node;
-    const item = new vscode.TreeItem(model.name, vscode.TreeItemCollapsibleState.Collapsed);
+    const item = treeRow(model.name, vscode.TreeItemCollapsibleState.Collapsed);
     item.id = model.path;
     item.iconPath = modelIcon(model.format);
     item.contextValue = model.sample ? itemContexts.sampleModel : itemContexts.model;
@@ -103,11 +105,10 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
     const problem = this.catalog.problem(model.path);
     if (summary) this.describe(item, model, summary);
     else if (problem) {
-      item.description = 'cannot be read';
+      describeRow(item, { description: 'cannot be read', tooltip: problem.message });
       item.iconPath = new vscode.ThemeIcon('warning', new vscode.ThemeColor('list.warningForeground'));
-      item.tooltip = problem.message;
     } else {
-      item.description = [model.sample ? 'sample' : model.folder, formatBytes(model.bytes)].filter(Boolean).join(' · ');
+      describeRow(item, { description: [model.sample ? 'sample' : model.folder, formatBytes(model.bytes)].filter(Boolean).join(' · ') });
     }
     if (!this.current.has(model.path)) void this.read(node);
     return item;
@@ -140,7 +141,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
   private describe(item: vscode.TreeItem, model: CatalogModel, summary: ModelSummary): void {
     const { compressed } = summary;
     const bits = compressed ? `${formatNumber(compressed.bitsPerWeight, 3)} bits` : undefined;
-    item.description = [
+    const description = [
       model.sample ? 'sample' : model.folder,
       bits,
       compressed ? undefined : shortCount(summary.parameters),
@@ -150,10 +151,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
       .filter(Boolean)
       .join(' · ');
     if (compressed) item.iconPath = new vscode.ThemeIcon('fold', new vscode.ThemeColor('charts.blue'));
-    const tooltip = new vscode.MarkdownString();
-    tooltip.appendMarkdown('**');
-    tooltip.appendText(summary.name);
-    tooltip.appendMarkdown('**\n\n');
+    const tooltip = new Markdown().bold(summary.name).end('paragraph');
     const facts = [
       summary.architecture === 'unknown' ? summary.format : `${summary.architecture}, ${summary.format}`,
       `${formatCount(summary.parameters)} parameters, ${formatCount(summary.tensors.length)} tensors`,
@@ -161,12 +159,8 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
       ...(compressed ? [`compressed with ${compressed.method}: ${formatNumber(compressed.bitsPerWeight, 4)} bits per weight`] : []),
       model.path,
     ];
-    for (const fact of facts) {
-      tooltip.appendText(fact);
-      tooltip.appendMarkdown('  \n');
-    }
-    item.tooltip = tooltip;
-    item.accessibilityInformation = { label: `${summary.name}, ${facts.slice(0, -1).join(', ')}` };
+    for (const fact of facts) tooltip.text(fact).end('line');
+    describeRow(item, { description, tooltip, spoken: `${summary.name}, ${facts.slice(0, -1).join(', ')}` });
   }
 }
 
@@ -177,19 +171,21 @@ function tensorNodes(model: CatalogModel, tensors: readonly TensorSummary[]): Mo
 }
 
 function groupItem(group: TensorGroup): vscode.TreeItem {
-  const item = new vscode.TreeItem(group.name, vscode.TreeItemCollapsibleState.Collapsed);
+  const item = treeRow(group.name, vscode.TreeItemCollapsibleState.Collapsed);
   item.iconPath = new vscode.ThemeIcon('layers');
-  item.description = `${formatCount(group.tensors.length)} tensors · ${formatBytes(group.bytes)}`;
+  describeRow(item, { description: `${formatCount(group.tensors.length)} tensors · ${formatBytes(group.bytes)}` });
   return item;
 }
 
 function tensorItem(model: CatalogModel, tensor: TensorSummary): vscode.TreeItem {
   const own = tensor.block !== '' && tensor.name.startsWith(`${tensor.block}.`) ? tensor.name.slice(tensor.block.length + 1) : tensor.name;
-  const item = new vscode.TreeItem(own);
+  const item = treeRow(own);
   item.iconPath = tensorIcon(tensor);
   item.contextValue = itemContexts.tensor;
-  item.description = `${tensor.shape.join(' × ') || 'scalar'} · ${tensor.dtype}`;
-  item.tooltip = `${tensor.name}\n${formatBytes(tensor.bytes)}`;
+  describeRow(item, {
+    description: `${tensor.shape.join(' × ') || 'scalar'} · ${tensor.dtype}`,
+    tooltip: `${tensor.name}\n${formatBytes(tensor.bytes)}`,
+  });
   item.command = openCommand;
   return item;
 }

@@ -1,3 +1,5 @@
+import type { RequestShapes } from './requestShapes';
+import { nothing, numberIn, objectOf, optional, recordOf, required, text } from './requestShapes';
 import type { AllocationReport, BitHistogram } from '../report';
 
 /** What the Bit allocation panel draws: a snapshot, sent on "ready" and again whenever it changes; never a delta. */
@@ -42,7 +44,7 @@ export interface AllocatedLayer {
 
 /** Another result to compare with the panel's own, layer by layer. */
 export interface ComparedResult {
-  /** `job:ID` or `file:PATH`: finds the result again after a reload of the window. */
+  /** Names the result to the host, which finds it again after a reload of the window. */
   readonly key: string;
   readonly title: string;
   readonly layers: readonly AllocatedLayer[];
@@ -79,3 +81,16 @@ export interface BitAllocationRequests {
 export interface BitAllocationEvents {
   changed: BitAllocationView;
 }
+
+const choice = objectOf({ budget: required(numberIn(0, 64)), pins: required(recordOf(numberIn(0, 64), 1_000_000)) });
+
+/** What the requests of the panel must look like. */
+export const bitAllocationShapes: RequestShapes<BitAllocationRequests> = {
+  ready: nothing,
+  openReport: nothing,
+  revealOutput: nothing,
+  showCurves: nothing,
+  compare: objectOf({ key: optional(text(200)) }),
+  saveRecipe: choice,
+  compress: choice,
+};

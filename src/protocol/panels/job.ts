@@ -1,3 +1,5 @@
+import type { RequestShapes } from './requestShapes';
+import { nothing, objectOf, oneOf, required } from './requestShapes';
 import type { TrainingProgress } from '../training';
 
 /** What the Job panel draws: a snapshot, sent on "ready" and again whenever it changes; never a delta. */
@@ -30,9 +32,12 @@ export interface JobLine {
   readonly text: string;
 }
 
+/** Everything that a button of the page can do. */
+export const jobActions = ['cancel', 'resume', 'openReport', 'bitAllocation', 'revealOutput'] as const;
+
 /** A button; the host knows what it does. */
 export interface JobAction {
-  readonly id: 'cancel' | 'resume' | 'openReport' | 'bitAllocation' | 'revealOutput';
+  readonly id: (typeof jobActions)[number];
   readonly label: string;
 }
 
@@ -47,3 +52,6 @@ export interface JobRequests {
 export interface JobEvents {
   changed: JobView;
 }
+
+/** What the requests of the Job panel must look like. */
+export const jobShapes: RequestShapes<JobRequests> = { ready: nothing, act: objectOf({ action: required(oneOf(jobActions)) }) };

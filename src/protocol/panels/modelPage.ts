@@ -1,7 +1,11 @@
+import type { RequestShapes } from './requestShapes';
+import { nothing, numberIn, objectOf, optional, required, text, wholeNumberIn } from './requestShapes';
 import type { Diagnostic, GraphSummary, TensorPicture, TensorStatistics, TensorSummary } from '../model';
 
 /** What the page of a model shows first; the rest of a long tensor list is fetched in pieces. */
 export interface ModelPageView {
+  /** Names the model to the host, which finds it again after a restart of the window; the page keeps it. */
+  readonly key: string;
   readonly name: string;
   readonly path: string;
   readonly state: 'ready' | 'failed' | 'deleted';
@@ -56,3 +60,22 @@ export interface ModelPageEvents {
   changed: ModelPageView;
   select: { readonly tensor: string };
 }
+
+const tensorName = text(100_000);
+const edge = wholeNumberIn(0, Number.MAX_SAFE_INTEGER);
+
+/** What the requests of the page of a model must look like. */
+export const modelPageShapes: RequestShapes<ModelPageRequests> = {
+  ready: nothing,
+  tensors: objectOf({ offset: required(edge), count: required(wholeNumberIn(0, tensorsPerPiece)) }),
+  statistics: objectOf({ tensor: required(tensorName) }),
+  picture: objectOf({
+    tensor: required(tensorName),
+    region: optional(objectOf({ row: required(edge), rows: required(edge), column: required(edge), columns: required(edge) })),
+    width: required(numberIn(0, 1e5)),
+    height: required(numberIn(0, 1e5)),
+  }),
+  copy: objectOf({ text: required(text(1_000_000)) }),
+  compress: nothing,
+  manageTrust: nothing,
+};

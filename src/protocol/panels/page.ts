@@ -23,3 +23,12 @@ export type RequestValue<Requests, Method extends keyof Requests> = Requests[Met
 export type RequestResult<Requests, Method extends keyof Requests> = Requests[Method] extends (...values: never[]) => Promise<infer Result>
   ? Result
   : never;
+
+/** A message of a page, or undefined for anything else: a page is not trusted. */
+export function pageMessage(message: unknown): PageToHost | undefined {
+  if (typeof message !== 'object' || message === null) return undefined;
+  const { type, id, method, value, detail } = message as Readonly<Record<string, unknown>>;
+  if (type === 'violation' && typeof detail === 'string') return { type, detail };
+  if (type === 'request' && Number.isInteger(id) && typeof method === 'string') return { type, id: id as number, method, value };
+  return undefined;
+}

@@ -1,3 +1,6 @@
+import type { RequestShapes } from './requestShapes';
+import { nothing, objectOf, oneOf, required } from './requestShapes';
+
 /** A readable document about a job or this machine: a snapshot that the report page draws as it is. */
 export interface ReportPageView {
   /** Names the document to the host, which sets it; the page keeps it for the restart of the window. */
@@ -20,9 +23,12 @@ export interface ReportFigure {
   readonly note?: string;
 }
 
+/** Everything that a button of the page can do. */
+export const reportActions = ['bitAllocation', 'curves', 'openFile', 'revealOutput', 'refresh', 'setUpGpu'] as const;
+
 /** A button; the host knows what it does. */
 export interface ReportAction {
-  readonly id: 'bitAllocation' | 'curves' | 'openFile' | 'revealOutput' | 'refresh' | 'setUpGpu';
+  readonly id: (typeof reportActions)[number];
   readonly label: string;
 }
 
@@ -69,3 +75,9 @@ export interface ReportPageRequests {
 export interface ReportPageEvents {
   changed: ReportPageView;
 }
+
+/** What the requests of the report page must look like. */
+export const reportPageShapes: RequestShapes<ReportPageRequests> = {
+  ready: nothing,
+  act: objectOf({ action: required(oneOf(reportActions)) }),
+};

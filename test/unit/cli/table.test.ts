@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { progressText } from '../../../src/cli/progressLine';
-import { formatPairs, formatTable, printable } from '../../../src/common/textTable';
+import { printable } from '../../../src/common/shown';
+import { formatPairs, formatTable } from '../../../src/common/textTable';
 
 test('numbers are right-aligned, names left-aligned, and no line ends with a space', () => {
   const table = formatTable(
@@ -36,9 +37,9 @@ test('pairs omit empty values and indent continuation lines', () => {
     formatPairs([
       ['Size', '1 B'],
       ['Nothing', undefined],
-      ['Files', 'a\nb'],
+      ['Files', ['a', 'b\nc']],
     ]),
-  ).toBe('Size   1 B\nFiles  a\n       b\n');
+  ).toBe('Size   1 B\nFiles  a\n       b?c\n');
 });
 
 test('progress shows phase, amount and time left', () => {

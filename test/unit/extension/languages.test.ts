@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { commandTarget, histogramBars, histogramSvg, statisticsRows } from '../../../src/extension/languages/tensorCard';
+import { commandTarget } from '../../../src/common/shown';
+import { histogramBars, histogramSvg, statisticsRows } from '../../../src/extension/languages/tensorCard';
 import { candidateNames, tensorTokenAt } from '../../../src/extension/languages/tensorTokens';
 
 describe('tensor names in text', () => {

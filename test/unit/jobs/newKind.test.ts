@@ -52,6 +52,7 @@ async function commandLine(...words: string[]): Promise<{ readonly code: number;
       folder,
       writeOut: (part) => void (text.out += part),
       writeError: (part) => void (text.error += part),
+      rewriteLine: (part) => void (text.error += part),
       canRewrite: false,
       columns: 100,
       canStyle: false,

@@ -10,7 +10,7 @@ import type {
 import type { RequestValue } from '../../../src/protocol/panels/page';
 import { LayerChart } from '../../charts/layerChart';
 import { button, tabs } from '../../components/controls';
-import { debounce, element } from '../../components/dom';
+import { debounce, element, setText } from '../../components/dom';
 import type { Page } from '../../host/page';
 import { markRendered } from '../../host/page';
 import { onThemeChange } from '../../host/theme';
@@ -127,7 +127,7 @@ export class BitAllocationPage {
       this.model?.setPins(new Map(this.state.pins));
     }
     this.drawHead(view);
-    this.budgetHint.textContent = view.allocationHint ?? '';
+    setText(this.budgetHint, view.allocationHint ?? '');
     this.budgetHint.hidden = view.allocationHint === undefined;
     this.notes.replaceChildren(
       ...(view.notes.length === 0

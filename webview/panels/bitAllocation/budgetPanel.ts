@@ -2,7 +2,7 @@ import { formatBytes, formatNumber } from '../../../src/common/units';
 import { CurveChart } from '../../charts/curveChart';
 import { shortName } from '../../charts/layerChart';
 import { button } from '../../components/controls';
-import { element } from '../../components/dom';
+import { element, setText } from '../../components/dom';
 import type { BudgetModel, BudgetOutcome, WidthPins } from './budgetModel';
 
 /** Events of the budget panel. */
@@ -153,9 +153,12 @@ export class BudgetPanel {
         signed(outcome.loss - made.loss, (value) => formatNumber(value, 2)),
       ),
     );
-    this.message.textContent = outcome.met
-      ? `Loss added by rounding, predicted from ${sensitivityWords[sensitivity] ?? sensitivity}.${changed ? ' Differences are relative to the result.' : ''}`
-      : `The pins need at least ${formatNumber(outcome.smallest, 3)} bits per weight. Raise the budget or remove a pin.`;
+    setText(
+      this.message,
+      outcome.met
+        ? `Loss added by rounding, predicted from ${sensitivityWords[sensitivity] ?? sensitivity}.${changed ? ' Differences are relative to the result.' : ''}`
+        : `The pins need at least ${formatNumber(outcome.smallest, 3)} bits per weight. Raise the budget or remove a pin.`,
+    );
   }
 
   private drawPins(pins: WidthPins): void {

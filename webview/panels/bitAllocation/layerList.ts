@@ -1,7 +1,7 @@
 import { histogramText } from '../../../src/common/bitHistogram';
 import { formatBytes, formatNumber } from '../../../src/common/units';
 import { occurringWidths, widthsOf } from '../../charts/layerBins';
-import { element } from '../../components/dom';
+import { element, setText } from '../../components/dom';
 import type { VirtualColumn } from '../../components/virtualTable';
 import { VirtualTable } from '../../components/virtualTable';
 import { widthBar, widthLegend, widthWords } from '../../components/widthBar';
@@ -65,7 +65,7 @@ export class LayerList {
       this.shape = shape;
       this.table.setColumns(this.columns(shown.budget, shown.compared));
     }
-    this.hint.textContent = shown.hint;
+    setText(this.hint, shown.hint);
     // Learned means are not whole widths: a legend with hundreds of entries would be useless.
     this.widths = widths.filter((width) => Number.isInteger(width));
     this.fill();

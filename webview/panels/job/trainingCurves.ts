@@ -1,7 +1,7 @@
 import { formatCount, formatNumber } from '../../../src/common/units';
 import type { TrainingEvaluation, TrainingProgress } from '../../../src/protocol/training';
 import { CurveChart } from '../../charts/curveChart';
-import { element } from '../../components/dom';
+import { element, setText } from '../../components/dom';
 
 /** Labels of the method metrics that have their own curve. Others are shown under their own name. */
 const metricWords: Readonly<Record<string, string>> = { bits: 'Bits per weight', size: 'Size, MiB', penalty: 'Penalty' };
@@ -64,7 +64,7 @@ export class TrainingCurves {
     this.sections.measure.hidden = metric === undefined || metric === 'loss';
     if (metric === undefined) return;
     const name = measureWords[metric] ?? metric;
-    this.measureTitle.textContent = `${name} on held-out data`;
+    setText(this.measureTitle, `${name} on held-out data`);
     this.measure.show(
       [
         {

@@ -5,6 +5,6 @@ import { connectPage } from '../../host/page';
 import type { ModelPageState } from './modelPage';
 import { ModelPage } from './modelPage';
 
-const page = connectPage<ModelPageRequests, ModelPageEvents, ModelPageState>(1);
+const page = connectPage<ModelPageRequests, ModelPageEvents, ModelPageState>(2);
 registerToolkit();
 void new ModelPage(page).start();

@@ -2,7 +2,7 @@ import { formatBytes, formatCount, formatNumber } from '../../../src/common/unit
 import type { TensorSummary } from '../../../src/protocol/model';
 import type { ModelPageEvents, ModelPageRequests, ModelPageView } from '../../../src/protocol/panels/modelPage';
 import { tensorsPerPiece } from '../../../src/protocol/panels/modelPage';
-import { debounce, element } from '../../components/dom';
+import { debounce, element, setText } from '../../components/dom';
 import type { TensorOrder } from '../../components/tensorOrder';
 import { filterAndSort, nextOrder, shapeText } from '../../components/tensorOrder';
 import { button, tabs, textField } from '../../components/controls';
@@ -19,8 +19,8 @@ export interface ModelPageState {
   readonly order: TensorOrder;
   readonly selected?: string;
   readonly tab: string;
-  /** Path of the model, so that the editor can restore it after a restart. */
-  readonly path?: string;
+  /** Names the model to the host, so that the editor can restore it after a restart. */
+  readonly key?: string;
 }
 
 /** The page of one model: header, tensor table with inspector, metadata, graph and diagnostics. */
@@ -82,7 +82,7 @@ export class ModelPage {
   private async show(view: ModelPageView): Promise<void> {
     const stale = this.view === undefined || this.view.version !== view.version;
     this.view = view;
-    this.keep({ path: view.path });
+    this.keep({ key: view.key });
     if (stale) this.tensors = view.tensors;
     this.layOut(view);
     this.showRows();
@@ -165,10 +165,12 @@ export class ModelPage {
     this.table.setSort(order.column, order.descending ? 'descending' : 'ascending');
     const total = this.view?.tensorCount ?? 0;
     const loading = this.tensors.length < total ? ', loading more…' : '';
-    this.count.textContent =
+    setText(
+      this.count,
       rows.length === this.tensors.length && loading === ''
         ? `${formatCount(total)} ${total === 1 ? 'tensor' : 'tensors'}`
-        : `${formatCount(rows.length)} of ${formatCount(total)}${loading}`;
+        : `${formatCount(rows.length)} of ${formatCount(total)}${loading}`,
+    );
   }
 
   private reveal(tensor: string): void {

@@ -4,6 +4,6 @@ import { registerToolkit } from '../../components/registerToolkit';
 import { connectPage } from '../../host/page';
 import { ReportPage } from './reportPage';
 
-const page = connectPage<ReportPageRequests, ReportPageEvents, { readonly key?: string }>(1);
+const page = connectPage<ReportPageRequests, ReportPageEvents, { readonly key?: string }>(2);
 registerToolkit();
 void new ReportPage(page).start();
