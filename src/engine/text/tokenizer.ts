@@ -2,30 +2,36 @@ import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LoomweightError } from '../../protocol/errors';
 import { readText } from '../formats/files/readText';
+import { Encoder } from './encoding/encoder';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /** A model's tokenizer: tokenizer.json applied as written, never an architecture's default pre-tokeniser. */
 export class TextTokenizer {
-  private readonly tokenizer: Tokenizer;
+  private readonly encoder: Encoder;
+  private decoder: Tokenizer | undefined;
 
-  /** `file` is tokenizer.json parsed, `settings` tokenizer_config.json if there is one. */
+  /**
+   * `file` is tokenizer.json parsed, `settings` tokenizer_config.json if there is one. Errors: `unsupported` for a part of the file that is not applied exactly,
+   * `malformed-file`.
+   */
   constructor(
-    file: JsonObject,
+    private readonly file: JsonObject,
     private readonly settings: JsonObject = {},
   ) {
-    // The library would let tokenizer_config change the normalisation; only tokenizer.json counts here.
-    this.tokenizer = new Tokenizer(file, {});
+    this.encoder = new Encoder(file);
   }
 
   /** Token ids of a text, without added special tokens. */
   encode(text: string): readonly number[] {
-    return text === '' ? [] : this.tokenizer.encode(text, { add_special_tokens: false }).ids;
+    return this.encoder.encode(text);
   }
 
   /** The text of token ids, without special tokens. */
   decode(ids: readonly number[]): string {
-    return this.tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    // The library would let tokenizer_config change the normalisation; only tokenizer.json counts here.
+    this.decoder ??= new Tokenizer(this.file, {});
+    return this.decoder.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 
   /**
@@ -36,7 +42,7 @@ export class TextTokenizer {
     const token = this.settings['bos_token'];
     const content = typeof token === 'object' && token !== null ? (token as JsonObject)['content'] : token;
     if (typeof content === 'string') {
-      const id = this.tokenizer.token_to_id(content);
+      const id = this.encoder.idOf(content);
       if (id !== undefined) return { id, source: `bos_token '${content}' of tokenizer_config` };
     }
     return configBos === undefined ? undefined : { id: configBos, source: 'bos_token_id of config' };

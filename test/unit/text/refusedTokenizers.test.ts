@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { Encoder } from '../../../src/engine/text/encoding/encoder';
+import { LoomweightError } from '../../../src/protocol/errors';
+
+const model = { type: 'WordLevel', unk_token: '<unk>', vocab: { '<unk>': 0, a: 1 } };
+const merged = { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: ['a b'] };
+
+/** The error by which a file is refused, at the latest for the text `ac`. */
+function refusal(file: Readonly<Record<string, unknown>>): LoomweightError | undefined {
+  try {
+    new Encoder({ model, ...file }).encode('ac');
+    return undefined;
+  } catch (error) {
+    if (error instanceof LoomweightError) return error;
+    throw error;
+  }
+}
+
+test.for<readonly [name: string, file: Readonly<Record<string, unknown>>, words: RegExp]>([
+  ['dropout', { model: { ...merged, dropout: 0.1 } }, /dropout 0\.1/],
+  ['a model of another kind', { model: { type: 'Characters', vocab: {} } }, /the model "Characters"/],
+  ['a model without a type', { model: { vocab: { a: 1 } } }, /a model without a type/],
+  ['the normaliser of SentencePiece', { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AA==' } }, /the normaliser Precompiled/],
+  ['a member of Object', { normalizer: { type: 'constructor' } }, /the normaliser constructor/],
+  ['scripts', { pre_tokenizer: { type: 'UnicodeScripts' } }, /the pre-tokeniser UnicodeScripts/],
+  ['a split behaviour', { pre_tokenizer: { type: 'Punctuation', behavior: 'Halved' } }, /split behaviour "Halved"/],
+  ['an atomic group', { pre_tokenizer: { type: 'Split', pattern: { Regex: '(?>a|ab)c' }, behavior: 'Isolated' } }, /an atomic group/],
+  ['options', { pre_tokenizer: { type: 'Split', pattern: { Regex: '(?x) a b' }, behavior: 'Isolated' } }, /a group with options/],
+  [
+    'a possessive group',
+    { pre_tokenizer: { type: 'Split', pattern: { Regex: '(?:ab|a)++b' }, behavior: 'Isolated' } },
+    /possessive quantifier of a group/,
+  ],
+  ['a back reference', { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a)\\1' }, behavior: 'Isolated' } }, /a back reference/],
+  [
+    'an added token with another id',
+    { added_tokens: [{ id: 5, content: 'a' }] },
+    /the id 5 for the added token "a", whose id in the vocabulary is 1/,
+  ],
+])('%s is refused by its name', ([, file, words]) => {
+  const error = refusal(file);
+  expect(error).toMatchObject({ code: 'unsupported' });
+  expect(error?.message).toMatch(words);
+});
+
+test.for<readonly [name: string, file: Readonly<Record<string, unknown>>, words: RegExp]>([
+  ['no model', { model: null }, /an object for model/],
+  ['a merge of unknown tokens', { model: { ...merged, merges: ['a c'] } }, /tokens of the vocabulary for model\.merges, got "c"/],
+  ['a merge of three', { model: { ...merged, merges: ['a b c'] } }, /pairs of tokens/],
+  ['ids that are no numbers', { model: { ...model, vocab: { a: 'x' } } }, /whole numbers/],
+  ['a word outside a vocabulary without an unknown token', { model: { ...model, unk_token: '[UNK]' } }, /the unknown token '\[UNK\]'/],
+  ['no list', { pre_tokenizer: { type: 'Sequence' } }, /a list for pre_tokenizer\.pretokenizers/],
+  ['a flag that is none', { added_tokens: [{ id: 1, content: 'a', lstrip: 'yes' }] }, /true or false for added_tokens\[0\]\.lstrip/],
+])('%s is a damaged file', ([, file, words]) => {
+  const error = refusal(file);
+  expect(error).toMatchObject({ code: 'malformed-file' });
+  expect(error?.message).toMatch(words);
+});
+
+test('a long text without a pre-tokeniser is one word, and takes a time near linear in its length', () => {
+  const encoder = new Encoder({ model: merged });
+  const time = (length: number): number => {
+    const started = performance.now();
+    expect(encoder.encode('ab'.repeat(length))).toHaveLength(length);
+    return performance.now() - started;
+  };
+  time(10_000);
+  expect(time(400_000)).toBeLessThan(100 * Math.max(5, time(20_000)));
+});
