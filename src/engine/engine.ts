@@ -42,8 +42,9 @@ export class Engine implements EngineApi, ServedEngine {
     return findModels(folder, signal);
   }
 
-  inspect({ model, limited }: EngineRequest<'inspect'>): Promise<EngineResult<'inspect'>> {
-    return this.models.use(model, limited ? { limited } : {}, (container) => summarize(container, model, limited ? { limited } : {}));
+  inspect({ model, limited, within }: EngineRequest<'inspect'>): Promise<EngineResult<'inspect'>> {
+    const options = limited ? { limited, ...(within && { within }) } : {};
+    return this.models.use(model, options, (container) => summarize(container, model, options));
   }
 
   statistics({ model, tensor, bins }: EngineRequest<'statistics'>, { signal }: CallContext = {}): Promise<EngineResult<'statistics'>> {

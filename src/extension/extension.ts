@@ -53,7 +53,11 @@ export function activate(context: vscode.ExtensionContext): void {
   engineHost = engine;
   const valuesRefused = () =>
     vscode.workspace.isTrusted ? undefined : 'Values are read only in trusted workspaces. Names, shapes and types come from the headers.';
-  const inspect = (model: string) => engine.ask('inspect', { model, ...(!vscode.workspace.isTrusted && { limited: true }) });
+  const inspect = (model: string) =>
+    engine.ask('inspect', {
+      model,
+      ...(!vscode.workspace.isTrusted && { limited: true, within: foldersOf(context.extensionPath).map(({ path }) => path) }),
+    });
   const catalog = own(
     new ModelCatalog(
       { findModels: (folder) => engine.ask('findModels', { folder }), inspect },

@@ -50,8 +50,8 @@ export interface EngineApi {
   handshake(request: { readonly protocol: number }): Promise<Handshake>;
   /** Models under a folder, without opening weights. */
   findModels(request: { readonly folder: string }): Promise<readonly FoundModel[]>;
-  /** Reads headers only. `limited` (untrusted workspaces) never follows a path out of the given file. */
-  inspect(request: { readonly model: string; readonly limited?: boolean }): Promise<ModelSummary>;
+  /** Reads headers only. `limited` (untrusted workspaces) never follows a path or a link out of the folder of the model, or of the one of `within` that it is in. */
+  inspect(request: { readonly model: string; readonly limited?: boolean; readonly within?: readonly string[] }): Promise<ModelSummary>;
   statistics(request: { readonly model: string; readonly tensor: string; readonly bins?: number }): Promise<TensorStatistics>;
   picture(request: {
     readonly model: string;

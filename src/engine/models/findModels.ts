@@ -6,6 +6,7 @@ import { checkpointEnding } from '../../protocol/learnDefaults';
 import type { ModelFormat } from '../../protocol/model';
 import { isModelReport } from '../../protocol/report';
 import { readJsonObject } from '../formats/files/readText';
+import { containedPath } from '../formats/huggingFace/containedPath';
 
 /** Folders that hold no models of the user's, and would take long. */
 const skipped = new Set(['node_modules', '__pycache__', 'site-packages', 'venv']);
@@ -56,7 +57,11 @@ async function walk(folder: string, depth: number, found: FoundModel[], signal: 
 
 /** An output directory of Loomweight as one model; undefined if report.json is someone else's. */
 async function outputModel(folder: string): Promise<FoundModel | undefined> {
-  const report = await readJsonObject(join(folder, 'report.json')).catch(() => undefined);
+  const file = join(folder, 'report.json');
+  // A list of models follows no link: a report that is somewhere else describes something else.
+  const report = await containedPath(folder, 'report.json', file, true)
+    .then(readJsonObject)
+    .catch(() => undefined);
   if (!isModelReport(report)) return undefined;
   const { primary, outputs } = report;
   const sizes = Array.isArray(outputs) ? outputs.map((file: { readonly bytes?: unknown } | null) => Number(file?.bytes ?? 0)) : [];

@@ -9,7 +9,7 @@ import { readJsonObject } from '../formats/files/readText';
 import { archiveExtension, archiveName, openArchive } from '../formats/archive/openArchive';
 import { graphName, openUnpacked } from '../formats/archive/unpackedGraph';
 import { archiveMagic } from '../formats/archive/header';
-import { containedPath } from '../formats/huggingFace/containedPath';
+import { containedPath, refuseLinkOutside } from '../formats/huggingFace/containedPath';
 import { isConvertible, viewAsHuggingFace } from '../formats/gguf/convertToHuggingFace';
 import { openGguf } from '../formats/gguf/openGguf';
 import { isHuggingFaceListing, openHuggingFace } from '../formats/huggingFace/openHuggingFace';
@@ -18,9 +18,12 @@ import { openOnnx } from '../formats/onnx/openOnnx';
 import { refuseQuantized } from '../formats/quantized/quantizedCheckpoint';
 import { openSafetensors } from '../formats/safetensors/openSafetensors';
 
-/** How a model is opened. `limited`: never follow a path out of what the user named (untrusted workspaces). */
+/** How a model is opened. */
 export interface OpenOptions {
+  /** Untrusted workspaces: never follow a path or a link out of what the user named. */
   readonly limited?: boolean;
+  /** With `limited`: folders within which links are followed (those of the workspace). Default: the folder of the model. */
+  readonly within?: readonly string[];
   /**
    * For work with the weights: refuse checkpoints that are quantised already; show a GGUF file of a convertible architecture under Hugging Face names, with config and tokenizer; unpack the
    * archive of an ONNX model into a temporary ONNX file, which goes when the container is closed.
@@ -35,6 +38,7 @@ export interface OpenOptions {
  */
 export async function openContainer(model: string, options: OpenOptions = {}): Promise<TensorContainer> {
   const target = await resolveModel(model, options);
+  if (options.limited === true) await refuseLinkOutside(model, target.path, options.within ?? []);
   const container = await (target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options));
   if (options.asHuggingFace !== true || container.quantized === undefined) return container;
   await container.close();
@@ -81,7 +85,7 @@ export async function resolveModel(model: string, { limited = false }: OpenOptio
 /** The primary of report.json, or undefined if that file is someone else's. */
 async function primaryOf(folder: string, limited: boolean): Promise<string | undefined> {
   const reportFile = path.join(folder, 'report.json');
-  const report = await readJsonObject(reportFile);
+  const report = await readJsonObject(limited ? await containedPath(folder, 'report.json', reportFile, limited) : reportFile);
   if (!isModelReport(report)) return undefined;
   const { primary } = report;
   if (primary === '' || primary === '.') return folder;

@@ -7,6 +7,7 @@ import type { TensorContainer, TensorEntry } from '../formats/container';
 import { readJsonObject } from '../formats/files/readText';
 import { transposeInto } from '../kernels/host/transpose';
 import { openContainer } from '../models/openContainer';
+import type { OpenOptions } from '../models/openContainer';
 import { openStored } from './storage/openStored';
 import { LayoutMismatch } from './storage/pieceTypes';
 import { GraphTraces } from './graphTraces';
@@ -58,7 +59,7 @@ export async function readableOutput(container: TensorContainer, other: TensorCo
  * values with the bytes that they take in the file; opened by the file itself it shows what is stored. Layouts that make no sense leave the file as it is, with a diagnostic.
  * Errors: those of `openContainer`; when a layer is read, those of `readableOutput`.
  */
-export async function openForInspection(model: string, options: { readonly limited?: boolean } = {}): Promise<TensorContainer> {
+export async function openForInspection(model: string, options: Pick<OpenOptions, 'limited' | 'within'> = {}): Promise<TensorContainer> {
   const container = await openContainer(model, options);
   if (options.limited === true || container.path === path.resolve(model)) return container;
   try {

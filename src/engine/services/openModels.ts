@@ -1,3 +1,4 @@
+import type { OpenOptions } from '../models/openContainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TensorContainer } from '../formats/container';
@@ -17,6 +18,9 @@ const idleMs = 10_000;
 /** Unused containers that stay open at the same time. */
 const mostIdle = 4;
 
+/** How much of the disk a request may see; as in `openContainer`. */
+type Limits = Pick<OpenOptions, 'limited' | 'within'>;
+
 /**
  * Opened models, shared by quick requests. A container is used between open and close of a request (`use`), closed after some idle
  * seconds, and reopened when its file has changed on disk.
@@ -27,7 +31,7 @@ export class OpenModels {
   constructor(private readonly open: typeof openForInspection = openForInspection) {}
 
   /** Lends the container of a model to an action. It stays open for as long as that runs. */
-  async use<T>(model: string, options: { readonly limited?: boolean }, action: (container: TensorContainer) => Promise<T>): Promise<T> {
+  async use<T>(model: string, options: Limits, action: (container: TensorContainer) => Promise<T>): Promise<T> {
     const entry = await this.entryOf(model, options);
     entry.users += 1;
     clearTimeout(entry.timer);
@@ -44,8 +48,8 @@ export class OpenModels {
     await Promise.all([...this.entries.values()].map((entry) => this.drop(entry)));
   }
 
-  private async entryOf(model: string, options: { readonly limited?: boolean }): Promise<Entry> {
-    const key = `${options.limited ? 'limited' : 'full'}:${model}`;
+  private async entryOf(model: string, options: Limits): Promise<Entry> {
+    const key = options.limited ? JSON.stringify(['limited', options.within, model]) : `full:${model}`;
     const stamp = await stampOf(model);
     const known = this.entries.get(key);
     if (known?.stamp === stamp) return known;

@@ -1,5 +1,6 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { LoomweightError } from '../../../protocol/errors';
 import { malformedFile, quoteName } from '../malformed';
 
 /**
@@ -32,6 +33,24 @@ export async function containedPath(folder: string, name: string, index: string,
   const cache = path.basename(path.dirname(root)) === 'snapshots' ? path.join(root, '..', '..', 'blobs') : undefined;
   if (!limited && cache !== undefined && isInside(cache, real)) return candidate;
   throw escape();
+}
+
+/**
+ * Refuses a file or folder that a link leads out of where it may be: out of the folder of `within` that its path is in, or, in none of them, out of
+ * its own folder. `model`: what the user named; `path`: the file or folder that was found for it. Error: `unsupported`.
+ */
+export async function refuseLinkOutside(model: string, target: string, within: readonly string[]): Promise<void> {
+  const named = path.resolve(model);
+  const own = (await stat(named)).isDirectory() ? named : path.dirname(named);
+  const folders = within.map((folder) => path.resolve(folder)).filter((folder) => folder === named || isInside(folder, named));
+  const roots = await Promise.all((folders.length > 0 ? folders : [own]).map((folder) => realpath(folder)));
+  const real = await realpath(target);
+  if (roots.some((root) => root === real || isInside(root, real))) return;
+  throw new LoomweightError(
+    'unsupported',
+    `${target} is a link out of ${folders.length > 0 ? 'the workspace' : own}, and links are not followed in an untrusted workspace. Trust the workspace, or open the file itself.`,
+    { path: target, diagnostic: 'link-outside' },
+  );
 }
 
 /** True if `inner` is below `outer`; both are resolved. */
