@@ -8,6 +8,7 @@ const checkNames: Readonly<Record<string, string>> = {
   'logits-exact': 'Logits as planned, exact kernels',
   'logits-default': "Logits as planned, the runtime's default kernels",
   'divergence-default': "Predictions as planned, the runtime's default kernels",
+  identical: 'The file is the same as the source',
   'outputs-disabled': 'Outputs as planned, runtime without optimisation',
   'outputs-exact': 'Outputs as planned, exact kernels',
   'outputs-default': "Outputs as planned, the runtime's default kernels",

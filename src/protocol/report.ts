@@ -66,22 +66,46 @@ export interface AllocationReport {
 
 /** One check of a verification: what was measured, against which limit. */
 export interface VerificationCheck {
-  /** `bytes`, `blocks`, `logits-exact`, `logits-default`, ... */
+  /** `bytes`, `blocks`, `logits-exact`, `outputs-default`, `identical`, ... */
   readonly name: string;
   readonly passed: boolean;
   readonly measured: number;
   readonly limit: number;
-  /** `absolute`, `relative`, `nats`, `mismatches`. */
+  /** `relative`, `nats`, `mismatches`, `share of values`, ... */
   readonly unit: string;
   readonly note?: string;
 }
 
+/** How far compression moved the model, on inputs that say nothing about its task: enough to tell a working model from a ruined one. */
+export interface OutputChange {
+  /** What was compared with the float model: its outputs on random inputs, its predictions on random tokens, or, where nothing can run, the weights of the layer that changed most. */
+  readonly of: 'outputs' | 'predictions' | 'weights';
+  readonly measured: number;
+  /** Beyond this the verdict is `changed`. */
+  readonly limit: number;
+  /** Norm of the difference divided by the norm of the original; or mean Kullback-Leibler divergence per token. */
+  readonly unit: 'relative' | 'nats';
+}
+
+/** `passed`: the output is what was planned. `changed`: it is, but the plan changed the model so much that it hardly works. `failed`: it is not what was planned. */
+export type Verdict = 'passed' | 'changed' | 'failed';
+
 /** Float and result run on the same inputs. */
 export interface Verification {
+  /** True if the output is what was planned: the verdict is then `passed` or `changed`. */
   readonly passed: boolean;
+  /** Absent in reports of earlier versions; read it with `verdictOf`. */
+  readonly verdict?: Verdict;
+  /** Absent where training made the weights, and where none changed. */
+  readonly change?: OutputChange;
   /** `whole` where the whole model ran, `blocks` where it did not fit and only blocks were compared, `bytes` where nothing can run. */
   readonly scope: 'whole' | 'blocks' | 'bytes';
   readonly checks: readonly VerificationCheck[];
+}
+
+/** The verdict of a verification, also of one from a report of an earlier version. */
+export function verdictOf({ passed, verdict }: Pick<Verification, 'passed' | 'verdict'>): Verdict {
+  return verdict ?? (passed ? 'passed' : 'failed');
 }
 
 /** Where and with what a job ran. */

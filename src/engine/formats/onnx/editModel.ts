@@ -21,7 +21,7 @@ import { OnnxWeights } from './tensorReader';
 import { raiseOpset } from './opset/raiseOpset';
 import { TensorFiller } from './tensorFiller';
 import { encodeTypeProto } from './typeProto';
-import { eachGraph, eachNode, eachTensor } from './walk';
+import { eachGraph, eachNode, eachTensor, nodesOf } from './walk';
 import { WeightTable } from './weightTable';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
@@ -51,7 +51,6 @@ export function editModel(path: string): Promise<OnnxEditor> {
  *
  *   const editor = await editModel('model.onnx');
  *   const weight = editor.weights().get('fc.weight');          // its dtype, shape, uses
- *   const bytes = await editor.read('fc.weight');
  *   editor.raiseOpset(21);
  *   editor.addInitializer('fc.codes', { dtype: 'uint4', shape, bytes: packed });
  *   const y = editor.uniqueName('fc.weight_dequantized');
@@ -109,6 +108,12 @@ export class OnnxEditor {
     this.knownIndex?.store();
     this.knownIndex = undefined;
     return this.mainGraph;
+  }
+
+  /** Every node of the model, those in bodies and functions included, for edits of attributes. */
+  nodes(): readonly NodeProto[] {
+    void this.graph;
+    return nodesOf(this.model);
   }
 
   /**

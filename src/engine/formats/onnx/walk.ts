@@ -53,3 +53,10 @@ export function eachNode(model: ModelProto, visit: (node: NodeProto) => void): v
   eachGraph(model, (graph) => graph.node.forEach(visit));
   for (const definition of model.functions) definition.node.forEach(visit);
 }
+
+/** The nodes that `eachNode` visits, as a list. */
+export function nodesOf(model: ModelProto): readonly NodeProto[] {
+  const nodes: NodeProto[] = [];
+  eachNode(model, (node) => nodes.push(node));
+  return nodes;
+}

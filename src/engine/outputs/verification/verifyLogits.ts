@@ -2,12 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
-import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
+import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
 import { findArchitecture } from '../../architectures';
 import type { ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
-import { editModel } from '../../formats/onnx/editModel';
-import { openOnnx } from '../../formats/onnx/openOnnx';
 import { containerWeights } from '../../models/decoderWeights';
 import type { SourceDecoder } from '../../models/modelSource';
 import { openContainer } from '../../models/openContainer';
@@ -15,24 +13,32 @@ import type { WeightReader } from '../../models/weightReader';
 import { plannedWeights } from '../planned/plannedWeights';
 import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
 import { compareLatency, latencyReport } from './latency';
-import { largestDifference, meanDivergence } from './measures';
+import { checkExact, doesNotRun } from './judgeOutputs';
+import { meanDivergence } from './measures';
+import { outputChange } from './outputChange';
+import type { OutputValues } from './outputValues';
+import { openRunnable } from './runnableFile';
+import { jitteredValues } from './sampleFeeds';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
 import type { VerificationRequest } from './verificationRequest';
 
-/** Limits of the design: absolute difference of logits, and nats where activations are rounded to int8. */
-export const logitTolerance = 1e-3;
-export const divergenceTolerance = 1e-2;
+/** Limit of the design in nats, where activations are rounded to int8. */
+const divergenceTolerance = 1e-2;
 
 type Feeds = Readonly<Record<string, RuntimeTensor>>;
+
+/** What running a whole language model has shown. */
+export interface LogitsResult {
+  readonly checks: readonly VerificationCheck[];
+  readonly latency: LatencyReport | undefined;
+  readonly change: OutputChange | undefined;
+}
 
 /**
  * Runs the whole model on a fixed sample: the reference is our own graph with the planned weights; the finished file must give its logits at the
  * runtime's optimisation levels `disabled` and `all` with exact kernels, and stay close in distribution with the runtime's default settings.
  */
-export async function verifyLogits(
-  request: VerificationRequest,
-  decoder: SourceDecoder,
-): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
+export async function verifyLogits(request: VerificationRequest, decoder: SourceDecoder): Promise<LogitsResult> {
   const { context, source, trained } = request;
   const { architecture, config } = decoder;
   context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
@@ -46,11 +52,7 @@ export async function verifyLogits(
 }
 
 /** `float`: the session of the float weights, kept open until both have been timed in turns. */
-async function compareWith(
-  float: Session,
-  request: VerificationRequest,
-  { architecture, config }: SourceDecoder,
-): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport | undefined }> {
+async function compareWith(float: Session, request: VerificationRequest, { architecture, config }: SourceDecoder): Promise<LogitsResult> {
   const { source, planned: store, written, folder, context } = request;
   const { runtime } = context;
   const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
@@ -62,111 +64,105 @@ async function compareWith(
   context.progress({ phase: 'Checking the whole model', done: 1, total: 4, unit: 'steps' });
   const typeOf = (name: string) => (written.roundedToSource ? source.container.tensors.get(name)?.dtype : undefined);
   const reader = plannedWeights(store, containerWeights(source.container), typeOf);
-  const weights = await readWeights(architecture.expectedTensors(config), context.signal, reader);
-  const reference = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
-  const planned = await logitsOf(reference, feeds);
-  await reference.release();
-  if (store.size > 0 && !request.trained) {
-    const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
+  const logitsOfPlan = async (change: (values: Float32Array) => Float32Array): Promise<Float32Array> => {
+    const weights = await readWeights(architecture.expectedTensors(config), context.signal, reader, change);
+    const reference = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
+    try {
+      return await logitsOf(reference, feeds);
+    } finally {
+      await reference.release();
+    }
+  };
+  const planned = await logitsOfPlan((values) => values);
+  const expected = {
+    planned: [asOutput(planned)],
+    rounded: async () => [asOutput(await logitsOfPlan((values) => jitteredValues(values, context.seed)))],
+  };
+  const judge = (name: string, logits: Float32Array, note?: string) => checkExact(name, expected, [asOutput(logits)], note);
+  const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);
+  const change = store.size > 0 && !request.trained ? outputChange('predictions', divergence) : undefined;
+  if (change)
     context.note(
       `The compressed model diverges by ${divergence.toPrecision(3)} nats per token from the float model on the sample (mean KL).`,
     );
-  }
-  if (!written.primary.endsWith('.onnx')) return { checks: [await checkDirectory(request, planned, feeds)], latency: undefined };
+  if (!written.primary.endsWith('.onnx'))
+    return { checks: [await judge('logits-exact', await logitsOfDirectory(request, feeds))], latency: undefined, change };
 
-  const path = join(folder, written.primary);
   const checks: VerificationCheck[] = [];
-  const judge = (name: string, logits: Float32Array, note?: string): void => {
-    const measured = largestDifference(planned, logits);
-    const check = { name, passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' };
-    checks.push(note === undefined ? check : { ...check, note });
-  };
-  const compare = async (name: string, file: string, options: SessionOptions, note?: string) => {
+  const compare = async (
+    name: string,
+    file: string,
+    options: SessionOptions,
+    check: (logits: Float32Array) => Promise<VerificationCheck>,
+  ) => {
     throwIfCancelled(context.signal);
     context.progress({ phase: 'Checking the whole model', done: checks.length + 2, total: 5, unit: 'steps' });
-    const session = await runtime.createFromFile(file, options);
+    const logits = await runLogits(request, file, options, feeds).catch((error: unknown) => doesNotRun(name, error));
+    checks.push('passed' in logits ? logits : await check(logits));
+  };
+  const temporary = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
+  try {
+    const { needs, path, exactPath } = await openRunnable(join(folder, written.primary), temporary, 'result');
+    const note = needs.roundsActivations ? 'With activations in float32; the file asks for int8 activations.' : undefined;
+    // The runtime's default settings change only the activations of products with dequantised weights.
+    const sameByDefault = !needs.dequantizes && !needs.roundsActivations;
+    await compare('logits-disabled', exactPath, { optimization: 'disabled' }, (logits) => judge('logits-disabled', logits, note));
+    if (!sameByDefault)
+      await compare('logits-exact', exactPath, { optimization: 'all', exactMatMulNBits: true }, (logits) =>
+        judge('logits-exact', logits, note),
+      );
+    const byDefault = { optimization: 'all', exactMatMulNBits: false } as const;
+    await compare('logits-default', path, byDefault, async (logits) => {
+      if (sameByDefault) checks.push(await judge('logits-exact', logits));
+      return written.integerActivations ? divergenceCheck(planned, logits, config.vocabularySize) : judge('logits-default', logits);
+    });
+    if (store.size === 0 || checks.some(({ passed }) => !passed)) return { checks, latency: undefined, change };
+    const session = await runtime.createFromFile(path, byDefault);
     try {
-      judge(name, await logitsOf(session, feeds), note);
+      return { checks, latency: latencyReport(await compareLatency(float, session, one), 1, 'One token'), change };
     } finally {
       await session.release();
     }
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+function asOutput(logits: Float32Array): OutputValues {
+  return { name: 'logits', dtype: 'float32', shape: [logits.length], values: logits };
+}
+
+/** The check of a file whose default kernels round activations to int8. */
+function divergenceCheck(planned: Float32Array, logits: Float32Array, classes: number): VerificationCheck {
+  const measured = meanDivergence(planned, logits, classes);
+  return {
+    name: 'divergence-default',
+    passed: measured <= divergenceTolerance,
+    measured,
+    limit: divergenceTolerance,
+    unit: 'nats',
+    note: "With the runtime's default settings, which round activations to int8.",
   };
-  let exactIsDefault = false;
-  await withExactFile(path, async ({ path: exact, changed, sameByDefault }) => {
-    exactIsDefault = sameByDefault;
-    const note = changed ? 'With activations in float32; the file asks for int8 activations.' : undefined;
-    await compare('logits-disabled', exact, { optimization: 'disabled' }, note);
-    if (!sameByDefault) await compare('logits-exact', exact, { optimization: 'all', exactMatMulNBits: true }, note);
-  });
-  const session = await runtime.createFromFile(path, { optimization: 'all', exactMatMulNBits: false });
+}
+
+async function runLogits({ context }: VerificationRequest, file: string, options: SessionOptions, feeds: Feeds): Promise<Float32Array> {
+  const session = await context.runtime.createFromFile(file, options);
   try {
-    const logits = await logitsOf(session, feeds);
-    if (exactIsDefault) judge('logits-exact', logits);
-    if (written.integerActivations) {
-      const measured = meanDivergence(planned, logits, config.vocabularySize);
-      checks.push({
-        name: 'divergence-default',
-        passed: measured <= divergenceTolerance,
-        measured,
-        limit: divergenceTolerance,
-        unit: 'nats',
-        note: "With the runtime's default settings, which round activations to int8.",
-      });
-    } else judge('logits-default', logits);
-    return { checks, latency: latencyReport(await compareLatency(float, session, one), 1, 'One token') };
+    return await logitsOf(session, feeds);
   } finally {
     await session.release();
   }
-}
-
-/** A finished file whose operators take float32 activations. */
-export interface ExactFile {
-  /** The file itself, or a temporary copy if its operators ask for int8 activations. */
-  readonly path: string;
-  readonly changed: boolean;
-  /** True if the runtime's default settings compute exactly the same: they change only the activations of products with dequantised weights. */
-  readonly sameByDefault: boolean;
-}
-
-/** Runs an action on the file with float32 activations. */
-export async function withExactFile(path: string, action: (file: ExactFile) => Promise<void>): Promise<void> {
-  const editor = await editModel(path);
-  try {
-    const levels = editor.graph.node
-      .filter(({ opType }) => opType === 'MatMulNBits')
-      .flatMap(({ attribute }) => attribute.filter(({ name }) => name === 'accuracy_level'));
-    if (!levels.some(({ i }) => i === 4n)) return await action({ path, changed: false, sameByDefault: !(await dequantizes(path)) });
-    for (const level of levels) level.i = 1n;
-    const folder = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
-    try {
-      const copy = join(folder, 'exact.onnx');
-      await editor.write(copy);
-      await action({ path: copy, changed: true, sameByDefault: false });
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  } finally {
-    await editor.close();
-  }
-}
-
-/** True if any node of the file, including those in bodies and functions, is a DequantizeLinear. */
-async function dequantizes(path: string): Promise<boolean> {
-  const file = await openOnnx(path);
-  await file.close();
-  return (file.graph?.operators['DequantizeLinear'] ?? 0) > 0;
 }
 
 async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
   return (await session.run(feeds, ['logits']))['logits']!.data as Float32Array;
 }
 
-/** The written directory opened like any other model, its config and its tensors, and run: its logits against those of the plan. */
-async function checkDirectory(
+/** The written directory opened like any other model, its config and its tensors, and run. */
+async function logitsOfDirectory(
   { folder, written: { primary }, context: { runtime, signal } }: VerificationRequest,
-  planned: Float32Array,
   feeds: Feeds,
-): Promise<VerificationCheck> {
+): Promise<Float32Array> {
   throwIfCancelled(signal);
   const written = await openContainer(join(folder, primary));
   try {
@@ -176,8 +172,7 @@ async function checkDirectory(
     const weights = await readWeights(architecture.expectedTensors(config), signal, containerWeights(written));
     const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
     try {
-      const measured = largestDifference(planned, await logitsOf(session, feeds));
-      return { name: 'logits-exact', passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' };
+      return await logitsOf(session, feeds);
     } finally {
       await session.release();
     }
@@ -190,11 +185,12 @@ async function readWeights(
   tensors: readonly ExpectedTensor[],
   signal: AbortSignal | undefined,
   reader: WeightReader,
+  change = (values: Float32Array): Float32Array => values,
 ): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
   for (const { name } of tensors) {
     throwIfCancelled(signal);
-    weights.set(name, await reader.read(name));
+    weights.set(name, change(await reader.read(name)));
   }
   return weights;
 }

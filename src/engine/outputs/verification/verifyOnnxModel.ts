@@ -1,169 +1,213 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SeededRandom } from '../../../common/random';
-import { elementCount, type DType } from '../../../protocol/dtypes';
-import type { LatencyReport, VerificationCheck } from '../../../protocol/report';
-import { encodeFromFloat32 } from '../../formats/decode';
-import { editModel } from '../../formats/onnx/editModel';
-import type { RuntimeTensor, Session, SessionOptions } from '../../runtime/types';
+import { throwIfCancelled } from '../../../protocol/errors';
+import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
+import type { Session, SessionOptions } from '../../runtime/types';
+import { changeOf, checkExact, checkRounded, doesNotRun, type ExpectedOutputs } from './judgeOutputs';
 import { compareLatency, latencyReport } from './latency';
-import { largestDifference, relativeDifference } from './measures';
-import { logitTolerance, withExactFile } from './verifyLogits';
+import { differenceOf } from './measures';
+import { outputChange } from './outputChange';
+import { outputsOf, type OutputValues } from './outputValues';
+import { writePlannedGraph, type PlannedGraph } from './plannedGraph';
+import { openRunnable, type RunnableFile } from './runnableFile';
+import { sameFiles } from './sameFiles';
+import { freeLength, jittered, sampleFeeds, type Feeds } from './sampleFeeds';
 import type { VerificationRequest } from './verificationRequest';
 
-/** Largest relative difference of outputs where kernels round activations to int8 (measured: up to 9e-3 a layer). */
-const integerTolerance = 0.1;
-/** Length taken for axes whose length is free. */
-const freeLength = 4;
+/** Seconds that the runs of a whole model may take: a model that takes longer is run with fewer of the runtime's settings. */
+const runSeconds = 60;
 
-type Feeds = Readonly<Record<string, RuntimeTensor>>;
-
-/**
- * Runs an ONNX model with the planned weights and its compressed copy on the same random inputs, at the runtime's optimisation levels `disabled` and
- * `all`, and with the runtime's default settings. Undefined where the model cannot be fed: its scope is then `bytes`.
- */
-export async function verifyOnnxModel(
-  request: VerificationRequest,
-): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport } | undefined> {
-  const { source, context } = request;
-  const feeds = feedsOf(request);
-  if (feeds === undefined) return undefined;
-  const original = await context.runtime.createFromFile(source.container.path);
-  try {
-    const outputs = await outputsOf(original, feeds).catch((error: unknown) => {
-      context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
-      return undefined;
-    });
-    return outputs && (await withRunnable(request, (path) => compareWith(original, outputs, feeds, request, path)));
-  } finally {
-    await original.release();
-  }
+/** Settings of the runtime at which source and result are compared. */
+interface Level {
+  readonly name: 'outputs-disabled' | 'outputs-exact' | 'outputs-default';
+  readonly options: SessionOptions;
+  /** With float32 activations also where the file asks for int8. */
+  readonly exact: boolean;
 }
 
-/** Runs an action on the finished file, or on the ONNX model that it stands for. */
-async function withRunnable<T>({ folder, written }: VerificationRequest, action: (path: string) => Promise<T>): Promise<T> {
-  if (!written.unpackTo) return action(join(folder, written.primary));
+const disabled: Level = { name: 'outputs-disabled', options: { optimization: 'disabled' }, exact: true };
+const exact: Level = { name: 'outputs-exact', options: { optimization: 'all' }, exact: true };
+const identical: VerificationCheck = {
+  name: 'identical',
+  passed: true,
+  measured: 0,
+  limit: 0,
+  unit: 'mismatches',
+  note: 'The file has the bytes of the source, so it computes the same.',
+};
+const byDefault: Level = { name: 'outputs-default', options: { optimization: 'all', exactMatMulNBits: false }, exact: false };
+
+/** What running a whole ONNX model has shown. */
+export interface OnnxModelResult {
+  readonly checks: readonly VerificationCheck[];
+  readonly latency: LatencyReport | undefined;
+  readonly change: OutputChange | undefined;
+}
+
+/**
+ * Runs an ONNX model with the planned weights and its compressed copy on the same random inputs, each at the runtime's optimisation levels `disabled` and `all` and with
+ * the runtime's default settings, and compares them level by level: what the source itself rounds is on both sides. Undefined where the model cannot be
+ * run; a note says why, and the scope is then `bytes`.
+ */
+export async function verifyOnnxModel(request: VerificationRequest): Promise<OnnxModelResult | undefined> {
+  const { source, planned, folder, written, context } = request;
+  if (planned.size === 0 && !written.unpackTo && (await sameFiles(source.container.path, join(folder, written.primary))))
+    return { checks: [identical], latency: undefined, change: undefined };
+  const sample = sampleFeeds(source.container.graph?.inputs ?? [], context.seed);
+  if ('refused' in sample) {
+    const { name, dtype } = sample.refused;
+    context.note(`The runtime takes no inputs of type ${dtype} (input '${name}'), so only the bytes of the model were checked.`);
+    return undefined;
+  }
   const temporary = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
   try {
-    const path = join(temporary, 'model.onnx');
-    await written.unpackTo(path);
-    return await action(path);
+    return await runModel(request, sample.feeds, temporary);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
 }
 
-async function compareWith(
-  original: Session,
-  floatOutputs: readonly Float32Array[],
-  feeds: Feeds,
-  request: VerificationRequest,
-  path: string,
-): Promise<{ readonly checks: readonly VerificationCheck[]; readonly latency: LatencyReport }> {
-  const { written, context } = request;
+/** One comparison of a model and its result. */
+interface Comparison {
+  readonly request: VerificationRequest;
+  readonly feeds: Feeds;
+  readonly reference: PlannedGraph;
+  readonly result: RunnableFile;
+}
+
+async function runModel(request: VerificationRequest, feeds: Feeds, temporary: string): Promise<OnnxModelResult | undefined> {
+  const { source, context, planned, written } = request;
   const { runtime } = context;
-  const planned = await plannedOutputs(request, feeds);
-  const run = async (file: string, options: SessionOptions): Promise<readonly Float32Array[]> => {
-    const session = await runtime.createFromFile(file, options);
-    try {
-      return await outputsOf(session, feeds);
-    } finally {
-      await session.release();
-    }
-  };
-  const checks: VerificationCheck[] = [];
-  const absolute = (name: string, outputs: readonly Float32Array[]): void => {
-    const measured = Math.max(...planned.map((output, index) => largestDifference(output, outputs[index] as Float32Array)));
-    checks.push({ name, passed: measured <= logitTolerance, measured, limit: logitTolerance, unit: 'absolute' });
-  };
-  let exactIsDefault = false;
-  await withExactFile(path, async ({ path: exact, sameByDefault }) => {
-    exactIsDefault = sameByDefault;
-    absolute('outputs-disabled', await run(exact, { optimization: 'disabled' }));
-    if (!sameByDefault) absolute('outputs-exact', await run(exact, { optimization: 'all' }));
-  });
-  const session = await runtime.createFromFile(path, { exactMatMulNBits: false });
+  context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
+  const original = await openRunnable(source.container.path, temporary, 'original');
+  const session = await runtime.createFromFile(original.exactPath, exact.options);
   try {
-    const outputs = await outputsOf(session, feeds);
-    if (exactIsDefault) absolute('outputs-exact', outputs);
-    if (written.integerActivations) {
-      const measured = Math.max(...planned.map((output, index) => relativeDifference(output, outputs[index] as Float32Array)));
-      const note = "With the runtime's default settings, which round activations to int8.";
-      checks.push({
-        name: 'outputs-default',
-        passed: measured <= integerTolerance,
-        measured,
-        limit: integerTolerance,
-        unit: 'relative',
-        note,
-      });
-    } else absolute('outputs-default', outputs);
-    if (!request.trained) {
-      const change = Math.max(...planned.map((output, index) => relativeDifference(floatOutputs[index] as Float32Array, output)));
-      context.note(`On random inputs the outputs differ by ${(change * 100).toPrecision(3)} % from those of the float model.`);
+    const started = performance.now();
+    const float = await outputsOf(session, feeds).catch((error: unknown) => {
+      context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
+      return undefined;
+    });
+    if (float === undefined) return undefined;
+    const seconds = (performance.now() - started) / 1000;
+    if (original.needs.draws && !(await repeats(request, original, feeds, float))) {
+      context.note('The outputs of the model differ from run to run, also with seeded operators, so only its bytes were checked.');
+      return undefined;
     }
-    return { checks, latency: latencyReport(await compareLatency(original, session, feeds), freeLength, 'One run') };
+    const reference = await writePlannedGraph(source, planned, temporary);
+    const result = await openResult(request, temporary);
+    const comparison = { request, feeds, reference, result };
+    const { checks, planned: plannedOutputs } = await checkLevels(comparison, seconds);
+    const change = request.trained || planned.size === 0 ? undefined : outputChange('outputs', changeOf(float, plannedOutputs));
+    if (change)
+      context.note(`On random inputs the outputs differ by ${(change.measured * 100).toPrecision(3)} % from those of the float model.`);
+    // The same weights take the same time: a conversion has nothing to compare.
+    const compared = planned.size > 0 && checks.every(({ passed }) => passed);
+    return { checks, change, latency: compared ? await latencyOf(session, comparison) : undefined };
   } finally {
     await session.release();
   }
 }
 
-/**
- * Outputs of the source with its planned values in place of its own. Where the runtime takes their type as an input, they are fed to the graph without them: nothing
- * the size of the model is written or loaded.
- */
-async function plannedOutputs({ source, planned, context }: VerificationRequest, feeds: Feeds): Promise<readonly Float32Array[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
-  const editor = await editModel(source.container.path);
-  try {
-    const values: Record<string, RuntimeTensor> = {};
-    for (const { name } of planned.entries()) {
-      const { dtype, shape } = source.tensors.get(name)!.entry;
-      const floats = await planned.storedValues(name);
-      if (dtype === 'float32') values[name] = { dtype, shape, data: floats };
-      else if (dtype === 'float16') values[name] = { dtype, shape, data: new Uint16Array(encodeFromFloat32(dtype, floats).buffer) };
-      else editor.replaceInitializer(name, { dtype, shape, bytes: encodeFromFloat32(dtype, floats) });
-      if (values[name]) editor.emptyWeight(name);
-    }
-    await editor.write(join(folder, 'planned.onnx'));
-    const session = await context.runtime.createFromFile(join(folder, 'planned.onnx'));
-    try {
-      return await outputsOf(session, { ...feeds, ...values });
-    } finally {
-      await session.release();
-    }
-  } finally {
-    await editor.close();
-    await rm(folder, { recursive: true, force: true });
-  }
+/** The finished file, or the ONNX model that it stands for. */
+async function openResult({ folder, written }: VerificationRequest, temporary: string): Promise<RunnableFile> {
+  if (!written.unpackTo) return openRunnable(join(folder, written.primary), temporary, 'result');
+  const path = join(temporary, 'unpacked.onnx');
+  await written.unpackTo(path);
+  return openRunnable(path, temporary, 'result');
 }
 
-async function outputsOf(session: Session, feeds: Feeds): Promise<readonly Float32Array[]> {
-  const results = await session.run(feeds);
-  return session.outputNames.map((name) => {
-    const { data } = results[name] as RuntimeTensor;
-    return data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number | bigint>, Number);
+/** True if another session gives the same outputs. */
+async function repeats(
+  { context }: VerificationRequest,
+  file: RunnableFile,
+  feeds: Feeds,
+  first: readonly OutputValues[],
+): Promise<boolean> {
+  const again = await runOnce(() => context.runtime.createFromFile(file.exactPath, exact.options), feeds);
+  return first.every(({ values }, index) => {
+    const { sameLength, norm, nonFinite } = differenceOf(values, (again[index] as OutputValues).values);
+    return sameLength && norm < 1e-3 && nonFinite === 0;
   });
 }
 
-/** Seeded inputs of the declared shapes: normal numbers for floats, 0 and 1 for whole numbers. */
-function feedsOf({ source, context: { seed } }: VerificationRequest): Feeds | undefined {
-  const random = new SeededRandom(seed + 1);
-  const feeds: Record<string, RuntimeTensor> = {};
-  for (const { name, dtype, shape } of source.container.graph?.inputs ?? []) {
-    const lengths = shape.map((length) => (typeof length === 'number' && length > 0 ? length : freeLength));
-    const count = elementCount(lengths);
-    const data =
-      dtype === 'float32'
-        ? Float32Array.from({ length: count }, () => random.nextNormal())
-        : dtype === 'int64'
-          ? BigInt64Array.from({ length: count }, () => BigInt(random.nextBelow(2)))
-          : dtype === 'int32'
-            ? Int32Array.from({ length: count }, () => random.nextBelow(2))
-            : undefined;
-    if (data === undefined) return undefined;
-    feeds[name] = { dtype: dtype as DType, shape: lengths, data };
+/** Compares reference and result at every level that the time allows. */
+async function checkLevels(
+  comparison: Comparison,
+  secondsPerRun: number,
+): Promise<{ readonly checks: readonly VerificationCheck[]; readonly planned: readonly OutputValues[] }> {
+  const { request, reference, result } = comparison;
+  const { context, written } = request;
+  const sameByDefault = ![reference.file.needs, result.needs].some(
+    ({ dequantizes, roundsActivations }) => dequantizes || roundsActivations,
+  );
+  const all = sameByDefault ? [disabled, byDefault] : [disabled, exact, byDefault];
+  const levels = 2 * all.length * secondsPerRun <= runSeconds ? all : written.integerActivations ? [exact] : [byDefault];
+  if (levels.length < all.length)
+    context.note(`One run takes ${secondsPerRun.toFixed(0)} s, so the whole model was compared at one setting of the runtime only.`);
+  const checks: VerificationCheck[] = [];
+  let exactOutputs: readonly OutputValues[] | undefined;
+  let last: readonly OutputValues[] = [];
+  for (const [index, level] of levels.entries()) {
+    throwIfCancelled(context.signal);
+    context.progress({ phase: 'Checking the whole model', done: index + 1, total: levels.length + 1, unit: 'steps' });
+    last = await runReference(comparison, level);
+    const found = await runOnce(() => open(comparison, level), comparison.feeds).catch((error: unknown) => doesNotRun(level.name, error));
+    checks.push('passed' in found ? found : await checkLevel(comparison, level, { planned: last, exact: exactOutputs ?? last, found }));
+    // What exact kernels compute by default is both.
+    if (sameByDefault && level === byDefault) checks.splice(-1, 0, { ...(checks.at(-1) as VerificationCheck), name: exact.name });
+    if (level.exact) exactOutputs = last;
   }
-  return feeds;
+  return { checks, planned: exactOutputs ?? last };
+}
+
+async function checkLevel(
+  comparison: Comparison,
+  level: Level,
+  { planned, exact: exactOutputs, found }: Readonly<Record<'planned' | 'exact' | 'found', readonly OutputValues[]>>,
+): Promise<VerificationCheck> {
+  const { request, result } = comparison;
+  if (!level.exact && request.written.integerActivations)
+    return checkRounded(level.name, planned, found, {
+      sourceRounding: exactOutputs.map(({ values }, index) => differenceOf(values, (planned[index] as OutputValues).values)),
+      layers: request.planned.size,
+      note: "With the runtime's default settings, which round activations to int8.",
+    });
+  const expected: ExpectedOutputs = { planned, rounded: () => runReference(comparison, level, true) };
+  const note =
+    level.exact && result.needs.roundsActivations ? 'With activations in float32; the file asks for int8 activations.' : undefined;
+  return checkExact(level.name, expected, found, note);
+}
+
+/** Outputs of the source with the planned weights. `rounded`: with inputs and weights moved by their rounding error. */
+function runReference({ request, feeds, reference }: Comparison, level: Level, rounded = false): Promise<readonly OutputValues[]> {
+  const { runtime, seed } = request.context;
+  const { file, values } = reference;
+  const all = { ...feeds, ...values };
+  return runOnce(
+    () => runtime.createFromFile(level.exact ? file.exactPath : file.path, level.options),
+    rounded ? jittered(all, seed) : all,
+  );
+}
+
+function open({ request, result }: Comparison, { options, exact: isExact }: Level): Promise<Session> {
+  return request.context.runtime.createFromFile(isExact ? result.exactPath : result.path, options);
+}
+
+async function runOnce(create: () => Promise<Session>, feeds: Feeds): Promise<readonly OutputValues[]> {
+  const session = await create();
+  try {
+    return await outputsOf(session, feeds);
+  } finally {
+    await session.release();
+  }
+}
+
+async function latencyOf(original: Session, comparison: Comparison): Promise<LatencyReport> {
+  const session = await open(comparison, byDefault);
+  try {
+    return latencyReport(await compareLatency(original, session, comparison.feeds), freeLength, 'One run');
+  } finally {
+    await session.release();
+  }
 }

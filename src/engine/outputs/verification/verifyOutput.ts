@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import type { LatencyReport, Verification, VerificationCheck } from '../../../protocol/report';
+import type { LatencyReport, OutputChange, Verification, VerificationCheck } from '../../../protocol/report';
 import { transposeInto } from '../../kernels/host/transpose';
 import { containerWeights } from '../../models/decoderWeights';
 import type { WeightReader } from '../../models/weightReader';
 import type { PlannedEntry, PlannedStore } from '../planned/plannedStore';
 import type { OutputReader } from '../writers/outputWriter';
 import type { VerificationRequest } from './verificationRequest';
+import { verdictFor, weightChange } from './outputChange';
 import { verifyBlocks } from './verifyBlocks';
 import { verifyBytes } from './verifyBytes';
 import { verifyGraphFile } from './verifyGraphFile';
@@ -31,6 +32,7 @@ export async function verifyOutput(
   if (bytes.passed && written.layouts.size > 0) checks.push(await verifyValues(request));
   let scope: Verification['scope'] = 'bytes';
   let latency: LatencyReport | undefined;
+  let change: OutputChange | undefined;
   // A damaged file is not run: its numbers would only hide the cause.
   if (checks.every(({ passed }) => passed)) {
     if (written.primary.endsWith('.onnx')) {
@@ -47,7 +49,7 @@ export async function verifyOutput(
       if (fitsWhole(source, context.memoryLimit)) {
         const whole = await verifyLogits(request, source.decoder);
         checks.push(...whole.checks);
-        latency = whole.latency;
+        ({ latency, change } = whole);
         scope = 'whole';
       } else
         context.note(
@@ -57,14 +59,14 @@ export async function verifyOutput(
       const whole = await verifyOnnxModel(request);
       if (whole) {
         checks.push(...whole.checks);
-        latency = whole.latency;
+        ({ latency, change } = whole);
         scope = 'whole';
       }
     } else context.note('The file has no graph, so only its bytes were checked.');
   }
-  // The same weights take the same time: a conversion has nothing to compare.
-  const compared = planned.size > 0 ? latency : undefined;
-  return { verification: { passed: checks.every(({ passed }) => passed), scope, checks }, latency: compared };
+  if (scope !== 'whole' && !request.trained) change = weightChange(planned);
+  const verdict = verdictFor(checks, change);
+  return { verification: { passed: verdict !== 'failed', verdict, ...(change ? { change } : {}), scope, checks }, latency };
 }
 
 async function blocksOf(request: VerificationRequest): Promise<VerificationCheck> {

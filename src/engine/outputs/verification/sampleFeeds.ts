@@ -1,0 +1,74 @@
+import { numberToFloat16 } from '../../../common/halfFloat';
+import { SeededRandom } from '../../../common/random';
+import { elementCount, type DType } from '../../../protocol/dtypes';
+import type { RuntimeTensor } from '../../runtime/types';
+
+/** Length taken for axes whose length is free. */
+export const freeLength = 4;
+
+export type Feeds = Readonly<Record<string, RuntimeTensor>>;
+
+/** An input as a graph declares it. */
+export interface DeclaredInput {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string | undefined)[];
+}
+
+/** Seeded numbers of each type that the runtime accepts: normal numbers for floats, bytes for uint8, 0 and 1 for other whole numbers (which are often indices or masks). */
+const samples: Partial<Record<string, (count: number, random: SeededRandom) => RuntimeTensor['data']>> = {
+  float32: (count, random) => Float32Array.from({ length: count }, () => random.nextNormal()),
+  float64: (count, random) => Float64Array.from({ length: count }, () => random.nextNormal()),
+  float16: (count, random) => Uint16Array.from({ length: count }, () => numberToFloat16(random.nextNormal())),
+  int64: (count, random) => BigInt64Array.from({ length: count }, () => BigInt(random.nextBelow(2))),
+  uint64: (count, random) => BigUint64Array.from({ length: count }, () => BigInt(random.nextBelow(2))),
+  int32: (count, random) => Int32Array.from({ length: count }, () => random.nextBelow(2)),
+  uint32: (count, random) => Uint32Array.from({ length: count }, () => random.nextBelow(2)),
+  int16: (count, random) => Int16Array.from({ length: count }, () => random.nextBelow(2)),
+  uint16: (count, random) => Uint16Array.from({ length: count }, () => random.nextBelow(2)),
+  int8: (count, random) => Int8Array.from({ length: count }, () => random.nextBelow(2)),
+  uint8: (count, random) => Uint8Array.from({ length: count }, () => random.nextBelow(256)),
+  bool: (count, random) => Uint8Array.from({ length: count }, () => random.nextBelow(2)),
+};
+
+/** Seeded inputs of the declared shapes, or the name and type of the first input that cannot be fed. */
+export function sampleFeeds(
+  inputs: readonly DeclaredInput[],
+  seed: number,
+): { readonly feeds: Feeds } | { readonly refused: { readonly name: string; readonly dtype: string } } {
+  const random = new SeededRandom(seed + 1);
+  const feeds: Record<string, RuntimeTensor> = {};
+  for (const { name, dtype, shape } of inputs) {
+    const sample = samples[dtype];
+    if (sample === undefined) return { refused: { name, dtype } };
+    const lengths = shape.map((length) => (typeof length === 'number' && length > 0 ? length : freeLength));
+    feeds[name] = { dtype: dtype as DType, shape: lengths, data: sample(elementCount(lengths), random) };
+  }
+  return { feeds };
+}
+
+/** Relative size of the changes below: a few units in the last place of float32. */
+const jitterSize = 2 ** -22;
+
+/** Every value moved by about its own rounding error, up or down. */
+export function jitteredValues<T extends Float32Array | Float64Array>(values: T, seed: number): T {
+  const random = new SeededRandom(seed);
+  return values.map((value) => value * (1 + (random.nextBelow(2) === 1 ? jitterSize : -jitterSize))) as T;
+}
+
+/**
+ * The same feeds with every floating-point value moved by about its own rounding error, up or down: what comes out shows how far rounding alone moves
+ * the outputs of a graph. Values of whole numbers stay.
+ */
+export function jittered(feeds: Feeds, seed: number): Feeds {
+  const random = new SeededRandom(seed + 2);
+  const up = () => random.nextBelow(2) === 1;
+  const move = ({ dtype, shape, data }: RuntimeTensor): RuntimeTensor => {
+    if (data instanceof Float32Array || data instanceof Float64Array) return { dtype, shape, data: jitteredValues(data, seed + 2) };
+    // The next bit pattern is the next number; infinities and what is beside them stay.
+    if (dtype === 'float16' && data instanceof Uint16Array)
+      return { dtype, shape, data: data.map((code) => ((code & 0x7fff) === 0 || (code & 0x7fff) >= 0x7bff || up() ? code : code + 1)) };
+    return { dtype, shape, data };
+  };
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, move(tensor)]));
+}
