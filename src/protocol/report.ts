@@ -94,18 +94,13 @@ export type Verdict = 'passed' | 'changed' | 'failed';
 export interface Verification {
   /** True if the output is what was planned: the verdict is then `passed` or `changed`. */
   readonly passed: boolean;
-  /** Absent in reports of earlier versions; read it with `verdictOf`. */
+  /** Absent in reports of earlier versions; read it with `verdictOf` of `verdict.ts`. */
   readonly verdict?: Verdict;
   /** Absent where training made the weights, and where none changed. */
   readonly change?: OutputChange;
   /** `whole` where the whole model ran, `blocks` where it did not fit and only blocks were compared, `bytes` where nothing can run. */
   readonly scope: 'whole' | 'blocks' | 'bytes';
   readonly checks: readonly VerificationCheck[];
-}
-
-/** The verdict of a verification, also of one from a report of an earlier version. */
-export function verdictOf({ passed, verdict }: Pick<Verification, 'passed' | 'verdict'>): Verdict {
-  return verdict ?? (passed ? 'passed' : 'failed');
 }
 
 /** Where and with what a job ran. */

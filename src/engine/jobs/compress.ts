@@ -5,6 +5,7 @@ import type { Field } from '../../protocol/fields';
 import { allocationUnits, outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { CompressReport } from '../../protocol/report';
+import { changeWarning, verdictOf } from '../../protocol/verdict';
 import { describeMethods, findQuantizer } from '../compress/quantizers';
 import { defaultFormat } from '../recipe/defaultFormat';
 import { compressPage, compressText } from '../reports/compressReport';
@@ -189,7 +190,9 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     return compressModel(spec, context);
   },
 
-  outcome: ({ bitsPerWeight, bytesAfter }) => `${formatNumber(bitsPerWeight, 3)} bits · ${formatBytes(bytesAfter)}`,
+  outcome: ({ bitsPerWeight, bytesAfter, verification }) =>
+    `${formatNumber(bitsPerWeight, 3)} bits · ${formatBytes(bytesAfter)}${verdictOf(verification) === 'changed' ? ' · changed a lot' : ''}`,
+  warning: ({ verification }) => changeWarning(verification),
   text: compressText,
   page: compressPage,
 };

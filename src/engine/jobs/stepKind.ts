@@ -77,6 +77,8 @@ interface StepKindParts<Spec extends JobSpec, Report extends JobReport> {
 
   /** The report in a few words: `5 bits · 2.00 MiB`. */
   outcome(report: Report): string;
+  /** What the user must not overlook although the job is done: shown at once, whatever else is shown. */
+  warning?(report: Report): string | undefined;
   /** The report for a terminal: tables and pairs of names and values. */
   text(report: Report, options: TextOptions): string;
   /** The report as a document. The specification is absent for a step of a recipe, whose report does not keep it. */

@@ -3,7 +3,8 @@ import { formatPairs, formatTable } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import type { ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
 import type { CompressReport } from '../../protocol/report';
-import { filesTable, layerTable, runFacts, scopes, verificationChecks } from './modelDocument';
+import { changeWarning } from '../../protocol/verdict';
+import { filesTable, layerTable, runFacts, scopes, verdictBadge, verificationChecks } from './modelDocument';
 import { verificationText } from './verificationText';
 
 /** Rows of the table of layers unless all are requested. */
@@ -72,7 +73,9 @@ function settingsText({ settings }: CompressReport): string {
 export function compressPage(report: CompressReport): ReportPageView {
   const { verification, latency } = report;
   const ratio = report.bytesAfter > 0 ? report.bytesBefore / report.bytesAfter : 0;
+  const warning = changeWarning(verification);
   const sections: ReportSection[] = [
+    ...(warning === undefined ? [] : [{ kind: 'text' as const, heading: 'Changed a lot', paragraphs: [warning] }]),
     { kind: 'checks', heading: `Verification: ${scopes[verification.scope]}`, items: verificationChecks(verification) },
   ];
   if (latency) sections.push({ kind: 'text', heading: 'Speed on this machine', paragraphs: [latency.summary] });
@@ -89,7 +92,7 @@ export function compressPage(report: CompressReport): ReportPageView {
   return {
     title: modelName(report.source.path),
     subtitle: `Compressed with ${report.method}, ${report.format}`,
-    verdict: verification.passed ? { state: 'passed', text: 'Verified' } : { state: 'failed', text: 'Not verified' },
+    verdict: verdictBadge(verification),
     figures: [
       { label: 'Size', value: formatBytes(report.bytesAfter), note: `from ${formatBytes(report.bytesBefore)}` },
       { label: 'Smaller by', value: `${formatNumber(ratio, 3)} ×` },

@@ -4,7 +4,7 @@ import { formatPairs, formatTable } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import type { ReportCell, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
 import type { LearnReport, QualityReport } from '../../protocol/report';
-import { filesTable, layerTable, numberCell, runFacts, scopes, verificationChecks } from './modelDocument';
+import { filesTable, layerTable, numberCell, runFacts, scopes, verdictBadge, verificationChecks } from './modelDocument';
 import { verificationText } from './verificationText';
 
 /** Rows of the table of layers unless all are requested. */
@@ -134,7 +134,7 @@ export function learnPage(report: LearnReport): ReportPageView {
   return {
     title: modelName(report.source.path),
     subtitle: `Bits learned with ${report.method}, ${report.formats.join(', ')}`,
-    verdict: verification.passed ? { state: 'passed', text: 'Verified' } : { state: 'failed', text: 'Not verified' },
+    verdict: verdictBadge(verification),
     figures: [
       { label: 'Bits per weight', value: formatNumber(report.bitsPerWeight, 3), note: `${formatCount(report.parameterCount)} parameters` },
       { label: 'Size', value: formatBytes(report.bytesAfter), note: `from ${formatBytes(report.bytesBefore)}` },

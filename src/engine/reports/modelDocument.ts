@@ -2,7 +2,8 @@ import { histogramText } from '../../common/bitHistogram';
 import { checkTitle } from '../../common/checkTitles';
 import { providerName } from '../../common/providerNames';
 import { formatBytes, formatNumber, formatSeconds } from '../../common/units';
-import type { ReportCell, ReportCheck, ReportSection } from '../../protocol/panels/reportPage';
+import type { ReportCell, ReportCheck, ReportPageView, ReportSection } from '../../protocol/panels/reportPage';
+import { changeText, verdictOf } from '../../protocol/verdict';
 import type { LayerReport, ModelReport, RunEnvironment, Verification } from '../../protocol/report';
 
 /** How much of the model a verification ran. */
@@ -17,14 +18,30 @@ export function numberCell(value: number | undefined, text: (value: number) => s
   return value === undefined ? { text: '–' } : { text: text(value), order: value };
 }
 
-/** The checks of a verification as lines. */
+/** The checks of a verification as lines, and how far compression moved the model. */
 export function verificationChecks(verification: Verification): readonly ReportCheck[] {
-  return verification.checks.map(({ name, passed, measured, limit, unit, note }) => ({
+  const checks = verification.checks.map(({ name, passed, measured, limit, unit, note }): ReportCheck => ({
     state: passed ? 'passed' : 'failed',
     title: checkTitle(name),
     text: `${formatNumber(measured)} ${unit}, limit ${formatNumber(limit)}`,
     ...(note !== undefined && { advice: note }),
   }));
+  const { change } = verification;
+  if (change === undefined) return checks;
+  const text = `${formatNumber(change.measured)} ${change.unit}, a lot from ${formatNumber(change.limit)} on`;
+  return [...checks, { state: 'neutral', title: 'Change against the float model', text, advice: changeText(change) }];
+}
+
+/** The verdict beside the title of a report. */
+export function verdictBadge(verification: Verification): NonNullable<ReportPageView['verdict']> {
+  switch (verdictOf(verification)) {
+    case 'passed':
+      return { state: 'passed', text: 'Verified' };
+    case 'changed':
+      return { state: 'neutral', text: 'Sound, but changed a lot' };
+    case 'failed':
+      return { state: 'failed', text: 'Not verified' };
+  }
 }
 
 /** Where and with what a job ran. */

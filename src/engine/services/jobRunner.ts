@@ -129,6 +129,8 @@ export class JobRunner {
         ? await kind.run(spec, { ...labelled, runtime: await this.runtimes.get(spec) })
         : await kind.run(spec, labelled);
       await this.journal.end(entry);
+      const warning = kind.warning?.(report);
+      if (warning !== undefined) context.emit?.('log', { level: 'warning', message: warning });
       return report;
     } catch (error) {
       await this.journal.end(entry, error);

@@ -4,10 +4,11 @@ import { formatBytes, formatNumber } from '../../common/units';
 import { LoomweightError, toErrorData } from '../../protocol/errors';
 import type { JobProgress, JobSpec, JobState } from '../../protocol/jobs';
 import type { JobReport } from '../../protocol/report';
+import { changeWarning } from '../../protocol/verdict';
 import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
-import { showInformation, withNotification } from '../shown/notifications';
+import { showInformation, showWarning, withNotification } from '../shown/notifications';
 import type { JobHistory } from './jobHistory';
 import { modelReportOf } from '../reports/bitAllocationView';
 import { plainDescription, progressFraction, progressText } from './jobText';
@@ -100,12 +101,14 @@ export class JobRunner {
   private async announce(id: string, title: string, report: JobReport, outcome: string): Promise<void> {
     const model = modelReportOf(report);
     if (model) {
-      const verified = model.verification.passed ? 'Verified.' : 'Not verified.';
+      const changed = changeWarning(model.verification);
+      const verified = changed ?? (model.verification.passed ? 'Verified.' : 'Not verified.');
       const slower = model.latency && model.latency.afterMilliseconds > model.latency.beforeMilliseconds ? ` ${model.latency.summary}` : '';
       const text =
         `${title}: ${formatBytes(model.bytesBefore)} became ${formatBytes(model.bytesAfter)}, ` +
         `${formatNumber(model.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
-      const chosen = await showInformation(text, 'Show Bit Allocation', 'Reveal Output');
+      const show = changed === undefined ? showInformation : showWarning;
+      const chosen = await show(text, 'Show Bit Allocation', 'Reveal Output');
       if (chosen === 'Show Bit Allocation') void vscode.commands.executeCommand(commandIds.showBitAllocation, id);
       if (chosen === 'Reveal Output') void vscode.commands.executeCommand(commandIds.revealOutput, id);
       return;

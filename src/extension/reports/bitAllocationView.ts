@@ -3,6 +3,7 @@ import type { JobState } from '../../protocol/jobs';
 import type { BitAllocationView } from '../../protocol/panels/bitAllocation';
 import { isModelReport } from '../../protocol/report';
 import type { JobReport, ModelReport } from '../../protocol/report';
+import { changeWarning } from '../../protocol/verdict';
 import { progressFraction, statusText } from '../jobs/jobText';
 
 /** A report as that of a job that has written a model; undefined for other reports. */
@@ -42,9 +43,10 @@ export function bitAllocationView(job: JobState): BitAllocationView | undefined 
       bitsPerWeight: report.bitsPerWeight,
       ...(allocation ? { allocation } : { allocationHint: sliderHint(report) }),
       notes: [
-        verification.passed
-          ? `Verified: ${verification.checks.length} checks passed (${verification.scope}).`
-          : `Not verified. Failed: ${failed.join('; ')}.`,
+        changeWarning(verification) ??
+          (verification.passed
+            ? `Verified: ${verification.checks.length} checks passed (${verification.scope}).`
+            : `Not verified. Failed: ${failed.join('; ')}.`),
         ...(latency ? [latency.summary] : []),
         ...report.notes,
       ],

@@ -1,11 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { byteLength } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer } from '../container';
+import { decodeToFloat32, encodeFromFloat32 } from '../decode';
 import { malformedFile, quoteName } from '../malformed';
 import { editModel } from '../onnx/editModel';
 import { openOnnx } from '../onnx/openOnnx';
+import { decodeTypeProto } from '../onnx/typeProto';
 import { openArchive, type ArchiveContainer } from './openArchive';
 
 /**
@@ -29,21 +32,25 @@ export async function writeEmptyGraph(model: string, target: string, names: Iter
   }
 }
 
-/** Puts the weights of an archive back into their graph and writes a complete ONNX file. */
+/** Puts the weights of an archive back into their graph, in the types that it declares, and writes a complete ONNX file. */
 export async function writeFilledGraph(archive: ArchiveContainer, graph: string, target: string): Promise<void> {
   const editor = await editModel(graph);
   try {
+    const inputs = new Map(editor.graph.input.map(({ name, type }) => [name, decodeTypeProto(type, name).dtype]));
     let total = 0;
-    for (const [name, { dtype, shape, bytes }] of archive.tensors) {
-      if (!editor.hasInput(name))
+    for (const [name, { dtype, shape }] of archive.tensors) {
+      // Archives hold compressed weights as float32; the nodes of the graph expect the type that the model had.
+      const target = inputs.get(name);
+      if (target === undefined)
         throw malformedFile(
           graph,
           0,
           'missing-input',
           `The graph has no input ${quoteName(name)} for the tensor of that name in the archive`,
         );
-      editor.fillInput(name, { dtype, shape, pieces: () => piecesOf(archive, name, bytes) });
-      total += bytes;
+      const convert = target === dtype ? undefined : (piece: Uint8Array) => encodeFromFloat32(target, decodeToFloat32(dtype, piece));
+      editor.fillInput(name, { dtype: target, shape, pieces: () => piecesOf(archive, name, convert) });
+      total += byteLength(target, shape);
     }
     await editor.write(target, { externalData: total > inlineLimit ? 'always' : 'never' });
   } finally {
@@ -92,8 +99,14 @@ function withClose(container: TensorContainer, close: () => Promise<void>): Tens
   };
 }
 
-async function* piecesOf(archive: ArchiveContainer, name: string, bytes: number): AsyncIterable<Uint8Array> {
-  for (let offset = 0; offset < bytes; offset += chunk) yield await archive.read(name, { offset, length: Math.min(chunk, bytes - offset) });
+async function* piecesOf(
+  archive: ArchiveContainer,
+  name: string,
+  convert: (piece: Uint8Array) => Uint8Array = (piece) => piece,
+): AsyncIterable<Uint8Array> {
+  const { bytes } = archive.tensors.get(name)!;
+  for (let offset = 0; offset < bytes; offset += chunk)
+    yield convert(await archive.read(name, { offset, length: Math.min(chunk, bytes - offset) }));
 }
 
 function isDiskFull(error: unknown): boolean {

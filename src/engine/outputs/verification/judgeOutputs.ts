@@ -157,9 +157,23 @@ export function changeOf(float: readonly OutputValues[], planned: readonly Outpu
   for (const [index, output] of float.entries()) {
     if (!isFloat(output)) continue;
     const { norm, nonFinite } = differenceOf(output.values, planned[index]?.values ?? new Float32Array(0));
-    largest = Math.max(largest, norm, nonFinite);
+    largest = Math.max(largest, norm * shareOfSize(output), nonFinite);
   }
   return largest;
+}
+
+/**
+ * What the norm of an output is of the size that it could have. Probabilities may all be close to 0, as those of a detector that has heard nothing: their changes count
+ * against half of the one that a row of classes adds up to. 1 for everything else.
+ */
+function shareOfSize({ shape, values }: OutputValues): number {
+  let total = 0;
+  for (const value of values) {
+    if (!(value >= 0 && value <= 1)) return 1;
+    total += value * value;
+  }
+  const rows = values.length / Math.max(1, shape.at(-1) ?? 1);
+  return Math.min(1, Math.sqrt(total) / (0.5 * Math.sqrt(rows)));
 }
 
 function missingOutputs(name: string, expected: number, found: number): VerificationCheck {
