@@ -56,9 +56,7 @@ export function editModel(path: string): Promise<OnnxEditor> {
  *   const y = editor.uniqueName('fc.weight_dequantized');
  *   editor.insertBefore(weight.uses[0].node, [{ op: 'DequantizeLinear', inputs: [...], outputs: [y] }]);
  *   editor.replaceInput(weight.uses[0].node, weight.uses[0].input, y);
- *   editor.removeUnusedWeights();
  *   await editor.write('out/model.onnx');
- *   await editor.close();
  *
  * Every edit takes the same time, however large the model is. `graph` is the generated message and may also be edited directly: get it again for
  * each such edit; the editor then scans the whole model again.
