@@ -57,7 +57,7 @@ export const sharedOptions: readonly OptionSpec[] = [
     value: 'N',
     min: 0,
     max: 2 ** 32 - 1,
-    doc: 'Random seed. The same seed gives the same bytes. Default: 0.',
+    doc: 'Random seed. On the same machine, the same seed gives the same bytes; training also needs the same number of threads. Default: 0.',
   },
   jsonOption,
   { name: 'quiet', kind: 'switch', doc: 'Show no progress or notes on stderr.' },

@@ -88,6 +88,10 @@ export interface LearnSpec extends JobSpec, TrainSpec {
   readonly keepFailed?: boolean;
 }
 
+/** How the values of an output may be read. */
+export const outputReadings = ['auto', 'logits', 'probabilities'] as const;
+export type OutputReading = (typeof outputReadings)[number];
+
 /** Measure a model on text or data. */
 export interface EvaluateSpec extends JobSpec {
   readonly kind: 'evaluate';
@@ -101,6 +105,8 @@ export interface EvaluateSpec extends JobSpec {
   /** Tables only: input name, `label` or `split` to a column name, or a glob over several columns. */
   readonly columns?: Readonly<Record<string, string>>;
   readonly batch?: number;
+  /** What the first output holds on data. Default auto: from the graph, and from whether its rows sum to 1. */
+  readonly outputs?: OutputReading;
 }
 
 /** Compare two models tensor by tensor. */

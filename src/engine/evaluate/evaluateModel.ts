@@ -2,6 +2,9 @@ import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import type { EvaluateReport } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
+import { readGraph } from '../formats/onnx/readGraph';
+import { finalActivation, type FinalActivation } from '../graph/passes/finalActivation';
+import { operators } from '../ops/index';
 import { openContainer } from '../models/openContainer';
 import type { WorkContext } from '../runtime/workContext';
 import { readDataSplit } from './data/readDataSplit';
@@ -62,17 +65,28 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
   checkSplit(split, graph.inputs);
   const session = await context.runtime.createFromFile(container.path);
   try {
-    const { output, ...score } = await evaluateOnData(session, graph, split, spec, context);
+    const activation = await activationOf(container.path);
+    const { reading, ...score } = await evaluateOnData(session, graph, split, { ...spec, activation }, context);
     return {
       kind: 'evaluate',
       ...score,
-      choices: [split.description, `output '${output}' used as logits`],
+      choices: [split.description, reading],
       environment: context.runtime.environment,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: peakRss(),
     };
   } finally {
     await session.release();
+  }
+}
+
+/** The activation behind the first output; undefined also for a graph that only the runtime can read: its outputs are then judged by their values. */
+async function activationOf(path: string): Promise<FinalActivation['kind'] | undefined> {
+  try {
+    return finalActivation(await readGraph(path, { operators }))?.kind;
+  } catch (error) {
+    if (error instanceof LoomweightError) return undefined;
+    throw error;
   }
 }
 

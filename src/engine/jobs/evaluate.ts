@@ -2,8 +2,8 @@ import { metricNames, metricText } from '../../common/metricText';
 import { modelName } from '../../common/modelName';
 import { formatPairs } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
-import { modelField, wholeNumber } from '../../protocol/fields';
-import type { EvaluateSpec } from '../../protocol/jobs';
+import { choice, modelField, wholeNumber } from '../../protocol/fields';
+import { outputReadings, type EvaluateSpec } from '../../protocol/jobs';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
 import type { EvaluateReport } from '../../protocol/report';
 import { environmentFacts } from '../reports/modelDocument';
@@ -55,11 +55,17 @@ export const evaluateKind: ComputingKind<EvaluateSpec, EvaluateReport> = {
     wholeNumber('batch', 'Samples per run on data.', 1, {
       flag: { doc: 'Samples per run on data. Does not affect the value.' },
     }),
+    choice(
+      'outputs',
+      'With data: what the first output holds. auto recognises a softmax or sigmoid at the end of the graph, and rows that sum to 1; anything else is ' +
+        'logits. Default: auto.',
+      outputReadings,
+    ),
   ],
   rules: [
     { rule: 'one', keys: ['text', 'data'], what: 'what to measure the model on.' },
     { rule: 'belongs', keys: ['window', 'limit'], to: 'text' },
-    { rule: 'belongs', keys: ['split', 'columns', 'batch'], to: 'data' },
+    { rule: 'belongs', keys: ['split', 'columns', 'batch', 'outputs'], to: 'data' },
   ],
 
   inputs: ({ model, text, data }) => [model, text, data].filter((path) => path !== undefined),

@@ -24,7 +24,7 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
         'The result with the best held-out loss is written, verified and measured.',
       'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
         'text file for language models.',
-      'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider.',
+      'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider with the same number of threads.',
     ],
     examples: [
       'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',

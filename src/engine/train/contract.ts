@@ -44,6 +44,8 @@ export interface ForwardOptions {
 
 export interface ForwardPass {
   readonly outputs: Readonly<Record<string, Value>>;
+  /** The first output as class scores (logits): where the model ends in Softmax, LogSoftmax or Sigmoid, the values before it. Undefined without outputs. */
+  readonly scores: Value | undefined;
   readonly buffers: Readonly<Record<string, Value>>;
   /** Stretches with a gradient of their own. */
   readonly regions: readonly RegionGradient[];

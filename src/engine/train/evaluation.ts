@@ -10,7 +10,7 @@ import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import type { BatchInput } from './batches';
 import type { HostState, MethodPlan, TrainableModel } from './contract';
 import type { TrainingData } from './data/trainingData';
-import { addLoss } from './loss';
+import { addLoss, judgedOutput } from './loss';
 import { transposeMatrix } from '../kernels/host/transposeMatrix';
 
 /** Held-out loss and metric with the weights that would be written. */
@@ -98,10 +98,10 @@ export class Evaluator {
     for (const { name, heldShape } of model.parameters)
       made.set(name, build.input(weightName(name), { dtype: 'float32', shape: heldShape }));
     for (const { name, shape } of model.buffers) made.set(name, build.input(weightName(name), { dtype: 'float32', shape }));
-    const { outputs } = model.forward(build, batch, (name) => made.get(name) as Value, false);
+    const forward = model.forward(build, batch, (name) => made.get(name) as Value, false);
     // Logits of a language model are large: only their mean loss leaves the runtime.
-    if (data.kind === 'text') build.output(addLoss(data.loss, build, outputs, batch['label'] as Value).value, 'loss');
-    else build.output(Object.values(outputs)[0] as Value, 'prediction');
+    if (data.kind === 'text') build.output(addLoss(data.loss, build, forward, batch['label'] as Value).value, 'loss');
+    else build.output(judgedOutput(data.loss, forward), 'prediction');
     const session = await this.runtime.createFromGraph(build.finish(), { keep: false });
     this.sessions.set(count, session);
     return session;

@@ -6,7 +6,7 @@ import { formatShape } from '../graph/shapes';
 import { binaryCrossEntropy, crossEntropy, meanSquaredError, type Loss } from '../kernels/losses';
 import { operators } from '../ops/index';
 import { staticShape } from '../ops/gradients';
-import type { TrainableModel } from './contract';
+import type { ForwardPass, TrainableModel } from './contract';
 
 /** A loss once `auto` is decided. */
 export type LossKind = Exclude<TrainSpec['loss'], 'auto'>;
@@ -54,15 +54,22 @@ export function chooseLoss(asked: TrainSpec['loss'], output: readonly number[], 
   );
 }
 
-/** Adds a loss of the model's first output to a graph. */
-export function addLoss(kind: LossKind, build: GraphBuilder, outputs: Readonly<Record<string, Value>>, label: Value): Loss {
-  const first = Object.values(outputs)[0] as Value;
+/** Adds a loss of the model's first output to a graph: of its class scores, or for `mse` of the output itself. */
+export function addLoss(kind: LossKind, build: GraphBuilder, forward: Pick<ForwardPass, 'outputs' | 'scores'>, label: Value): Loss {
+  const judged = judgedOutput(kind, forward);
   switch (kind) {
     case 'cross-entropy':
-      return crossEntropy(build, first, label);
+      return crossEntropy(build, judged, label);
     case 'binary':
-      return binaryCrossEntropy(build, first, label);
+      return binaryCrossEntropy(build, judged, label);
     case 'mse':
-      return meanSquaredError(build, first, label);
+      return meanSquaredError(build, judged, label);
   }
+}
+
+/** What a loss is computed from: class scores, or for `mse` the first output. Errors: `internal` for a model without outputs. */
+export function judgedOutput(kind: LossKind, { outputs, scores }: Pick<ForwardPass, 'outputs' | 'scores'>): Value {
+  const value = kind === 'mse' ? Object.values(outputs)[0] : scores;
+  if (value) return value;
+  throw new LoomweightError('internal', 'A loss was asked for a model without outputs.');
 }

@@ -126,8 +126,8 @@ function addWeightLoss(training: WeightTraining, step: ObjectiveStep): StepLoss 
     passes[pass] = made;
     forwards.push(forward);
   }
-  const task = ({ outputs }: ForwardPass): Value => {
-    const loss = addLoss(training.loss, build, outputs, labelOf(step.batch));
+  const task = (forward: ForwardPass): Value => {
+    const loss = addLoss(training.loss, build, forward, labelOf(step.batch));
     step.custom(loss.region);
     return loss.value;
   };

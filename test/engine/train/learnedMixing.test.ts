@@ -98,8 +98,8 @@ function objective(): Objective<Mixing> {
         [second]: build.op('Add', [build.op('Mul', [share, from('a', second)]), build.op('Mul', [rest, from('b', second)])]),
         [bias]: from('a', bias),
       };
-      const { outputs } = model.forward(build, step.batch, (name) => weights[name] as Value, true);
-      const loss = addLoss('cross-entropy', build, outputs, step.batch['label'] as Value);
+      const forward = model.forward(build, step.batch, (name) => weights[name] as Value, true);
+      const loss = addLoss('cross-entropy', build, forward, step.batch['label'] as Value);
       step.custom(loss.region);
       return { target: loss.value, metrics: { share: build.op('Identity', [share]) } };
     },

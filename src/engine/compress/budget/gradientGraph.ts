@@ -24,7 +24,7 @@ export const weightValue = (name: string): string => `fisher/weight/${name}`;
 export const gradientValue = (name: string): string => `fisher/gradient/${name}`;
 
 /**
- * The model for a batch with its weights as inputs, the first output as `outputValue`, and for each tensor of `wanted` the gradient, in the model's held
+ * The model for a batch with its weights as inputs, the first output's class scores as `outputValue`, and for each tensor of `wanted` the gradient, in the model's held
  * order, of the mean loss of the labels. Errors: `unsupported` for a model that cannot be differentiated (the node is named).
  */
 export function gradientGraph(model: TrainableModel, batch: number, wanted: readonly string[]): GradientGraph {
@@ -34,8 +34,7 @@ export function gradientGraph(model: TrainableModel, batch: number, wanted: read
   for (const { name, heldShape } of model.parameters)
     weights.set(name, build.input(weightValue(name), { dtype: 'float32', shape: heldShape }));
   for (const { name, shape } of model.buffers) weights.set(name, build.input(weightValue(name), { dtype: 'float32', shape }));
-  const { outputs } = model.forward(build, inputs, (name) => weights.get(name) as Value, false);
-  const output = Object.values(outputs)[0];
+  const { scores: output } = model.forward(build, inputs, (name) => weights.get(name) as Value, false);
   const shape = output && staticShape(output);
   if (!output || !shape || output.type.dtype !== 'float32')
     throw new LoomweightError(

@@ -152,9 +152,9 @@ export const pqk: WeightMethod = {
 };
 
 /** The outputs that teacher and student compare: `logits`, or the only output. Errors: `unsupported` where there are several others. */
-function logitsOf({ outputs }: ForwardPass): Value {
+function logitsOf({ outputs, scores }: ForwardPass): Value {
   const all = Object.values(outputs);
-  const found = outputs['logits'] ?? (all.length === 1 ? all[0] : undefined);
+  const found = all.length === 1 ? scores : outputs['logits'];
   if (found) return found;
   throw new LoomweightError(
     'unsupported',

@@ -3,7 +3,10 @@ import type { GraphBuilder } from '../../graph/builder';
 import type { Graph, Value } from '../../graph/graph';
 import { batchLastLayout } from '../batchLast/layout';
 import { batchStatistics } from '../../graph/passes/batchStatistics';
+import { finalActivation } from '../../graph/passes/finalActivation';
 import { inlineGraph } from '../../graph/passes/inline';
+import { formatShape } from '../../graph/shapes';
+import { reshaped, staticShape } from '../../ops/gradients';
 import { operators } from '../../ops/index';
 import type { BatchInput } from '../batches';
 import type { ForwardPass, TrainableBuffer, TrainableModel, TrainableParameter } from '../contract';
@@ -89,9 +92,22 @@ function forward(
   const layout = batchLast ? batchLastLayout(build, statistics.rewrite) : undefined;
   const rewrite = layout?.rewrite ?? statistics.rewrite;
   const made = inlineGraph(build, graph, substitutes, { prefix: 'model/', ...(training ? { rewrite } : {}) });
+  const outputs = Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value]));
   return {
-    outputs: Object.fromEntries(graph.outputs.map(({ name }) => [name, made.get(name) as Value])),
+    outputs,
+    scores: scoresOf(build, graph, made),
     buffers: Object.fromEntries(statistics.updates),
     regions: [...statistics.regions, ...(layout?.regions ?? [])],
   };
+}
+
+/** The first output's scores in that output's shape. */
+function scoresOf(build: GraphBuilder, graph: Graph, made: ReadonlyMap<string, Value>): Value | undefined {
+  const [first] = graph.outputs;
+  const output = first && made.get(first.name);
+  const activation = finalActivation(graph);
+  const scores = activation && made.get(activation.scores.name);
+  if (!output || !scores || scores.type.dtype !== output.type.dtype) return output;
+  const shape = staticShape(output);
+  return formatShape(scores.type.shape) === formatShape(shape) ? scores : reshaped(build, scores, shape);
 }

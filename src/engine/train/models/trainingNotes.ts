@@ -1,5 +1,7 @@
 import { LoomweightError } from '../../../protocol/errors';
+import { activationNames } from '../../evaluate/classScores';
 import type { Graph } from '../../graph/graph';
+import { finalActivation } from '../../graph/passes/finalActivation';
 import { pruneGraph } from '../../graph/passes/prune';
 import { operators } from '../../ops/index';
 import type { FoundParameters } from './onnxParameters';
@@ -23,7 +25,11 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
       { path, rounding: rounding.map(({ name }) => name) },
     );
   const note = (names: readonly string[], what: string): readonly string[] => (names.length === 0 ? [] : [`${what}: ${shown(names)}.`]);
+  const activation = finalActivation(graph);
   return [
+    ...(activation === undefined
+      ? []
+      : [`Output '${activation.output}' is ${activationNames[activation.kind]}: losses of class labels use the logits before it.`]),
     ...(rounding.length === 0
       ? []
       : [`No gradient passes through ${where}: weights before it are trained along other paths only. Prefer to train the float model.`]),

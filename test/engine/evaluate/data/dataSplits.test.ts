@@ -118,7 +118,7 @@ describe('batches', () => {
     const one = await evaluateOnData(session(free), graph('batch'), data, { batch: 2 }, quiet);
     const other = await evaluateOnData(session(fixed), graph(2), data, {}, quiet);
     expect(one).toEqual(other);
-    expect(one).toMatchObject({ metric: 'accuracy', value: 0.8, samples: 5, output: 'logits' });
+    expect(one).toMatchObject({ metric: 'accuracy', value: 0.8, samples: 5, reading: "output 'logits' used as logits" });
     expect([free, fixed]).toEqual([
       [2, 2, 1],
       [2, 2, 2],

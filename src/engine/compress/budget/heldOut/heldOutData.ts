@@ -35,8 +35,8 @@ export async function heldOutData(
     weights.set(name, build.input(weightInput(name), { dtype: 'float32', shape }));
     feeds[weightInput(name)] = { dtype: 'float32', shape, data: await initial() };
   }
-  const { outputs } = model.forward(build, values, (name) => weights.get(name) as Value, false);
-  build.output(build.op('Identity', [Object.values(outputs)[0] as Value]), outputName);
+  const { scores } = model.forward(build, values, (name) => weights.get(name) as Value, false);
+  build.output(build.op('Identity', [scores as Value]), outputName);
   const session = await runtime.createFromGraph(build.finish(), { keep: false });
   return {
     description: `${batches.length * samplesPerBatch} held-out samples`,
