@@ -35,6 +35,7 @@ describe('completion', () => {
       'split',
       'columns',
       'batch',
+      'outputs',
     ]);
     expect(complete(`${head}  - kind: inspect\n    model: base\n  - kind: compare\n    |`)).toEqual(['name', 'first', 'second', 'tensors']);
   });
