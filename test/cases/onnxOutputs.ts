@@ -1,12 +1,13 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16ToNumber, numberToFloat16 } from '../../src/common/halfFloat';
 import { SeededRandom } from '../../src/common/random';
+import { plainOrt } from '../support/ort';
 
 const options: InferenceSession.SessionOptions = { logSeverityLevel: 4, graphOptimizationLevel: 'disabled' };
 
 /** Loads a model with ONNX Runtime itself, without the product; an exception says that the runtime refuses it. */
 export async function loadInOnnxRuntime(path: string): Promise<InferenceSession> {
-  return InferenceSession.create(path, options);
+  return plainOrt.InferenceSession.create(path, options);
 }
 
 /** A random input of a type and shape as the session's metadata give them; named and unknown axes have length 3. */
@@ -15,11 +16,11 @@ function randomInput(type: string, shape: readonly (number | string)[], random: 
   const values = Array.from({ length: sizes.reduce((product, size) => product * size, 1) }, () => random.next() * 2 - 1);
   switch (type) {
     case 'float32':
-      return new Tensor('float32', Float32Array.from(values), sizes);
+      return new plainOrt.Tensor('float32', Float32Array.from(values), sizes);
     case 'float16':
-      return new Tensor('float16', Uint16Array.from(values, numberToFloat16), sizes);
+      return new plainOrt.Tensor('float16', Uint16Array.from(values, numberToFloat16), sizes);
     case 'bool':
-      return new Tensor(
+      return new plainOrt.Tensor(
         'bool',
         Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
         sizes,

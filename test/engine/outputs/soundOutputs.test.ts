@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tensor } from 'onnxruntime-node';
 import { describe, expect } from 'vitest';
 import { float16ToNumber } from '../../../src/common/halfFloat';
 import { SeededRandom } from '../../../src/common/random';
@@ -16,6 +15,7 @@ import type { OutputFormat } from '../../../src/protocol/jobs';
 import { test } from '../../support/fixtures';
 import { runModel } from '../../support/runGraph';
 import { workContext } from '../../support/workContext';
+import { plainOrt } from '../../support/ort';
 
 const [inner, outer] = [64, 32];
 
@@ -127,7 +127,7 @@ describe.each(['half weights and inputs', 'double weights and inputs'])('an arch
     expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
     const dtype = name.startsWith('half') ? 'float16' : 'float64';
     const ones = { float16: new Uint16Array(3 * inner).fill(0x3c00), float64: new Float64Array(3 * inner).fill(1) }[dtype];
-    const feeds = { x: new Tensor(dtype as 'float64', ones as Float64Array, [3, inner]) };
+    const feeds = { x: new plainOrt.Tensor(dtype as 'float64', ones as Float64Array, [3, inner]) };
     const [before, after] = [await runModel(model, feeds), await runModel(join(restored, report.primary), feeds)];
     expect(after['y']!.dtype).toBe(dtype);
     const numbers = (values: ArrayLike<number>) => Array.from(values, (value) => (dtype === 'float16' ? float16ToNumber(value) : value));

@@ -77,7 +77,7 @@ interface Comparison {
 }
 
 async function runModel(request: VerificationRequest, feeds: Feeds, temporary: string): Promise<OnnxModelResult | undefined> {
-  const { source, context, planned, written } = request;
+  const { source, context, planned } = request;
   const { runtime } = context;
   context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
   const original = await openRunnable(source.container.path, temporary, 'original');
