@@ -59,6 +59,17 @@ const targets = [
       banner: { js: '#!/usr/bin/env node' },
     },
   ],
+  [
+    'supervisor',
+    {
+      ...node,
+      keepNames: false,
+      minify: true,
+      entryPoints: ['src/engine/supervisor.ts'],
+      outfile: 'dist/supervisor.js',
+      plugins: [jsonRpc],
+    },
+  ],
   ['worker', { ...node, entryPoints: ['src/engine/worker.ts'], outfile: 'dist/worker.js' }],
   // One classic script for each view, so that a nonce is enough.
   [

@@ -11,6 +11,8 @@ import { EngineHost } from './engineHost/engineHost';
 import { loadEngineProcesses } from './engineHost/engineProcesses';
 import { JobHistory } from './jobs/jobHistory';
 import { JobRunner } from './jobs/jobRunner';
+import { JobStatusBar } from './jobs/jobStatusBar';
+import { workspaceRuns } from './jobs/workspaceRuns';
 import { RecipeCompletions, RecipeDiagnostics, RecipeLenses, recipeSelector } from './languages/recipeLanguage';
 import { TensorHover, hoverLanguages } from './languages/tensorHover';
 import { TensorIndex } from './languages/tensorIndex';
@@ -32,7 +34,7 @@ import { registerTreeClick } from './views/treeClicks';
 const historyKey = 'loomweight.jobs';
 const subjectsKey = 'loomweight.pages';
 
-/** The engine processes of this window; `deactivate` waits until they are gone. */
+/** The engine process of this window; `deactivate` waits until it is gone. Jobs go on. */
 let engineHost: EngineHost | undefined;
 
 /** Registers everything and starts nothing: the engine starts with the first question. */
@@ -65,13 +67,16 @@ export function activate(context: vscode.ExtensionContext): void {
       (error, during) => messages.showError(error, during),
     ),
   );
+  const { version } = context.extension.packageJSON as { readonly version: string };
+  const runs = workspaceRuns(join(context.globalStorageUri.fsPath, 'runs'), { dist: join(context.extensionPath, 'dist'), version });
   const history = own(
     new JobHistory({
       get: () => context.workspaceState.get<readonly JobState[]>(historyKey, []),
       set: (jobs) => void context.workspaceState.update(historyKey, jobs),
+      past: (id) => runs.past(id),
     }),
   );
-  const jobs = own(new JobRunner(engine, history, messages, () => catalog.refresh()));
+  const jobs = own(new JobRunner(engine, history, runs, messages, () => catalog.refresh()));
   const subjects = new PageSubjects({
     get: () => context.workspaceState.get<Readonly<Record<string, string>>>(subjectsKey, {}),
     set: (kept) => void context.workspaceState.update(subjectsKey, kept),
@@ -125,6 +130,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const jobsView = own(vscode.window.createTreeView(viewIds.jobs, { treeDataProvider: own(new JobsTree(history)) }));
   own(registerTreeClick(rowCommandIds.jobs, jobsView, (id) => openJobRow(history, id)));
   own(history.onDidChange(() => (jobsView.badge = runningBadge(history))));
+  own(new JobStatusBar(history));
+  history.readAfter(jobs.attach().catch((error: unknown) => messages.showError(error, 'attaching to running jobs')));
   own(
     watchModels(
       () => catalog.refresh(),
@@ -148,7 +155,7 @@ export function activate(context: vscode.ExtensionContext): void {
   log.info(`activated in ${(performance.now() - started).toFixed(1)} ms`);
 }
 
-/** Resolves when the engine processes are gone. */
+/** Resolves when the engine process is gone. */
 export async function deactivate(): Promise<void> {
   await engineHost?.close();
   engineHost = undefined;

@@ -192,7 +192,8 @@ export interface JobState {
   readonly id: string;
   readonly spec: JobSpec;
   readonly description: JobDescription;
-  readonly status: 'running' | 'done' | 'failed' | 'cancelled';
+  /** `interrupted`: its processes were gone before it ended. */
+  readonly status: 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
   /** ISO time. */
   readonly startedAt: string;
   readonly progress?: JobProgress;

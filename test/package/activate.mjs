@@ -1,7 +1,9 @@
 // Loads the bundled extension with a stand-in for the editor's API and activates it in a fresh process. Prints the processor
 // time of its own code (the time in a real editor is in the extension's log, which the UI tests read), the
 // number of processes that it started, and the commands that it registered.
+import { mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -57,7 +59,7 @@ const context = {
   subscriptions: [],
   extensionUri: uri,
   extensionPath: folder,
-  globalStorageUri: uri,
+  globalStorageUri: { ...uri, fsPath: mkdtempSync(join(tmpdir(), 'loomweight-activate-')) },
   storageUri: uri,
   logUri: uri,
   workspaceState: memento,

@@ -26,6 +26,11 @@ test('the extension contains no engine code, ONNX Runtime or library; the one it
   expect(readFileSync(join(dist, 'extension.js'), 'utf8')).not.toMatch(/onnxruntime[-_](node|common|binding)["'/]/);
 });
 
+test('the supervisor of a job contains no engine code, ONNX Runtime or library', () => {
+  expect(inputsOf('supervisor').filter((path) => !/^src\/(common|protocol)\//.test(path))).toEqual(['src/engine/supervisor.ts']);
+  expect(statSync(join(dist, 'supervisor.js')).size).toBeLessThan(40_000);
+});
+
 test('only the extension imports vscode', () => {
   for (const name of ['engine', 'cli']) {
     expect(inputsOf(name).filter((path) => path.startsWith('src/extension/'))).toEqual([]);

@@ -24,7 +24,7 @@ describe('compressing and evaluating', () => {
     },
   });
   const workbench = () => session().workbench;
-  const engines = () => engineProcesses(session().server.pid);
+  const engines = () => engineProcesses(session().server.pid, session().scratch.folder);
   /** Clicks Cancel in a job's notification: seen in the tree, and its process is gone within 2.5 s of the click. */
   const cancel = async (running: Locator, job: number) => {
     await running.hover();

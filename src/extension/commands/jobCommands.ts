@@ -11,7 +11,7 @@ import { choose } from './pickers';
 /** *Cancel Job*: the given one, or one of those that run. */
 export async function cancelJob(context: CommandContext, target: unknown): Promise<void> {
   const job = await jobOf(context, target, 'Cancel Job', ({ status }) => status === 'running', 'No job is running.');
-  if (job) context.jobs.cancel(job.id);
+  if (job) await context.jobs.cancel(job.id);
 }
 
 /** *Open Report* of a finished job. */
@@ -71,7 +71,7 @@ export async function resumeJob(context: CommandContext, id: string): Promise<vo
 /** Takes a finished job out of the history. Its files stay. */
 export async function removeJob(context: CommandContext, target: unknown): Promise<void> {
   const job = await jobOf(context, target, 'Remove from History', ({ status }) => status !== 'running', 'The history is empty.');
-  if (job) context.history.remove(job.id);
+  if (job) await context.jobs.remove(job.id);
 }
 
 async function jobOf(

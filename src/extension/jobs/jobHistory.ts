@@ -1,6 +1,6 @@
 import type { Disposable } from '../../common/disposables';
 import { Emitter } from '../../common/events';
-import type { JobState } from '../../protocol/jobs';
+import type { JobProgress, JobState } from '../../protocol/jobs';
 import type { JobLine } from '../../protocol/panels/job';
 import type { JobReport } from '../../protocol/report';
 import { modelReportOf } from '../reports/bitAllocationView';
@@ -10,6 +10,8 @@ import { plainDescription } from './jobText';
 export interface HistoryStorage {
   get(): readonly JobState[];
   set(jobs: readonly JobState[]): void;
+  /** What the run of an ended job has kept of its progress and messages. */
+  past?(id: string): Promise<{ readonly progress?: JobProgress; readonly lines: readonly JobLine[] }>;
 }
 
 /** Jobs kept, newest first. */
@@ -20,29 +22,23 @@ const mostLines = 200;
 const largestReport = 400_000;
 
 /**
- * The jobs of this workspace, running and past, newest first. Running ones live in memory; finished ones survive the
- * window. A job that was running when the window closed is gone: it is kept as failed, with the reason.
+ * The jobs of this workspace, running and past, newest first. Progress and messages live in memory; the rest survives the window. A job that was running when
+ * the window closed is taken for running until its run says otherwise (`JobRunner.attach`).
  */
 export class JobHistory implements Disposable {
   private readonly changed = new Emitter<JobState | undefined>();
   /** A job changed; undefined when the list did. */
   readonly onDidChange = this.changed.event;
   private jobs: readonly JobState[];
-  /** Messages of this window's jobs, by job. Not saved. */
+  private attached: Promise<void> = Promise.resolve();
+  /** Messages of jobs, by job. Not saved. */
   private readonly lines = new Map<string, readonly JobLine[]>();
 
   constructor(private readonly storage: HistoryStorage) {
-    this.jobs = storage
-      .get()
-      .map((job) => ({
-        ...job,
-        description: (job as Partial<JobState>).description ?? plainDescription(job.spec, modelReportOf(job.report)),
-      }))
-      .map((job) =>
-        job.status === 'running'
-          ? { ...job, status: 'failed', error: { code: 'cancelled', message: 'The window was closed while the job was running.' } }
-          : job,
-      );
+    this.jobs = storage.get().map((job) => ({
+      ...job,
+      description: (job as Partial<JobState>).description ?? plainDescription(job.spec, modelReportOf(job.report)),
+    }));
   }
 
   list(): readonly JobState[] {
@@ -53,8 +49,10 @@ export class JobHistory implements Disposable {
     return this.jobs.find((job) => job.id === id);
   }
 
+  /** Adds a job at its place by time. */
   add(job: JobState): void {
-    this.jobs = [job, ...this.jobs].slice(0, mostJobs);
+    const jobs = [job, ...this.jobs.filter(({ id }) => id !== job.id)];
+    this.jobs = jobs.sort((a, b) => b.startedAt.localeCompare(a.startedAt)).slice(0, mostJobs);
     this.save();
     this.changed.fire(undefined);
   }
@@ -69,23 +67,39 @@ export class JobHistory implements Disposable {
     this.changed.fire(next);
   }
 
-  /** Messages of a job of this window so far, oldest first. */
+  /** Messages of a job so far, oldest first. */
   linesOf(id: string): readonly JobLine[] {
     return this.lines.get(id) ?? [];
   }
 
   /** Adds a message of a job. */
-  say(id: string, level: JobLine['level'], text: string): void {
+  say(id: string, line: JobLine): void {
     const job = this.get(id);
     if (!job) return;
-    const seconds = Math.max(0, (Date.now() - Date.parse(job.startedAt)) / 1000);
-    this.lines.set(id, [...this.linesOf(id), { seconds, level, text }].slice(-mostLines));
+    this.lines.set(id, [...this.linesOf(id), line].slice(-mostLines));
     this.changed.fire(job);
   }
 
   /** Restores a report that was too long for the storage. */
   recall(id: string, report: JobReport): void {
     this.jobs = this.jobs.map((job) => (job.id === id ? { ...job, report } : job));
+  }
+
+  /** Holds back what is restored after a reload until the jobs of earlier windows are known. */
+  readAfter(attached: Promise<void>): void {
+    this.attached = attached;
+  }
+
+  /** Restores how far an ended job of an earlier window had come: its curves and its messages. */
+  async recallPast(id: string): Promise<void> {
+    await this.attached;
+    const job = this.get(id);
+    if (!job || job.status === 'running' || this.linesOf(id).length > 0) return;
+    const past = await this.storage.past?.(id);
+    if (!past) return;
+    const { progress } = past;
+    if (progress) this.jobs = this.jobs.map((other) => (other.id === id && !other.progress ? { ...other, progress } : other));
+    if (this.linesOf(id).length === 0) this.lines.set(id, past.lines.slice(-mostLines));
   }
 
   remove(id: string): void {

@@ -1,31 +1,36 @@
-import { randomUUID } from 'node:crypto';
-import * as vscode from 'vscode';
-import { formatBytes, formatNumber } from '../../common/units';
-import { LoomweightError, toErrorData } from '../../protocol/errors';
+import { watch } from 'node:fs';
+import type * as vscode from 'vscode';
+import { cancelling } from '../../protocol/client/runs/cancelling';
+import type { RunFollower } from '../../protocol/client/runs/followRun';
+import type { RunEnd, RunRecord } from '../../protocol/client/runs/runFiles';
+import { LoomweightError, fromErrorData } from '../../protocol/errors';
 import type { JobProgress, JobSpec, JobState } from '../../protocol/jobs';
-import type { JobReport } from '../../protocol/report';
-import { changeWarning } from '../../protocol/verdict';
-import { commandIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
-import { showInformation, showWarning, withNotification } from '../shown/notifications';
+import { withNotification } from '../shown/notifications';
+import { announceDone, announceInterrupted } from './announce';
 import type { JobHistory } from './jobHistory';
-import { modelReportOf } from '../reports/bitAllocationView';
+import type { JobRuns } from './jobRuns';
 import { plainDescription, progressFraction, progressText } from './jobText';
 
-/** Shown from the click on Cancel until the process is gone. */
-function cancelling(last: JobProgress | undefined): JobProgress {
-  const { elapsedSeconds = 0, rssBytes = 0, layers, training } = last ?? {};
-  return { phase: 'Cancelling', done: 0, unit: '', elapsedSeconds, rssBytes, ...(layers && { layers }), ...(training && { training }) };
+/** What follows a job in this window. */
+interface Followed {
+  readonly follower: RunFollower;
+  readonly ended: Promise<void>;
+  /** Hears the progress, beside the history. */
+  onProgress?: (progress: JobProgress) => void;
+  cancelling: boolean;
 }
 
-/** Starts, follows and cancels jobs; the history notifies the views. */
-export class JobRunner {
-  private readonly running = new Map<string, AbortController>();
+/** Starts, follows and cancels jobs; the history notifies the views. Jobs belong to no window: this one follows those of its workspace, whoever started them. */
+export class JobRunner implements vscode.Disposable {
+  private readonly followed = new Map<string, Followed>();
+  private watching: { close(): void } | undefined;
 
   constructor(
     private readonly engine: EngineHost,
     private readonly history: JobHistory,
+    private readonly runs: JobRuns,
     private readonly messages: Messages,
     private readonly onOutput: () => void,
   ) {}
@@ -35,85 +40,132 @@ export class JobRunner {
    * did.
    */
   async run(spec: JobSpec, onStart?: (id: string) => void): Promise<JobState | undefined> {
-    const id = randomUUID();
     // A specification that the engine cannot describe is one that it refuses to run, with the reason.
     const description = await this.engine.ask('describeJob', { spec }).catch(() => plainDescription(spec));
-    const controller = new AbortController();
-    this.running.set(id, controller);
-    this.history.add({ id, spec, description, status: 'running', startedAt: new Date().toISOString() });
     const { title } = description;
-    onStart?.(id);
-    let phase = '';
-    controller.signal.addEventListener('abort', () => this.history.update(id, { progress: cancelling(this.history.get(id)?.progress) }), {
-      once: true,
-    });
-    try {
-      const { report, outcome } = await withNotification(title, async (progress, token) => {
-        token.onCancellationRequested(() => controller.abort());
-        let shown = 0;
-        const report = await this.engine.runJob(spec, {
-          signal: controller.signal,
-          onProgress: (snapshot) => {
-            // What was on its way when the user cancelled is of no interest.
-            if (controller.signal.aborted) return;
-            const percent = 100 * (progressFraction(snapshot) ?? 0);
-            progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
-            shown = Math.max(shown, percent);
-            this.history.update(id, { progress: snapshot });
-            if (snapshot.phase !== phase) this.history.say(id, 'info', snapshot.phase);
-            phase = snapshot.phase;
-          },
-          onLog: ({ level, message }) => this.history.say(id, level, message),
-        });
-        // Requested before the notification closes, so that the one about the result follows without a gap.
-        const outcome = await this.engine.ask('describeReport', { spec, report }).then(
-          (view) => view.outcome,
-          () => 'done',
-        );
-        return { report, outcome };
+    return withNotification(title, async (progress, token) => {
+      let id: string | undefined;
+      let wanted = true;
+      token.onCancellationRequested(() => {
+        wanted = false;
+        if (id !== undefined) void this.cancel(id).catch(() => undefined);
       });
-      this.history.update(id, { status: 'done', report, outcome });
-      this.onOutput();
-      void this.announce(id, title, report, outcome);
-    } catch (error) {
-      const data = toErrorData(error);
-      const cancelled = data.code === 'cancelled' || controller.signal.aborted;
-      this.history.update(id, { status: cancelled ? 'cancelled' : 'failed', error: data });
-      if (!cancelled) this.messages.showError(error, title);
-    } finally {
-      this.running.delete(id);
+      try {
+        const record = await this.runs.start(spec, description);
+        id = record.id;
+        const followed = this.follow(record);
+        let shown = 0;
+        followed.onProgress = (snapshot) => {
+          const percent = 100 * (progressFraction(snapshot) ?? 0);
+          progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
+          shown = Math.max(shown, percent);
+        };
+        onStart?.(id);
+        if (!wanted) await this.cancel(id);
+        await followed.ended;
+      } catch (error) {
+        this.messages.showError(error, title);
+      }
+      return id === undefined ? undefined : this.history.get(id);
+    });
+  }
+
+  /**
+   * Follows the jobs of this workspace that run, and learns how those ended that ran when its last window closed. From then on also follows jobs that another window
+   * of the workspace starts.
+   */
+  async attach(): Promise<void> {
+    await this.attachNew();
+    const known = new Set((await this.runs.list()).map(({ id }) => id));
+    for (const job of this.history.list())
+      if (job.status === 'running' && !known.has(job.id) && !this.followed.has(job.id)) this.history.update(job.id, lostWithWindow);
+    try {
+      let timer: NodeJS.Timeout | undefined;
+      this.watching = watch(await this.runs.prepare(), () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => void this.attachNew(), 500);
+      }).on('error', () => this.watching?.close());
+    } catch {
+      // A file system that reports no changes, or a folder that cannot be used, which the start of a job reports: other windows' jobs appear with the next window.
     }
-    return this.history.get(id);
   }
 
-  /** Cancels a job. Throws `not-found` where it no longer runs. */
-  cancel(id: string): void {
-    const controller = this.running.get(id);
-    if (!controller) throw new LoomweightError('not-found', 'This job is no longer running.', { job: id });
-    controller.abort();
+  /** Cancels a job. Errors: `not-found` where it no longer runs. */
+  async cancel(id: string): Promise<void> {
+    const followed = this.followed.get(id);
+    if (!followed) throw new LoomweightError('not-found', 'This job is no longer running.', { job: id });
+    followed.cancelling = true;
+    this.history.update(id, { progress: cancelling(this.history.get(id)?.progress) });
+    await this.runs.cancel(id);
   }
 
-  /** Ends everything, when the window closes. */
+  /** Takes an ended job out of the history, with what its run has kept. */
+  async remove(id: string): Promise<void> {
+    this.history.remove(id);
+    await this.runs.remove(id);
+  }
+
+  /** Stops following. The jobs go on. */
   dispose(): void {
-    for (const controller of this.running.values()) controller.abort();
+    this.watching?.close();
+    for (const { follower } of this.followed.values()) follower.dispose();
+    this.followed.clear();
   }
 
-  private async announce(id: string, title: string, report: JobReport, outcome: string): Promise<void> {
-    const model = modelReportOf(report);
-    if (model) {
-      const changed = changeWarning(model.verification);
-      const verified = changed ?? (model.verification.passed ? 'Verified.' : 'Not verified.');
-      const slower = model.latency && model.latency.afterMilliseconds > model.latency.beforeMilliseconds ? ` ${model.latency.summary}` : '';
-      const text =
-        `${title}: ${formatBytes(model.bytesBefore)} became ${formatBytes(model.bytesAfter)}, ` +
-        `${formatNumber(model.bitsPerWeight, 3)} bits per weight. ${verified}${slower}`;
-      const show = changed === undefined ? showInformation : showWarning;
-      const chosen = await show(text, 'Show Bit Allocation', 'Reveal Output');
-      if (chosen === 'Show Bit Allocation') void vscode.commands.executeCommand(commandIds.showBitAllocation, id);
-      if (chosen === 'Reveal Output') void vscode.commands.executeCommand(commandIds.revealOutput, id);
-      return;
+  private async attachNew(): Promise<void> {
+    for (const record of await this.runs.list()) {
+      const job = this.history.get(record.id);
+      if (this.followed.has(record.id) || (job && job.status !== 'running')) continue;
+      this.follow(record);
     }
-    const chosen = await showInformation(`${title}: ${outcome}.`, 'Open Report');
-    if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.openReport, id);
+  }
+
+  private follow(record: RunRecord): Followed {
+    const { id, spec, description, startedAt } = record;
+    if (!this.history.get(id)) this.history.add({ id, spec, description, status: 'running', startedAt });
+    let resolve: () => void = () => undefined;
+    const ended = new Promise<void>((done) => (resolve = done));
+    const follower = this.runs.follow(record, {
+      onProgress: (progress) => {
+        // What was on its way when the user cancelled is of no interest.
+        if (followed.cancelling && progress.phase !== cancelling(undefined).phase) return;
+        this.history.update(id, { progress });
+        followed.onProgress?.(progress);
+      },
+      onLine: (line) => this.history.say(id, line),
+      onEnd: (end) =>
+        void this.end(record, end).finally(() => {
+          this.followed.delete(id);
+          resolve();
+        }),
+    });
+    const followed: Followed = { follower, ended, cancelling: false };
+    this.followed.set(id, followed);
+    return followed;
+  }
+
+  private async end({ id, spec, title }: RunRecord, { status, report, error }: RunEnd): Promise<void> {
+    if (status === 'done') {
+      // Requested before the notification closes, so that the one about the result follows without a gap.
+      const outcome = report
+        ? await this.engine.ask('describeReport', { spec, report }).then(
+            (view) => view.outcome,
+            () => 'done',
+          )
+        : 'done';
+      this.history.update(id, { status, outcome, ...(report && { report }) });
+      this.onOutput();
+    } else this.history.update(id, { status, ...(error && { error }) });
+    const job = this.history.get(id);
+    if (!job) return;
+    if (status === 'done') void announceDone(job);
+    if (status === 'interrupted') void announceInterrupted(job);
+    if (status === 'failed' && error) this.messages.showError(fromErrorData(error), title);
   }
 }
+
+/** A job of an earlier version, whose process ended with its window; or one whose folder was removed. */
+const lostWithWindow: Partial<JobState> = {
+  status: 'interrupted',
+  error: { code: 'engine-crashed', message: 'The process of this job is gone, and nothing is known about how it ended.' },
+};

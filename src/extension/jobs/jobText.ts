@@ -44,6 +44,10 @@ export function statusText(job: JobState): string | undefined {
     return job.description.checkpoint === undefined
       ? 'cancelled; nothing was written'
       : 'cancelled; the last checkpoint, if any, was kept next to the output';
+  if (job.status === 'interrupted')
+    return job.description.checkpoint === undefined
+      ? 'interrupted: its process is gone; nothing was written'
+      : 'interrupted: its process is gone; the last checkpoint, if any, was kept next to the output';
   return job.status === 'done' ? undefined : job.error?.message;
 }
 

@@ -9,10 +9,11 @@ import { modelReportOf } from './bitAllocationView';
 const largestFile = 256 * 1024 ** 2;
 
 /**
- * Brings the report of a finished job back that was too long for the history: its output folder has it. Does nothing where the history
- * has it or the file is gone.
+ * Brings back what the history does not keep of an ended job: progress and messages, which its run has, and a report that was too long, which its output folder has.
+ * Does nothing where the history has it or the files are gone.
  */
 export async function recallReport(history: JobHistory, id: string): Promise<void> {
+  await history.recallPast(id);
   const job = history.get(id);
   const folder = job?.description.output;
   if (!job || job.report || job.status !== 'done' || folder === undefined) return;

@@ -10,6 +10,7 @@ const icons: Readonly<Record<JobState['status'], readonly [icon: string, colour:
   done: ['pass', 'testing.iconPassed'],
   failed: ['error', 'testing.iconFailed'],
   cancelled: ['circle-slash', undefined],
+  interrupted: ['debug-disconnect', 'list.warningForeground'],
 };
 
 /** Time between two drawings of a running job's row. */
@@ -61,7 +62,7 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
     const [icon, colour] = icons[job.status];
     item.iconPath = new vscode.ThemeIcon(icon, colour === undefined ? undefined : new vscode.ThemeColor(colour));
     item.contextValue = contextOf(job);
-    const said = job.error && job.status === 'failed' ? job.error.message : outcomeText(job);
+    const said = job.error && (job.status === 'failed' || job.status === 'interrupted') ? job.error.message : outcomeText(job);
     describeRow(item, {
       description: job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`,
       tooltip: `${job.description.title}\n${said}`,
@@ -80,7 +81,7 @@ export async function openJobRow(history: JobHistory, id: string): Promise<void>
 /** What a click shows: layers where there are some, curves of a training, progress of the rest, then the report. */
 function opens({ status, description }: JobState): string {
   if (description.opens === 'layers' && (status === 'running' || status === 'done')) return commandIds.showBitAllocation;
-  if (description.opens === 'progress' || status === 'running' || status === 'cancelled') return commandIds.showJob;
+  if (description.opens === 'progress' || ['running', 'cancelled', 'interrupted'].includes(status)) return commandIds.showJob;
   return commandIds.openReport;
 }
 

@@ -17,6 +17,8 @@ export interface OwnProcessOptions extends EngineProcessOptions {
   readonly onLog?: (entry: EngineEvents['log']) => void;
   /** Told the process id once it runs. */
   readonly onStart?: (pid: number) => void;
+  /** Told each path that the job is about to write. */
+  readonly onOutputPath?: (path: string) => void;
   /** Time between the cancel request and the end by force. Default 2 s. */
   readonly cancelGraceMs?: number;
 }
@@ -47,7 +49,10 @@ export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptio
   let finished = false;
   try {
     options.onStart?.(pid);
-    engine.onOutputPath(({ path }) => outputs.add(path));
+    engine.onOutputPath(({ path }) => {
+      outputs.add(path);
+      options.onOutputPath?.(path);
+    });
     if (options.onProgress) engine.onProgress(options.onProgress);
     if (options.onLog) engine.onLog(options.onLog);
     signal?.addEventListener('abort', onAbort, { once: true });

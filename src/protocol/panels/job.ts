@@ -9,7 +9,7 @@ export interface JobView {
   readonly title: string;
   /** What the job works with: `diffq, target 4 bits`. */
   readonly subtitle: string;
-  readonly status: 'running' | 'done' | 'failed' | 'cancelled';
+  readonly status: 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
   /** How far a running job is, from 0 to 1; absent while unknown. */
   readonly fraction?: number;
   /** What a running job is doing; what it came to; or why it failed. */

@@ -3,6 +3,7 @@ import type { Browser } from 'playwright-core';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { browserPath, root } from './paths';
+import { endJobs } from './processes';
 import { installPackage, makeScratch, remoteUri, startServer } from './server';
 import type { Scratch, Server } from './server';
 import { Workbench } from './workbench';
@@ -51,6 +52,7 @@ export async function startSession(options: SessionOptions): Promise<Session & {
   const stop = async () => {
     await browser.close();
     await server.stop();
+    await endJobs(scratch);
   };
   try {
     const payload = development ? ([['extensionDevelopmentPath', remoteUri(root)]] as const) : [];

@@ -13,7 +13,7 @@ class Storage {
 }
 
 describe('the history of jobs', () => {
-  test('survives the window: finished jobs keep their reports, running ones become interrupted', () => {
+  test('survives the window: finished jobs keep their reports, running ones wait for their runs to say how they are', () => {
     const storage = new Storage();
     const first = new JobHistory(storage);
     first.add({ ...compressJob, id: 'done' });
@@ -21,10 +21,31 @@ describe('the history of jobs', () => {
     first.add({ ...compressJob, id: 'running' });
     const second = new JobHistory(storage);
     expect(second.list().map(({ id, status, report }) => [id, status, report?.kind])).toEqual([
-      ['running', 'failed', undefined],
+      ['running', 'running', undefined],
       ['done', 'done', 'compress'],
     ]);
-    expect(second.get('running')?.error?.message).toContain('window was closed');
+  });
+
+  test('an ended job of an earlier window gets its curves and messages back from its run, once the runs are known', async () => {
+    const lines = [{ seconds: 1, level: 'info' as const, text: 'Quantising' }];
+    const storage = Object.assign(new Storage(), { past: async () => ({ progress, lines }) });
+    storage.set([{ ...compressJob, status: 'running' }]);
+    const history = new JobHistory(storage);
+    history.readAfter(Promise.resolve().then(() => history.update(compressJob.id, { status: 'interrupted' })));
+    await history.recallPast(compressJob.id);
+    expect(history.get(compressJob.id)).toMatchObject({ status: 'interrupted', progress });
+    expect(history.linesOf(compressJob.id)).toEqual(lines);
+    // What is not known stays so.
+    await history.recallPast('another');
+    expect(history.list()).toHaveLength(1);
+  });
+
+  test('a job that was found again has its place by time', () => {
+    const history = new JobHistory(new Storage());
+    history.add({ ...compressJob, id: 'new', startedAt: '2026-01-02T00:00:00.000Z' });
+    history.add({ ...compressJob, id: 'old', startedAt: '2026-01-01T00:00:00.000Z' });
+    history.add({ ...compressJob, id: 'new', startedAt: '2026-01-02T00:00:00.000Z' });
+    expect(history.list().map(({ id }) => id)).toEqual(['new', 'old']);
   });
 
   test('progress reaches listeners without being written', () => {
@@ -75,6 +96,8 @@ describe('texts about jobs', () => {
   test('an interrupted job states what it left', () => {
     expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled; nothing was written');
     expect(statusText({ ...learnJob, status: 'cancelled' })).toContain('checkpoint');
+    expect(statusText({ ...compressJob, status: 'interrupted' })).toBe('interrupted: its process is gone; nothing was written');
+    expect(statusText({ ...learnJob, status: 'interrupted' })).toContain('checkpoint');
   });
 });
 

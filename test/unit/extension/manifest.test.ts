@@ -54,9 +54,10 @@ describe('the manifest', () => {
     expect([...used].sort()).toEqual(Object.keys(texts).sort());
   });
 
-  test('panels restored after a reload activate the extension, and nothing activates it at start-up', () => {
+  test('panels restored after a reload activate the extension, and at start-up it comes after the editor has started', () => {
     for (const id of Object.values(panelIds)) expect(manifest.activationEvents).toContain(`onWebviewPanel:${id}`);
-    expect(manifest.activationEvents.filter((event) => event === '*' || event.startsWith('onStartup'))).toEqual([]);
+    // Jobs outlive their window: the next one shows that they run. It is told after everything else has started.
+    expect(manifest.activationEvents.filter((event) => event === '*' || event.startsWith('onStartup'))).toEqual(['onStartupFinished']);
   });
 
   test('untrusted workspaces: limited, with every setting restricted and every command that runs or writes disabled', () => {

@@ -12,8 +12,8 @@ export interface JobPageState {
   readonly job?: string;
 }
 
-const words = { running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled' } as const;
-const badges = { running: 'badge', done: 'badge passed', failed: 'badge failed', cancelled: 'badge' } as const;
+const words = { running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', interrupted: 'Interrupted' } as const;
+const badges = { running: 'badge', done: 'badge passed', failed: 'badge failed', cancelled: 'badge', interrupted: 'badge failed' } as const;
 
 /** One job: its progress, its curves if it trains, and its log. */
 export class JobPage {
