@@ -127,7 +127,10 @@ export interface InspectSpec extends JobSpec {
 export interface RecipeSpec extends JobSpec {
   readonly kind: 'recipe';
   readonly recipe: string;
+  /** Skip what an earlier run finished, and continue from the checkpoint of what it did not. */
   readonly resume?: boolean;
+  /** Delete checkpoints that an interrupted run left, and train from the beginning. */
+  readonly startOver?: boolean;
 }
 
 /** True for a compression: the job whose budget the Bit allocation panel can move. */

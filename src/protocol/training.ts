@@ -26,6 +26,8 @@ export interface TrainSpec {
   readonly validation?: string;
   /** Resume from the checkpoint that an interrupted run left beside the output. */
   readonly resume?: boolean;
+  /** Delete such a checkpoint and train from the beginning. Without either a checkpoint is never overwritten. */
+  readonly startOver?: boolean;
 }
 
 /** Live state of a training: whole snapshot, curves thinned to at most 400 points. */

@@ -73,7 +73,10 @@ describe('jobs outlive the window', () => {
 
   test('a click on the row of a running job opens it, however often the row is drawn again', async () => {
     for (let round = 0; round < 4; round += 1) {
-      await workbench().tab(/Learn bits/).first().click({ button: 'middle' });
+      await workbench()
+        .tab(/Learn bits/)
+        .first()
+        .click({ button: 'middle' });
       await jobItem(workbench(), /Learn bits.*Training/).click();
       await runningJobPage(workbench());
     }
@@ -97,7 +100,8 @@ describe('jobs outlive the window', () => {
     // Without any view of Loomweight in sight.
     await statusBar(window).filter({ hasText: 'Learn bits of digits-mlp' }).waitFor();
     await statusBar(window).click();
-    await new Promise((r)=>setTimeout(r,4000)); await window.page.screenshot({path:'/tmp/editor/s.png'});
+    await new Promise((r) => setTimeout(r, 4000));
+    await window.page.screenshot({ path: '/tmp/editor/s.png' });
     const page = await runningJobPage(window);
     await trainsOn(page);
     const other = await Workbench.open(browser, url);

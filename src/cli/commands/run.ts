@@ -22,7 +22,14 @@ export function runCommand(kinds: readonly StepKind[]): Command {
       {
         name: 'resume',
         kind: 'switch',
-        doc: 'Skip steps that an earlier run finished and whose inputs and outputs have not changed since; skipped steps are reported.',
+        doc:
+          'Skip steps that an earlier run finished and whose inputs and outputs have not changed since; skipped steps are reported. ' +
+          'An interrupted training continues from its checkpoint.',
+      },
+      {
+        name: 'start-over',
+        kind: 'switch',
+        doc: 'Delete the checkpoint of an interrupted training and train from the beginning.',
       },
     ],
     examples: ['loomweight run first.loom.yaml', 'loomweight run first.loom.yaml --resume --json'],
@@ -31,6 +38,7 @@ export function runCommand(kinds: readonly StepKind[]): Command {
         kind: 'recipe',
         recipe: resolve(terminal.folder, given.positional(0)),
         resume: given.isOn('resume'),
+        ...(given.isOn('start-over') ? { startOver: true } : {}),
         ...given.shared,
       };
       // Planned here in addition to the job: faults in the file are reported at once, and its memory limit binds the whole process.

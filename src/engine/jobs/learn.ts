@@ -24,7 +24,8 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
         'The result with the best held-out loss is written, verified and measured.',
       'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
         'text file for language models.',
-      'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider with the same number of threads.',
+      'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider with the same number of ' +
+        'threads. A checkpoint is never overwritten: --start-over deletes it and begins again.',
     ],
     examples: [
       'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',
@@ -110,10 +111,12 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
     },
     outField,
     yesOrNo('resume', 'Continue from the checkpoint of an interrupted run with the same settings.', { commandOnly: true }),
+    yesOrNo('startOver', 'Delete the checkpoint of an interrupted run and train from the beginning.', { commandOnly: true }),
     keepFailedField,
   ],
   rules: [
     { rule: 'exclusive', keys: ['targetBits', 'penalty'] },
+    { rule: 'exclusive', keys: ['resume', 'startOver'] },
     { rule: 'learnsWidths', keys: ['targetBits', 'penalty'] },
   ],
   methods: describeWeightMethods,

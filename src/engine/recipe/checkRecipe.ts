@@ -32,7 +32,7 @@ export interface PlannedRecipe {
  * Errors: `not-found` without the file; `malformed-file` with the first finding in the message and all in the details.
  */
 export async function planRecipe(spec: RecipeSpec, kinds: readonly StepKind[]): Promise<PlannedRecipe> {
-  const { kind: _kind, recipe, resume: _resume, ...flags } = spec;
+  const { kind: _kind, recipe, resume: _resume, startOver: _startOver, ...flags } = spec;
   const info = await stat(recipe);
   if (!info.isFile())
     throw new LoomweightError('invalid-argument', `${recipe} is not a regular file. Name a recipe (*.loom.yaml).`, { recipe });

@@ -4,6 +4,7 @@ import type { JobReport, RecipeReport } from '../../protocol/report';
 import type { StepKind } from '../jobs/stepKind';
 import type { PlannedStep } from './analyzeRecipe';
 import { planRecipe } from './checkRecipe';
+import { continueStep } from './continueStep';
 import { RecipeJournal } from './recipeJournal';
 
 /** What running a recipe needs from its owner. */
@@ -37,7 +38,7 @@ export async function runRecipe(spec: RecipeSpec, runner: RecipeRunner): Promise
     runner.log(`Step ${index + 1} of ${recipe.steps.length} (${step.name}): ${describeStep(step)}.`);
     // Inputs are noted before the step runs: a change during the run must not go unseen.
     const key = await journal.keyOf(step);
-    const report = await runner.runStep(step, { index, count: recipe.steps.length });
+    const report = await runner.runStep({ ...step, spec: continueStep(step, spec) }, { index, count: recipe.steps.length });
     await journal.note(step, key, report);
     steps.push({ name: step.name, report });
   }

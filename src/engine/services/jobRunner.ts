@@ -7,6 +7,7 @@ import { stepKinds } from '../jobs/index';
 import { findKind } from '../jobs/stepKind';
 import type { StepKind } from '../jobs/stepKind';
 import { planRecipe } from '../recipe/checkRecipe';
+import { continueStep } from '../recipe/continueStep';
 import { describeRecipe, recipeView } from '../recipe/recipeReport';
 import { runRecipe } from '../recipe/runRecipe';
 import { findNvidiaCard } from '../runtime/cudaChecks';
@@ -159,7 +160,7 @@ export class JobRunner {
     const unknown: string[] = [];
     for (const step of recipe.steps) {
       try {
-        const needs = await needsOfStep(step.kind, step.spec, context);
+        const needs = await needsOfStep(step.kind, continueStep(step, spec), context);
         estimates.push(needs.estimate);
         disk.push(...needs.disk);
       } catch (error) {

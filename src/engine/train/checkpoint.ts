@@ -37,7 +37,7 @@ interface BestFile {
 
 /** Of the manifest's form; 1 knew no ranks and named a model's tensors only. */
 const manifestVersion = 2;
-const manifestName = 'checkpoint.json';
+export const manifestName = 'checkpoint.json';
 /** Names of tensor files. A checkpoint names no others: it may have come from elsewhere, and nothing outside of its folder is read. */
 const tensorFile = /^(state|best)-\d+\.safetensors$/;
 

@@ -16,6 +16,7 @@ export function learnSettings(spec: LearnSpec, { loss, evaluation }: TrainingDat
     formats: _formats,
     out: _out,
     resume: _resume,
+    startOver: _startOver,
     keepFailed: _keepFailed,
     provider: _provider,
     threads: _threads,

@@ -7,7 +7,7 @@ import type { GroupSettings } from './optimizers/groups';
 import type { UpdatePlanner } from './updates/updatePlanner';
 
 /** What the trainer reads of a specification; the rest is for the code that builds objective, groups and data. */
-export type TrainingLength = Pick<TrainSpec, 'steps' | 'batch' | 'clip' | 'evaluateEvery' | 'resume'>;
+export type TrainingLength = Pick<TrainSpec, 'steps' | 'batch' | 'clip' | 'evaluateEvery' | 'resume' | 'startOver'>;
 
 /** What a training is given. */
 export interface TrainRequest<Result> {

@@ -4,6 +4,7 @@ import type { TrainingProgress } from '../../protocol/training';
 import { releaseArrays } from '../runtime/releaseArrays';
 import type { BatchInput, BatchSource } from './batches';
 import { CheckpointFolder } from './checkpoint';
+import { refuseCheckpoint } from './refuseCheckpoint';
 import { chooseMode, type ModeChoice } from './chooseMode';
 import { longestDraw } from './noisePool';
 import { optimizerGroups } from './optimizers/groups';
@@ -58,6 +59,8 @@ async function runTraining<Result>(request: TrainRequest<Result>) {
   const frozen = await frozenValues(objective.frozen);
   const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout);
   const settings = checkpoint ? { ...checkpoint.settings, seed, ...startOf(first, frozen, data, spec.batch) } : {};
+  if (checkpoint) await refuseCheckpoint(checkpoint.folder, spec);
+  if (spec.startOver) await checkpoints?.discard();
   const resumed = spec.resume ? await checkpoints?.load(settings) : undefined;
   // Only its hash was needed.
   if (resumed !== undefined) releaseArrays(first.values(), []);

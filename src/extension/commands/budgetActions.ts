@@ -92,8 +92,9 @@ export async function compressUnderBudget(context: CommandContext, id: string, c
   const folder = { out: freeOutput(spec.model, `budget-${text(choice.budget)}bit-${spec.format}`), outChosen: false };
   for (;;) {
     const job = { ...budgetSpec(spec, choice, folder.out), ...readSettings().jobOptions };
-    if (await confirmForecast(context, job, title)) {
-      void context.jobs.run(job, (started) => context.bitAllocation.open(started));
+    const confirmed = await confirmForecast(context, job, title);
+    if (confirmed) {
+      void context.jobs.run(confirmed, (started) => context.bitAllocation.open(started));
       return;
     }
     await settingsHub({ title, next: 'show the forecast', entries: () => [outputEntry(folder, title)] });

@@ -59,8 +59,9 @@ export async function compressModel(context: CommandContext, target: unknown): P
   for (;;) {
     await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, title) });
     const spec = specOf(draft);
-    if (await confirmForecast(context, spec, title)) {
-      void context.jobs.run(spec);
+    const confirmed = await confirmForecast(context, spec, title);
+    if (confirmed) {
+      void context.jobs.run(confirmed);
       return;
     }
   }

@@ -67,8 +67,9 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
         : { data: source.data, split: numbers.split }),
       ...readSettings().jobOptions,
     };
-    if (await confirmForecast(context, spec, title)) {
-      void context.jobs.run(spec);
+    const confirmed = await confirmForecast(context, spec, title);
+    if (confirmed) {
+      void context.jobs.run(confirmed);
       return;
     }
   }

@@ -63,9 +63,9 @@ export async function resumeJob(context: CommandContext, id: string): Promise<vo
   const job = context.history.get(id);
   if (job?.description.checkpoint === undefined)
     throw new LoomweightError('not-found', 'This job is no longer in the history. Start it again.', { job: id });
-  const resumed: JobSpec & { readonly resume: true } = { ...job.spec, resume: true };
-  if (await confirmForecast(context, resumed, `Resume: ${job.description.title}`))
-    void context.jobs.run(resumed, (started) => context.jobPanels.open(started));
+  const { startOver: _startOver, ...spec } = job.spec as JobSpec & { readonly startOver?: boolean };
+  const confirmed = await confirmForecast(context, { ...spec, resume: true }, `Resume: ${job.description.title}`);
+  if (confirmed) void context.jobs.run(confirmed, (started) => context.jobPanels.open(started));
 }
 
 /** Takes a finished job out of the history. Its files stay. */

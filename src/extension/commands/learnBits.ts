@@ -72,8 +72,9 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
   for (;;) {
     await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, methods, title) });
     const spec = specOf(draft);
-    if (await confirmForecast(context, spec, title)) {
-      void context.jobs.run(spec, (id) => context.jobPanels.open(id));
+    const confirmed = await confirmForecast(context, spec, title);
+    if (confirmed) {
+      void context.jobs.run(confirmed, (id) => context.jobPanels.open(id));
       return;
     }
   }

@@ -15,7 +15,8 @@ export async function runRecipe(context: CommandContext, target: unknown): Promi
   if (!context.messages.requireTrust('Running a recipe')) return;
   const spec = await recipeSpec(target);
   if (!(await isSound(context, spec.recipe))) return;
-  if (await confirmForecast(context, spec, `Run ${basename(spec.recipe)}`)) void context.jobs.run(spec);
+  const confirmed = await confirmForecast(context, spec, `Run ${basename(spec.recipe)}`);
+  if (confirmed) void context.jobs.run(confirmed);
   else await vscode.window.showTextDocument(vscode.Uri.file(spec.recipe));
 }
 

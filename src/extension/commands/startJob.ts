@@ -44,8 +44,9 @@ export async function startJob(context: CommandContext, target: unknown): Promis
       continue;
     }
     const job = { ...spec, ...readSettings().jobOptions };
-    if (await confirmForecast(context, job, title)) {
-      void context.jobs.run(job, (id) => {
+    const confirmed = await confirmForecast(context, job, title);
+    if (confirmed) {
+      void context.jobs.run(confirmed, (id) => {
         if (context.history.get(id)?.description.opens === 'progress') context.jobPanels.open(id);
       });
       return;

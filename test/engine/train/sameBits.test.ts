@@ -136,6 +136,25 @@ describe('an interrupted training resumes as if it had not stopped', () => {
     ).rejects.toThrow(/batch was 8 and is 9/);
   });
 
+  test('a checkpoint is never overwritten in silence: refused with its step, untouched, until the request says what to do', async () => {
+    const job = spec({ steps: 20, evaluateEvery: 10 });
+    const straight = await stateAfter('kept', job);
+    const files = () =>
+      readdirSync(join(folder, 'kept')).map((name) => [name, readFileSync(join(folder, 'kept', name)).toString('base64')]);
+    const before = files();
+    const again = stateAfter('kept', { ...job, rate: 0.5 });
+    await expect(again).rejects.toMatchObject({ code: 'invalid-argument', details: { checkpoint: join(folder, 'kept'), step: 20 } });
+    await expect(again).rejects.toThrow(/at step 20 .*--resume.*--start-over/);
+    // A damaged one is a checkpoint too.
+    writeFileSync(join(folder, 'kept', 'checkpoint.json'), 'nonsense');
+    await expect(stateAfter('kept', job)).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(files()).toHaveLength(before.length);
+    const over = await stateAfter('kept', { ...job, startOver: true });
+    expect(over.result.resumedFrom).toBeUndefined();
+    expect(over.state).toEqual(straight.state);
+    expect(files()).toEqual(before);
+  });
+
   test('resuming a finished training only returns its result, and the checkpoint is removed on request', async () => {
     const job = spec({ steps: 20, evaluateEvery: 10 });
     const first = await stateAfter('finished', job);

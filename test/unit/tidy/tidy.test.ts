@@ -27,7 +27,13 @@ function occurrences(paths: readonly string[], pattern: RegExp): string[] {
 describe('the source tree', () => {
   test('every source file is reached from an entry point: nothing is unused or missing from a registry', () => {
     // The last two are read by `npm run docs` only.
-    const programs = ['src/extension/extension.ts', 'src/engine/main.ts', 'src/engine/supervisor.ts', 'src/engine/worker.ts', 'src/cli/main.ts'];
+    const programs = [
+      'src/extension/extension.ts',
+      'src/engine/main.ts',
+      'src/engine/supervisor.ts',
+      'src/engine/worker.ts',
+      'src/cli/main.ts',
+    ];
     const entries = [...programs, 'src/cli/documentation.ts', 'src/engine/recipe/jsonSchema.ts'].concat(
       sources.filter((path) => /^webview\/panels\/[^/]+\/main\.ts$/.test(path)),
     );

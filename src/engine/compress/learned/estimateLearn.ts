@@ -1,8 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
-import { isTextData } from '../../../protocol/learnDefaults';
+import { checkpointEnding, isTextData } from '../../../protocol/learnDefaults';
+import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
 import { findWeightMethod } from '../../train/methods/index';
 import { refuseInPlace } from '../../models/refuseInPlace';
@@ -39,6 +40,7 @@ const workPerSecond = 40e9;
 export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   findWeightMethod(spec.method);
   await refuseInPlace(spec);
+  await refuseCheckpoint(`${resolve(spec.out)}${checkpointEnding}`, spec);
   const source = await openSource(spec.model);
   try {
     checkFormats(spec, source);

@@ -268,6 +268,7 @@ function settingsOf(spec: LearnSpec): Readonly<Record<string, unknown>> {
     validation: _validation,
     formats: _formats,
     resume: _resume,
+    startOver: _startOver,
     ...settings
   } = rest;
   return { ...parameters, ...settings };
