@@ -100,8 +100,6 @@ describe('jobs outlive the window', () => {
     // Without any view of Loomweight in sight.
     await statusBar(window).filter({ hasText: 'Learn bits of digits-mlp' }).waitFor();
     await statusBar(window).click();
-    await new Promise((r) => setTimeout(r, 4000));
-    await window.page.screenshot({ path: '/tmp/editor/s.png' });
     const page = await runningJobPage(window);
     await trainsOn(page);
     const other = await Workbench.open(browser, url);
