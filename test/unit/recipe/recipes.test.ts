@@ -5,7 +5,6 @@ import { stepKinds } from '../../../src/engine/jobs/index';
 import { completeLearnSpec } from '../../../src/protocol/learnDefaults';
 import { analyzeRecipe } from '../../../src/engine/recipe/analyzeRecipe';
 import { checkRecipe, planRecipe } from '../../../src/engine/recipe/checkRecipe';
-import { continueStep } from '../../../src/engine/recipe/continueStep';
 import { runRecipe } from '../../../src/engine/recipe/runRecipe';
 import type { CompressSpec } from '../../../src/protocol/jobs';
 import type { JobReport } from '../../../src/protocol/report';
@@ -319,21 +318,6 @@ describe('running', () => {
 
     await rm(join(folder, 'resumed'), { recursive: true });
     expect((await run(file, true)).ran[0]).toBe('small');
-  });
-
-  test('a checkpoint that a step has left: resumed or deleted as the recipe is run, else left to the step to refuse', async () => {
-    const learn = stepKinds.find(({ id }) => id === 'learn')!;
-    const spec = learn.complete!(
-      { model: '/m.onnx', data: '/data', out: join(folder, 'learned') },
-      { words: {} as never, say: () => undefined },
-    );
-    const step = { kind: learn, spec: { ...spec, kind: 'learn' } };
-    const run = { kind: 'recipe' as const, recipe: 'x.loom.yaml' };
-    expect(continueStep(step, { ...run, resume: true })).toBe(step.spec);
-    await mkdir(join(folder, 'learned.checkpoint'));
-    expect(continueStep(step, run)).toBe(step.spec);
-    expect(continueStep(step, { ...run, resume: true })).toEqual({ ...step.spec, resume: true });
-    expect(continueStep(step, { ...run, startOver: true })).toEqual({ ...step.spec, startOver: true });
   });
 
   test('with a damaged journal everything runs', async () => {
