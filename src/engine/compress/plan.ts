@@ -1,6 +1,6 @@
 import { globMatcher } from '../../common/glob';
 import { resolveParams, type ParamValues } from '../../common/params';
-import { floatDTypes } from '../../protocol/dtypes';
+import { elementCount, floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { TensorRole } from '../../protocol/model';
@@ -12,6 +12,7 @@ import type { PlannedLayout } from '../outputs/planned/plannedTensor';
 import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
 import type { ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
+import { leftOut } from './leftOut';
 
 /** A tensor that will be compressed, and how. */
 export interface TensorPlan {
@@ -62,19 +63,17 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   });
   const tied = source.decoder?.config.tiedEmbeddings === true;
   if (spec.embeddings && ![...source.tensors.values()].some(({ role }) => role === 'embedding'))
-    throw new LoomweightError(
-      'unsupported',
-      `${source.container.path} has no embedding that can be compressed${source.container.format === 'onnx' ? ': in ONNX models, tables read by Gather are not compressed' : ''}. Omit --embeddings${source.container.format === 'onnx' ? ', or compress the model that the file was exported from' : ''}.`,
-      { path: source.container.path },
-    );
+    throw new LoomweightError('unsupported', `${source.container.path} has no embedding that can be compressed. Omit --embeddings.`, {
+      path: source.container.path,
+    });
   const plan = new Map<string, TensorPlan>();
   const refusals: string[] = [];
-  for (const [name, { entry, role, transposed }] of source.tensors) {
+  for (const [name, { entry, role, transposed, rowAxes = 1 }] of source.tensors) {
     const asked =
       blockRoles.includes(role) || (role === 'embedding' && (spec.embeddings || (tied && spec.head))) || (role === 'head' && spec.head);
     if (!asked || !wanted(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
-    const [first, ...rest] = entry.shape as [number, ...number[]];
-    const others = rest.reduce((product, length) => product * length, 1);
+    const first = elementCount(entry.shape.slice(0, rowAxes));
+    const others = elementCount(entry.shape.slice(rowAxes));
     const [rows, columns] = transposed ? [others, first] : [first, others];
     if (rows * columns === 0) continue;
     const tensor: QuantizableTensor = { name, role, shape: [rows, columns] };
@@ -114,7 +113,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   if (plan.size === 0 && quantizer.mayLeaveAll !== true)
     throw new LoomweightError(
       'invalid-argument',
-      `No tensor of ${source.container.path} can be compressed${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${refusals.slice(0, 3).join('; ')}`.trim(),
+      `No tensor of ${source.container.path} can be compressed${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${leftOut(source, wanted, refusals)}`.trim(),
       { tensors: spec.tensors, refusals },
     );
   return plan;

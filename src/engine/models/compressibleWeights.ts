@@ -1,47 +1,85 @@
+import { floatDTypes } from '../../protocol/dtypes';
 import type { TensorRole } from '../../protocol/model';
-import { editModel, type EditableWeight } from '../formats/onnx/editModel';
+import { editModel, type EditableWeight, type OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
-import { weightUse } from './weightUse';
+import { weightPlaces, type WeightPlace } from './weightPlaces';
 
-/** A weight of an ONNX graph that can be compressed. */
+/** A weight of an ONNX graph that can be compressed, and how it is seen as a matrix whose rows are rounded in groups. */
 export interface OnnxWeightUse {
   readonly role: TensorRole;
-  /** True for [in, out]. */
+  /** True for a stored [columns, rows]. */
   readonly transposed: boolean;
+  /** Leading axes that are the rows, where that is not the first alone. */
+  readonly rowAxes?: number;
 }
 
-/** Weights by name of which every use is that of a product or convolution in the main graph (see `weightUse`), all in one orientation. */
-export async function findOnnxWeights(path: string): Promise<ReadonlyMap<string, OnnxWeightUse>> {
+/** The weights of an ONNX model that can be compressed, and why the other float tensors with several axes cannot. */
+export interface OnnxWeights {
+  readonly uses: ReadonlyMap<string, OnnxWeightUse>;
+  /** The end of a sentence by name. */
+  readonly reasons: ReadonlyMap<string, string>;
+}
+
+/**
+ * Weights by name of which every use is that of a product, convolution, recurrent layer or look-up of rows, also behind nodes that only change shape, order or
+ * type (see `productUse`), in the main graph and in bodies.
+ */
+export async function findOnnxWeights(path: string): Promise<OnnxWeights> {
   const editor = await editModel(path);
   try {
-    const inMain = new Set(editor.graph.node);
-    const outputs = new Set(editor.graph.output.map(({ name }) => name));
-    const found = new Map<string, OnnxWeightUse>();
-    for (const weight of editor.weights().values()) {
-      const uses = weight.uses.map(({ node, input }) => (inMain.has(node) ? useOf(node, weight, input) : undefined));
-      const first = uses[0];
-      if (!first || outputs.has(weight.name)) continue;
-      if (uses.every((use) => use?.role === first.role && use.transposed === first.transposed)) found.set(weight.name, first);
+    const uses = new Map<string, OnnxWeightUse>();
+    const reasons = new Map<string, string>();
+    for (const weight of [...editor.weights().values(), ...editor.bodyWeights().values()]) {
+      if (weight.shape.length < 2 || !floatDTypes.includes(weight.dtype)) continue;
+      const found = useOf(editor, weight);
+      if (typeof found === 'string') reasons.set(weight.name, found);
+      else uses.set(weight.name, found);
     }
-    return found;
+    return { uses, reasons };
   } finally {
     await editor.close();
   }
 }
 
-function useOf(node: NodeProto, { shape }: EditableWeight, input: number): OnnxWeightUse | undefined {
-  const int = (name: string, fallback: number): number => intAttribute(node, name, fallback);
-  const use = weightUse({ op: node.opType, domain: node.domain, input, shape, int });
-  return use?.orientation && { role: use.role, transposed: use.orientation === 'in-out' };
+function useOf(editor: OnnxEditor, weight: EditableWeight): OnnxWeightUse | string {
+  if (weight.uses.length === 0) return editor.isOutput(weight.name) ? 'it is an output of the model' : 'no node takes it';
+  const places = weightPlaces(editor, weight).filter(({ node }) => node.opType !== 'Shape' && node.opType !== 'Size');
+  const other = places.find(({ use }) => use === undefined);
+  if (other) return reasonOf(other, editor);
+  const views = places.map((place) => viewOf(weight.shape, place));
+  const [first] = views;
+  if (first === undefined) return 'only its shape is used';
+  const agree = views.every(({ transposed, rowAxes }) => transposed === first.transposed && rowAxes === first.rowAxes);
+  const role = places.some(({ use }) => use?.role === 'embedding') ? 'embedding' : first.role;
+  return agree ? { ...first, role } : { ...natural(weight.shape, role) };
 }
 
-/** An int attribute of a node. */
-export function intAttribute(node: NodeProto, name: string, fallback: number): number {
-  const attribute = node.attribute.find((each) => each.name === name);
-  return attribute === undefined ? fallback : Number(attribute.i);
+/** The matrix whose columns are what an operator sums over, where those axes are the last ones or the first of two; otherwise the last axis. */
+export function viewOf(shape: readonly number[], { use, axes }: WeightPlace): OnnxWeightUse {
+  const role = use?.role ?? 'other';
+  const summed = use?.summed?.map((axis) => axes?.[axis] ?? -1).sort((a, b) => a - b);
+  if (summed === undefined || summed.length === 0 || summed.includes(-1)) return natural(shape, role);
+  const first = shape.length - summed.length;
+  if (summed.every((axis, index) => axis === first + index)) return withRows(role, first);
+  return shape.length === 2 && summed[0] === 0 && summed.length === 1 ? { role, transposed: true } : natural(shape, role);
 }
 
-/** A float attribute of a node. */
-export function floatAttribute(node: NodeProto, name: string, fallback: number): number {
-  return node.attribute.find((each) => each.name === name)?.f ?? fallback;
+/** Rows along the last axis; kernels and tables by their first. */
+function natural(shape: readonly number[], role: TensorRole): OnnxWeightUse {
+  return withRows(role, role === 'linear' ? shape.length - 1 : 1);
+}
+
+function withRows(role: TensorRole, rowAxes: number): OnnxWeightUse {
+  return { role, transposed: false, ...(rowAxes === 1 ? {} : { rowAxes }) };
+}
+
+function reasonOf({ node, chain, input }: WeightPlace, editor: OnnxEditor): string {
+  const behind = chain.length === 0 ? '' : `, behind ${[...new Set(chain.map(({ opType }) => opType))].join(' and ')}`;
+  const output = node.output[0] ?? '';
+  if (chain.at(-1) === node && editor.isOutput(output, node)) return `it is an output of its graph${behind}`;
+  return `input ${input} of ${titleOf(node)} is no product, convolution, recurrent layer or look-up of rows${behind}`;
+}
+
+function titleOf({ opType, domain, name }: NodeProto): string {
+  return `${domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`}${name === '' ? '' : ` '${name}'`}`;
 }

@@ -18,6 +18,8 @@ export interface SourceTensor {
   readonly role: TensorRole;
   /** True for [in, out] weights of ONNX MatMul and Gemm: planned as [out, in]. */
   readonly transposed?: boolean;
+  /** Leading axes that are the rows of the planned matrix, where that is not the first alone. */
+  readonly rowAxes?: number;
 }
 
 /** A decoder that can be built from the source's config. */
@@ -33,6 +35,8 @@ export interface ModelSource {
   /** Undefined for files without a graph and for ONNX models, which bring their own. */
   readonly decoder: SourceDecoder | undefined;
   readonly architecture: string;
+  /** Why tensors of an ONNX model cannot be compressed: the end of a sentence by name. */
+  readonly reasons?: ReadonlyMap<string, string>;
   /** The source as it was opened, where this one shows its values in other types. */
   readonly original?: ModelSource;
 }
@@ -46,13 +50,19 @@ export async function openSource(model: string): Promise<ModelSource> {
     checkWeights(container, needed);
     const expected = new Map(needed.map((tensor) => [tensor.name, tensor.role] as const));
     const tensors = new Map<string, SourceTensor>();
-    const uses = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
+    const found = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
     for (const [name, entry] of container.tensors) {
-      const known = uses?.get(name);
-      const role = uses ? (known?.role ?? 'other') : (expected.get(name) ?? guessRole(entry));
-      tensors.set(name, { entry, role, ...(known?.transposed ? { transposed: true } : {}) });
+      const known = found?.uses.get(name);
+      const role = found ? (known?.role ?? 'other') : (expected.get(name) ?? guessRole(entry));
+      tensors.set(name, {
+        entry,
+        role,
+        ...(known?.transposed ? { transposed: true } : {}),
+        ...(known?.rowAxes === undefined ? {} : { rowAxes: known.rowAxes }),
+      });
     }
-    return { container, tensors, decoder, architecture: decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown' };
+    const architecture = decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown';
+    return { container, tensors, decoder, architecture, ...(found ? { reasons: found.reasons } : {}) };
   } catch (error) {
     await container.close();
     throw error;

@@ -3,7 +3,7 @@ import type { EditableWeight, OnnxEditor } from '../formats/onnx/editModel';
 import { editModel } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
 import type { PlaneWidth } from '../kernels/host/packBits';
-import { intAttribute } from './compressibleWeights';
+import { intAttribute } from './productUse';
 
 /** A MatMulNBits node of the main graph whose weights are constants and whose activations are float32. */
 export interface PackedProduct {

@@ -14,13 +14,19 @@ export class GraphTraces {
   private readonly users = new Map<string, Node[]>();
 
   private constructor(private readonly graph: Graph) {
-    for (const node of graph.nodes)
+    this.noteUsers(graph);
+  }
+
+  private noteUsers({ nodes }: Graph): void {
+    for (const node of nodes) {
       for (const input of node.inputs) {
         if (!input) continue;
         const users = this.users.get(input.name);
         if (users) users.push(node);
         else this.users.set(input.name, [node]);
       }
+      for (const attribute of Object.values(node.attributes)) if (attribute.kind === 'graph') this.noteUsers(attribute.value);
+    }
   }
 
   /** Reads the nodes of a file. Errors: those of `readGraph`. */

@@ -26,7 +26,7 @@ const files = [
 
 /** What compression and training say of the weights that both know, by name. */
 async function both(path: string): Promise<ReadonlyMap<string, { readonly compressed: unknown; readonly trained: unknown }>> {
-  const compressible = await findOnnxWeights(path);
+  const { uses: compressible } = await findOnnxWeights(path);
   const graph = await readGraph(path, { operators, externalFrom: Infinity });
   const { parameters } = findParameters(graph, gradientReach(graph, operators));
   return new Map(
@@ -53,20 +53,21 @@ describe('compression and training agree on roles and orientation', () => {
     for (const path of files) for (const { compressed } of (await both(path)).values()) seen.add(JSON.stringify(compressed));
     expect([...seen].sort()).toEqual([
       '{"role":"convolution","transposed":false}',
+      '{"role":"embedding","transposed":false}',
       '{"role":"linear","transposed":false}',
       '{"role":"linear","transposed":true}',
     ]);
   });
 });
 
-describe('weights that only one of the two supports', () => {
+describe('weights with other uses than one product', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'loomweight-use-'));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('a matrix that is used in both orientations, and one behind a Transpose, are trained but not compressed', async () => {
+  test('a matrix that is used in both orientations, and one behind a Transpose, are seen by their rows, as in training', async () => {
     const build = new GraphBuilder(operators, 'net', 17);
     const matrix = (name: string): Value => {
       const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index + name.length));
@@ -81,7 +82,11 @@ describe('weights that only one of the two supports', () => {
     build.output(value, 'y');
     const path = join(folder, 'net.onnx');
     writeFileSync(path, encodeModel(build.finish()));
-    expect([...(await findOnnxWeights(path))]).toEqual([['plain', { role: 'linear', transposed: true }]]);
+    expect([...(await findOnnxWeights(path)).uses]).toEqual([
+      ['shared', { role: 'linear', transposed: false }],
+      ['turned', { role: 'linear', transposed: false }],
+      ['plain', { role: 'linear', transposed: true }],
+    ]);
     const graph = await readGraph(path, { operators, externalFrom: Infinity });
     const { parameters } = findParameters(graph, gradientReach(graph, operators));
     const shown = parameters.map(({ value: { name }, role, matrixValues, storedTransposed }) => [

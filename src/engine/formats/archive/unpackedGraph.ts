@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { byteLength } from '../../../protocol/dtypes';
+import { byteLength, elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer } from '../container';
 import { decodeToFloat32, encodeFromFloat32 } from '../decode';
@@ -25,7 +25,16 @@ const inlineLimit = 2 ** 30;
 export async function writeEmptyGraph(model: string, target: string, names: Iterable<string>): Promise<void> {
   const editor = await editModel(model);
   try {
-    for (const name of names) editor.emptyWeight(name);
+    for (const name of names) {
+      const input = editor.hoistWeight(name);
+      if (input !== name)
+        throw new LoomweightError(
+          'unsupported',
+          `${model} has a weight '${name}' in a body and another value of that name, which the graph beside an archive cannot tell apart. Use an onnx format.`,
+          { tensor: name, path: model },
+        );
+      editor.emptyWeight(name);
+    }
     await editor.write(target);
   } finally {
     await editor.close();
@@ -36,20 +45,24 @@ export async function writeEmptyGraph(model: string, target: string, names: Iter
 export async function writeFilledGraph(archive: ArchiveContainer, graph: string, target: string): Promise<void> {
   const editor = await editModel(graph);
   try {
-    const inputs = new Map(editor.graph.input.map(({ name, type }) => [name, decodeTypeProto(type, name).dtype]));
+    const inputs = new Map(editor.graph.input.map(({ name, type }) => [name, decodeTypeProto(type, name)]));
     let total = 0;
     for (const [name, { dtype, shape }] of archive.tensors) {
       // Archives hold compressed weights as float32; the nodes of the graph expect the type that the model had.
-      const target = inputs.get(name);
-      if (target === undefined)
+      const declared = inputs.get(name);
+      if (declared === undefined)
         throw malformedFile(
           graph,
           0,
           'missing-input',
           `The graph has no input ${quoteName(name)} for the tensor of that name in the archive`,
         );
+      const target = declared.dtype;
       const convert = target === dtype ? undefined : (piece: Uint8Array) => encodeFromFloat32(target, decodeToFloat32(dtype, piece));
-      editor.fillInput(name, { dtype: target, shape, pieces: () => piecesOf(archive, name, convert) });
+      // An archive may have joined axes into rows and columns; the graph states the shape.
+      const lengths = declared.shape?.filter((length) => typeof length === 'number') ?? [];
+      const stated = elementCount(lengths) === elementCount(shape) ? lengths : shape;
+      editor.fillInput(name, { dtype: target, shape: stated, pieces: () => piecesOf(archive, name, convert) });
       total += byteLength(target, shape);
     }
     await editor.write(target, { externalData: total > inlineLimit ? 'always' : 'never' });

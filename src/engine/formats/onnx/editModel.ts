@@ -1,14 +1,13 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { byteLength, type DType } from '../../../protocol/dtypes';
+import type { DType } from '../../../protocol/dtypes';
 import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
-import type { NewNode, NewWeight, WriteEditedOptions } from './edits';
-import { encodeAttribute, encodeTensor, largestMessage, withoutTrailing } from './encodeModel';
+import { newNodeMessage, newTensorMessage, type NewNode, type NewWeight, type WriteEditedOptions } from './edits';
+import { largestMessage } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 import {
   ModelProtoSchema,
-  NodeProtoSchema,
   OperatorSetIdProtoSchema,
   ValueInfoProtoSchema,
   type GraphProto,
@@ -16,12 +15,14 @@ import {
   type NodeProto,
   type TensorProto,
 } from './generated/onnx';
+import { BodyIndex } from './bodyWeights';
 import { ModelIndex, type ValueUse } from './modelIndex';
 import { OnnxWeights } from './tensorReader';
 import { raiseOpset } from './opset/raiseOpset';
 import { TensorFiller } from './tensorFiller';
+import { UniqueNames } from './uniqueNames';
 import { encodeTypeProto } from './typeProto';
-import { eachGraph, eachNode, eachTensor, nodesOf } from './walk';
+import { eachGraph, eachTensor, nodesOf } from './walk';
 import { WeightTable } from './weightTable';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
@@ -40,33 +41,19 @@ export interface EditableWeight {
 
 const autoLimit = 2 ** 30;
 
-/** Opens an ONNX file for editing. Weights stay on disk until they are read or written. */
+/** Opens an ONNX file for editing. */
 export function editModel(path: string): Promise<OnnxEditor> {
   return OnnxEditor.open(path);
 }
 
 /**
  * An ONNX file being edited: the original messages, with weights left on disk. Everything else is written unchanged: metadata, doc strings,
- * functions, unknown fields. Typical use:
- *
- *   const editor = await editModel('model.onnx');
- *   const weight = editor.weights().get('fc.weight');          // its dtype, shape, uses
- *   editor.raiseOpset(21);
- *   editor.addInitializer('fc.codes', { dtype: 'uint4', shape, bytes: packed });
- *   const y = editor.uniqueName('fc.weight_dequantized');
- *   editor.insertBefore(weight.uses[0].node, [{ op: 'DequantizeLinear', inputs: [...], outputs: [y] }]);
- *   editor.replaceInput(weight.uses[0].node, weight.uses[0].input, y);
- *   await editor.write('out/model.onnx');
- *
+ * functions, unknown fields. A weight is replaced by adding initialisers under names from `uniqueName`, inserting nodes, `replaceInput` and `removeUnusedWeights`.
  * Every edit takes the same time, however large the model is. `graph` is the generated message and may also be edited directly: get it again for
  * each such edit; the editor then scans the whole model again.
  */
 export class OnnxEditor {
-  private readonly names = new Set<string>();
-  /** Names returned by `uniqueName` and not used yet. */
-  private readonly reserved = new Set<string>();
-  /** Last suffix of each base name, so that many values with one base name are fast. */
-  private readonly suffixes = new Map<string, number>();
+  private readonly names: UniqueNames;
   private readonly streamed = new Map<TensorProto, NewWeight>();
   private readonly table = new WeightTable({
     names: () => this.index.weightNames(),
@@ -74,6 +61,7 @@ export class OnnxEditor {
     get: (name) => this.weightNamed(name),
   });
   private knownIndex: ModelIndex | undefined;
+  private knownBodies: BodyIndex | undefined;
 
   private constructor(
     readonly path: string,
@@ -81,12 +69,7 @@ export class OnnxEditor {
     private readonly mainGraph: GraphProto,
     private readonly weightFiles: OnnxWeights,
   ) {
-    eachGraph(model, (item) => {
-      for (const value of [...item.input, ...item.output, ...item.valueInfo]) this.names.add(value.name);
-      for (const tensor of item.initializer) this.names.add(tensor.name);
-      for (const { values } of item.sparseInitializer) if (values) this.names.add(values.name);
-    });
-    eachNode(model, (node) => [node.name, ...node.input, ...node.output].forEach((name) => this.names.add(name)));
+    this.names = new UniqueNames(model);
   }
 
   static async open(path: string): Promise<OnnxEditor> {
@@ -101,10 +84,11 @@ export class OnnxEditor {
     return Number(this.model.opsetImport.find((entry) => entry.domain === '' || entry.domain === 'ai.onnx')?.version ?? 1n);
   }
 
-  /** The message of the main graph in its current state, for edits that no method makes. */
+  /** The message of the main graph in its current state. */
   get graph(): GraphProto {
     this.knownIndex?.store();
     this.knownIndex = undefined;
+    this.knownBodies = undefined;
     return this.mainGraph;
   }
 
@@ -121,7 +105,44 @@ export class OnnxEditor {
     return this.table;
   }
 
-  /** True if the main graph has an input of that name. */
+  /** Matrices of bodies by the names that a listing of the file gives them. They are edited once `hoistWeight` made them weights of the main graph. */
+  bodyWeights(): ReadonlyMap<string, EditableWeight> {
+    const matrices = [...this.bodies.weights].filter(([, { tensor }]) => tensor.dims.length >= 2);
+    return new Map(matrices.map(([name, { tensor, uses }]) => [name, { name, ...this.weightFiles.describe(tensor), uses }]));
+  }
+
+  /** Moves a weight of a body to the main graph, where the body still sees it; returns its name there. Names of the main graph come back as they are. */
+  hoistWeight(name: string): string {
+    const weight = this.index.tensorNamed(name) ? undefined : this.bodies.weights.get(name);
+    if (weight === undefined || weight.hoisted !== undefined) return weight?.hoisted ?? name;
+    const { tensor, body, constant, uses } = weight;
+    if (constant) this.index.removeFromBody(body, constant);
+    else body.initializer = body.initializer.filter((item) => item !== tensor);
+    body.valueInfo = body.valueInfo.filter((value) => value.name !== weight.local);
+    tensor.name = weight.hoisted = this.uniqueName(name);
+    this.modernize();
+    this.index.addInitializer(tensor);
+    for (const { node, input } of uses) this.index.replaceInput(node, input, tensor.name);
+    return tensor.name;
+  }
+
+  /** Nodes that take a value, bodies included. `maker`: the node that makes it; if that is in a body, nodes of the same body only. */
+  usesOf(value: string, maker?: NodeProto): readonly ValueUse[] {
+    const body = maker && this.bodyOf(maker);
+    const uses = this.index.usesOf(value);
+    return body === undefined ? uses : uses.filter(({ node }) => this.bodyOf(node) === body);
+  }
+
+  /** True if a value is an output of the main graph, or of the body of the node that makes it. */
+  isOutput(value: string, maker?: NodeProto): boolean {
+    return this.bodies.isOutput(value, (maker && this.bodyOf(maker)) ?? this.mainGraph);
+  }
+
+  /** The body that a node of the file is in; undefined for the main graph. */
+  bodyOf(node: NodeProto): GraphProto | undefined {
+    return this.bodies.bodyOf(node);
+  }
+
   hasInput(name: string): boolean {
     return this.index.hasInput(name);
   }
@@ -138,7 +159,7 @@ export class OnnxEditor {
 
   /** Adds an initialiser under an unused name, or one returned by `uniqueName`. Throws `invalid-argument` if the name is taken. */
   addInitializer(name: string, weight: NewWeight): void {
-    if (this.names.has(name) && !this.reserved.delete(name))
+    if (this.names.isTaken(name))
       throw new LoomweightError('invalid-argument', `The model already has a value named '${name}'.`, { value: name });
     const tensor = this.newTensor(name, weight);
     this.names.add(name);
@@ -146,15 +167,16 @@ export class OnnxEditor {
     this.index.addInitializer(tensor);
   }
 
-  /** Replaces the values (with any type and shape) of an initialiser or of a Constant node's output. */
+  /** Replaces the values (with any type and shape) of an initialiser, of a Constant node's output, or of a weight of a body, which is hoisted. */
   replaceInitializer(name: string, weight: NewWeight): void {
-    const tensor = this.newTensor(name, weight);
+    const tensor = this.newTensor(this.hoistWeight(name), weight);
     this.modernize();
-    if (!this.index.replaceWeight(name, tensor)) throw this.noWeight(name);
+    if (!this.index.replaceWeight(tensor.name, tensor)) throw this.noWeight(name);
   }
 
-  /** Turns a weight into an input: its values are then stored elsewhere and fed, or put back with `fillInput`. */
-  emptyWeight(name: string): void {
+  /** Turns a weight into an input of the main graph, to be fed or put back with `fillInput`. */
+  emptyWeight(given: string): void {
+    const name = this.hoistWeight(given);
     const { dtype, shape } = this.weightFiles.describe(this.tensorOf(name));
     this.modernize();
     this.index.removeWeight(name);
@@ -214,16 +236,7 @@ export class OnnxEditor {
 
   /** A name that no value or node has, derived from a base name; it counts as taken from now on. */
   uniqueName(stem: string): string {
-    let suffix = this.suffixes.get(stem) ?? 0;
-    let name = suffix === 0 ? stem : `${stem}_${suffix}`;
-    while (this.names.has(name)) {
-      suffix += 1;
-      name = `${stem}_${suffix}`;
-    }
-    this.suffixes.set(stem, suffix);
-    this.names.add(name);
-    this.reserved.add(name);
-    return name;
+    return this.names.next(stem);
   }
 
   /** Declares an operator domain (`com.microsoft`) if the model does not have it yet. */
@@ -241,8 +254,7 @@ export class OnnxEditor {
   }
 
   /**
-   * Writes the model, synced; the caller renames the folder into place. External data of the source is copied into `<path>_data` next to
-   * the new file. Never overwrites the source.
+   * Writes the model, synced; the caller renames the folder into place. External data is copied into `<path>_data`. Never overwrites the source.
    */
   async write(path: string, options: WriteEditedOptions = {}): Promise<WrittenModel> {
     const target = resolve(path);
@@ -296,31 +308,15 @@ export class OnnxEditor {
   }
 
   private newTensor(name: string, weight: NewWeight): TensorProto {
-    const { dtype, shape } = weight;
-    if ('bytes' in weight && dtype !== 'string' && weight.bytes.byteLength !== byteLength(dtype, shape))
-      throw new LoomweightError(
-        'invalid-argument',
-        `Weight '${name}', ${dtype}[${shape.join(', ')}], needs ${byteLength(dtype, shape)} bytes, got ${weight.bytes.byteLength}.`,
-        { tensor: name },
-      );
-    if ('bytes' in weight) return encodeTensor({ kind: 'inline', dtype, shape, bytes: weight.bytes }, name);
-    const tensor = encodeTensor({ kind: 'inline', dtype, shape, bytes: new Uint8Array(0) }, name);
-    this.streamed.set(tensor, weight);
+    const tensor = newTensorMessage(name, weight);
+    if (!('bytes' in weight)) this.streamed.set(tensor, weight);
     return tensor;
   }
 
   private newNode(node: NewNode): NodeProto {
     if (node.domain !== undefined && node.domain !== '') this.requireDomain(node.domain);
     for (const name of node.outputs) this.names.add(name);
-    return create(NodeProtoSchema, {
-      opType: node.op,
-      name: this.uniqueName(node.name ?? node.outputs[0] ?? node.op),
-      ...(node.domain === undefined || node.domain === '' ? {} : { domain: node.domain }),
-      // An omitted input at the end is left out: to ONNX Runtime an empty name there is a zero point of type uint8.
-      input: withoutTrailing(node.inputs),
-      output: [...node.outputs],
-      attribute: Object.entries(node.attributes ?? {}).map(([name, attribute]) => encodeAttribute(name, attribute)),
-    });
+    return newNodeMessage(node, this.uniqueName(node.name ?? node.outputs[0] ?? node.op));
   }
 
   private insert(before: NodeProto | undefined, nodes: readonly NewNode[]): readonly NodeProto[] {
@@ -333,13 +329,17 @@ export class OnnxEditor {
     return (this.knownIndex ??= new ModelIndex(this.model, this.mainGraph));
   }
 
+  private get bodies(): BodyIndex {
+    return (this.knownBodies ??= new BodyIndex(this.mainGraph));
+  }
+
   private weightNamed(name: string): EditableWeight | undefined {
     const tensor = this.index.tensorNamed(name);
     return tensor && { name, ...this.weightFiles.describe(tensor), uses: this.index.usesOf(name) };
   }
 
   private tensorOf(name: string): TensorProto {
-    const tensor = this.index.tensorNamed(name);
+    const tensor = this.index.tensorNamed(name) ?? this.bodies.weights.get(name)?.tensor;
     if (tensor === undefined) throw this.noWeight(name);
     return tensor;
   }

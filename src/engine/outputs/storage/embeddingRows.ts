@@ -25,6 +25,11 @@ export const embeddingRows: MatrixForm = {
   traces: ({ bits, symmetric }) => (symmetric ? [{ piece: 'codes', op: 'Sub', constant: [2 ** (bits - 1)] }] : []),
   decode: (pieces, layout, codes) => decodeBlocks(pieces, layout, storageOf(layout), codes),
   gather: (build, stored, layout, ids) => gatherBlocks(build, stored, layout, storageOf(layout), ids),
+  dense: (build, stored, layout) => {
+    const parts = rowParts(layout).map(({ from, to }) => unpackBlocks(build, stored, layout, storageOf(layout), from, to));
+    const rows = parts.length === 1 ? (parts[0] as Value) : build.op('Concat', parts, { axis: int(0) });
+    return build.op('Transpose', [rows], { perm: ints([1, 0]) });
+  },
   linear: (build, stored, layout, x) => {
     const outputs = rowParts(layout).map(({ from, to }) => {
       const rows = unpackBlocks(build, stored, layout, storageOf(layout), from, to);

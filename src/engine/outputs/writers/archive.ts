@@ -103,7 +103,9 @@ function addTensor(writer: ArchiveWriter, { name, storedShape, transposed }: Pla
   if (tensor.kind === 'learned') return writer.addLearned(tensor.tensor);
   if (tensor.kind !== 'grouped') throw new Error(`Archives cannot store a tensor of kind ${tensor.kind}.`);
   const { kind: _kind, floatZeroPoints: _float, columnOrder: _order, ...matrix } = tensor;
-  return writer.addGrouped({ name, shape: transposed ? [matrix.rows, matrix.columns] : storedShape, transposed, ...matrix });
+  // Rows of several axes are one axis in an archive: the graph beside it has the shape.
+  const shape = transposed || storedShape[0] !== matrix.rows ? [matrix.rows, matrix.columns] : storedShape;
+  return writer.addGrouped({ name, shape, transposed, ...matrix });
 }
 
 /** The table of the archive says everything else. */

@@ -1,0 +1,29 @@
+import { elementCount, floatDTypes } from '../../protocol/dtypes';
+import type { ModelSource, SourceTensor } from '../models/modelSource';
+
+/** How many tensors an error names. */
+const most = 5;
+
+/** Why nothing is left to compress: a reason for each of the largest tensors that were asked for, as sentences. */
+export function leftOut(source: ModelSource, wanted: (name: string) => boolean, refusals: readonly string[]): string {
+  const tensors = [...source.tensors].sort(([, a], [, b]) => elementCount(b.entry.shape) - elementCount(a.entry.shape));
+  const reasons = tensors.flatMap(([name, tensor]) => {
+    if (refusals.some((refusal) => refusal.startsWith(`${name}: `))) return [];
+    const reason = reasonOf(source, name, tensor, wanted(name));
+    return reason === undefined ? [] : [`${name} [${tensor.entry.shape.join(', ')}]: ${reason}`];
+  });
+  const all = [...refusals, ...reasons];
+  if (all.length === 0) return 'It has no float tensor with two or more axes.';
+  const more = all.length - most;
+  return `The largest: ${all.slice(0, most).join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+}
+
+function reasonOf(source: ModelSource, name: string, { entry, role }: SourceTensor, isWanted: boolean): string | undefined {
+  const isMatrix = entry.shape.length >= 2 && elementCount(entry.shape) > 0;
+  if (!floatDTypes.includes(entry.dtype)) return isMatrix && elementCount(entry.shape) >= 64 ? `its type is ${entry.dtype}` : undefined;
+  if (!isMatrix) return undefined;
+  if (!isWanted) return 'its name does not match --tensors';
+  if (role === 'embedding') return 'it is an embedding, which is compressed with --embeddings';
+  if (role === 'head') return 'it is the output layer, which is compressed with --head';
+  return source.reasons?.get(name) ?? `its role is ${role}`;
+}
