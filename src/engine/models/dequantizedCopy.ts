@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createTemporaryFolder } from '../formats/files/temporaryFolder';
 import { LoomweightError } from '../../protocol/errors';
 import { decodeToFloat32 } from '../formats/decode';
 import { editModel, type OnnxEditor } from '../formats/onnx/editModel';
@@ -24,10 +24,10 @@ export interface DequantizedCopy {
  * Errors: `insufficient-disk`, and those of reading the file.
  */
 export async function dequantizedCopy(path: string, chosen: (product: PackedProduct) => boolean): Promise<DequantizedCopy> {
-  const folder = await mkdtemp(join(tmpdir(), 'loomweight-dequantized-'));
-  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  const folder = createTemporaryFolder('dequantized');
+  const remove = () => folder.remove();
   try {
-    const copy = join(folder, 'model.onnx');
+    const copy = join(folder.path, 'model.onnx');
     return { path: copy, feeds: await writeCopy(path, copy, chosen), remove };
   } catch (error) {
     await remove();

@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
+import { createTemporaryFolder } from '../formats/files/temporaryFolder';
 import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
 import { hasComputingNeighbour, isMachineBusy } from './neighbours';
@@ -61,7 +61,7 @@ export async function createSession(context: SessionContext, source: SessionSour
     if (context.strict || !(error instanceof LoomweightError) || !fallbackRefused.test(error.message)) throw error;
   }
   // Some operators have no kernel on this provider. Profile the first run, so that the report can name them.
-  const profileFolder = mkdtempSync(join(tmpdir(), 'loomweight-profile-'));
+  const profileFolder = createTemporaryFolder('profile').path;
   try {
     const settings = ortOptions(context, source, options, {});
     const session = await create({ ...settings, enableProfiling: true, profileFilePrefix: join(profileFolder, 'run') });

@@ -3,6 +3,7 @@ import { isRecipe } from '../../protocol/jobs';
 import type { Forecast, JobSpec, RecipeSpec } from '../../protocol/jobs';
 import type { JobDescription, ReportView } from '../../protocol/kinds';
 import type { JobReport, RecipeReport, RunEnvironment } from '../../protocol/report';
+import { removeStaleFolders } from '../formats/files/temporaryFolder';
 import { stepKinds } from '../jobs/index';
 import { findKind } from '../jobs/stepKind';
 import type { StepKind } from '../jobs/stepKind';
@@ -96,6 +97,7 @@ export class JobRunner {
   async run(spec: JobSpec, context: CallContext): Promise<JobReport> {
     announceComputing();
     await this.journal.recover();
+    removeStaleFolders();
     return isRecipe(spec) ? this.runRecipe(spec, context) : this.runStep(this.kindOf(spec), spec, context);
   }
 

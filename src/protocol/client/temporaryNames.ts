@@ -19,6 +19,19 @@ export function temporaryWriter(
   return match ? { target: match[1] as string, pid: Number(match[3]), isThisMachine: match[2] === hostMark() } : undefined;
 }
 
+/** Name of a folder in the temporary directory: `loomweight-<purpose>-<host>-<process>-<random>`. `purpose`: lower-case letters. */
+export function temporaryFolderName(purpose: string, random: string): string {
+  return `loomweight-${purpose}-${hostMark()}-${process.pid}-${random}`;
+}
+
+const folderPattern = /^loomweight-[a-z]+-([a-z0-9]+)-(\d+)-[0-9a-f]+$/;
+
+/** Whose temporary folder it is. Undefined for other names. */
+export function folderWriter(name: string): { readonly pid: number; readonly isThisMachine: boolean } | undefined {
+  const match = folderPattern.exec(name);
+  return match ? { pid: Number(match[2]), isThisMachine: match[1] === hostMark() } : undefined;
+}
+
 function hostMark(): string {
   return (
     hostname()

@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { byteLength, elementCount } from '../../../protocol/dtypes';
+import { createTemporaryFolder } from '../files/temporaryFolder';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer } from '../container';
 import { decodeToFloat32, encodeFromFloat32 } from '../decode';
@@ -77,18 +77,17 @@ export async function writeFilledGraph(archive: ArchiveContainer, graph: string,
  */
 export async function openUnpacked(file: string, graph: string): Promise<TensorContainer> {
   const archive = await openArchive(file);
-  const folder = await mkdtemp(join(tmpdir(), 'loomweight-unpacked-'));
-  const remove = () => rm(folder, { recursive: true, force: true });
+  const folder = createTemporaryFolder('unpacked');
   try {
-    const path = join(folder, 'model.onnx');
+    const path = join(folder.path, 'model.onnx');
     await writeFilledGraph(archive, graph, path);
     const container = await openOnnx(path);
     return withClose(container, async () => {
       await container.close();
-      await remove();
+      await folder.remove();
     });
   } catch (error) {
-    await remove();
+    await folder.remove();
     throw error instanceof LoomweightError || !isDiskFull(error)
       ? error
       : new LoomweightError('insufficient-disk', `Not enough space in ${tmpdir()} to unpack ${file}.`, { path: file }, { cause: error });

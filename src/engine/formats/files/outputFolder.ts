@@ -26,11 +26,16 @@ export async function createOutputFolder(directory: string): Promise<PendingOutp
   const final = path.resolve(directory);
   await refuseExisting(final);
   const parent = path.dirname(final);
-  await mkdir(parent, { recursive: true });
+  const made = await mkdir(parent, { recursive: true });
   await removeStaleOutputs(parent);
   const temporary = path.join(parent, temporaryName(path.basename(final), randomBytes(4).toString('hex')));
-  await mkdir(temporary);
-  return pending(temporary, async () => {
+  try {
+    await mkdir(temporary);
+  } catch (error) {
+    await removeMadeParents(parent, made);
+    throw error;
+  }
+  return pending(temporary, made, async () => {
     await syncTree(temporary);
     // There may be an empty folder: renaming onto it only works on POSIX, so it is removed first everywhere.
     await refuseExisting(final);
@@ -46,22 +51,24 @@ export async function createOutputFolder(directory: string): Promise<PendingOutp
 export async function createOutputFile(file: string): Promise<PendingOutput> {
   const final = path.resolve(file);
   const parent = path.dirname(final);
-  await mkdir(parent, { recursive: true });
+  const made = await mkdir(parent, { recursive: true });
   await removeStaleOutputs(parent);
   const temporary = path.join(parent, temporaryName(path.basename(final), randomBytes(4).toString('hex')));
-  return pending(temporary, async () => {
+  return pending(temporary, made, async () => {
     await syncFile(temporary);
     await rename(temporary, final);
     await syncFolder(parent);
   });
 }
 
-function pending(temporary: string, publish: () => Promise<void>): PendingOutput {
+/** `made`: the topmost parent that was made for this output, if any. */
+function pending(temporary: string, made: string | undefined, publish: () => Promise<void>): PendingOutput {
   let settled = false;
   const discard = async () => {
     if (settled) return;
     settled = true;
     await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
+    await removeMadeParents(path.dirname(temporary), made);
   };
   const commit = async () => {
     try {
@@ -73,6 +80,18 @@ function pending(temporary: string, publish: () => Promise<void>): PendingOutput
     settled = true;
   };
   return { path: temporary, commit, discard };
+}
+
+/** Removes `folder` and its parents up to `made`, as long as they are empty: others may have put something there in the meantime. */
+async function removeMadeParents(folder: string, made: string | undefined): Promise<void> {
+  if (made === undefined) return;
+  for (let current = folder; ; current = path.dirname(current)) {
+    const isGone = await rmdir(current).then(
+      () => true,
+      () => false,
+    );
+    if (!isGone || current === made || current === path.dirname(current)) return;
+  }
 }
 
 async function refuseExisting(final: string): Promise<void> {

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
@@ -21,6 +19,7 @@ import { openRunnable } from './runnableFile';
 import { jitteredValues } from './sampleFeeds';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
 import type { VerificationRequest } from './verificationRequest';
+import { createTemporaryFolder } from '../../formats/files/temporaryFolder';
 
 /** Limit of the design in nats, where activations are rounded to int8. */
 const divergenceTolerance = 1e-2;
@@ -100,9 +99,9 @@ async function compareWith(float: Session, request: VerificationRequest, { archi
     const logits = await runLogits(request, file, options, feeds).catch((error: unknown) => doesNotRun(name, error));
     checks.push('passed' in logits ? logits : await check(logits));
   };
-  const temporary = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
+  const temporary = createTemporaryFolder('verify');
   try {
-    const { needs, path, exactPath } = await openRunnable(join(folder, written.primary), temporary, 'result');
+    const { needs, path, exactPath } = await openRunnable(join(folder, written.primary), temporary.path, 'result');
     const note = needs.roundsActivations ? 'With activations in float32; the file asks for int8 activations.' : undefined;
     // The runtime's default settings change only the activations of products with dequantised weights.
     const sameByDefault = !needs.dequantizes && !needs.roundsActivations;
@@ -124,7 +123,7 @@ async function compareWith(float: Session, request: VerificationRequest, { archi
       await session.release();
     }
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await temporary.remove();
   }
 }
 

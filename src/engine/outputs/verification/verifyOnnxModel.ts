@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
@@ -14,6 +12,7 @@ import { openRunnable, type RunnableFile } from './runnableFile';
 import { sameFiles } from './sameFiles';
 import { freeLength, jittered, sampleFeeds, type Feeds } from './sampleFeeds';
 import type { VerificationRequest } from './verificationRequest';
+import { createTemporaryFolder } from '../../formats/files/temporaryFolder';
 
 /** Seconds that the runs of a whole model may take: a model that takes longer is run with fewer of the runtime's settings. */
 const runSeconds = 60;
@@ -60,11 +59,11 @@ export async function verifyOnnxModel(request: VerificationRequest): Promise<Onn
     context.note(`The runtime takes no inputs of type ${dtype} (input '${name}'), so only the bytes of the model were checked.`);
     return undefined;
   }
-  const temporary = await mkdtemp(join(tmpdir(), 'loomweight-verify-'));
+  const temporary = createTemporaryFolder('verify');
   try {
-    return await runModel(request, sample.feeds, temporary);
+    return await runModel(request, sample.feeds, temporary.path);
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await temporary.remove();
   }
 }
 
