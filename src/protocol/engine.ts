@@ -84,8 +84,8 @@ export interface EngineApi {
 /** Events from the engine to the process that started it. */
 export interface EngineEvents {
   progress: JobProgress;
-  /** Before a job writes: path of an output to come, so that unfinished files beside it can be removed if the process dies. */
-  output: { readonly path: string };
+  /** Before a job writes: an output to come, so that what is unfinished can be removed if the process dies. `OutputToCome`. */
+  output: { readonly path: string; readonly firstMade?: string };
   /** `notice` is for everybody to see, `info` for those who ask for detail. */
   log: { readonly level: 'info' | 'notice' | 'warning' | 'error'; readonly message: string };
 }

@@ -117,7 +117,7 @@ export class JobRunner {
     refuseShortfall(forecast);
     context.emit?.('log', { level: 'notice', message: describeForecast(forecast) });
     const entry = await this.journal.begin(spec, kind.outputs(spec));
-    for (const path of entry.outputs) context.emit?.('output', { path });
+    for (const output of entry.outputs) context.emit?.('output', output);
     const reporter = new ProgressReporter((progress) => context.emit?.('progress', progress));
     const task: TaskContext = {
       signal: context.signal,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { outputToCome, type OutputToCome } from '../../protocol/client/outputToCome';
 import { removeUnfinished } from '../../protocol/client/removeUnfinished';
 import { toErrorData } from '../../protocol/errors';
 import type { ErrorData } from '../../protocol/errors';
@@ -17,8 +18,8 @@ export interface JournalEntry {
   /** ISO times. */
   readonly startedAt: string;
   readonly endedAt?: string;
-  /** Absolute paths of outputs that the run was to write. */
-  readonly outputs: readonly string[];
+  /** What the run was to write. */
+  readonly outputs: readonly OutputToCome[];
   readonly error?: ErrorData;
 }
 
@@ -54,7 +55,7 @@ export class Journal {
       spec,
       status: 'running',
       startedAt: new Date().toISOString(),
-      outputs: outputs.map((path) => resolve(path)),
+      outputs: outputs.map(outputToCome),
     };
     await this.write(entry);
     return entry;
@@ -104,7 +105,10 @@ export class Journal {
       const entry = JSON.parse(await readFile(join(this.folder, name), 'utf8')) as Partial<JournalEntry>;
       const whole =
         `${entry.id}.json` === name && entry.startedAt !== undefined && Array.isArray(entry.outputs) && Number.isInteger(entry.pid);
-      return whole ? (entry as JournalEntry) : undefined;
+      // Earlier versions wrote paths alone.
+      return whole
+        ? { ...(entry as JournalEntry), outputs: (entry.outputs as readonly (OutputToCome | string)[]).map(asOutput) }
+        : undefined;
     } catch {
       return undefined;
     }
@@ -120,4 +124,8 @@ export class Journal {
       // History is a convenience; a full or read-only home must not stop a job.
     }
   }
+}
+
+function asOutput(output: OutputToCome | string): OutputToCome {
+  return typeof output === 'string' ? { path: output } : output;
 }

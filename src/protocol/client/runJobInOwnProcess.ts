@@ -5,6 +5,7 @@ import type { JobProgress, JobSpec } from '../jobs';
 import type { JobReport } from '../report';
 import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
+import type { OutputToCome } from './outputToCome';
 import { removeUnfinished } from './removeUnfinished';
 import { residentSize, sizeIntervalMs } from './residentSize';
 
@@ -17,8 +18,8 @@ export interface OwnProcessOptions extends EngineProcessOptions {
   readonly onLog?: (entry: EngineEvents['log']) => void;
   /** Told the process id once it runs. */
   readonly onStart?: (pid: number) => void;
-  /** Told each path that the job is about to write. */
-  readonly onOutputPath?: (path: string) => void;
+  /** Told each output that the job is about to write. */
+  readonly onOutputPath?: (output: OutputToCome) => void;
   /** Time between the cancel request and the end by force. Default 2 s. */
   readonly cancelGraceMs?: number;
 }
@@ -40,7 +41,7 @@ export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptio
     throw signal?.aborted ? cancelledError() : error;
   });
   const pid = engine.pid as number;
-  const outputs = new Set<string>();
+  const outputs: OutputToCome[] = [];
   const watch = watchMemory(engine, options.maxMemory ?? spec.maxMemory);
   let killTimer: NodeJS.Timeout | undefined;
   const onAbort = () => {
@@ -49,9 +50,9 @@ export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptio
   let finished = false;
   try {
     options.onStart?.(pid);
-    engine.onOutputPath(({ path }) => {
-      outputs.add(path);
-      options.onOutputPath?.(path);
+    engine.onOutputPath((output) => {
+      outputs.push(output);
+      options.onOutputPath?.(output);
     });
     if (options.onProgress) engine.onProgress(options.onProgress);
     if (options.onLog) engine.onLog(options.onLog);

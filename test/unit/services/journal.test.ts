@@ -46,6 +46,15 @@ describe('journal', () => {
     expect(statuses).toEqual(['failed', 'running']);
   });
 
+  test('an entry of an earlier version, with paths alone, is cleaned up too', async () => {
+    const journal = new Journal(join(folder, 'state'));
+    const theirs = join(folder, temporaryName('out', 'ab').replace(`-${process.pid}-`, '-4194303-'));
+    mkdirSync(theirs);
+    const entry = await journal.begin(spec, []);
+    write(join('state', `${entry.id}.json`), JSON.stringify({ ...entry, pid: 4194303, outputs: [join(folder, 'out')] }));
+    expect(await journal.recover()).toEqual([theirs]);
+  });
+
   test('a damaged entry and a folder that cannot be written are harmless', async () => {
     write('state/bad.json', '{');
     write('state/odd.json', '{"id":"other"}');

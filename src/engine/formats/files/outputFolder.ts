@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LoomweightError } from '../../../protocol/errors';
+import { removeEmptyFolders } from '../../../protocol/client/removeEmptyFolders';
 import { temporaryName } from '../../../protocol/client/temporaryNames';
 import { removeStaleOutputs } from './staleOutputs';
 
@@ -32,7 +33,7 @@ export async function createOutputFolder(directory: string): Promise<PendingOutp
   try {
     await mkdir(temporary);
   } catch (error) {
-    await removeMadeParents(parent, made);
+    if (made !== undefined) await removeEmptyFolders(parent, made);
     throw error;
   }
   return pending(temporary, made, async () => {
@@ -68,7 +69,7 @@ function pending(temporary: string, made: string | undefined, publish: () => Pro
     if (settled) return;
     settled = true;
     await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
-    await removeMadeParents(path.dirname(temporary), made);
+    if (made !== undefined) await removeEmptyFolders(path.dirname(temporary), made);
   };
   const commit = async () => {
     try {
@@ -80,18 +81,6 @@ function pending(temporary: string, made: string | undefined, publish: () => Pro
     settled = true;
   };
   return { path: temporary, commit, discard };
-}
-
-/** Removes `folder` and its parents up to `made`, as long as they are empty: others may have put something there in the meantime. */
-async function removeMadeParents(folder: string, made: string | undefined): Promise<void> {
-  if (made === undefined) return;
-  for (let current = folder; ; current = path.dirname(current)) {
-    const isGone = await rmdir(current).then(
-      () => true,
-      () => false,
-    );
-    if (!isGone || current === made || current === path.dirname(current)) return;
-  }
 }
 
 async function refuseExisting(final: string): Promise<void> {

@@ -6,6 +6,7 @@ import type { JobProgress, JobSpec } from '../../jobs';
 import type { JobDescription } from '../../kinds';
 import type { JobLine } from '../../panels/job';
 import type { JobReport } from '../../report';
+import type { OutputToCome } from '../outputToCome';
 import type { ProcessMark } from './processMark';
 
 /** Rises whenever a file of a run changes its meaning. A reader of another format shows the run's title and end, and can cancel it. */
@@ -53,7 +54,7 @@ export interface RunProcess {
   /** The process that computes, once it has started. */
   readonly engine?: ProcessMark;
   /** Absolute paths that the run writes: what is unfinished beside them is removed if both processes die. */
-  readonly outputs: readonly string[];
+  readonly outputs: readonly OutputToCome[];
 }
 
 /** end.json. `status` keeps its meaning in every format. */

@@ -76,7 +76,7 @@ export async function superviseRun(folder: string, options: SuperviseOptions): P
       signal: controller.signal,
       onOutput: options.onOutput,
       onStart: (pid) => void markOf(pid).then((engine) => keep({ engine })),
-      onOutputPath: (path) => void keep({ outputs: [...state.outputs, path] }),
+      onOutputPath: (output) => void keep({ outputs: [...state.outputs, output] }),
       onProgress: (snapshot) => {
         // What was on its way when the user cancelled is of no interest.
         if (controller.signal.aborted) return;

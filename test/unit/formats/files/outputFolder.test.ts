@@ -4,6 +4,8 @@ import { hostname } from 'node:os';
 import { expect } from 'vitest';
 import { createOutputFile, createOutputFolder } from '../../../../src/engine/formats/files/outputFolder';
 import { removeStaleOutputs } from '../../../../src/engine/formats/files/staleOutputs';
+import { outputToCome } from '../../../../src/protocol/client/outputToCome';
+import { removeUnfinished } from '../../../../src/protocol/client/removeUnfinished';
 import { temporaryName, temporaryWriter } from '../../../../src/protocol/client/temporaryNames';
 import { test } from '../../../support/fixtures';
 import { failureOf } from '../../../support/formatFiles';
@@ -70,4 +72,31 @@ test('leftovers of dead processes of this machine are removed; those of living o
   for (const name of [mine, dead, foreign, 'unrelated.tmp']) mkdirSync(path.join(place, name));
   expect(await removeStaleOutputs(place)).toEqual([path.join(place, dead)]);
   expect(readdirSync(place).sort()).toEqual([mine, foreign, 'unrelated.tmp'].sort());
+});
+
+test('an output that fails leaves no folders that were made for it, and none that others use', async ({ folder }) => {
+  const failed = await createOutputFolder(path.join(folder, 'a', 'b', 'c', 'out'));
+  await failed.discard();
+  expect(readdirSync(folder)).toEqual([]);
+
+  const used = await createOutputFolder(path.join(folder, 'a', 'b', 'out'));
+  writeFileSync(path.join(folder, 'a', 'theirs'), 'keep');
+  await used.discard();
+  expect(readdirSync(path.join(folder, 'a'))).toEqual(['theirs']);
+
+  mkdirSync(path.join(folder, 'existing'));
+  const file = await createOutputFile(path.join(folder, 'existing', 'file.json'));
+  await file.discard();
+  expect(readdirSync(path.join(folder, 'existing'))).toEqual([]);
+});
+
+test('what a killed process made is removed by who outlives it', async ({ folder }) => {
+  const out = path.join(folder, 'a', 'b', 'out');
+  const toCome = outputToCome(out);
+  expect(toCome).toEqual({ path: out, firstMade: path.join(folder, 'a') });
+  const { path: temporary } = await createOutputFolder(out);
+  writeFileSync(path.join(temporary, 'half'), 'x');
+  expect(await removeUnfinished(toCome, process.pid)).toEqual([temporary]);
+  expect(readdirSync(folder)).toEqual([]);
+  expect(outputToCome(path.join(folder, 'out'))).toEqual({ path: path.join(folder, 'out') });
 });
