@@ -1,4 +1,5 @@
 import { floatDTypes } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import { editModel, type EditableWeight, type OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
@@ -27,6 +28,7 @@ export interface OnnxWeights {
 export async function findOnnxWeights(path: string): Promise<OnnxWeights> {
   const editor = await editModel(path);
   try {
+    refuseTwins(path, editor);
     const uses = new Map<string, OnnxWeightUse>();
     const reasons = new Map<string, string>();
     for (const weight of [...editor.weights().values(), ...editor.bodyWeights().values()]) {
@@ -38,6 +40,20 @@ export async function findOnnxWeights(path: string): Promise<OnnxWeights> {
     return { uses, reasons };
   } finally {
     await editor.close();
+  }
+}
+
+/** Runtimes disagree on which of two initialisers of one name counts. */
+function refuseTwins(path: string, editor: OnnxEditor): void {
+  const seen = new Set<string>();
+  for (const { name } of editor.graph.initializer) {
+    if (seen.has(name))
+      throw new LoomweightError(
+        'malformed-file',
+        `Two initialisers of ${path} are named '${name}', and runtimes disagree on which of them counts. Remove one, or export the model again.`,
+        { path, tensor: name },
+      );
+    seen.add(name);
   }
 }
 

@@ -2,7 +2,32 @@ import { LoomweightError } from '../../protocol/errors';
 import type { ErrorCode } from '../../protocol/errors';
 
 /** Messages of ONNX Runtime with a more specific meaning than `runtime`. Its errors have no codes, only text. */
-const meanings: readonly { readonly pattern: RegExp; readonly code: ErrorCode; readonly advice: string }[] = [
+const meanings: readonly {
+  readonly pattern: RegExp;
+  readonly code: ErrorCode;
+  readonly advice: string;
+  /** In place of the runtime's text, where that is about its own source code. */
+  readonly says?: (match: RegExpExecArray) => string;
+}[] = [
+  {
+    pattern: /Unsupported model IR version: (\d+), max supported IR version: (\d+)/,
+    code: 'unsupported',
+    says: ([, found, most]) => `the file has IR version ${found}, and this ONNX Runtime reads versions up to ${most}.`,
+    advice: 'Export the model again for an older version of ONNX.',
+  },
+  {
+    pattern: /Opset (\d+) is under development[\s\S]*support for domain (\S+) is till opset (\d+)/,
+    code: 'unsupported',
+    says: ([, found, domain, most]) => `the model uses opset ${found} of ${domain}, and this ONNX Runtime supports opsets up to ${most}.`,
+    advice: 'Export the model again with an older opset.',
+  },
+  {
+    pattern: /the graph is not acyclic/,
+    code: 'malformed-file',
+    says: () => 'its nodes form a cycle.',
+    advice: 'Export the model again.',
+  },
+
   // Numbers of cudaError_t. Source: CUDA Runtime API, section "Data types used by CUDA Runtime".
   {
     pattern: /CUDA failure (35|36|803|804):/,
@@ -88,6 +113,8 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const raw = (error instanceof Error ? error.message : String(error)).trim();
   const text = withoutCudaNoise(raw);
   const meaning = meanings.find(({ pattern }) => pattern.test(text));
+  const match = meaning?.pattern.exec(text);
+  const said = meaning?.says && match ? meaning.says(match) : text.replace(/\s+/g, ' ');
   const op = /running (\w+) node/.exec(raw)?.[1] ?? /implementation for (\w+)\(/.exec(raw)?.[1];
   const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];
   const doing = context.action === 'create' ? 'could not load' : 'failed while running';
@@ -97,7 +124,7 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const feeds = shown ? ` Inputs: ${shown}.` : '';
   return new LoomweightError(
     meaning?.code ?? 'runtime',
-    `ONNX Runtime (${context.provider}) ${doing} '${context.model}'${where}: ${text.replace(/\s+/g, ' ')}${text.endsWith('.') ? '' : '.'}` +
+    `ONNX Runtime (${context.provider}) ${doing} '${context.model}'${where}: ${said}${said.endsWith('.') ? '' : '.'}` +
       `${feeds}${meaning ? ` ${meaning.advice}` : ''}`,
     { model: context.model, node, op, feeds: context.feeds, provider: context.provider },
     { cause: error },

@@ -119,6 +119,7 @@ add("a body of Loop", [helper.make_node("Loop", ["n", "c", "x"], ["y"], name="lo
 add("names that clash", [node("MatMul", "x w", "w.codes"), node("MatMul", "w.codes w.scales", "w.zeros"), node("Relu", "w.zeros", "w_weights"),
                          node("MatMul", "w_weights v", "y")],
     [weight("w", 8, 7), weight("w.scales", 7, 5), weight("v", 5, 2)], x, ["w", "w.scales", "v"])
+add("nodes out of order", [node("MatMul", "t v", "y"), node("MatMul", "x w", "t")], [weight("w", 8, 6), weight("v", 6, 4)], x, ["w", "v"])
 add("opset 9 with Clip, Slice and Softmax", [node("MatMul", "x w", "t"), node("Clip", "t", "c", min=-0.4, max=0.7),
                                              node("Slice", "c", "s", axes=[1], starts=[1], ends=[5]), node("Softmax", "s", "y")],
     [weight("w", 8, 6)], x, ["w"], opset=9)

@@ -13,6 +13,7 @@ import {
   type TensorProto,
 } from './generated/onnx';
 import { OnnxWeights } from './tensorReader';
+import { inOrder } from './nodeOrder';
 import { decodeTypeProto } from './typeProto';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
@@ -88,7 +89,7 @@ class GraphReader {
     }
     const nodes: Node[] = [];
     const nodeNames = new Map<string, number>();
-    for (const [index, node] of proto.node.entries()) {
+    for (const [index, node] of inOrder(proto.node, (name) => lookUp(scope, name) !== undefined).entries()) {
       const name = uniqueNodeName(node, index, nodeNames);
       nodes.push(await this.node(node, name, scope, stated));
     }

@@ -1,4 +1,5 @@
 import type { Diagnostic } from '../../../../protocol/model';
+import { callKey, checkFunctionCalls, type CallCounts } from './functionCalls';
 import { ScanReport } from './scanReport';
 import { scanTensor, type ScannedTensor } from './scanTensor';
 import type { WireField, WireReader } from './wireReader';
@@ -39,6 +40,7 @@ export function scanModel(reader: WireReader): ScannedModel {
   if (window.size === 0) throw reader.malformed(0, 'the file is empty');
   reader.eachField(0, window.size, (field) => scan.model(field));
   if (!scan.hasGraph) throw reader.malformed(0, 'it contains no graph');
+  checkFunctionCalls(window.path, scan.callsOfGraph, scan.callsOfFunctions);
   return { ...scan.result(), diagnostics: report.diagnostics };
 }
 
@@ -55,6 +57,10 @@ class Scan {
   private graphName = '';
   private nodes = 0;
   private functions = 0;
+  /** Calls of the graph or function that is being scanned. */
+  private calls: CallCounts = new Map();
+  readonly callsOfGraph: CallCounts = this.calls;
+  readonly callsOfFunctions = new Map<string, CallCounts>();
 
   constructor(
     private readonly reader: WireReader,
@@ -159,6 +165,8 @@ class Scan {
     });
     const title = domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`;
     if (this.operators.has(title) || this.operators.size < mostOperators) this.operators.set(title, (this.operators.get(title) ?? 0) + 1);
+    const key = callKey(domain, op);
+    this.calls.set(key, (this.calls.get(key) ?? 0) + 1);
     const label = name || output || `${op}#${index}`;
     for (const attribute of attributes) this.attribute(attribute, { scope, label, output, isConstant: op === 'Constant', depth });
   }
@@ -184,12 +192,18 @@ class Scan {
     this.reader.requireBytes(field);
     this.functions += 1;
     let name = `function#${this.functions}`;
+    let domain = '';
     const nodes: WireField[] = [];
     this.reader.eachField(field.start, field.end, (inner) => {
       if (inner.number === 1) name = this.text(inner, 'function name');
       else if (inner.number === 7) nodes.push(inner);
+      else if (inner.number === 10) domain = this.text(inner, 'function domain');
     });
+    const outer = this.calls;
+    this.calls = new Map();
     nodes.forEach((node, index) => this.node(node, `${name}/`, index, 1));
+    this.callsOfFunctions.set(callKey(domain, name), this.calls);
+    this.calls = outer;
   }
 
   private tensor(field: WireField, scope: string): void {
