@@ -12,9 +12,11 @@ export const commandIds = {
   openModel: 'loomweight.openModel',
   showDevices: 'loomweight.showDevices',
   setUpGpu: 'loomweight.setUpGpu',
+  terminalCommand: 'loomweight.terminalCommand',
   cancelJob: 'loomweight.cancelJob',
   removeJob: 'loomweight.removeJob',
   runRecipe: 'loomweight.runRecipe',
+  newRecipe: 'loomweight.newRecipe',
   forecastRecipe: 'loomweight.forecastRecipe',
   refresh: 'loomweight.refreshModels',
   openReport: 'loomweight.openReport',
@@ -32,7 +34,15 @@ export type CommandId = (typeof commandIds)[keyof typeof commandIds];
 export const viewIds = { models: 'loomweight.models', jobs: 'loomweight.jobs' } as const;
 
 /** Custom editors, by the kind of file. */
-export const editorIds = { safetensors: 'loomweight.safetensors', gguf: 'loomweight.gguf', onnx: 'loomweight.onnx' } as const;
+export const editorIds = {
+  safetensors: 'loomweight.safetensors',
+  gguf: 'loomweight.gguf',
+  onnx: 'loomweight.onnx',
+  npy: 'loomweight.npy',
+} as const;
+
+/** Set once something has been done with success: steps of the walkthrough are ticked by `onContext`. What: `openedModel`, or the kind of a job. */
+export const doneContext = (what: string): string => `loomweight.done.${what}`;
 
 /** Panels that are restored after a reload of the window. */
 export const panelIds = {

@@ -29,6 +29,7 @@ import { createLog } from './shown/log';
 import { setTreeMessage } from './shown/rows';
 import { JobsTree, openJobRow } from './views/jobsTree';
 import { ModelsTree, openModelRow } from './views/modelsTree';
+import { TerminalCommand } from './terminal/terminalCommand';
 import { registerTreeClick } from './views/treeClicks';
 
 const historyKey = 'loomweight.jobs';
@@ -102,12 +103,15 @@ export function activate(context: vscode.ExtensionContext): void {
   const jobPanels = new JobPanels(context.extensionUri, history, (id) => shown('resume', (commands) => resumeJob(commands, id)), log);
   const reports = new ReportPanels(context.extensionUri, (key) => reportSource(key, engine, history), subjects, log);
   const samples = samplesOf(context.extensionPath);
+  const terminal = new TerminalCommand(context);
+  void terminal.refresh().catch((error: unknown) => log.error(`terminal command: ${String(error)}`));
   const commandContext: CommandContext = {
     engine,
     catalog,
     history,
     jobs,
     messages,
+    terminal,
     editors,
     bitAllocation,
     jobPanels,

@@ -27,6 +27,14 @@ test('the package contains exactly what is listed', () => {
   expect(actual.split('\n')).toEqual(expected.split('\n'));
 });
 
+test('the README of the package is for users, and every picture and file that it names is in the package', () => {
+  const readme = find('extension/readme.md').read().toString('utf8');
+  expect(readme).not.toMatch(/npm (run|ci|test)/);
+  const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] as string);
+  expect(targets.length).toBeGreaterThan(2);
+  for (const target of targets) expect(find(`extension/${target}`).read().length, target).toBeGreaterThan(1000);
+});
+
 test("the package has at most 30 MB, and only this platform's binaries of ONNX Runtime", () => {
   expect(statSync(packagePath).size).toBeLessThan(30e6);
   const folders = new Set(entries.flatMap(({ name }) => /bin\/napi-v6\/([^/]+\/[^/]+)\//.exec(name)?.[1] ?? []));

@@ -49,7 +49,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
     budget,
     sensitivity: '',
     values: Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default])),
-    format: budget === undefined ? defaultFormat(model, method) : 'onnx-packed',
+    format: budget === undefined ? defaultFormat(model, hasWidth(method)) : 'onnx-packed',
     tensors: '',
     embeddings: false,
     head: false,
@@ -195,9 +195,13 @@ function specOf(draft: Draft): CompressSpec {
  * The format that most people want: `onnx-fast` for codes of some width, `hf` for a method without one. A bare weight file has no
  * architecture to make a graph from.
  */
-function defaultFormat(model: string, method: MethodDescription): OutputFormat {
-  if (!method.parameters.some(({ key }) => key === 'bits')) return 'hf';
+export function defaultFormat(model: string, width: boolean): OutputFormat {
+  if (!width) return 'hf';
   return editorFor(model) !== undefined && model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
+}
+
+function hasWidth({ parameters }: MethodDescription): boolean {
+  return parameters.some(({ key }) => key === 'bits');
 }
 
 function suffixOf({ budget, method, values, format }: Draft): string {

@@ -7,6 +7,7 @@ import type { ModelCatalog } from '../models/modelCatalog';
 import type { BitAllocationPanels } from '../panels/bitAllocationPanels';
 import type { JobPanels } from '../panels/jobPanels';
 import type { ReportPanels } from '../panels/reportPanels';
+import type { TerminalCommand } from '../terminal/terminalCommand';
 import type { Log } from '../shown/log';
 
 /** What commands work with. */
@@ -16,6 +17,7 @@ export interface CommandContext {
   readonly history: JobHistory;
   readonly jobs: JobRunner;
   readonly messages: Messages;
+  readonly terminal: TerminalCommand;
   readonly editors: ModelEditors;
   readonly bitAllocation: BitAllocationPanels;
   readonly jobPanels: JobPanels;

@@ -7,6 +7,7 @@ import type { CommandContext } from './context';
 import { evaluateModel } from './evaluateModel';
 import { cancelJob, openReport, removeJob, revealOutput, showBitAllocation, showJob } from './jobCommands';
 import { learnBits } from './learnBits';
+import { newRecipe } from './newRecipe';
 import { modelOf, pickModel, pickTensor } from './pickers';
 import { forecastRecipe, runRecipe } from './recipes';
 import { setUpGpu } from './setUpGpu';
@@ -25,9 +26,11 @@ const handlers: Readonly<Record<CommandId, Handler>> = {
   [commandIds.openModel]: openModel,
   [commandIds.showDevices]: (context) => context.reports.show('devices'),
   [commandIds.setUpGpu]: (context) => setUpGpu(context),
+  [commandIds.terminalCommand]: (context) => context.terminal.toggle(),
   [commandIds.cancelJob]: (context, target) => cancelJob(context, target),
   [commandIds.removeJob]: (context, target) => removeJob(context, target),
   [commandIds.runRecipe]: (context, target) => runRecipe(context, target),
+  [commandIds.newRecipe]: (context) => newRecipe(context),
   [commandIds.forecastRecipe]: (context, target) => forecastRecipe(context, target),
   [commandIds.refresh]: (context) => context.catalog.forget(),
   [commandIds.openReport]: (context, target) => openReport(context, target),

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { LoomweightError } from '../../protocol/errors';
 import type { ModelPageEvents, ModelPageRequests } from '../../protocol/panels/modelPage';
 import { modelPageShapes } from '../../protocol/panels/modelPage';
-import { commandIds, editorIds, panelIds } from '../contributions';
+import { commandIds, doneContext, editorIds, panelIds } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import { modelName } from '../../common/modelName';
 import { editorFor } from '../models/modelFiles';
@@ -114,6 +114,7 @@ export class ModelEditors implements vscode.CustomReadonlyEditorProvider<ModelDo
     return {
       ready: async () => {
         const view = await document.view();
+        if (view.state === 'ready') void vscode.commands.executeCommand('setContext', doneContext('openedModel'), true);
         const select = this.wanted.get(path);
         this.wanted.delete(path);
         return { view, ...(select !== undefined && { select }) };

@@ -1,10 +1,11 @@
 import { watch } from 'node:fs';
-import type * as vscode from 'vscode';
+import * as vscode from 'vscode';
 import { cancelling } from '../../protocol/client/runs/cancelling';
 import type { RunFollower } from '../../protocol/client/runs/followRun';
 import type { RunEnd, RunRecord } from '../../protocol/client/runs/runFiles';
 import { LoomweightError, fromErrorData } from '../../protocol/errors';
 import type { JobProgress, JobSpec, JobState } from '../../protocol/jobs';
+import { doneContext } from '../contributions';
 import type { EngineHost } from '../engineHost/engineHost';
 import type { Messages } from '../messages';
 import { withNotification } from '../shown/notifications';
@@ -158,7 +159,10 @@ export class JobRunner implements vscode.Disposable {
     } else this.history.update(id, { status, ...(error && { error }) });
     const job = this.history.get(id);
     if (!job) return;
-    if (status === 'done') void announceDone(job);
+    if (status === 'done') {
+      void vscode.commands.executeCommand('setContext', doneContext(spec.kind), true);
+      void announceDone(job);
+    }
     if (status === 'interrupted') void announceInterrupted(job);
     if (status === 'failed' && error) this.messages.showError(fromErrorData(error), title);
   }

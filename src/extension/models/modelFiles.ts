@@ -8,6 +8,7 @@ const editors: Readonly<Record<string, string>> = {
   '.safetensors': editorIds.safetensors,
   '.gguf': editorIds.gguf,
   '.onnx': editorIds.onnx,
+  '.npy': editorIds.npy,
 };
 
 /** The custom editor for a path, undefined for folders and other files, which open in a panel. */

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { commandIds, editorIds, itemContexts, panelIds, settingKeys, viewIds } from '../../../src/extension/contributions';
+import { stepKinds } from '../../../src/engine/jobs/index';
+import { commandIds, doneContext, editorIds, itemContexts, panelIds, settingKeys, viewIds } from '../../../src/extension/contributions';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const readJson = (name: string) => JSON.parse(readFileSync(join(root, name), 'utf8')) as Record<string, unknown>;
@@ -10,6 +11,7 @@ const readJson = (name: string) => JSON.parse(readFileSync(join(root, name), 'ut
 interface Manifest {
   readonly activationEvents: readonly string[];
   readonly extensionKind: readonly string[];
+  readonly icon: string;
   readonly capabilities: {
     readonly untrustedWorkspaces: { readonly supported: string; readonly restrictedConfigurations: readonly string[] };
     readonly virtualWorkspaces: { readonly supported: string };
@@ -20,9 +22,20 @@ interface Manifest {
     readonly customEditors: readonly { readonly viewType: string; readonly priority: string }[];
     readonly configuration: { readonly properties: Readonly<Record<string, unknown>> };
     readonly menus: Readonly<Record<string, readonly { readonly command: string; readonly when?: string }[]>>;
-    readonly walkthroughs: readonly { readonly steps: readonly { readonly media: { readonly markdown: string } }[] }[];
+    readonly walkthroughs: readonly {
+      readonly steps: readonly {
+        readonly media: { readonly image: Readonly<Record<string, string>> };
+        readonly completionEvents: readonly string[];
+      }[];
+    }[];
   };
 }
+
+/** Width and height of a PNG, from its header. */
+const pngSize = (file: Buffer): readonly [number, number] => {
+  expect(file.subarray(1, 4).toString('latin1')).toBe('PNG');
+  return [file.readUInt32BE(16), file.readUInt32BE(20)];
+};
 
 const manifest = readJson('package.json') as unknown as Manifest;
 const { contributes } = manifest;
@@ -71,6 +84,7 @@ describe('the manifest', () => {
       commandIds.compare,
       commandIds.startJob,
       commandIds.runRecipe,
+      commandIds.newRecipe,
       commandIds.setUpGpu,
     ] as const;
     for (const id of running) {
@@ -79,14 +93,23 @@ describe('the manifest', () => {
     expect(manifest.extensionKind).toEqual(['workspace']);
   });
 
-  test("ONNX files keep the user's editor", () => {
+  test('every kind of weight file opens with Loomweight', () => {
     const priorities = Object.fromEntries(contributes.customEditors.map(({ viewType, priority }) => [viewType, priority]));
-    expect(priorities).toEqual({ [editorIds.safetensors]: 'default', [editorIds.gguf]: 'default', [editorIds.onnx]: 'option' });
+    expect(priorities).toEqual(Object.fromEntries(Object.values(editorIds).map((id) => [id, 'default'])));
   });
 
-  test('the walkthrough pages exist', () => {
+  test('the walkthrough has a picture for every theme, and its steps are ticked by success, not by a click', () => {
+    const done = ['openedModel', ...stepKinds.map(({ id }) => id), 'recipe'].map(doneContext);
     for (const { steps } of contributes.walkthroughs) {
-      for (const { media } of steps) expect(readFileSync(join(root, media.markdown), 'utf8').length).toBeGreaterThan(50);
+      for (const { media, completionEvents } of steps) {
+        expect(Object.keys(media.image).sort()).toEqual(['dark', 'hc', 'hcLight', 'light']);
+        for (const path of Object.values(media.image)) expect(pngSize(readFileSync(join(root, path)))[0], path).toBeGreaterThan(600);
+        for (const event of completionEvents) expect(done).toContain(event.replace('onContext:', ''));
+      }
     }
+  });
+
+  test('the icon is a square PNG of 256 pixels', () => {
+    expect(pngSize(readFileSync(join(root, manifest.icon)))).toEqual([256, 256]);
   });
 });
