@@ -117,6 +117,7 @@ export function activate(context: vscode.ExtensionContext): void {
     jobPanels,
     reports,
     log,
+    drafts: new Map(),
     samples,
   };
 

@@ -5,6 +5,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import { recognizeModel } from '../architectures/index';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
 import { openContainer } from '../models/openContainer';
+import { checkDataHeaders } from './data/checkDataHeaders';
 import { readOnnxSettings } from './onnxLanguageModel';
 import { planOnnx } from './planOnnxFile';
 import { planScoring } from './scoringPlan';
@@ -49,6 +50,7 @@ export async function estimateEvaluate(
         notes: [],
       };
     }
+    if (spec.data !== undefined && container.graph) await checkDataHeaders(spec.data, spec.split ?? 'test', container.graph.inputs);
     if (spec.text === undefined || container.config === undefined) {
       // ONNX Runtime holds the weights and, while it prepares them, a second copy.
       return {

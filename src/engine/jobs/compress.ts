@@ -182,7 +182,10 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
 
   forecast: async (spec, { provider, memoryLimit }) => {
     const { estimateCompress } = await import('../compress/estimateCompress');
-    return estimateCompress(spec, { provider, memoryLimit });
+    const estimate = await estimateCompress(spec, { provider, memoryLimit });
+    if (spec.format !== 'hf' || spec.method === 'none') return estimate;
+    const note = 'hf stores rounded weights in the type of the source, so the file keeps its size; onnx-packed and archive are smaller.';
+    return { ...estimate, notes: [...(estimate.notes ?? []), note] };
   },
   computes: true,
   run: async (spec, context) => {

@@ -6,7 +6,7 @@ import { providerName } from '../../common/providerNames';
 import { withStatus } from '../shown/notifications';
 import type { CommandContext } from './context';
 import type { Choice } from './pickers';
-import { choose, separator } from './pickers';
+import { choose, isBack, separator } from './pickers';
 
 /**
  * Shows what a job will need against what there is, before anything starts. Gives the job to start, undefined to change settings;
@@ -44,6 +44,10 @@ export async function confirmForecast<Spec extends JobSpec>(
     const chosen = await choose(items, {
       title,
       placeholder: short ? 'This job does not fit on this machine. Change its settings, or free the missing resources.' : 'Start the job?',
+      back: true,
+    }).catch((error: unknown) => {
+      if (isBack(error)) return 'back';
+      throw error;
     });
     if (chosen === 'start') return spec;
     if (chosen === 'back') return undefined;

@@ -23,6 +23,8 @@ export interface CommandContext {
   readonly jobPanels: JobPanels;
   readonly reports: ReportPanels;
   readonly log: Log;
+  /** What was set in a flow that the user left, for the next time: by command and subject, as long as the window lives. */
+  readonly drafts: Map<string, unknown>;
   /** Folder of the bundled samples. */
   readonly samples: string;
 }

@@ -14,8 +14,9 @@ export async function evaluateModel(context: CommandContext, target: unknown): P
   if (!context.messages.requireTrust('Evaluating')) return;
   const model = wholeModel(await pickModel(context.catalog, target, { title: 'Evaluate Model' }));
   const title = `Evaluate ${modelName(model)}`;
-  const source = await pickData({
+  const source = await pickData(context, {
     title,
+    model,
     placeholder: 'Choose the text or data to evaluate on',
     textDetail: 'Perplexity of a language model on this text',
     dataDetail: 'NumPy files <split>-<input>.npy and <split>-label.npy',

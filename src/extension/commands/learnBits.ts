@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../common/params';
@@ -20,7 +21,7 @@ import type { DataSource } from './pickData';
 import { pickData } from './pickData';
 import { choose, chooseSeveral, pickFile, pickModel } from './pickers';
 import type { HubEntry } from './settingsHub';
-import { askText, settingsHub } from './settingsHub';
+import { askText, settingsHub, withBack } from './settingsHub';
 
 /** What the user has decided so far. Numbers as they were typed; empty for the default. */
 interface Draft extends OutputChoice {
@@ -44,22 +45,44 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
   if (!context.messages.requireTrust('Learning bits')) return;
   const model = wholeModel(await pickModel(context.catalog, target, { title: 'Learn Bits' }));
   const title = `Learn Bits of ${modelName(model)}`;
-  const source = await pickData({
-    title,
-    placeholder: 'Choose the training data',
-    textDetail: 'For a language model, which learns to predict this text',
-    dataDetail: 'NumPy files train-<input>.npy and train-label.npy, also val-… and test-…',
-    sample: { path: join(context.samples, 'text', 'books.txt'), detail: '60 kB, only enough for a first try' },
-    tables: true,
-  });
   const methods = (await context.engine.ask('methods', {})).filter(({ family }) => family === 'training');
   const first = methods.find(({ id }) => id === learnDefaults.method) ?? methods[0];
   if (!first) throw new Error('the engine has no training method');
-  const draft: Draft = {
+  await withBack(
+    () =>
+      pickData(context, {
+        title,
+        model,
+        placeholder: 'Choose the training data',
+        textDetail: 'For a language model, which learns to predict this text',
+        dataDetail: 'NumPy files train-<input>.npy and train-label.npy, also val-… and test-…',
+        sample: { path: join(context.samples, 'text', 'books.txt'), detail: '60 kB, only enough for a first try' },
+        tables: true,
+      }),
+    async (source) => {
+      const key = JSON.stringify(['learn', model, source]);
+      const draft = (context.drafts.get(key) as Draft | undefined) ?? newDraft(model, source, first);
+      context.drafts.set(key, draft);
+      // A folder that has been written since is not free any more.
+      if (existsSync(draft.out)) draft.outChosen = false;
+      for (;;) {
+        await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, methods, title), back: true });
+        const spec = await confirmForecast(context, specOf(draft), title);
+        if (!spec) continue;
+        context.drafts.delete(key);
+        void context.jobs.run(spec, (id) => context.jobPanels.open(id));
+        return;
+      }
+    },
+  );
+}
+
+function newDraft(model: string, source: DataSource, method: MethodDescription): Draft {
+  return {
     model,
     source,
-    method: first,
-    values: defaultsOf(first),
+    method,
+    values: defaultsOf(method),
     steer: 'target',
     numbers: { targetBits: '', penalty: '', steps: '', batch: '', window: '', rate: '', logitRate: '', evaluateEvery: '' },
     start: 'trained',
@@ -69,15 +92,6 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
     out: '',
     outChosen: false,
   };
-  for (;;) {
-    await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, methods, title) });
-    const spec = specOf(draft);
-    const confirmed = await confirmForecast(context, spec, title);
-    if (confirmed) {
-      void context.jobs.run(confirmed, (id) => context.jobPanels.open(id));
-      return;
-    }
-  }
 }
 
 function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: string): readonly HubEntry[] {
@@ -86,7 +100,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
   const number = numberEntry(draft, title);
   return [
     ...(draft.method.learnsWidths === true ? steering(draft, title, number) : []),
-    number('steps', 'Steps', String(learnDefaults.steps), 'More steps preserve more quality but take longer', whole),
+    number('steps', 'Steps', String(learnDefaults.steps), 'More steps preserve more quality but take longer', whole, true),
     number(
       'batch',
       'Batch',
@@ -95,7 +109,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
       whole,
     ),
     ...(isText ? [number('window', 'Window', String(learnDefaults.window), 'Tokens per text window', whole)] : []),
-    number('rate', 'Learning rate', String(learnDefaults.rate), 'For the weights', positive),
+    number('rate', 'Learning rate', String(learnDefaults.rate), 'For the weights', positive, true),
     ...(draft.method.learnsWidths === true
       ? [number('logitRate', 'Learning rate of bits', String(learnDefaults.logitRate), 'A higher rate changes widths faster', positive)]
       : []),
@@ -115,7 +129,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
       edit: async () => {
         draft.method = await choose(
           methods.map((value) => ({ label: value.label, description: value.id, detail: value.summary, value })),
-          { title, placeholder: 'How to train' },
+          { title, placeholder: 'How to train', back: true, current: draft.method },
         );
         draft.values = defaultsOf(draft.method);
       },
@@ -126,6 +140,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
       label: 'Output',
       value: draft.formats.map((format) => formatWords[format][0]).join(', '),
       detail: 'One or more formats; each one is evaluated',
+      main: true,
       edit: async () => {
         draft.formats = await chooseSeveral(
           outputFormats.map((value) => ({
@@ -139,7 +154,7 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
         );
       },
     },
-    outputEntry(draft, title),
+    { ...outputEntry(draft, title), main: true },
   ];
 }
 
@@ -151,11 +166,13 @@ type NumberEntry = (
   fallback: string,
   detail: string,
   check: (text: string) => string | undefined,
+  main?: boolean,
 ) => HubEntry;
 
 function numberEntry(draft: Draft, title: string): NumberEntry {
-  return (key, label, fallback, detail, check) => ({
+  return (key, label, fallback, detail, check, main = false) => ({
     label,
+    main,
     value: draft.numbers[key] || fallback,
     detail,
     edit: async () => {
@@ -173,8 +190,8 @@ function steering(draft: Draft, title: string, number: NumberEntry): readonly Hu
   const { steer } = draft;
   return [
     steer === 'target'
-      ? number('targetBits', 'Bits per weight', String(learnDefaults.targetBits), 'Target average, including side information', bits)
-      : number('penalty', 'Penalty', '0', 'Weight of the size in MiB in the loss', positive),
+      ? number('targetBits', 'Bits per weight', String(learnDefaults.targetBits), 'Target average, including side information', bits, true)
+      : number('penalty', 'Penalty', '0', 'Weight of the size in MiB in the loss', positive, true),
     {
       label: 'Control by',
       value: steer === 'target' ? 'a target' : 'a penalty',
@@ -185,7 +202,7 @@ function steering(draft: Draft, title: string, number: NumberEntry): readonly Hu
             { label: 'A target', detail: 'Bits per weight; the penalty is adjusted to reach it', value: 'target' },
             { label: 'A penalty', detail: 'Fixed weight of the size in MiB in the loss, as in the paper', value: 'penalty' },
           ],
-          { title, placeholder: 'Choose what controls the bits' },
+          { title, placeholder: 'Choose what controls the bits', back: true, current: draft.steer },
         );
       },
     },

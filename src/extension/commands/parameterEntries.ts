@@ -25,12 +25,12 @@ async function askParameter(spec: ParamSpec, current: ParamValue, title: string)
   const placeholder = `${spec.label}, currently ${valueText(current)}`;
   if (spec.kind === 'boolean') {
     const answers = [true, false].map((value) => ({ label: valueText(value), value }));
-    return choose(answers, { title, placeholder });
+    return choose<ParamValue>(answers, { title, placeholder, back: true, current });
   }
   if (spec.kind === 'choice') {
-    return choose(
+    return choose<ParamValue>(
       spec.choices.map((value) => ({ label: value, value })),
-      { title, placeholder },
+      { title, placeholder, back: true, current },
     );
   }
   const text = await askText({

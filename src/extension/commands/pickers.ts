@@ -1,23 +1,31 @@
 import * as vscode from 'vscode';
 import { formatBytes, formatCount } from '../../common/units';
-import { cancelledError } from '../../protocol/errors';
+import { LoomweightError, cancelledError } from '../../protocol/errors';
 import { diskPath } from '../messages';
 import { modelName } from '../../common/modelName';
-import type { ModelCatalog } from '../models/modelCatalog';
+import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
 import type { Choice } from '../shown/quickInput';
-import { pickMany, pickOne } from '../shown/quickInput';
+import { pickMany } from '../shown/quickInput';
+import type { StepQuestion } from '../shown/steps';
+import { pickStep, wentBack } from '../shown/steps';
 import type { ModelNode } from '../views/modelsTree';
 
 export type { Choice } from '../shown/quickInput';
 
-/** Lets the user choose one of several. Throws `cancelled` if the user cancels. */
-export async function choose<T>(
-  items: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>,
-  options: { readonly title: string; readonly placeholder: string },
-): Promise<T> {
-  const chosen = await pickOne(items, options);
-  if (chosen?.value === undefined) throw cancelledError();
-  return chosen.value;
+/**
+ * Lets the user choose one of several; an item without a value cannot be chosen. Throws `cancelled` if the user cancels, for which `isBack` holds if the user went
+ * back.
+ */
+export async function choose<T>(items: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>, options: StepQuestion<T>): Promise<T> {
+  const chosen = await pickStep(items, options);
+  if (chosen === wentBack) throw new LoomweightError('cancelled', 'Back.', { back: true });
+  if (chosen === undefined) throw cancelledError();
+  return chosen;
+}
+
+/** True for what a question throws if the user went back to the one before. */
+export function isBack(error: unknown): boolean {
+  return LoomweightError.is(error, 'cancelled') && error.details?.['back'] === true;
 }
 
 /** Lets the user choose several. Throws `cancelled` if the user cancels or chooses none. */
@@ -47,20 +55,33 @@ export async function pickModel(
 ): Promise<string> {
   const given = modelOf(target);
   if (given !== undefined) return given;
-  const items = catalog.models().then((models): Choice<string>[] => [
-    ...models
-      .filter(({ path }) => path !== options.without)
-      .map((model) => ({
-        icon: 'package',
+  const items = catalog.checked().then((models): Choice<string>[] => {
+    const offered = models.filter(({ model }) => model.path !== options.without);
+    const unreadable = offered.filter(({ problem }) => problem !== undefined);
+    const where = ({ sample, path }: CatalogModel) => (sample ? 'Bundled with Loomweight' : vscode.workspace.asRelativePath(path));
+    return [
+      ...offered
+        .filter(({ problem }) => problem === undefined)
+        .map(({ model }) => ({
+          icon: 'package',
+          label: model.name,
+          description: `${model.format} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
+          detail: where(model),
+          value: model.path,
+        })),
+      separator('On this machine'),
+      { icon: 'folder-opened', label: 'Choose a folder…', detail: 'A Hugging Face folder or an output of Loomweight', value: ':folder' },
+      { icon: 'file', label: 'Choose a file…', detail: 'safetensors, ONNX or GGUF', value: ':file' },
+      ...(unreadable.length > 0 ? [separator<string>('Cannot be read')] : []),
+      // Without a value: shown, so that nobody looks for them in vain, but not to be chosen.
+      ...unreadable.map(({ model, problem }) => ({
+        icon: 'warning',
         label: model.name,
-        description: `${model.format} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
-        detail: model.sample ? 'Bundled with Loomweight' : vscode.workspace.asRelativePath(model.path),
-        value: model.path,
+        description: `cannot be read · ${where(model)}`,
+        detail: problem?.message ?? '',
       })),
-    separator('On this machine'),
-    { icon: 'folder-opened', label: 'Choose a folder…', detail: 'A Hugging Face folder or an output of Loomweight', value: ':folder' },
-    { icon: 'file', label: 'Choose a file…', detail: 'safetensors, ONNX or GGUF', value: ':file' },
-  ]);
+    ];
+  });
   const chosen = await choose(items, { title: options.title, placeholder: options.placeholder ?? 'Choose a model' });
   if (chosen === ':folder') return pickFolder(options.title);
   if (chosen === ':file') return pickFile(options.title, { Models: ['safetensors', 'onnx', 'gguf'] });

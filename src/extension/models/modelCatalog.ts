@@ -27,6 +27,11 @@ export interface CatalogFolder {
   readonly sample: boolean;
 }
 
+/** Longest wait for the headers of models that are to be offered. */
+const patienceMs = 2000;
+/** Problems of a file, not of the engine that reads it. */
+const aboutTheFile: readonly string[] = ['malformed-file', 'unsupported', 'not-found', 'io'];
+
 /**
  * The models of all workspace folders and their summaries, read at most once for each state of the files on disk.
  * Nothing is searched before the first request.
@@ -66,6 +71,19 @@ export class ModelCatalog implements Disposable {
       },
     );
     return summary;
+  }
+
+  /** All models with what is wrong with those that cannot be read. One whose headers take long is taken to be readable. */
+  async checked(): Promise<readonly { readonly model: CatalogModel; readonly problem?: ErrorData }[]> {
+    const models = await this.models();
+    const reads = Promise.allSettled(models.map(({ path }) => this.summary(path)));
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([reads, new Promise((resolve) => (timer = setTimeout(resolve, patienceMs)))]);
+    clearTimeout(timer);
+    return models.map((model) => {
+      const problem = this.problem(model.path);
+      return problem && aboutTheFile.includes(problem.code) ? { model, problem } : { model };
+    });
   }
 
   /** True if a model that has been listed is this folder, or is inside it. */

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import { itemText, messageText, printable, withIcon } from '../../common/shown';
+import { itemText, printable, withIcon } from '../../common/shown';
 
 /** An item of a list with its value. Label, description and detail are text; an icon has its own field. */
 export interface Choice<T> {
@@ -31,41 +31,9 @@ export interface ListQuestion {
   readonly placeholder: string;
 }
 
-/** Lets the user choose one item of a list. Undefined if the user cancels. */
-export function pickOne<T>(
-  choices: readonly Choice<T>[] | Thenable<readonly Choice<T>[]>,
-  question: ListQuestion,
-): Thenable<ShownChoice<T> | undefined> {
-  const items = 'then' in choices ? choices.then(shownChoices) : shownChoices(choices);
-  return vscode.window.showQuickPick(items as ShownChoice<T>[] | Thenable<ShownChoice<T>[]>, {
-    ...shownQuestion(question),
-    matchOnDescription: true,
-    matchOnDetail: true,
-  });
-}
-
 /** Lets the user choose several items of a list. Undefined if the user cancels. */
 export function pickMany<T>(choices: readonly Choice<T>[], question: ListQuestion): Thenable<readonly ShownChoice<T>[] | undefined> {
   return vscode.window.showQuickPick(shownChoices(choices), { ...shownQuestion(question), canPickMany: true });
-}
-
-/** Asks for a line of text; `check` returns a message if it is invalid. Undefined if the user cancels. */
-export function askLine(options: {
-  readonly title: string;
-  readonly prompt: string;
-  readonly value: string;
-  readonly check?: (text: string) => string | undefined;
-}): Thenable<string | undefined> {
-  return vscode.window.showInputBox({
-    title: printable(options.title),
-    prompt: messageText(options.prompt),
-    value: options.value,
-    ignoreFocusOut: true,
-    validateInput: (entered) => {
-      const problem = options.check?.(entered);
-      return problem === undefined ? undefined : messageText(problem);
-    },
-  });
 }
 
 function shownQuestion({ title, placeholder }: ListQuestion) {

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import * as vscode from 'vscode';
+import type * as vscode from 'vscode';
 import { showInformation } from '../shown/notifications';
+import { prependPath, runInTerminal } from '../shown/terminals';
 import { commandShims } from './commandShims';
 
 /** Whether terminals have the command; kept for all windows. */
@@ -35,10 +36,7 @@ export class TerminalCommand {
       'New terminals have the command loomweight. Run this command again to remove it.',
       'Open Terminal',
     );
-    if (chosen === undefined) return;
-    const terminal = vscode.window.createTerminal();
-    terminal.show();
-    terminal.sendText('loomweight --help');
+    if (chosen !== undefined) runInTerminal('loomweight --help');
   }
 
   private get enabled(): boolean {
@@ -51,7 +49,6 @@ export class TerminalCommand {
     await mkdir(folder, { recursive: true });
     for (const { name, text } of commandShims(process.execPath, join(extensionPath, 'dist', 'cli.js'), process.platform))
       await writeFile(join(folder, name), text, { mode: 0o755 });
-    collection.description = 'Adds the command loomweight';
-    collection.prepend('PATH', `${folder}${delimiter}`);
+    prependPath(collection, `${folder}${delimiter}`, 'Adds the command loomweight');
   }
 }

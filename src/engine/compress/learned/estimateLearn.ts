@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { checkpointEnding, isTextData } from '../../../protocol/learnDefaults';
+import { checkDataHeaders } from '../../evaluate/data/checkDataHeaders';
 import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
 import { findWeightMethod } from '../../train/methods/index';
@@ -44,6 +45,8 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   const source = await openSource(spec.model);
   try {
     checkFormats(spec, source);
+    const { graph } = source.container;
+    if (graph && !isTextData(spec.data)) await checkDataHeaders(spec.data, 'train', graph.inputs);
     const parameters = [...source.tensors.values()].reduce((sum, { entry }) => sum + elementCount(entry.shape), 0);
     const config = source.decoder?.config;
     const tokens = spec.batch * (isTextData(spec.data) ? (spec.window ?? 256) : 1);

@@ -38,7 +38,8 @@ export async function readDataSplit({ data, split, inputs, columns }: DataReques
   return { description: `${data}, split '${split}'`, samples, inputs: arrays, labels };
 }
 
-async function readArray(folder: string, split: string, name: string): Promise<SampleArray> {
+/** The file of an array of a split. Errors: `not-found` with the files that are there. */
+export async function findArray(folder: string, split: string, name: string): Promise<string> {
   const file = path.join(folder, `${split}-${name}.npy`);
   await access(file).catch(async () => {
     const present = (await readdir(folder)).filter((entry) => entry.endsWith('.npy'));
@@ -49,6 +50,11 @@ async function readArray(folder: string, split: string, name: string): Promise<S
       { file, present },
     );
   });
+  return file;
+}
+
+async function readArray(folder: string, split: string, name: string): Promise<SampleArray> {
+  const file = await findArray(folder, split, name);
   const { dtype, shape, bytes } = await readNpy(file);
   const make = arrayTypes[dtype];
   if (!make || shape.length === 0)
