@@ -67,6 +67,9 @@ const systemCodes: Readonly<Record<string, { code: ErrorCode; text: string }>> =
   EACCES: { code: 'io', text: 'Permission denied' },
   EPERM: { code: 'io', text: 'Operation not permitted' },
   EROFS: { code: 'io', text: 'The file system is read-only' },
+  ENAMETOOLONG: { code: 'invalid-argument', text: 'A name in the path is longer than the file system allows' },
+  ELOOP: { code: 'invalid-argument', text: 'The links in the path lead in a circle' },
+  ERR_INVALID_ARG_VALUE: { code: 'invalid-argument', text: 'The path holds a character that no path can hold' },
   EISDIR: { code: 'invalid-argument', text: 'The path is a folder, not a file' },
 };
 

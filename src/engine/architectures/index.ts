@@ -1,3 +1,4 @@
+import { ownEntry } from '../../common/ownEntry';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import type { DecoderArchitecture, DecoderConfig } from './architecture';
@@ -62,6 +63,6 @@ function namesIn(config: Readonly<Record<string, unknown>>): readonly string[] {
     : [];
   if (listed.length > 0) return listed;
   const type = config['model_type'];
-  const known = typeof type === 'string' ? modelTypes[type] : undefined;
+  const known = typeof type === 'string' ? ownEntry(modelTypes, type) : undefined;
   return known === undefined ? (typeof type === 'string' ? [type] : []) : [known];
 }

@@ -60,3 +60,9 @@ export function quoteName(name: string): string {
   const short = name.length > 80 ? `${name.slice(0, 77)}...` : name;
   return JSON.stringify(short);
 }
+
+/** Any JSON value from a file for use in a message, truncated; unlike `String`, never calls anything that the value brings along. */
+export function quoteValue(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,3 +1,4 @@
+import { ownEntry } from '../../common/ownEntry';
 import type { InputRole, InputRoleTable } from '../graph/passes/inputRole';
 import type { TableUse } from '../graph/passes/fixedTables';
 
@@ -37,11 +38,11 @@ export const operatorKey = (domain: string, op: string): string => (domain === '
 export const inputRoles: InputRoleTable = {
   inputRole: ({ domain, op }, input): InputRole => {
     const name = operatorKey(domain, op);
-    if (settings[name]?.includes(input) === true) return 'setting';
-    return statistics[name]?.includes(input) === true ? 'statistic' : 'weight';
+    if (ownEntry(settings, name)?.includes(input) === true) return 'setting';
+    return ownEntry(statistics, name)?.includes(input) === true ? 'statistic' : 'weight';
   },
   tableUse: ({ domain, op }, input) =>
-    operatorKey(domain, op) === 'Gather' && input === 0 ? 'lookup' : tableUses[operatorKey(domain, op)],
+    operatorKey(domain, op) === 'Gather' && input === 0 ? 'lookup' : ownEntry(tableUses, operatorKey(domain, op)),
   passesOn: ({ domain, op }) => rearranging.has(operatorKey(domain, op)),
   rounds: ({ domain, op }) => rounding.has(operatorKey(domain, op)),
   makesWaves: ({ domain, op }) => operatorKey(domain, op) === 'Sin' || operatorKey(domain, op) === 'Cos',

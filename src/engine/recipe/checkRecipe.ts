@@ -1,5 +1,6 @@
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { readText } from '../formats/files/readText';
 import { suggestion } from '../../common/nearest';
 import type { RecipeDiagnostic } from '../../protocol/engine';
 import { LoomweightError } from '../../protocol/errors';
@@ -38,7 +39,7 @@ export async function planRecipe(spec: RecipeSpec, kinds: readonly StepKind[]): 
     throw new LoomweightError('invalid-argument', `${recipe} is not a regular file. Name a recipe (*.loom.yaml).`, { recipe });
   if (info.size > longestFile)
     throw new LoomweightError('malformed-file', `${recipe} has ${info.size} bytes, too many for a recipe.`, { recipe });
-  const text = await readFile(recipe, 'utf8');
+  const text = await readText(recipe);
   const analysis = analyzeRecipe(recipe, text, kinds);
   const findings = await withMissingFiles(analysis, namesOf(analysis));
   const errors = findings.filter(({ severity }) => severity === 'error');

@@ -83,6 +83,34 @@ const meanings: readonly {
   { pattern: /NO_SUCHFILE|file doesn't exist|External data path/i, code: 'not-found', advice: 'A file of the model is missing.' },
 ];
 
+/** What a model that the runtime refuses comes to, whatever the reason in the text says. */
+const refusals: readonly {
+  readonly action: RunContext['action'];
+  readonly pattern: RegExp;
+  readonly code: ErrorCode;
+  readonly advice: string;
+}[] = [
+  {
+    action: 'create',
+    pattern:
+      /invalid model|Invalid model|does not match expected size|is not output of any previous nodes|Duplicate definition|not a valid/,
+    code: 'malformed-file',
+    advice: 'The model is damaged or not valid ONNX.',
+  },
+  {
+    action: 'create',
+    pattern: /^/,
+    code: 'unsupported',
+    advice: 'The runtime refuses this model. Check it with onnx.checker, or export it again.',
+  },
+  {
+    action: 'run',
+    pattern: /Non-zero status code returned while running/,
+    code: 'unsupported',
+    advice: 'The model cannot be run on these inputs.',
+  },
+];
+
 /** Maximum length of the inputs' description in a message. */
 const longestFeeds = 300;
 
@@ -112,9 +140,11 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   if (error instanceof LoomweightError) return error;
   const raw = (error instanceof Error ? error.message : String(error)).trim();
   const text = withoutCudaNoise(raw);
-  const meaning = meanings.find(({ pattern }) => pattern.test(text));
-  const match = meaning?.pattern.exec(text);
-  const said = meaning?.says && match ? meaning.says(match) : text.replace(/\s+/g, ' ');
+  const known = meanings.find(({ pattern }) => pattern.test(text));
+  const match = known?.pattern.exec(text);
+  const said = known?.says && match ? known.says(match) : text.replace(/\s+/g, ' ');
+  const refusal = true ? refusals.find(({ action, pattern }) => action === context.action && pattern.test(text)) : undefined;
+  const meaning = known ?? refusal;
   const op = /running (\w+) node/.exec(raw)?.[1] ?? /implementation for (\w+)\(/.exec(raw)?.[1];
   const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];
   const doing = context.action === 'create' ? 'could not load' : 'failed while running';

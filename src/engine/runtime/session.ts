@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import { createTemporaryFolder } from '../formats/files/temporaryFolder';
+import { ownEntry } from '../../common/ownEntry';
 import { LoomweightError } from '../../protocol/errors';
 import type { Ort } from './loadOrt';
 import { hasComputingNeighbour, isMachineBusy } from './neighbours';
@@ -129,13 +130,20 @@ class OrtSession implements Session {
     this.checkTypes(into);
     const { ort } = this.context;
     const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrtTensor(ort, name, tensor)]));
-    const fetches = Object.fromEntries(outputs.map((name) => [name, into[name] ? toOrtTensor(ort, name, into[name]) : null]));
+    const fetches = Object.fromEntries(
+      outputs.map((name) => {
+        const target = ownEntry(into, name);
+        return [name, target ? toOrtTensor(ort, name, target) : null];
+      }),
+    );
     try {
       const results = await this.session.run(tensors, fetches);
-      const given = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, into[name] ?? fromOrtTensor(name, tensor)]));
+      const given = Object.fromEntries(
+        Object.entries(results).map(([name, tensor]) => [name, ownEntry(into, name) ?? fromOrtTensor(name, tensor)]),
+      );
       // The binding copies every output, also those that the runtime has written into arrays of the caller.
       releaseArrays(
-        Object.entries(results).flatMap(([name, { data }]) => (into[name] ? [data as Float32Array] : [])),
+        Object.entries(results).flatMap(([name, { data }]) => (ownEntry(into, name) ? [data as Float32Array] : [])),
         Object.values(into).map(({ data }) => data),
       );
       this.reportFallback();
@@ -194,7 +202,7 @@ class OrtSession implements Session {
   /** ONNX Runtime checks the shape of an array that it is given for an output, but not its type. */
   private checkTypes(into: Readonly<Record<string, RuntimeTensor>>): void {
     for (const output of this.session.outputMetadata) {
-      const given = into[output.name]?.dtype;
+      const given = ownEntry(into, output.name)?.dtype;
       if (given === undefined || !output.isTensor || output.type === given) continue;
       throw new LoomweightError(
         'invalid-argument',

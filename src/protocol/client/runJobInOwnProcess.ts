@@ -6,6 +6,7 @@ import type { JobReport } from '../report';
 import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
 import type { OutputToCome } from './outputToCome';
+import { nativeAbort } from './nativeAbort';
 import { removeUnfinished } from './removeUnfinished';
 import { residentSize, sizeIntervalMs } from './residentSize';
 
@@ -62,7 +63,7 @@ export async function runJobInOwnProcess(spec: JobSpec, options: OwnProcessOptio
     finished = true;
     return report;
   } catch (error) {
-    throw watch.exceeded() ?? (signal?.aborted ? cancelledError() : error);
+    throw watch.exceeded() ?? (signal?.aborted ? cancelledError() : (nativeAbort(error, spec) ?? error));
   } finally {
     signal?.removeEventListener('abort', onAbort);
     clearTimeout(killTimer);

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SeededRandom } from '../../../common/random';
 import { LoomweightError } from '../../../protocol/errors';
@@ -114,7 +113,7 @@ async function encodeFile(container: TensorContainer, config: DecoderConfig, fil
 
 /** The `text` of every line, joined by empty lines. */
 async function textOfLines(file: string): Promise<string> {
-  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  const lines = (await readText(file)).split('\n').filter((line) => line.trim() !== '');
   return lines
     .map((line, index) => {
       const text = parsedText(line);

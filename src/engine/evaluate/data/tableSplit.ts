@@ -1,3 +1,4 @@
+import { ownEntry } from '../../../common/ownEntry';
 import { globMatcher } from '../../../common/glob';
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
@@ -24,7 +25,7 @@ export function tableSplit(table: Table, file: string, split: string, inputs: re
   if (splitColumn !== undefined) columnsOf(table, file, splitColumn);
   const rows = splitColumn === undefined ? table.rows : table.rows.filter((row) => String(row[splitColumn]) === split);
   const read = (key: string, integer: boolean, shape: readonly (number | string)[]): SampleArray => {
-    const chosen = columnsOf(table, file, columns[key] ?? key);
+    const chosen = columnsOf(table, file, ownEntry(columns, key) ?? key);
     const values = rows.flatMap((row, index) => chosen.flatMap((column) => cellNumbers(row[column], file, column, index)));
     const width = rows.length === 0 ? chosen.length : values.length / rows.length;
     return {

@@ -1,6 +1,6 @@
 import { elementCount, byteLength, dtypes, type DType } from '../../../protocol/dtypes';
 import type { LoomweightError } from '../../../protocol/errors';
-import { malformedFile, quoteName, safeProduct, unsupportedContent, wrongMagic } from '../malformed';
+import { malformedFile, quoteName, quoteValue, safeProduct, unsupportedContent, wrongMagic } from '../malformed';
 import type { ArchiveFields, DataRange } from './tensorKinds';
 import { matrixOf } from './tensorKinds';
 
@@ -117,7 +117,7 @@ function checkFields(item: unknown, file: string, end: number): ArchiveFields {
   if (kind === 'plain') {
     const dtype = fields['dtype'];
     if (typeof dtype !== 'string' || !Object.hasOwn(dtypes, dtype) || dtypes[dtype as DType].blockBytes === 0)
-      throw fail(`its type must have values of a fixed number of bytes, got ${String(dtype)}`);
+      throw fail(`its type must have values of a fixed number of bytes, got ${quoteValue(dtype)}`);
     const needed = byteLength(dtype as DType, shape);
     if (needed !== length) throw fail(`${dtype} [${shape.join(', ')}] needs ${needed} bytes, but the table gives ${length}`);
     return { name, kind, shape, dtype: dtype as DType, data: [offset, length] };
@@ -133,7 +133,7 @@ function checkFields(item: unknown, file: string, end: number): ArchiveFields {
       throw fail(`its group counts must list ascending widths from 0 to 15 and a total of ${Math.ceil(count / size)} groups`);
     return { ...shared, kind, groups };
   }
-  if (kind !== 'grouped') throw fail(`its kind must be learned, grouped or plain, got ${String(kind)}`);
+  if (kind !== 'grouped') throw fail(`its kind must be learned, grouped or plain, got ${quoteValue(kind)}`);
   const { bits, granularity, symmetric, scales } = fields;
   const { rows, columns } = matrixOf(shape);
   const soundBits = isCount(bits) && bits >= 1 && bits <= 8;

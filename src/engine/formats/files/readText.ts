@@ -44,9 +44,31 @@ async function readWhole(path: string, largest: number, advice: string): Promise
   }
 }
 
+/** Brackets of JSON within one another: files of models have fewer than ten, and a walk over thousands would exhaust the stack. */
+const deepestNesting = 200;
+
+/** Position where brackets and braces of a JSON text are first nested deeper than `most`; undefined where they are not. */
+export function nestingAbove(text: string, most: number): number | undefined {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      // A string ends at the next quote that no backslash precedes; an unfinished one is left to the parser.
+      for (at += 1; at < text.length && text.charCodeAt(at) !== 0x22; at += 1) if (text.charCodeAt(at) === 0x5c) at += 1;
+    } else if (code === 0x5b || code === 0x7b) {
+      depth += 1;
+      if (depth > most) return at;
+    } else if (code === 0x5d || code === 0x7d) depth -= 1;
+  }
+  return undefined;
+}
+
 /** Parses the text of a JSON object. */
 export function parseJsonObject(text: string, path: string): Record<string, unknown> {
   let value: unknown;
+  const tooDeep = nestingAbove(text, deepestNesting);
+  if (tooDeep !== undefined)
+    throw malformedFile(path, tooDeep, 'too-deep', `JSON is read to a depth of ${deepestNesting} brackets, and this file goes deeper`);
   try {
     value = JSON.parse(text);
   } catch (error) {

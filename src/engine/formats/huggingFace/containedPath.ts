@@ -25,7 +25,7 @@ export async function containedPath(folder: string, name: string, index: string,
   const candidate = path.join(folder, ...parts);
   const real = await realpath(candidate).catch((error: unknown) => {
     const { code } = error as { code?: string };
-    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP') throw error;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP' && code !== 'ENAMETOOLONG') throw error;
     throw malformedFile(index, 0, 'missing-file', `The index names ${quoteName(name)}, which is not in ${folder}. Download or copy it`);
   });
   const root = await realpath(folder);

@@ -7,6 +7,7 @@ import type { DType } from '../../../protocol/dtypes';
 import { byteLength } from '../../../protocol/dtypes';
 import type { TensorContainer, TensorEntry } from '../container';
 import { FileContainer } from '../fileContainer';
+import { ownEntry } from '../../../common/ownEntry';
 import { RandomAccessFile } from '../files/randomAccessFile';
 import { decodeUtf8 } from '../files/readText';
 import { malformedFile, quoteName, safeProduct, unsupportedContent, fileTooShort, wrongMagic } from '../malformed';
@@ -128,7 +129,7 @@ function parseNpyHeader(text: string, file: string, offset: number): NpyHeader {
 function describe(header: NpyHeader, file: string, dataStart: number, fileSize: number): TensorEntry {
   const { description, shape } = header;
   const order = description[0] ?? '';
-  const dtype = /^[<>|=]/.test(description) ? dtypeOfDescription[description.slice(1)] : undefined;
+  const dtype = /^[<>|=]/.test(description) ? ownEntry(dtypeOfDescription, description.slice(1)) : undefined;
   if (dtype === undefined)
     throw unsupportedContent(
       file,

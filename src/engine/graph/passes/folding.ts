@@ -70,7 +70,12 @@ export function foldingRewrite(operators: OperatorTable & FoldTable, { settings,
       const isKnown = !mayBeWeight(value.type) || literals.has(value) || settings.has(old);
       return isKnown ? constantOf(index) : undefined;
     };
-    const folded = fold({ node, types, outputTypes, valueOf: outputTypes.some(isTooLarge) ? () => undefined : valueOf });
+    const folded = computed(fold, {
+      node,
+      types,
+      outputTypes,
+      valueOf: outputTypes.some((type) => isTooLarge(type) || isImpossible(type)) ? () => undefined : valueOf,
+    });
     if (folded === undefined || 'kind' in folded) return folded;
     if (folded.some((output) => output.kind === 'inline' && node.inputs.length > 0 && isTooLarge(output))) return undefined;
     return folded.map((output, index) => {
@@ -109,6 +114,21 @@ function inferred(
     if (error instanceof LoomweightError) return undefined;
     throw error;
   }
+}
+
+/** What a rule computes; undefined where it meets values that nothing can be computed with (a division by zero): the runtime reports them. */
+function computed(fold: Fold, entry: FoldContext): Folded | undefined {
+  try {
+    return fold(entry);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** True for a negative length, which constants of a damaged graph can ask for. */
+function isImpossible({ shape }: TensorType): boolean {
+  return shape?.some((length) => typeof length === 'number' && !(length >= 0)) === true;
 }
 
 function isTooLarge({ dtype, shape }: TensorType): boolean {

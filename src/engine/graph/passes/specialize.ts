@@ -1,3 +1,4 @@
+import { ownEntry } from '../../../common/ownEntry';
 import { floatDTypes } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { GraphBuilder } from '../builder';
@@ -149,7 +150,7 @@ function bindInput(graph: Graph, input: Value, shape: readonly number[], bound: 
 }
 
 function shapeOf(graph: Graph, input: Value, inputShapes: InputShapes, dimensions: ReadonlyMap<string, number>): readonly number[] {
-  const given = inputShapes[input.name];
+  const given = ownEntry(inputShapes, input.name);
   if (given !== undefined && typeof given !== 'number') return given;
   const shape = input.type.shape?.map((length): Dimension =>
     typeof length === 'number' ? length : (evaluate(length, dimensions) ?? length),
