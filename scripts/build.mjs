@@ -71,6 +71,7 @@ const targets = [
     },
   ],
   ['worker', { ...node, entryPoints: ['src/engine/worker.ts'], outfile: 'dist/worker.js' }],
+  ['table', { ...node, entryPoints: ['src/engine/table.ts'], outfile: 'dist/table.js' }],
   // One classic script for each view, so that a nonce is enough.
   [
     'webview',

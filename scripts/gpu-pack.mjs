@@ -112,7 +112,7 @@ async function filesUnder(folder, prefix, keep = () => true) {
 /** Everything that is packed, what seldom changes in front. */
 async function collect(given, temporary) {
   const build = 'Run "npm run build" first.';
-  const dist = ['engine.js', 'cli.js', 'worker.js'].map((name) => ({
+  const dist = ['engine.js', 'cli.js', 'worker.js', 'table.js'].map((name) => ({
     name: `dist/${name}`,
     path: required(join(root, 'dist', name), build),
   }));
@@ -132,6 +132,7 @@ async function collect(given, temporary) {
     ...dist,
     // Threads are looked for beside the program that starts them.
     { name: 'worker.js', path: join(root, 'dist', 'worker.js') },
+    { name: 'table.js', path: join(root, 'dist', 'table.js') },
     { name: 'peer.py', path: join(root, 'test/gpu/peer.py') },
     { name: 'check.mjs', path: program },
   ];

@@ -187,6 +187,17 @@ export function isModelReport(value: unknown): value is ModelReportHead & Readon
   return [kind, version, primary].every((field) => typeof field === 'string') && Array.isArray(layers);
 }
 
+/** What the report of a model lacks of what every version has written; undefined if it is whole. */
+export function reportProblem(report: ModelReportHead & Readonly<Record<string, unknown>>): string | undefined {
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const missing = (['settings', 'source', 'verification'] as const).find((key) => !isObject(report[key]));
+  if (missing !== undefined) return `The report of a model needs '${missing}'`;
+  const layer = (report.layers as readonly unknown[]).findIndex(
+    (each) => !isObject(each) || typeof (each as { readonly name?: unknown }).name !== 'string',
+  );
+  return layer < 0 ? undefined : `Layer ${layer} of the report has no name`;
+}
+
 /** `report.json` of a compression, and what `compress --json` prints. */
 export interface CompressReport extends ModelReport {
   readonly kind: 'compress';

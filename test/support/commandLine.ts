@@ -30,6 +30,7 @@ export class CommandLine {
         { in: 'src/cli/main.ts', out: 'cli' },
         { in: 'src/engine/main.ts', out: 'engine' },
         { in: 'src/engine/worker.ts', out: 'worker' },
+        { in: 'src/engine/table.ts', out: 'table' },
       ],
       bundle: true,
       platform: 'node',

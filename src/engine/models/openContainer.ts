@@ -2,7 +2,8 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { assertNever } from '../../common/assertNever';
 import { LoomweightError } from '../../protocol/errors';
-import { isModelReport } from '../../protocol/report';
+import { isModelReport, reportProblem } from '../../protocol/report';
+import { malformedFile } from '../formats/malformed';
 import type { TensorContainer } from '../formats/container';
 import { openRegularFile } from '../formats/files/randomAccessFile';
 import { readJsonObject } from '../formats/files/readText';
@@ -87,6 +88,9 @@ async function primaryOf(folder: string, limited: boolean): Promise<string | und
   const reportFile = path.join(folder, 'report.json');
   const report = await readJsonObject(limited ? await containedPath(folder, 'report.json', reportFile, limited) : reportFile);
   if (!isModelReport(report)) return undefined;
+  const problem = reportProblem(report);
+  if (problem !== undefined)
+    throw malformedFile(reportFile, 0, 'invalid-report', `${problem}. Copy the whole output again, or name the model file itself`);
   const { primary } = report;
   if (primary === '' || primary === '.') return folder;
   return containedPath(folder, primary, reportFile, limited);

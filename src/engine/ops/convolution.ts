@@ -14,7 +14,7 @@ function convolved(name: string, x: TensorType, w: TensorType, context: InferCon
   const [batch, channels, ...space] = x.shape as readonly [Dimension, Dimension, ...Dimension[]];
   const [maps, perGroup, ...kernel] = w.shape as readonly [Dimension, Dimension, ...Dimension[]];
   const group = intAttribute(context, 'group', 1);
-  if (x.shape.length !== w.shape.length || !mayBeEqual(channels, multiplyDimensions([perGroup, group])))
+  if (x.shape.length < 3 || x.shape.length !== w.shape.length || !mayBeEqual(channels, multiplyDimensions([perGroup, group])))
     throw invalid(
       `${name} with ${group} group${group === 1 ? '' : 's'} needs weights [maps, channels / group, ...kernel] for input ${formatShape(x.shape)}, got ${formatShape(w.shape)}.`,
     );

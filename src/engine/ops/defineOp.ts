@@ -1,4 +1,5 @@
 import { LoomweightError } from '../../protocol/errors';
+import { formatType } from '../graph/shapes';
 import type { DifferentiableOperator, GradientRule } from '../graph/gradient';
 import type { InferContext } from '../graph/operator';
 import type { TensorType } from '../graph/types';
@@ -52,7 +53,18 @@ export function defineOp<N extends RequiredCount>(definition: OperatorDefinition
         );
       if (inputs.some((type) => type?.unknown === true))
         return Array.from({ length: context.outputCount }, () => ({ dtype: 'float32' as const, shape: undefined, unknown: true as const }));
-      return definition.infer(inputs as unknown as Required<N>, context);
+      try {
+        return definition.infer(inputs as unknown as Required<N>, context);
+      } catch (error) {
+        // Rules are written for the ranks that an operator takes; a damaged graph has any.
+        if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+        throw new LoomweightError(
+          'invalid-argument',
+          `${name} does not take ${inputs.map((type) => (type === undefined ? 'nothing' : formatType(type))).join(', ')}.`,
+          { op: name, domain },
+          { cause: error },
+        );
+      }
     },
   };
 }

@@ -120,6 +120,8 @@ export interface RunContext {
   readonly model: string;
   readonly action: 'create' | 'run';
   readonly provider: string;
+  /** The graph is that of a file, not one that was built here: what is wrong with it is wrong with the file. */
+  readonly fromFile?: boolean;
   /** Names, types and shapes of the inputs. */
   readonly feeds?: string;
 }
@@ -143,7 +145,7 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const known = meanings.find(({ pattern }) => pattern.test(text));
   const match = known?.pattern.exec(text);
   const said = known?.says && match ? known.says(match) : text.replace(/\s+/g, ' ');
-  const refusal = true ? refusals.find(({ action, pattern }) => action === context.action && pattern.test(text)) : undefined;
+  const refusal = context.fromFile === true ? refusals.find(({ action, pattern }) => action === context.action && pattern.test(text)) : undefined;
   const meaning = known ?? refusal;
   const op = /running (\w+) node/.exec(raw)?.[1] ?? /implementation for (\w+)\(/.exec(raw)?.[1];
   const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];

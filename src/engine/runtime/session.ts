@@ -41,6 +41,7 @@ const fallbackRefused = /fallback to CPU EP has been explicitly disabled/;
 /** Loads a model for running. Blocks the thread meanwhile (1 s for 1 GB of weights). */
 export async function createSession(context: SessionContext, source: SessionSource, options: SessionOptions = {}): Promise<Session> {
   const { ort, provider } = context;
+  const fromFile = typeof source.model === 'string';
   const create = async (settings: InferenceSession.SessionOptions): Promise<InferenceSession> => {
     try {
       // The two overloads do not accept a union.
@@ -48,16 +49,16 @@ export async function createSession(context: SessionContext, source: SessionSour
         ? await ort.InferenceSession.create(source.model, settings)
         : await ort.InferenceSession.create(source.model, settings);
     } catch (error) {
-      throw wrapOrtError(error, { model: source.name, action: 'create', provider });
+      throw wrapOrtError(error, { model: source.name, action: 'create', provider, fromFile });
     }
   };
   if (provider === 'cpu' || options.profile !== undefined)
-    return new OrtSession(context, source.name, await create(ortOptions(context, source, options, {})), {
+    return new OrtSession(context, source.name, await create(ortOptions(context, source, options, {})), fromFile, {
       profiles: options.profile !== undefined,
     });
   try {
     const session = await create(ortOptions(context, source, options, { disable_cpu_ep_fallback: '1' }));
-    return new OrtSession(context, source.name, session);
+    return new OrtSession(context, source.name, session, fromFile);
   } catch (error) {
     if (context.strict || !(error instanceof LoomweightError) || !fallbackRefused.test(error.message)) throw error;
   }
@@ -66,7 +67,7 @@ export async function createSession(context: SessionContext, source: SessionSour
   try {
     const settings = ortOptions(context, source, options, {});
     const session = await create({ ...settings, enableProfiling: true, profileFilePrefix: join(profileFolder, 'run') });
-    return new OrtSession(context, source.name, session, { profileFolder });
+    return new OrtSession(context, source.name, session, fromFile, { profileFolder });
   } catch (error) {
     rmSync(profileFolder, { recursive: true, force: true });
     throw error;
@@ -112,6 +113,7 @@ class OrtSession implements Session {
     private readonly context: SessionContext,
     private readonly name: string,
     private readonly session: InferenceSession,
+    private readonly fromFile: boolean,
     { profileFolder, profiles = false }: { readonly profileFolder?: string; readonly profiles?: boolean } = {},
   ) {
     this.profileFolder = profileFolder;
@@ -152,6 +154,7 @@ class OrtSession implements Session {
       throw wrapOrtError(error, {
         model: this.name,
         action: 'run',
+        fromFile: this.fromFile,
         provider: this.context.provider,
         feeds: describeTensors(feeds),
       });

@@ -24,6 +24,7 @@ import type { DiskNeed } from './diskNeeds';
 import { addEstimates, describeForecast, makeForecast, refuseShortfall } from './forecast';
 import { diskOf, hostMemory, memoryLimitOf } from './freeSpace';
 import { Journal, defaultStateFolder } from './journal';
+import { aboutTheModel } from './modelErrors';
 import { ProgressReporter } from './progressReporter';
 import type { Runtimes } from './runtimes';
 
@@ -98,7 +99,11 @@ export class JobRunner {
     announceComputing();
     await this.journal.recover();
     removeStaleFolders();
-    return isRecipe(spec) ? this.runRecipe(spec, context) : this.runStep(this.kindOf(spec), spec, context);
+    try {
+      return await (isRecipe(spec) ? this.runRecipe(spec, context) : this.runStep(this.kindOf(spec), spec, context));
+    } catch (error) {
+      throw aboutTheModel(error);
+    }
   }
 
   private kindOf(spec: JobSpec): StepKind {

@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { LoomweightError } from '../../../protocol/errors';
 import { openRegularFile } from '../../formats/files/randomAccessFile';
+import { parquetInOwnProcess } from './tableProcess';
 
 /** A table of samples: one entry per row, cells as in the file. */
 export interface Table {
@@ -58,7 +58,8 @@ async function readCsv(file: string): Promise<Table> {
   }
   const [columns, ...cells] = lines;
   if (!columns) throw new LoomweightError('malformed-file', `${file} is empty; a CSV table needs a header line.`, { file });
-  const repeated = columns.find((name, i) => columns.indexOf(name) !== i);
+  const seen = new Set<string>();
+  const repeated = columns.find((name) => seen.size === seen.add(name).size);
   if (repeated !== undefined)
     throw new LoomweightError('malformed-file', `${file} has two columns named '${repeated}' in its header.`, { file });
   return { columns, rows: cells.map((line) => Object.fromEntries(columns.map((name, i) => [name, line[i]]))) };
@@ -66,9 +67,10 @@ async function readCsv(file: string): Promise<Table> {
 
 async function readParquet(file: string): Promise<Table> {
   try {
-    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+    const rows = await parquetInOwnProcess(file);
     return { columns: Object.keys(rows[0] ?? {}), rows };
   } catch (error) {
+    if (LoomweightError.is(error)) throw error;
     throw new LoomweightError(
       'malformed-file',
       `${file} cannot be read as a Parquet table: ${error instanceof Error ? error.message : String(error)}.`,

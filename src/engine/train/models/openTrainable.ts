@@ -33,9 +33,7 @@ export async function openTrainable(model: string, options: OpenTrainableOptions
 
 async function open(container: Awaited<ReturnType<typeof openContainer>>, options: OpenTrainableOptions): Promise<OpenTrainable> {
   if (container.format === 'onnx') {
-    const opened = await openOnnxTrainable(container.path, options.arrays).catch((error: unknown) => {
-      throw aboutTheFile(error, container.path);
-    });
+    const opened = await openOnnxTrainable(container.path, options.arrays);
     await container.close();
     return opened;
   }
@@ -45,10 +43,4 @@ async function open(container: Awaited<ReturnType<typeof openContainer>>, option
     `Training requires an ONNX file or a model directory with config.json, but ${container.path} has only weights.`,
     { path: container.path },
   );
-}
-
-/** A mistake in a graph that was read from a file is one of the file, not of what the user asked for. */
-function aboutTheFile(error: unknown, file: string): unknown {
-  if (!LoomweightError.is(error, 'invalid-argument') || error.details?.['node'] === undefined) return error;
-  return new LoomweightError('malformed-file', `${file}: ${error.message}`, { ...error.details, file }, { cause: error });
 }

@@ -1,0 +1,117 @@
+import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LoomweightError, fromErrorData, toErrorData } from '../../../protocol/errors';
+import type { ErrorData } from '../../../protocol/errors';
+import { residentSize, sizeIntervalMs } from '../../../protocol/client/residentSize';
+import { parquetFacts, parquetRows } from './parquetRows';
+import type { ParquetFacts } from './parquetRows';
+
+/** The rows of a table by columns, in pieces. */
+export type TableMessage =
+  | { readonly kind: 'columns'; readonly names: readonly string[] }
+  | { readonly kind: 'rows'; readonly cells: readonly (readonly unknown[])[] }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'failed'; readonly error: ErrorData };
+
+/** Rows in one message. */
+const rowsPerMessage = 4096;
+/** Memory for a decoded cell, with its row. */
+const bytesPerValue = 96;
+const leastHeap = 256 * 2 ** 20;
+const mostHeap = 8 * 2 ** 30;
+/** Memory of a Node process beside its heap, and room for the bytes that are being decoded. */
+const besideHeap = 256 * 2 ** 20;
+const leastSeconds = 60;
+const bytesPerSecond = 2e6;
+
+/**
+ * Reads the rows of a Parquet file in a process of its own. The decoder trusts counts inside of the file; a damaged one makes it claim memory without end or
+ * loop: the process then reaches its limit of memory or time and is ended, and the file is refused. `script`: `table.js` next to the running script, as
+ * built; a program that runs from source decodes in its own process. Errors: `malformed-file`, `unsupported`.
+ */
+export async function parquetInOwnProcess(
+  file: string,
+  script = join(__dirname, 'table.js'),
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const facts = await parquetFacts(file);
+  if (!existsSync(script)) return parquetRows(file);
+  const { size } = await stat(file);
+  const heap = Math.min(mostHeap, leastHeap + bytesPerValue * facts.rows * facts.columns);
+  const limits = { heap, resident: heap + besideHeap + 4 * size, seconds: leastSeconds + size / bytesPerSecond };
+  return readRows(file, script, facts, limits);
+}
+
+async function readRows(
+  file: string,
+  script: string,
+  facts: ParquetFacts,
+  limits: { readonly heap: number; readonly resident: number; readonly seconds: number },
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const child = fork(script, [], {
+    serialization: 'advanced',
+    execArgv: [`--max-old-space-size=${Math.ceil(limits.heap / 2 ** 20)}`],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+  });
+  const damaged = (why: string) =>
+    new LoomweightError('malformed-file', `${file} cannot be read as a Parquet table: ${why}. The file is damaged.`, { file });
+  const timers: NodeJS.Timeout[] = [];
+  try {
+    return await new Promise((resolve, reject) => {
+      const rows: Readonly<Record<string, unknown>>[] = [];
+      let names: readonly string[] = [];
+      const watch = async () => {
+        const bytes = child.pid === undefined ? undefined : await residentSize(child.pid);
+        if (bytes !== undefined && bytes > limits.resident)
+          reject(damaged(`its ${facts.rows} rows of ${facts.columns} columns take more than ${Math.ceil(limits.resident / 2 ** 20)} MiB`));
+      };
+      timers.push(setInterval(() => void watch(), sizeIntervalMs));
+      timers.push(setTimeout(() => reject(damaged(`decoding takes longer than ${Math.ceil(limits.seconds)} s`)), limits.seconds * 1000));
+      child.on('message', (message: TableMessage) => {
+        if (message.kind === 'columns') names = message.names;
+        else if (message.kind === 'rows')
+          for (const cells of message.cells) rows.push(Object.fromEntries(names.map((name, index) => [name, cells[index]])));
+        else if (message.kind === 'done') resolve(rows);
+        else reject(fromErrorData(message.error));
+      });
+      child.once('error', reject);
+      child.once('exit', (code, signal) =>
+        reject(damaged(`the process that decoded it ended (${signal ?? `exit code ${code}`}), out of memory or by a fault of the data`)),
+      );
+      child.send({ file }, (error) => {
+        if (error) reject(error);
+      });
+    });
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    child.kill('SIGKILL');
+  }
+}
+
+/** Serves one request of `parquetInOwnProcess`: called by the entry file of the process. */
+export function serveTable(): void {
+  if (process.send === undefined) throw new LoomweightError('internal', 'This script is started by the engine; do not run it directly.');
+  const send = (message: TableMessage) => new Promise<void>((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
+  // The parent is gone: nobody waits for the rows.
+  process.once('disconnect', () => process.exit(0));
+  process.once('message', ({ file }: { readonly file: string }) => {
+    parquetRows(file)
+      .then(async (rows) => {
+        const names = Object.keys(rows[0] ?? {});
+        await send({ kind: 'columns', names });
+        for (let at = 0; at < rows.length; at += rowsPerMessage)
+          await send({ kind: 'rows', cells: rows.slice(at, at + rowsPerMessage).map((row) => names.map((name) => row[name])) });
+        await send({ kind: 'done' });
+      })
+      .catch((error: unknown) => {
+        const known = LoomweightError.is(error) ? toErrorData(error) : undefined;
+        const text = error instanceof Error ? error.message : String(error);
+        return send({
+          kind: 'failed',
+          error: known ?? { code: 'malformed-file', message: `${file} cannot be read as a Parquet table: ${text}.` },
+        });
+      });
+  });
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { nativeAbort } from '../../../../src/protocol/client/nativeAbort';
+import { LoomweightError, exitCodes } from '../../../../src/protocol/errors';
+import type { JobSpec } from '../../../../src/protocol/jobs';
+
+const spec = { kind: 'evaluate', model: '/work/m.onnx' } as unknown as JobSpec;
+const crash = (details: Readonly<Record<string, unknown>>) => new LoomweightError('engine-crashed', 'ended', { output: [], ...details });
+
+test.each(['SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGBUS', 'SIGABRT'])('%s of native code is about the model', (signal) => {
+  const error = nativeAbort(crash({ signal }), spec);
+  expect(exitCodes[error?.code ?? 'internal']).toBe(3);
+  expect(error?.message).toMatch(/^\/work\/m\.onnx cannot be run here: .*SIG/);
+});
+
+test('a heap that is full is a lack of memory', () => {
+  const output = ['FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory'];
+  expect(nativeAbort(crash({ signal: 'SIGABRT', output }), spec)?.code).toBe('insufficient-memory');
+});
+
+test('every other end stays what it is', () => {
+  for (const details of [{ signal: 'SIGKILL' }, { signal: 'SIGTERM' }, { exitCode: 1 }, { signal: 'toString' }])
+    expect(nativeAbort(crash(details), spec)).toBeUndefined();
+  expect(nativeAbort(new LoomweightError('cancelled', 'x', { signal: 'SIGFPE' }), spec)).toBeUndefined();
+  expect(nativeAbort(new Error('x'), spec)).toBeUndefined();
+});
+
+test('comparisons name both models', () => {
+  const both = { kind: 'compare', first: '/a', second: '/b' } as unknown as JobSpec;
+  expect(nativeAbort(crash({ signal: 'SIGSEGV' }), both)?.message).toContain('/a and /b');
+});
