@@ -31,6 +31,7 @@ describe('the source tree', () => {
       'src/extension/extension.ts',
       'src/engine/main.ts',
       'src/engine/supervisor.ts',
+      'src/engine/table.ts',
       'src/engine/worker.ts',
       'src/cli/main.ts',
     ];
