@@ -145,7 +145,8 @@ export function wrapOrtError(error: unknown, context: RunContext): LoomweightErr
   const known = meanings.find(({ pattern }) => pattern.test(text));
   const match = known?.pattern.exec(text);
   const said = known?.says && match ? known.says(match) : text.replace(/\s+/g, ' ');
-  const refusal = context.fromFile === true ? refusals.find(({ action, pattern }) => action === context.action && pattern.test(text)) : undefined;
+  const refusal =
+    context.fromFile === true ? refusals.find(({ action, pattern }) => action === context.action && pattern.test(text)) : undefined;
   const meaning = known ?? refusal;
   const op = /running (\w+) node/.exec(raw)?.[1] ?? /implementation for (\w+)\(/.exec(raw)?.[1];
   const node = /Name:'([^']*)'/.exec(raw)?.[1] ?? /node with name '([^']*)'/.exec(raw)?.[1];
