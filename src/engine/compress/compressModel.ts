@@ -23,6 +23,7 @@ import { chooseWidths } from './budget/chooseWidths';
 import type { ChosenWidths } from './budget/chosenWidths';
 import { measuredPoints } from './budget/measuredPoints';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
+import { transformNotes } from './keptTransforms';
 import { planModel } from './planning/planModel';
 import { storeLimit } from './planning/storeLimit';
 import { findQuantizer } from './quantizers';
@@ -50,6 +51,7 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
     const chosen = spec.budget === undefined ? undefined : await chooseWidths({ ...context, spec, source, plan: planned, writer });
     const plan = chosen?.plan ?? planned;
     writer.check(source, layersOf(plan));
+    for (const note of transformNotes(source, spec.tensors)) context.note(note);
     const output = await createOutputFolder(spec.out);
     const store = new PlannedStore(output.path, storeLimit(context.memoryLimit));
     try {

@@ -1,3 +1,4 @@
+import { transformNotes } from './keptTransforms';
 import { elementCount } from '../../protocol/dtypes';
 import type { CompressSpec } from '../../protocol/jobs';
 import { estimateChoosing } from './budget/estimateChoosing';
@@ -65,6 +66,7 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
       seconds: 1 + choosing.seconds + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
       notes: [
+        ...transformNotes(source, spec.tensors),
         ...choosing.notes,
         ...(whole > 0 || !source.decoder
           ? []

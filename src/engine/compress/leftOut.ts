@@ -18,11 +18,12 @@ export function leftOut(source: ModelSource, wanted: (name: string) => boolean, 
   return `The largest: ${all.slice(0, most).join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
 }
 
-function reasonOf(source: ModelSource, name: string, { entry, role }: SourceTensor, isWanted: boolean): string | undefined {
+function reasonOf(source: ModelSource, name: string, { entry, role, fixed }: SourceTensor, isWanted: boolean): string | undefined {
   const isMatrix = entry.shape.length >= 2 && elementCount(entry.shape) > 0;
   if (!floatDTypes.includes(entry.dtype)) return isMatrix && elementCount(entry.shape) >= 64 ? `its type is ${entry.dtype}` : undefined;
   if (!isMatrix) return undefined;
   if (!isWanted) return 'its name does not match --tensors';
+  if (fixed) return `its values are those of a ${fixed}, which is compressed if --tensors names it`;
   if (role === 'embedding') return 'it is an embedding, which is compressed with --embeddings';
   if (role === 'head') return 'it is the output layer, which is compressed with --head';
   return source.reasons?.get(name) ?? `its role is ${role}`;

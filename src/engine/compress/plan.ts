@@ -13,6 +13,7 @@ import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
 import type { ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
 import { leftOut } from './leftOut';
+import { keptTransforms } from './keptTransforms';
 
 /** A tensor that will be compressed, and how. */
 export interface TensorPlan {
@@ -68,10 +69,11 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
     });
   const plan = new Map<string, TensorPlan>();
   const refusals: string[] = [];
+  const guessed = new Set(keptTransforms(source, spec.tensors));
   for (const [name, { entry, role, transposed, rowAxes = 1 }] of source.tensors) {
     const asked =
       blockRoles.includes(role) || (role === 'embedding' && (spec.embeddings || (tied && spec.head))) || (role === 'head' && spec.head);
-    if (!asked || !wanted(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
+    if (!asked || !wanted(name) || guessed.has(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
     const first = elementCount(entry.shape.slice(0, rowAxes));
     const others = elementCount(entry.shape.slice(rowAxes));
     const [rows, columns] = transposed ? [others, first] : [first, others];

@@ -1,8 +1,11 @@
-import { floatDTypes } from '../../protocol/dtypes';
+import { elementCount, floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
+import { decodeToFloat32 } from '../formats/decode';
 import { editModel, type EditableWeight, type OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import { transposeInto } from '../kernels/host/transpose';
+import { fixedTransformOf, type FixedTransform } from './fixedTransforms';
 import { weightPlaces, type WeightPlace } from './weightPlaces';
 
 /** A weight of an ONNX graph that can be compressed, and how it is seen as a matrix whose rows are rounded in groups. */
@@ -12,6 +15,8 @@ export interface OnnxWeightUse {
   readonly transposed: boolean;
   /** Leading axes that are the rows, where that is not the first alone. */
   readonly rowAxes?: number;
+  /** Set where its values are those of a known transform, which is guessed to be no trained weight. */
+  readonly fixed?: FixedTransform;
 }
 
 /** The weights of an ONNX model that can be compressed, and why the other float tensors with several axes cannot. */
@@ -31,16 +36,43 @@ export async function findOnnxWeights(path: string): Promise<OnnxWeights> {
     refuseTwins(path, editor);
     const uses = new Map<string, OnnxWeightUse>();
     const reasons = new Map<string, string>();
+    const read = { matrices: 0 };
     for (const weight of [...editor.weights().values(), ...editor.bodyWeights().values()]) {
       if (weight.shape.length < 2 || !floatDTypes.includes(weight.dtype)) continue;
       const found = useOf(editor, weight);
       if (typeof found === 'string') reasons.set(weight.name, found);
-      else uses.set(weight.name, found);
+      else {
+        const fixed = await transformOf(editor, weight, found, read);
+        uses.set(weight.name, fixed ? { ...found, fixed } : found);
+      }
     }
     return { uses, reasons };
   } finally {
     await editor.close();
   }
+}
+
+/** Transforms of audio models have at most a few thousand samples and frequencies: larger weights are not read. */
+const largestTransform = 2 ** 22;
+/** Matrices without a sign of it are read only where a model begins. */
+const firstMatrices = 8;
+
+/** The known transform that a weight holds. Read are kernels of one channel and the first matrices of a model. */
+async function transformOf(
+  editor: OnnxEditor,
+  weight: EditableWeight,
+  use: OnnxWeightUse,
+  read: { matrices: number },
+): Promise<FixedTransform | undefined> {
+  const { name, shape, dtype } = weight;
+  const elements = elementCount(shape);
+  if (use.role === 'embedding' || elements > largestTransform) return undefined;
+  if (use.role === 'convolution' ? shape[1] !== 1 : shape.length !== 2 || (read.matrices += 1) > firstMatrices) return undefined;
+  const stored = decodeToFloat32(dtype, await editor.read(name));
+  const [first, others] = [shape[0] as number, elements / (shape[0] as number)];
+  return use.transposed
+    ? fixedTransformOf(transposeInto(stored, others, 0, first, new Float32Array(elements)), others, first)
+    : fixedTransformOf(stored, first, others);
 }
 
 /** Runtimes disagree on which of two initialisers of one name counts. */

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { floatDTypes } from '../../protocol/dtypes';
+import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import type { CompressReport } from '../../protocol/report';
 import type { DecoderArchitecture, DecoderConfig } from '../architectures/architecture';
@@ -11,6 +12,7 @@ import { openContainer } from './openContainer';
 import { findOnnxWeights } from './compressibleWeights';
 import type { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashFiles } from './hashFile';
+import type { FixedTransform } from './fixedTransforms';
 
 /** A tensor with what it does in its model. */
 export interface SourceTensor {
@@ -20,6 +22,8 @@ export interface SourceTensor {
   readonly transposed?: boolean;
   /** Leading axes that are the rows of the planned matrix, where that is not the first alone. */
   readonly rowAxes?: number;
+  /** Set where the values are those of a known transform, which is guessed to be no trained weight: it is compressed only if `tensors` names it. */
+  readonly fixed?: FixedTransform;
 }
 
 /** A decoder that can be built from the source's config. */
@@ -50,15 +54,18 @@ export async function openSource(model: string): Promise<ModelSource> {
     checkWeights(container, needed);
     const expected = new Map(needed.map((tensor) => [tensor.name, tensor.role] as const));
     const tensors = new Map<string, SourceTensor>();
+    if (container.format === 'onnx') refuseNewer(container);
     const found = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
     for (const [name, entry] of container.tensors) {
       const known = found?.uses.get(name);
       const role = found ? (known?.role ?? 'other') : (expected.get(name) ?? guessRole(entry));
+      const { transposed, rowAxes, fixed } = known ?? {};
       tensors.set(name, {
         entry,
         role,
-        ...(known?.transposed ? { transposed: true } : {}),
-        ...(known?.rowAxes === undefined ? {} : { rowAxes: known.rowAxes }),
+        ...(transposed ? { transposed } : {}),
+        ...(rowAxes === undefined ? {} : { rowAxes }),
+        ...(fixed ? { fixed } : {}),
       });
     }
     const architecture = decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown';
@@ -67,6 +74,19 @@ export async function openSource(model: string): Promise<ModelSource> {
     await container.close();
     throw error;
   }
+}
+
+/** The IR version of ONNX 1.23, whose schema is read here: a later file may hold what would be lost or misread. */
+const newestIr = 13;
+
+function refuseNewer({ path, metadata }: TensorContainer): void {
+  const version = Number(metadata['IR version']);
+  if (version > newestIr)
+    throw new LoomweightError(
+      'unsupported',
+      `${path} has IR version ${version}; versions up to ${newestIr} are supported. Export the model again for an older version of ONNX.`,
+      { path, irVersion: version },
+    );
 }
 
 function decoderOf(container: TensorContainer): SourceDecoder | undefined {

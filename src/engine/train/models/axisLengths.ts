@@ -13,7 +13,8 @@ const inputTypes: readonly string[] = ['float32', 'int64', 'int32', 'bool', 'uin
 /**
  * The inputs of one batch of an imported graph. The first axis is the batch; other axes have the lengths that the graph gives them, or, where it
  * only names them (the tokens of a text), those of the arrays of the split `train`: a step is compiled for one length, so all samples have the same.
- * Errors: `unsupported` for other types, for inputs without axes, and for lengths that neither graph nor data tell; as `readDataSplit`.
+ * Errors: `unsupported` for other types, for inputs without axes, for lengths that neither graph nor data tell, and, from the result, for a graph with another fixed
+ * batch; as `readDataSplit`.
  */
 export async function batchInputs(
   values: readonly Value[],
@@ -41,12 +42,21 @@ export async function batchInputs(
       { input: name, dtype: type.dtype, shape: declared },
     );
   });
-  return (batch) =>
-    values.map(({ name, type }, index) => ({
+  return (batch) => {
+    const fixed = values.find(({ type }) => typeof type.shape?.[0] === 'number' && type.shape[0] !== batch);
+    if (fixed)
+      throw new LoomweightError(
+        'unsupported',
+        `Training takes batches of ${batch} samples, but input '${fixed.name}' of ${path} is [${fixed.type.shape?.join(', ')}], with a fixed batch. ` +
+          `Export the model with a free batch axis${fixed.type.shape?.[0] === 1 ? '' : `, or use --batch ${fixed.type.shape?.[0]}`}.`,
+        { input: fixed.name, shape: fixed.type.shape, batch },
+      );
+    return values.map(({ name, type }, index) => ({
       name,
       dtype: type.dtype as BatchInput['dtype'],
       shape: [batch, ...(inner[index] as readonly number[])],
     }));
+  };
 }
 
 /** True if the graph leaves a length other than the batch's open. */
