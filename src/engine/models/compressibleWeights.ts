@@ -67,7 +67,11 @@ async function transformOf(
   const { name, shape, dtype } = weight;
   const elements = elementCount(shape);
   if (use.role === 'embedding' || elements > largestTransform) return undefined;
-  if (use.role === 'convolution' ? shape[1] !== 1 : shape.length !== 2 || (read.matrices += 1) > firstMatrices) return undefined;
+  if (use.role !== 'convolution' || shape[1] !== 1) {
+    // A signal cut into frames is transformed by a matrix, or by a convolution of one place.
+    const isMatrix = use.role === 'convolution' ? elementCount(shape.slice(2)) === 1 : shape.length === 2;
+    if (!isMatrix || (read.matrices += 1) > firstMatrices) return undefined;
+  }
   const stored = decodeToFloat32(dtype, await editor.read(name));
   const [first, others] = [shape[0] as number, elements / (shape[0] as number)];
   return use.transposed
