@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { keepProgram } from '../../protocol/client/runs/keepProgram';
 import { RunStore } from '../../protocol/client/runs/runStore';
 import { readSettings } from '../settings';
 import type { JobRuns } from './jobRuns';
@@ -8,11 +9,12 @@ import type { JobRuns } from './jobRuns';
 export function workspaceRuns(folder: string, program: { readonly dist: string; readonly version: string }): JobRuns {
   const store = new RunStore(folder);
   return {
-    start: (spec, description) => {
+    start: async (spec, description) => {
       const { runtimePath } = readSettings();
+      const dist = await keepProgram(program.dist, join(folder, '..', 'programs'), await store.programsInUse());
       return store.start(
         { spec, description, workspace: workspaceKey(), version: program.version },
-        { supervisorPath: join(program.dist, 'supervisor.js'), ...(runtimePath !== undefined && { runtimePath }) },
+        { supervisorPath: join(dist, 'supervisor.js'), ...(runtimePath !== undefined && { runtimePath }) },
       );
     },
     list: () => store.list(workspaceKey()),

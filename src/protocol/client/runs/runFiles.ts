@@ -44,6 +44,8 @@ export interface RunRecord {
   readonly startedAt: string;
   /** Version of the program that runs it. */
   readonly version: string;
+  /** Folder of that program. */
+  readonly program?: string;
   readonly spec: JobSpec;
   readonly description: JobDescription;
 }

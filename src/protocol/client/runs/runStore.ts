@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { access, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LoomweightError } from '../../errors';
 import type { JobProgress, JobSpec } from '../../jobs';
 import type { JobDescription } from '../../kinds';
@@ -63,6 +63,7 @@ export class RunStore {
       title: description.title,
       startedAt: new Date().toISOString(),
       version,
+      program: dirname(program.supervisorPath),
       spec,
       description,
     };
@@ -87,6 +88,13 @@ export class RunStore {
       .filter((record) => record !== undefined)
       .filter((record) => workspace === undefined || record.workspace === workspace)
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  }
+
+  /** Folders of the programs of runs that have not ended. */
+  async programsInUse(): Promise<ReadonlySet<string>> {
+    const running = [];
+    for (const { id, program } of await this.list()) if (program !== undefined && !(await this.end(id))) running.push(program);
+    return new Set(running);
   }
 
   /** A run by its id. Undefined if it is not known. One of another format has a plain description. */
