@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { keepProgram } from '../../../../src/protocol/client/runs/keepProgram';
+import { keepProgram } from '../../../../../src/protocol/client/runs/keepProgram';
 
 let folder: string;
 beforeEach(() => {
