@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
@@ -8,6 +8,7 @@ import { GraphBuilder } from '../../../../src/engine/graph/builder';
 import { operators } from '../../../../src/engine/ops/index';
 import type { LearnSpec } from '../../../../src/protocol/jobs';
 import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
+import { encodeNpy } from '../../../support/encodeNpy';
 import { test } from '../../../support/fixtures';
 
 const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
@@ -34,6 +35,7 @@ test('memory follows the optimiser and the method', async () => {
 });
 
 test('a large state is forecast to be overwritten: 12 copies of the weights with Adam and the best state, not 15', async ({ folder }) => {
+  const samples = 3;
   const forMatrix = (rows: number): Promise<number> => {
     const build = new GraphBuilder(operators, 'one_matrix', 17);
     const shape = [rows, 1000];
@@ -41,7 +43,12 @@ test('a large state is forecast to be overwritten: 12 copies of the weights with
     build.output(build.op('MatMul', [build.input('x', { dtype: 'float32', shape: ['batch', rows] }), weight]), 'y');
     const model = join(folder, `${rows}.onnx`);
     writeFileSync(model, encodeModel(build.finish()));
-    return memory({ method: 'float', model });
+    const data = join(folder, `data-${rows}`);
+    mkdirSync(data);
+    writeFileSync(join(data, 'train-x.npy'), encodeNpy('float32', [samples, rows], new Uint8Array(4 * samples * rows)));
+    writeFileSync(join(data, 'train-label.npy'), encodeNpy('int64', [samples], new Uint8Array(8 * samples)));
+    return memory({ method: 'float', model, data });
   };
-  expect((await forMatrix(12_000)) - (await forMatrix(4_000))).toBe(4000 * (13 * 12_000 - 16 * 4_000));
+  // The data is counted twice.
+  expect((await forMatrix(12_000)) - (await forMatrix(4_000))).toBe(4000 * (13 * 12_000 - 16 * 4_000) + 2 * 4 * samples * 8_000);
 });
