@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { formatBytes } from '../../common/units';
 import { elementCount } from '../../protocol/dtypes';
-import { throwIfCancelled } from '../../protocol/errors';
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { CompressReport, LayerReport } from '../../protocol/report';
 import { version } from '../../../package.json';
@@ -10,6 +10,7 @@ import { createOutputFolder } from '../formats/files/outputFolder';
 import { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashSource, openSource, type ModelSource } from '../models/modelSource';
 import { refuseInPlace } from '../models/refuseInPlace';
+import { refuseChangedFiles } from '../models/sourceFiles';
 import { layerReports, progressLayer } from '../outputs/layerReports';
 import { isWeightFile, listFiles } from '../outputs/outputFiles';
 import { PlannedStore, type PlannedEntry } from '../outputs/planned/plannedStore';
@@ -65,6 +66,8 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
     } catch (error) {
       await store.dispose();
       await output.discard();
+      // A model that is replaced while it is read fails in many ways, all of which would blame something else.
+      if (!LoomweightError.is(error, 'cancelled')) await refuseChangedFiles(opened.files);
       throw error;
     }
   } finally {
@@ -119,6 +122,8 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   await store.dispose();
   context.progress({ phase: 'Hashing the source', done: 0, total: 1, unit: 'steps' });
   const files = await hashing;
+  // Verification read the source until now.
+  await refuseChangedFiles((source.original ?? source).files);
   const outputs = await listFiles(folder);
   const weights = sumOf(reports, (layer) => layer.weights);
   const report: CompressReport = {

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
@@ -13,6 +12,7 @@ import { findOnnxWeights } from './compressibleWeights';
 import type { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashFiles } from './hashFile';
 import type { FixedTransform } from './fixedTransforms';
+import { noteFiles, refuseChangedFiles, sourcePaths, type SourceFiles } from './sourceFiles';
 
 /** A tensor with what it does in its model. */
 export interface SourceTensor {
@@ -41,14 +41,20 @@ export interface ModelSource {
   readonly architecture: string;
   /** Why tensors of an ONNX model cannot be compressed: the end of a sentence by name. */
   readonly reasons?: ReadonlyMap<string, string>;
+  /** Its files as they were when it was opened. */
+  readonly files: SourceFiles;
   /** The source as it was opened, where this one shows its values in other types. */
   readonly original?: ModelSource;
 }
 
 /** Opens a model for compression. Reads headers only. The caller closes the container. */
 export async function openSource(model: string): Promise<ModelSource> {
+  // Noted before anything is read: an archive takes a while to unpack.
+  const given = await noteFiles([model]).catch((): SourceFiles => new Map());
   const container = await openContainer(model, { asHuggingFace: true });
   try {
+    const paths = sourcePaths(container, container.tensors.values());
+    const files = new Map([...(await noteFiles(paths)), ...[...given].filter(([path]) => paths.includes(path))]);
     const decoder = decoderOf(container);
     const needed = decoder?.architecture.expectedTensors(decoder.config) ?? [];
     checkWeights(container, needed);
@@ -69,7 +75,7 @@ export async function openSource(model: string): Promise<ModelSource> {
       });
     }
     const architecture = decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown';
-    return { container, tensors, decoder, architecture, ...(found ? { reasons: found.reasons } : {}) };
+    return { container, tensors, files, decoder, architecture, ...(found ? { reasons: found.reasons } : {}) };
   } catch (error) {
     await container.close();
     throw error;
@@ -104,19 +110,18 @@ function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
   return shape.length === 2 ? 'linear' : shape.length === 4 ? 'convolution' : 'other';
 }
 
-/** Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. On `threads` where given. */
+/**
+ * Names, sizes and SHA-256 of the model's files (weights, config, tokenizer), for the report. On `threads` where given. Errors: `malformed-file` if one of them is no longer the one
+ * that was opened; called after everything was read, so that the digests are those of what was read.
+ */
 export async function hashSource(
   source: ModelSource,
   signal?: AbortSignal,
   threads?: HostThreads,
 ): Promise<CompressReport['source']['files']> {
-  const { container, tensors } = source.original ?? source;
-  const weights = new Set([...(container.weightFiles ?? [])]);
-  for (const { entry } of tensors.values()) if (entry.location) weights.add(entry.location.file);
-  if (weights.size === 0) weights.add(container.path);
-  const paths = [...(container.companions ?? []), ...weights];
+  const { files } = source.original ?? source;
+  const paths = [...files.keys()];
   const digests = await hashFiles(paths, threads, signal);
-  return Promise.all(
-    paths.map(async (path, index) => ({ path: basename(path), bytes: (await stat(path)).size, sha256: digests[index] as string })),
-  );
+  await refuseChangedFiles(files);
+  return [...files].map(([path, { bytes }], index) => ({ path: basename(path), bytes: Number(bytes), sha256: digests[index] as string }));
 }

@@ -11,7 +11,8 @@ import {
 } from './parameters';
 import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 import { defineDataFree, planMixed, type OfferedTensor, type Quantizer } from './quantizer';
-import { roundMatricesOnThreads, type MatrixToRound } from './rounding/roundOnThreads';
+import { losesScales } from './rounding/halfScales';
+import { roundMatricesOnThreads, type MatrixToRound, type RoundedMatrix } from './rounding/roundOnThreads';
 import { roundGroups } from './rounding/roundGroups';
 
 const untouched: readonly TensorRole[] = ['norm', 'bias'];
@@ -45,7 +46,17 @@ export const rtn: typeof onOneThread & Pick<Quantizer, 'takesStoredOrder'> = {
   ...onOneThread,
   takesStoredOrder: true,
   planBlock: async ({ tensors, threads, signal }) => {
-    const round = (matrices: readonly MatrixToRound[]) => roundMatricesOnThreads(threads, matrices, { signal });
+    const round = async (matrices: readonly MatrixToRound[]): Promise<readonly RoundedMatrix[]> => {
+      const rounded = await roundMatricesOnThreads(threads, matrices, { signal });
+      const lossy = rounded.flatMap(({ matrix }, index) => (losesScales(matrix) ? [index] : []));
+      if (lossy.length === 0) return rounded;
+      const again = await roundMatricesOnThreads(
+        threads,
+        lossy.map((index) => withFloat32Scales(matrices[index]!)),
+        { signal },
+      );
+      return rounded.map((one, index) => again[lossy.indexOf(index)] ?? one);
+    };
     const plain = tensors.filter(({ groupBits }) => !groupBits);
     const rounded = await round(plain.map((offered) => toRound(offered, offered.parameters)));
     const results = new Map(plain.map(({ tensor }, index) => [tensor.name, rounded[index]!]));
@@ -55,13 +66,31 @@ export const rtn: typeof onOneThread & Pick<Quantizer, 'takesStoredOrder'> = {
       planned.set(
         tensor.name,
         groupBits
-          ? await planMixed(async (one, parameters) => (await round([toRound(one, parameters)]))[0]!.matrix, { ...offered, groupBits })
+          ? await planMixedWidths(async (one, parameters) => (await round([toRound(one, parameters)]))[0]!.matrix, {
+              ...offered,
+              groupBits,
+            })
           : results.get(tensor.name)!.matrix,
       );
     }
     return { planned, relativeErrors: new Map([...results].map(([name, { relativeError }]) => [name, relativeError])) };
   },
 };
+
+function withFloat32Scales(matrix: MatrixToRound): MatrixToRound {
+  return { ...matrix, options: { ...matrix.options, scaleDType: 'float32' } };
+}
+
+/** All widths of a matrix share one type of scales. */
+async function planMixedWidths(...[plan, offered]: Parameters<typeof planMixed>): Promise<QuantizedMatrix> {
+  let coarse = false;
+  const planned = await planMixed(async (one, parameters) => {
+    const matrix = await plan(one, parameters);
+    coarse ||= matrix.scaleDType !== (parameters['scales'] === 'float32' ? 'float32' : 'float16');
+    return matrix;
+  }, offered);
+  return coarse ? planMixed(plan, { ...offered, parameters: { ...offered.parameters, scales: 'float32' } }) : planned;
+}
 
 function toRound(
   { tensor, weights, transposed, codes, importance }: Omit<OfferedTensor, 'parameters' | 'groupBits'>,
