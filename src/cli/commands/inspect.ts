@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { globMatcher } from '../../common/glob';
 import { summaryText } from '../../engine/reports/summaryText';
 import type { Inspection } from '../../engine/reports/summaryText';
+import type { InspectSpec } from '../../protocol/jobs';
 import { throwIfCancelled } from '../../protocol/errors';
 import { usageError } from '../arguments';
 import { defineCommand } from '../command';
@@ -38,9 +39,12 @@ export const inspect = defineCommand<Inspection>({
     "loomweight inspect loom-base --stats --tensor '*.layers.0.*'",
     'loomweight inspect model.onnx --json',
   ],
-  run: ({ arguments: given, terminal }) =>
-    withEngine(async (engine, signal) => {
-      const model = resolve(terminal.folder, given.positional(0));
+  run: async ({ arguments: given, terminal, runJob }) => {
+    const model = resolve(terminal.folder, given.positional(0));
+    const { maxMemory } = given.shared;
+    // A limit is that of a process which may be ended; reading the model again afterwards takes no more than it did there.
+    if (maxMemory !== undefined) await runJob({ kind: 'inspect', model, maxMemory } as InspectSpec, terminal);
+    return withEngine(async (engine, signal) => {
       const summary = await engine.inspect({ model });
       throwIfCancelled(signal);
       const glob = given.text('tensor');
@@ -56,6 +60,7 @@ export const inspect = defineCommand<Inspection>({
       for (const tensor of tensors)
         measured.push({ ...tensor, statistics: await engine.statistics({ model, tensor: tensor.name, bins: histogramBins }, { signal }) });
       return { ...summary, tensors: measured };
-    }),
+    });
+  },
   text: (report, { arguments: given, terminal }) => summaryText(report, { verbose: terminal.verbose || given.has('tensor') }),
 });

@@ -117,7 +117,7 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   // Awaited below; an error before that must not end the process.
   hashing.catch(() => undefined);
   const { blockErrorLimit } = findQuantizer(spec.method);
-  const { verification, latency } = await verifyOutput({ source, planned: store, folder, written, context, blockErrorLimit });
+  const { verification, latency } = await verifyOutput({ source, planned: store, folder, written, writer, context, blockErrorLimit });
   // What was planned is in the output now; its temporary file must not be.
   await store.dispose();
   context.progress({ phase: 'Hashing the source', done: 0, total: 1, unit: 'steps' });

@@ -8,7 +8,7 @@ import { storeLimit } from './planning/storeLimit';
 import { outputBytes } from '../outputs/writers/sizes';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
 import { openSource, type ModelSource } from '../models/modelSource';
-import { fitsWhole, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
+import { fitsWhole, processBytes, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
 
 /** What a compression will need, from headers alone. */
 export interface CompressEstimate {
@@ -24,10 +24,6 @@ export interface CompressEstimateContext {
   readonly memoryLimit?: number;
 }
 
-/** The process with the runtime loaded, before a model is opened (measured: 110 to 160 MB). */
-const baseBytes = 180e6;
-/** Chunks on their way from and to disk. */
-const chunkBytes = 64e6;
 /** Weights planned a second on one core, and bytes read or written a second; both on the low side. */
 const weightsPerSecond = 25e6;
 const bytesPerSecond = 300e6;
@@ -53,14 +49,16 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
     const blocks = plan.size === 0 ? 0 : blockBytes(source);
-    const whole = fitsWhole(source, context.memoryLimit) ? wholeModelBytes(source) : 0;
     const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
     const sourceBytes = [...source.tensors.values()].reduce((sum, { entry }) => sum + entry.bytes, 0);
     // Planned tensors: a byte for each code, and scales and zero points as float32 and bytes.
     const planned = [...layers.values()].reduce((sum, { layout, size }) => sum + plannedBytes(layout, size.scaleBits), 0);
     const resident = Math.min(planned, storeLimit(context.memoryLimit));
+    const changes = plan.size > 0;
+    const fits = fitsWhole(source, writer, { memoryLimit: context.memoryLimit, residentBytes: resident, changes });
+    const whole = fits ? wholeModelBytes(source, writer, changes) : 0;
     return {
-      hostMemoryBytes: Math.round(baseBytes + chunkBytes + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
+      hostMemoryBytes: Math.round(processBytes + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
       // Codes of up to four bits take half a byte in the temporary file.
       diskBytes: output.bytes + (planned - resident) + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
@@ -68,9 +66,13 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
       notes: [
         ...transformNotes(source, spec.tensors),
         ...choosing.notes,
-        ...(whole > 0 || !source.decoder
+        ...(fits || !(source.decoder || source.container.format === 'onnx')
           ? []
-          : ['The result will be checked block by block: the whole model and its float original do not fit in memory together.']),
+          : [
+              source.decoder
+                ? 'The result will be checked block by block: the whole model and its float original do not fit in memory together.'
+                : 'Only the bytes of the result will be checked: running the model and its result does not fit in the memory limit.',
+            ]),
       ],
     };
   } finally {

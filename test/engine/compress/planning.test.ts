@@ -141,7 +141,7 @@ async function proven(format: OutputFormat, { source, store }: Awaited<ReturnTyp
   const context = workContext(runtime, { note: (text) => notes.push(text) });
   const job = { source, planned: store, folder: out, signal: undefined, stored: () => undefined, note: () => undefined };
   const written = await findWriter(format).write(job);
-  const { verification } = await verifyOutput({ ...job, written, context, blockErrorLimit: () => Infinity });
+  const { verification } = await verifyOutput({ ...job, written, writer: findWriter(format), context, blockErrorLimit: () => Infinity });
   expect(verification).toMatchObject({ passed: true, scope: 'whole' });
   await source.container.close();
   return Number(/diverges by (\S+) nats/.exec(notes.join(' '))?.[1]);

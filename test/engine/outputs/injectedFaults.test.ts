@@ -96,7 +96,7 @@ async function writeFaulty(
     note: () => undefined,
   });
   return {
-    request: { source, planned, folder, written, context, blockErrorLimit: () => Infinity },
+    request: { source, planned, folder, written, writer: findWriter(format), context, blockErrorLimit: () => Infinity },
     source,
     close: async () => {
       await planned.dispose();

@@ -39,7 +39,7 @@ describe.each([
       for (let index = 0; index < codes.length; index += 7) codes[index] = 15 - codes[index]!;
       const job = { source, planned: store, folder, signal: undefined, stored: () => undefined, note: () => undefined };
       const written = await findWriter(format).write(job);
-      const request = { source, planned: store, folder, written, context, blockErrorLimit: () => Infinity };
+      const request = { source, planned: store, folder, written, writer: findWriter(format), context, blockErrorLimit: () => Infinity };
       const { verification } = await verifyOutput(request);
       expect(verification.checks.map(({ name: check, passed }) => [check, passed])).toEqual([
         ['bytes', true],

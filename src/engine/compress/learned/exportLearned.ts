@@ -67,6 +67,7 @@ export async function exportLearned(request: ExportLearnedRequest): Promise<Expo
       planned,
       folder,
       written,
+      writer,
       context,
       trained: trainedWeights(request),
       // As for round to nearest: independent errors add as squares, with room for what multiplies them.

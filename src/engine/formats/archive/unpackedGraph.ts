@@ -18,8 +18,8 @@ export const graphName = 'graph.onnx';
 
 /** Number of bytes of a tensor that are unpacked into the file at a time. */
 const chunk = 16 * 2 ** 20;
-/** Larger models are written with their weights in a separate file. */
-const inlineLimit = 2 ** 30;
+/** Larger models are written with their weights in a separate file: inside the model they would be in memory several times, here and in the runtime. */
+const inlineLimit = 64 * 2 ** 20;
 
 /** Writes the graph of an ONNX model without the weights that an archive contains: they become inputs of the same name. */
 export async function writeEmptyGraph(model: string, target: string, names: Iterable<string>): Promise<void> {

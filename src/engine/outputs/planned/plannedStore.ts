@@ -63,6 +63,11 @@ export class PlannedStore {
     return this.kept.size;
   }
 
+  /** Bytes of planned tensors in memory. */
+  get residentBytes(): number {
+    return this.resident;
+  }
+
   /** In the order in which tensors were planned. */
   entries(): readonly PlannedEntry[] {
     return [...this.kept.values()].map(({ entry }) => entry);

@@ -2,7 +2,7 @@ import type { ModelSource } from '../../models/modelSource';
 import type { WeightReader } from '../../models/weightReader';
 import type { WorkContext } from '../../runtime/workContext';
 import type { PlannedStore } from '../planned/plannedStore';
-import type { WrittenOutput } from '../writers/outputWriter';
+import type { OutputWriter, WrittenOutput } from '../writers/outputWriter';
 
 /** What a verification looks at and may use. */
 export interface VerificationRequest {
@@ -11,6 +11,7 @@ export interface VerificationRequest {
   /** The temporary output folder. */
   readonly folder: string;
   readonly written: WrittenOutput;
+  readonly writer: Pick<OutputWriter, 'comparing'>;
   readonly context: WorkContext;
   /** The most by which a block's output may change, relative to what the block adds to its input, from the relative errors of its weights. */
   blockErrorLimit(weightErrors: readonly number[]): number;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
+import { releaseArrays } from '../../runtime/releaseArrays';
 import type { Session, SessionOptions } from '../../runtime/types';
 import { changeOf, checkExact, checkRounded, doesNotRun, type ExpectedOutputs } from './judgeOutputs';
 import { compareLatency, latencyReport } from './latency';
@@ -75,37 +76,37 @@ interface Comparison {
   readonly result: RunnableFile;
 }
 
+/** Never holds two models at a time, but for timing, and no values of weights while the result is loaded. */
 async function runModel(request: VerificationRequest, feeds: Feeds, temporary: string): Promise<OnnxModelResult | undefined> {
   const { source, context, planned } = request;
   const { runtime } = context;
   context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
   const original = await openRunnable(source.container.path, temporary, 'original');
-  const session = await runtime.createFromFile(original.exactPath, exact.options);
-  try {
-    const started = performance.now();
-    const float = await outputsOf(session, feeds).catch((error: unknown) => {
+  const openOriginal = () => runtime.createFromFile(original.exactPath, exact.options);
+  const session = await openOriginal();
+  const started = performance.now();
+  const float = await outputsOf(session, feeds)
+    .catch((error: unknown) => {
       context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
       return undefined;
-    });
-    if (float === undefined) return undefined;
-    const seconds = (performance.now() - started) / 1000;
-    if (original.needs.draws && !(await repeats(request, original, feeds, float))) {
-      context.note('The outputs of the model differ from run to run, also with seeded operators, so only its bytes were checked.');
-      return undefined;
-    }
-    const reference = await writePlannedGraph(source, planned, temporary);
-    const result = await openResult(request, temporary);
-    const comparison = { request, feeds, reference, result };
-    const { checks, planned: plannedOutputs } = await checkLevels(comparison, seconds);
-    const change = request.trained || planned.size === 0 ? undefined : outputChange('outputs', changeOf(float, plannedOutputs));
-    if (change)
-      context.note(`On random inputs the outputs differ by ${(change.measured * 100).toPrecision(3)} % from those of the float model.`);
-    // The same weights take the same time: a conversion has nothing to compare.
-    const compared = planned.size > 0 && checks.every(({ passed }) => passed);
-    return { checks, change, latency: compared ? await latencyOf(session, comparison) : undefined };
-  } finally {
-    await session.release();
+    })
+    .finally(() => session.release());
+  if (float === undefined) return undefined;
+  const seconds = (performance.now() - started) / 1000;
+  if (original.needs.draws && !(await repeats(request, original, feeds, float))) {
+    context.note('The outputs of the model differ from run to run, also with seeded operators, so only its bytes were checked.');
+    return undefined;
   }
+  const reference = await writePlannedGraph(source, planned, temporary);
+  const result = await openResult(request, temporary);
+  const comparison = { request, feeds, reference, result };
+  const { checks, planned: plannedOutputs } = await checkLevels(comparison, seconds);
+  const change = request.trained || planned.size === 0 ? undefined : outputChange('outputs', changeOf(float, plannedOutputs));
+  if (change)
+    context.note(`On random inputs the outputs differ by ${(change.measured * 100).toPrecision(3)} % from those of the float model.`);
+  // The same weights take the same time: a conversion has nothing to compare.
+  const compared = planned.size > 0 && checks.every(({ passed }) => passed);
+  return { checks, change, latency: compared ? await latencyOf(openOriginal, comparison) : undefined };
 }
 
 /** The finished file, or the ONNX model that it stands for. */
@@ -179,14 +180,20 @@ async function checkLevel(
 }
 
 /** Outputs of the source with the planned weights. `rounded`: with inputs and weights moved by their rounding error. */
-function runReference({ request, feeds, reference }: Comparison, level: Level, rounded = false): Promise<readonly OutputValues[]> {
+async function runReference({ request, feeds, reference }: Comparison, level: Level, rounded = false): Promise<readonly OutputValues[]> {
   const { runtime, seed } = request.context;
-  const { file, values } = reference;
-  const all = { ...feeds, ...values };
-  return runOnce(
-    () => runtime.createFromFile(level.exact ? file.exactPath : file.path, level.options),
-    rounded ? jittered(all, seed) : all,
-  );
+  const values = await reference.values();
+  const { path, exactPath } = reference.file;
+  const all = rounded ? jittered({ ...feeds, ...values }, seed) : { ...feeds, ...values };
+  try {
+    return await runOnce(() => runtime.createFromFile(level.exact ? exactPath : path, level.options), all);
+  } finally {
+    // The result is loaded next, which takes more memory than anything else here.
+    releaseArrays(
+      [...Object.values(values), ...(rounded ? Object.values(all) : [])].map(({ data }) => data),
+      Object.values(feeds).map(({ data }) => data),
+    );
+  }
 }
 
 function open({ request, result }: Comparison, { options, exact: isExact }: Level): Promise<Session> {
@@ -202,11 +209,17 @@ async function runOnce(create: () => Promise<Session>, feeds: Feeds): Promise<re
   }
 }
 
-async function latencyOf(original: Session, comparison: Comparison): Promise<LatencyReport> {
-  const session = await open(comparison, byDefault);
+/** The result first: the runtime needs most while it loads it. */
+async function latencyOf(openOriginal: () => Promise<Session>, comparison: Comparison): Promise<LatencyReport> {
+  const after = await open(comparison, byDefault);
   try {
-    return latencyReport(await compareLatency(original, session, comparison.feeds), freeLength, 'One run');
+    const before = await openOriginal();
+    try {
+      return latencyReport(await compareLatency(before, after, comparison.feeds), freeLength, 'One run');
+    } finally {
+      await before.release();
+    }
   } finally {
-    await session.release();
+    await after.release();
   }
 }

@@ -40,13 +40,15 @@ export async function verifyOutput(
       const graph = await verifyGraphFile(join(request.folder, written.primary), original);
       if (graph) checks.push(graph);
     }
+    const changes = planned.size > 0;
+    const fits = fitsWhole(source, request.writer, { memoryLimit: context.memoryLimit, residentBytes: planned.residentBytes, changes });
     if (source.decoder) {
       // Bytes that equal the source's leave nothing to compare block by block.
       if (planned.size > 0) {
         checks.push(await blocksOf(request));
         scope = 'blocks';
       }
-      if (fitsWhole(source, context.memoryLimit)) {
+      if (fits) {
         const whole = await verifyLogits(request, source.decoder);
         checks.push(...whole.checks);
         ({ latency, change } = whole);
@@ -55,7 +57,9 @@ export async function verifyOutput(
         context.note(
           `The whole model and its float original do not fit in memory together, so ${planned.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
         );
-    } else if (source.container.format === 'onnx') {
+    } else if (source.container.format === 'onnx' && !fits)
+      context.note('The model and its result do not fit in the memory limit, so only their bytes were checked.');
+    else if (source.container.format === 'onnx') {
       const whole = await verifyOnnxModel(request);
       if (whole) {
         checks.push(...whole.checks);

@@ -24,6 +24,7 @@ export const archive: OutputWriter = {
   label: 'Archive',
   summary: "Loomweight's own format of bit planes: smallest on disk, any width per group. Opens in Loomweight only.",
   runsAsFloat: true,
+  comparing: 3.9,
   mixesWidths: true,
 
   check: (_source, layers) => {

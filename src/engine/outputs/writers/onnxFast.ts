@@ -11,6 +11,7 @@ export const onnxFast = onnxWriter({
   id: 'onnx-fast',
   label: 'ONNX, fast kernels',
   summary: 'MatMulNBits of ONNX Runtime: 2, 4 or 8 bits, groups of 16 to 256 or whole rows. Small on disk and in memory.',
+  comparing: 2.6,
   mixesWidths: false,
   needsProducts: true,
   unpacksAtLoad: false,

@@ -18,6 +18,7 @@ export const onnxPacked = onnxWriter({
   id: 'onnx-packed',
   label: 'ONNX, self-unpacking',
   summary: 'Any width from 1 to 8 bits, exactly packed; standard operators unpack the weights to float when the model is loaded.',
+  comparing: 9.5,
   mixesWidths: true,
   unpacksAtLoad: true,
   file: () => 'model.onnx',

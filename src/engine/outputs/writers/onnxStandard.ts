@@ -13,6 +13,7 @@ export const onnxStandard = onnxWriter({
   label: 'ONNX, standard operators',
   summary: 'DequantizeLinear: any width, stored in 2, 4 or 8 bits. Portable. Writes a float model if nothing is compressed.',
   holdsFloat: true,
+  comparing: 3,
   mixesWidths: false,
   unpacksAtLoad: false,
   file: () => 'model_quantized.onnx',

@@ -21,6 +21,8 @@ export interface OnnxFormat {
   /** True if a model without any compressed weight has a place in this format: it is then `model.onnx`. */
   readonly holdsFloat?: boolean;
   readonly mixesWidths: boolean;
+  /** As `OutputWriter.comparing`. */
+  readonly comparing: number;
   /** True if layers that are not plain products are stored in another form. */
   readonly needsProducts?: boolean;
   /** True if the runtime holds all weights as float32 once loaded. */
@@ -37,12 +39,13 @@ export interface OnnxFormat {
 
 /** A writer of ONNX: language models are built from their config, ONNX models are rewritten. */
 export function onnxWriter(format: OnnxFormat): OutputWriter {
-  const { id, label, summary, mixesWidths } = format;
+  const { id, label, summary, mixesWidths, comparing } = format;
   return {
     id,
     label,
     summary,
     mixesWidths,
+    comparing,
 
     check: (source, layers, { trained = false } = {}) => {
       if (source.container.format !== 'onnx' && source.decoder === undefined)

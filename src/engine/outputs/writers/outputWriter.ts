@@ -73,6 +73,8 @@ export interface OutputWriter {
   readonly dequantised?: boolean;
   /** True if the output runs with the kernels of the float model, so that its time says nothing. */
   readonly runsAsFloat?: boolean;
+  /** Most memory that comparing the output of an ONNX model with its source takes, divided by the weights in float32 (measured: docs/benchmarks.md). The runtime needs it to load the output. */
+  readonly comparing: number;
   /** True if every tensor keeps the type that it has in the source. */
   readonly keepsTypes?: boolean;
   /**
