@@ -12,6 +12,7 @@ export const noisyMethod: WeightMethod = {
   source: { title: 'Tests', url: 'https://example.org' },
   parameters: [],
   learnsWidths: true,
+  workingCopies: 10,
   plan: ({ parameters, logitRate }) => {
     const matrices = parameters.filter(({ shape }) => shape.length >= 2);
     const name = (parameter: { readonly name: string }, what: string): string => `${what}/${parameter.name}`;

@@ -163,6 +163,11 @@ export interface WeightMethod {
   readonly parameters: readonly ParamSpec[];
   /** True if the widths are learned, so that a penalty or a target can steer them. */
   readonly learnsWidths: boolean;
+  /**
+   * Copies of all weights in float32 that a training holds at its peak beside the state of the optimiser: the best state, noise or rounded weights, what the backward pass needs of them,
+   * the method's own variables. Measured (docs/benchmarks.md).
+   */
+  readonly workingCopies: number;
   plan(context: WeightMethodContext, parameters: ParamValues): MethodPlan;
 }
 

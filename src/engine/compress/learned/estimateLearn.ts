@@ -26,11 +26,6 @@ const baseBytes = 180e6;
  * another one for the output unless it overwrites the input.
  */
 const stateCopies = { overwritten: 4, kept: 5 };
-/**
- * Further copies of the weights alone. The best state; with a method also noise or rounded weights, what the backward pass needs of them, and the method's own variables.
- * Measured with LSQ, which takes most, on an MLP of 8 million weights (docs/benchmarks.md).
- */
-const weightCopies = { float: 1, method: 10 };
 /** Multiply-adds a second that training reaches on two cores, on the low side; forward and backward together take 3 times the forward pass. */
 const workPerSecond = 40e9;
 
@@ -39,7 +34,7 @@ const workPerSecond = 40e9;
  * sample otherwise. The time is an allowance: it is measured as soon as training runs.
  */
 export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
-  findWeightMethod(spec.method);
+  const { workingCopies } = findWeightMethod(spec.method);
   await refuseInPlace(spec);
   await refuseCheckpoint(`${resolve(spec.out)}${checkpointEnding}`, spec);
   const source = await openSource(spec.model);
@@ -58,9 +53,11 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
       : spec.batch * 4 * 400_000;
     const dataBytes = await sizeOf(spec.data);
     return {
-      hostMemoryBytes: Math.round(baseBytes + copiesOfWeights(spec, parameters) * 4 * parameters + activations + 2 * dataBytes),
-      // Each format is at most float32; the checkpoint holds weights, slots and the best state.
-      diskBytes: Math.round(spec.formats.length * 4 * parameters + 6 * 4 * parameters + 25e6),
+      hostMemoryBytes: Math.round(
+        baseBytes + (copiesOfState(spec, parameters) + workingCopies) * 4 * parameters + activations + 2 * dataBytes,
+      ),
+      // Each format is at most float32; the checkpoint holds weights, slots and the best state, and while the next one is written there are two.
+      diskBytes: Math.round(spec.formats.length * 4 * parameters + 2 * (carriedCopies(spec) + 1) * 4 * parameters + 25e6),
       seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
       notes: ['The training time is a rough allowance; the running job reports the measured time.'],
     };
@@ -69,11 +66,15 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   }
 }
 
-/** In float32, at the peak of a training on a processor; on another device the host holds less. */
-function copiesOfWeights({ method, optimizer, momentum = 0 }: LearnSpec, parameters: number): number {
-  const carried = 1 + (optimizer === 'adam' ? 2 : momentum === 0 ? 0 : 1);
-  const copies = overwritesState('cpu', carried * 4 * parameters) ? stateCopies.overwritten : stateCopies.kept;
-  return copies * carried + (method === 'float' ? weightCopies.float : weightCopies.method);
+/** Copies of the weights that a training carries from step to step: themselves and the optimiser's slots. */
+function carriedCopies({ optimizer, momentum = 0 }: LearnSpec): number {
+  return 1 + (optimizer === 'adam' ? 2 : momentum === 0 ? 0 : 1);
+}
+
+/** Copies of the weights that are state, in float32, at the peak of a training on a processor; on another device the host holds less. */
+function copiesOfState(spec: LearnSpec, parameters: number): number {
+  const carried = carriedCopies(spec);
+  return carried * (overwritesState('cpu', carried * 4 * parameters) ? stateCopies.overwritten : stateCopies.kept);
 }
 
 /** Bytes of a file, of the arrays in a folder, or of all texts of a mixture. Missing files count 0: reading them gives the error. */

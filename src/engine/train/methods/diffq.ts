@@ -21,6 +21,7 @@ export const diffq: WeightMethod = {
   },
   parameters: diffqParameters,
   learnsWidths: true,
+  workingCopies: 10,
   plan: (context, values) => {
     if (context.targetBits !== undefined && !(context.targetBits > 0))
       throw new LoomweightError('invalid-argument', `targetBits must be above 0, got ${context.targetBits}.`);

@@ -13,6 +13,7 @@ export const floatTraining: WeightMethod = {
   },
   parameters: [],
   learnsWidths: false,
+  workingCopies: 1,
   plan: ({ parameters, halfRest }) => {
     const weights = parameters.reduce((sum, { shape }) => sum + shape.reduce((product, length) => product * length, 1), 0);
     const bits = weights * (halfRest ? 16 : 32);

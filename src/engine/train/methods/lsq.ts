@@ -27,6 +27,7 @@ export const lsq: WeightMethod = {
   },
   parameters: [{ key: 'bits', kind: 'integer', label: 'Width', doc: 'Bits per weight.', default: 4, min: 1, max: 15, unit: 'bits' }],
   learnsWidths: false,
+  workingCopies: 10,
   plan: (context, parameters) => {
     const selected = selectTensors(context);
     const bits = Number(parameters['bits']);

@@ -58,6 +58,7 @@ export const pqk: WeightMethod = {
     },
   ],
   learnsWidths: false,
+  workingCopies: 8,
   plan: (context, parameters): MethodPlan => {
     const selected = selectTensors(context);
     const { quantized } = selected;

@@ -33,6 +33,7 @@ export const qat: WeightMethod = {
     },
   ],
   learnsWidths: false,
+  workingCopies: 1,
   plan: (context, parameters) => {
     const selected = selectTensors(context);
     const bits = Number(parameters['bits']);

@@ -63,6 +63,7 @@ export const quantNoise: WeightMethod = {
     },
   ],
   learnsWidths: false,
+  workingCopies: 3,
   plan: (context, parameters) => {
     const selected = selectTensors(context);
     const bits = Number(parameters['bits']);

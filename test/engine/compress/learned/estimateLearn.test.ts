@@ -52,3 +52,20 @@ test('a large state is forecast to be overwritten: 12 copies of the weights with
   // The data is counted twice.
   expect((await forMatrix(12_000)) - (await forMatrix(4_000))).toBe(4000 * (13 * 12_000 - 16 * 4_000) + 2 * 4 * samples * 8_000);
 });
+
+test('a method is forecast with what it holds itself: QAT as plain training, Quant-Noise less than LSQ', async () => {
+  const copy = 4 * 26_122;
+  const float = await memory({ method: 'float' });
+  expect(await memory({ method: 'qat' })).toBe(float);
+  expect((await memory({ method: 'quant-noise' })) - float).toBe(2 * copy);
+  expect((await memory({ method: 'lsq' })) - (await memory({ method: 'pqk' }))).toBe(2 * copy);
+});
+
+test('the disk holds two checkpoints at a time', async () => {
+  const disk = async (more: Partial<LearnSpec>) =>
+    (await estimateLearn(specOf({ method: 'float', formats: ['archive'], ...more }))).diskBytes;
+  const copy = 4 * 26_122;
+  // Weights, two slots of Adam and the best state, twice; weights and the best state, twice.
+  expect((await disk({})) - (await disk({ optimizer: 'sgd' }))).toBe(4 * copy);
+  expect((await disk({ optimizer: 'sgd' })) - 25e6).toBe((1 + 4) * copy);
+});
