@@ -141,10 +141,15 @@ try {
     ['decoder and itself, compare', ['compare', decoder, decoder]],
   ];
   const chosen = jobs.filter(([job]) => given.only === undefined || job.includes(given.only));
-  const rows = chosen.flatMap(([job, words, limit]) => run(job, words, limit) ?? []);
   console.log('| job | limit, MiB | forecast, MiB | peak, MiB | forecast / peak | checked |\n| --- | --- | --- | --- | --- | --- |');
-  for (const { job, limit, forecast, peak, scope } of rows)
+  const rows: Row[] = [];
+  for (const [name, words, most] of chosen) {
+    const row = run(name, words, most);
+    if (row === undefined) continue;
+    rows.push(row);
+    const { job, limit, forecast, peak, scope } = row;
     console.log(`| ${job} | ${limit} | ${forecast.toFixed(0)} | ${peak.toFixed(0)} | ${(forecast / peak).toFixed(2)} | ${scope} |`);
+  }
   const outside = rows.filter(({ forecast, peak }) => forecast < 0.9 * peak || forecast > 1.5 * peak);
   console.log(`\n${rows.length} jobs; outside of 0.9 to 1.5: ${outside.map(({ job }) => job).join('; ') || 'none'}.`);
 } finally {
