@@ -75,6 +75,7 @@ if (ready) {
   const built = fast ? suite('build', () => check('scripts/build.mjs')) : suite('package', () => check('scripts/package.mjs'));
   suite('unit tests', () => vitest(['test/unit']));
   suite('engine tests', () => vitest(['test/engine']));
+  suite('inputs from use and attack', () => vitest(['test/cases']));
   suite('webview tests', () => vitest(['test/webview']));
   if (!fast && built) {
     suite('package tests', () => vitest(['test/package']));

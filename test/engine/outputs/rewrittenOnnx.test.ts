@@ -1,4 +1,4 @@
-import * as ort from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,6 +6,7 @@ import { describe, expect } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
 import type { CompressSpec, OutputFormat } from '../../../src/protocol/jobs';
 import { test } from '../../support/fixtures';
+import { plainOrt } from '../../support/ort';
 import { runModel } from '../../support/runGraph';
 import { workContext } from '../../support/workContext';
 
@@ -32,10 +33,10 @@ const toleranceOf = (format: OutputFormat, title: string): number =>
   format === 'onnx-fast' ? 2e-2 : format === 'archive' && title.startsWith('float16') ? 5e-4 : 2e-5;
 const formats: readonly OutputFormat[] = ['onnx', 'onnx-fast', 'onnx-packed', 'archive'];
 
-function tensorOf({ dtype, shape, values }: GoldenArray): ort.Tensor {
+function tensorOf({ dtype, shape, values }: GoldenArray): Tensor {
   return dtype === 'int64'
-    ? new ort.Tensor('int64', BigInt64Array.from(values.map(BigInt)), [...shape])
-    : new ort.Tensor('float32', Float32Array.from(values), [...shape]);
+    ? new plainOrt.Tensor('int64', BigInt64Array.from(values.map(BigInt)), [...shape])
+    : new plainOrt.Tensor('float32', Float32Array.from(values), [...shape]);
 }
 
 describe.each(cases)('$title', ({ title, model, compressed, embeddings, inputs, outputs }) => {
