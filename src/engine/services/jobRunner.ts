@@ -3,6 +3,7 @@ import { isRecipe } from '../../protocol/jobs';
 import type { Forecast, JobSpec, RecipeSpec } from '../../protocol/jobs';
 import type { JobDescription, ReportView } from '../../protocol/kinds';
 import type { JobReport, RecipeReport, RunEnvironment } from '../../protocol/report';
+import { refuseLinks } from '../formats/files/refuseLinks';
 import { removeStaleFolders } from '../formats/files/temporaryFolder';
 import { stepKinds } from '../jobs/index';
 import { findKind } from '../jobs/stepKind';
@@ -74,6 +75,7 @@ export class JobRunner {
 
   /** What a job will need against what there is. Errors: those of the kind's forecast, `unsupported` for its provider. */
   async forecast(spec: JobSpec): Promise<Forecast> {
+    if (!isRecipe(spec)) await refuseLinks(this.kindOf(spec).outputs(spec));
     const environment = await this.environmentOf(spec);
     const memory = await hostMemory();
     const memoryLimit = memoryLimitOf(spec.maxMemory, memory);

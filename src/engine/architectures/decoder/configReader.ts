@@ -1,16 +1,23 @@
+import { ownEntry } from '../../../common/ownEntry';
 import { LoomweightError } from '../../../protocol/errors';
 
 /** config.json of a Hugging Face folder, as written. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** More blocks than any model has: graphs are planned block by block, and a false number must not keep us busy. */
-const mostLayers = 10_000;
+/** More than any model has: graphs are planned block by block and tables of positions are made, and a false number must not keep us busy. */
+const largest: Readonly<Record<string, number>> = {
+  num_hidden_layers: 10_000,
+  num_attention_heads: 65_536,
+  num_key_value_heads: 65_536,
+  head_dim: 65_536,
+};
 
 /** An integer of config.json. Missing or null: the fallback, or an error if there is none. */
 export function wholeNumber(config: RawConfig, key: string, fallback?: number): number {
   const value = config[key] ?? fallback;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) {
-    if (key === 'num_hidden_layers' && value > mostLayers) throw malformed(key, `at most ${mostLayers}`, value);
+    const most = ownEntry(largest, key);
+    if (most !== undefined && value > most) throw malformed(key, `at most ${most}`, value);
     return value;
   }
   throw malformed(key, 'a positive whole number', config[key]);
