@@ -8,6 +8,7 @@ import { storeLimit } from './planning/storeLimit';
 import { outputBytes } from '../outputs/writers/sizes';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
 import { openSource, type ModelSource } from '../models/modelSource';
+import { comparingSeconds } from '../outputs/verification/runningTime';
 import { fitsWhole, processBytes, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
 
 /** What a compression will need, from headers alone. */
@@ -57,12 +58,13 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const changes = plan.size > 0;
     const fits = fitsWhole(source, writer, { memoryLimit: context.memoryLimit, residentBytes: resident, changes });
     const whole = fits ? wholeModelBytes(source, writer, changes) : 0;
+    const running = fits && changes && source.container.format === 'onnx' ? await comparingSeconds(source.container.path) : 0;
     return {
       hostMemoryBytes: Math.round(processBytes + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
       // Codes of up to four bits take half a byte in the temporary file.
       diskBytes: output.bytes + (planned - resident) + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
-      seconds: 1 + choosing.seconds + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
+      seconds: 1 + choosing.seconds + running + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
       notes: [
         ...transformNotes(source, spec.tensors),
         ...choosing.notes,
