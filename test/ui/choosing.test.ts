@@ -30,7 +30,7 @@ describe('choosing a model, data and settings', () => {
   const workbench = () => session().workbench;
   const rows = () => workbench().picks.allInnerTexts();
   const hub = () => workbench().inputShows('Enter to continue');
-  const back = () => workbench().page.locator('.quick-input-widget .quick-input-titlebar a[aria-label="Back"]').click();
+  const back = () => workbench().page.locator('.quick-input-widget .quick-input-left-action-bar .action-label').first().click();
   const indexOf = (texts: readonly string[], text: string | RegExp) => texts.findIndex((row) => row.search(text) >= 0);
 
   test('models that cannot be read are last, marked, and not to be chosen; their names are text', async () => {
@@ -53,7 +53,7 @@ describe('choosing a model, data and settings', () => {
     await hub();
     const first = await rows();
     // Those that matter to most people come first.
-    const positions = [/^Bits/, /^Group/, /^Output/, /^Folder/].map((label) => indexOf(first, label));
+    const positions = [/^Bits/, /^Group/, /^Symmetric/, /^Output/, /^Folder/].map((label) => indexOf(first, label));
     expect(
       positions.every((position) => position > 0 && position <= 5),
       first.join(' | '),

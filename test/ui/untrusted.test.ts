@@ -36,7 +36,7 @@ describe('an untrusted workspace', () => {
       () => workbench().picks.allInnerTexts(),
       (all) => all.some((text) => /Show Devices/.test(text)),
     );
-    expect(titles.filter((title) => /Compress Model|Evaluate Model|Run Recipe|Set Up GPU/.test(title))).toEqual([]);
+    expect(titles.filter((title) => /Compress Model|Evaluate Model|Run Recipe|New Recipe|Set Up GPU/.test(title))).toEqual([]);
     await workbench().page.keyboard.press('Escape');
   });
 });

@@ -39,7 +39,7 @@ export interface CompressDraft extends OutputChoice {
 }
 
 /** The parameters that most people change. */
-const mainParameters = ['bits', 'groupSize'];
+const mainParameters = ['bits', 'groupSize', 'symmetric'];
 
 /** The settings of a compression, those that matter to most people first. `samples`: folder of the bundled samples. */
 export function compressEntries(draft: CompressDraft, title: string, samples: string): readonly HubEntry[] {
