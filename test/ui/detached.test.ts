@@ -93,8 +93,10 @@ describe('jobs outlive the window', () => {
     await session().server.stop();
     expect(supervisors()).toEqual([job]);
     expect(engineProcesses(0, folder())).toHaveLength(1);
-    second = await startServer(session().scratch, { development: true });
     const browser = workbench().page.context().browser() as Browser;
+    // It would try to connect again all the time.
+    await workbench().page.close();
+    second = await startServer(session().scratch, { development: true });
     const url = second.url([['extensionDevelopmentPath', remoteUri(root)]]);
     const window = await Workbench.open(browser, url);
     // Without any view of Loomweight in sight.
@@ -111,6 +113,7 @@ describe('jobs outlive the window', () => {
     await until('the processes to end', supervisors, (pids) => pids.length === 0);
     expect(engineProcesses(0, folder())).toEqual([]);
     await other.page.close();
+    await window.page.close();
   });
 
   test('killed with its process: Interrupted, with its curves, and it resumes', async () => {
