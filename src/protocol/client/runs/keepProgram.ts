@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What a job needs of `dist`: the programs of its processes, and the runtime that the package brings. */
-const programs = ['supervisor.js', 'engine.js', 'worker.js', 'jsonrpc.js'];
+/** The runtime that the package brings, beside the programs. */
 const modules = 'node_modules';
 
 /**
@@ -22,6 +21,8 @@ export async function keepProgram(dist: string, folder: string, inUse: ReadonlyS
   if (existsSync(kept)) return kept;
   const unfinished = `${kept}.${process.pid}.tmp`;
   try {
+    // Whatever processes a job starts, their programs are here.
+    const programs = (await readdir(dist)).filter((name) => name.endsWith('.js'));
     await linkTree(dist, unfinished, [...programs, modules]);
     await rename(unfinished, kept);
     return kept;

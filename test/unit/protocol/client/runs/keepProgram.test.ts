@@ -14,7 +14,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 function dist(version: string): string {
   const path = join(folder, `extension-${version}`);
   mkdirSync(join(path, 'node_modules/onnxruntime-node/bin'), { recursive: true });
-  for (const name of ['supervisor.js', 'engine.js', 'worker.js', 'jsonrpc.js', 'extension.js'])
+  for (const name of ['supervisor.js', 'engine.js', 'worker.js', 'jsonrpc.js', 'bundles.json'])
     writeFileSync(join(path, name), `${name} ${version}`);
   writeFileSync(join(path, 'node_modules/onnxruntime-node/bin/runtime.so'), version);
   return path;
@@ -28,7 +28,7 @@ test('the programs of a job stay when the extension is replaced; those of other 
   rmSync(join(folder, 'extension-1'), { recursive: true });
   expect(readFileSync(join(first, 'node_modules/onnxruntime-node/bin/runtime.so'), 'utf8')).toBe('1');
   expect(readFileSync(join(first, 'worker.js'), 'utf8')).toBe('worker.js 1');
-  expect(existsSync(join(first, 'extension.js'))).toBe(false);
+  expect(existsSync(join(first, 'bundles.json'))).toBe(false);
 
   const second = await keepProgram(dist('1.0'), programs(), new Set([first]));
   expect(readdirSync(programs())).toHaveLength(2);
@@ -40,8 +40,9 @@ test('a source tree runs from where it is, and so does a package whose files can
   const tree = join(folder, 'tree');
   mkdirSync(tree);
   expect(await keepProgram(tree, programs(), new Set())).toBe(tree);
-  const damaged = dist('2');
-  rmSync(join(damaged, 'worker.js'));
-  expect(await keepProgram(damaged, programs(), new Set())).toBe(damaged);
-  expect(readdirSync(programs())).toEqual([]);
+  const unlinkable = dist('2');
+  // A file where the folder of programs would be.
+  writeFileSync(programs(), '');
+  expect(await keepProgram(unlinkable, programs(), new Set())).toBe(unlinkable);
+  expect(readFileSync(programs(), 'utf8')).toBe('');
 });
