@@ -29,6 +29,8 @@ describe('learning bits', () => {
     await workbench().pick(/digits.*data/);
     await workbench().inputShows('Enter to continue');
     for (const [label, value] of Object.entries({ 'Bits per weight': '3', ...settings })) {
+      // The list draws only the rows in sight.
+      await workbench().search(label);
       await workbench().pick(new RegExp(`^${label}`));
       await workbench().answer(value);
       await workbench().inputShows('Enter to continue');
