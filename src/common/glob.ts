@@ -1,11 +1,15 @@
+import { wildcardMatcher } from './wildcard';
+
 /**
  * Tests tensor names against a glob: `*` is any run of characters (dots included), `?` one character, `{a,b}` either.
  * Everything else is literal, including square brackets. Several globs may be separated by commas outside braces.
- * Matching takes linear time in the name for each glob, whatever the glob: `*` needs no backtracking beyond the last one.
+ * Matching takes linear time in the name for each alternative, whatever the glob.
  */
 export function globMatcher(glob: string): (name: string) => boolean {
-  const alternatives = splitOutsideBraces(glob).flatMap((part) => expandBraces(part.trim()));
-  return (name) => alternatives.some((pattern) => matches(pattern, name));
+  const alternatives = splitOutsideBraces(glob)
+    .flatMap((part) => expandBraces(part.trim()))
+    .map(wildcardMatcher);
+  return (name) => alternatives.some((matches) => matches(name));
 }
 
 /** Maximum number of alternatives from nested braces; the rest of a hostile glob is ignored. */
@@ -43,27 +47,4 @@ function closingBrace(text: string, open: number): number {
     else if (text[i] === '}' && (depth -= 1) === 0) return i;
   }
   return -1;
-}
-
-function matches(pattern: string, name: string): boolean {
-  let p = 0;
-  let n = 0;
-  let star = -1;
-  let resume = 0;
-  while (n < name.length) {
-    if (p < pattern.length && (pattern[p] === '?' || (pattern[p] === name[n] && pattern[p] !== '*'))) {
-      p += 1;
-      n += 1;
-    } else if (pattern[p] === '*') {
-      star = p;
-      resume = n;
-      p += 1;
-    } else if (star >= 0) {
-      p = star + 1;
-      resume += 1;
-      n = resume;
-    } else return false;
-  }
-  while (pattern[p] === '*') p += 1;
-  return p === pattern.length;
 }

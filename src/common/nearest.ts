@@ -11,7 +11,9 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let bestDistance = allowed + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, candidate.toLowerCase());
+    // So many letters have to be inserted or deleted at least.
+    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
+    const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
@@ -20,8 +22,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best ?? (word.length > 2 ? candidates.find((candidate) => candidate.toLowerCase().startsWith(wanted)) : undefined);
 }
 
-/** Edit distance: inserts, deletes, substitutions and swaps of adjacent letters that turn one word into the other. */
-function editDistance(first: string, second: string): number {
+/** Edit distance: inserts, deletes, substitutions and swaps of adjacent letters that turn one word into the other. From `limit` on it may be any number of at least that. */
+function editDistance(first: string, second: string, limit: number): number {
   const width = second.length + 1;
   let beforeLast: number[] = [];
   let last = Array.from({ length: width }, (_, column) => column);
@@ -38,6 +40,8 @@ function editDistance(first: string, second: string): number {
         edits = Math.min(edits, (beforeLast[column - 2] as number) + 1);
       current.push(edits);
     }
+    // A later row is at least as large as the smaller of the last two.
+    if (Math.min(...current) >= limit && Math.min(...last) >= limit) return limit;
     beforeLast = last;
     last = current;
   }

@@ -1,3 +1,4 @@
+import { partsFinder } from '../../src/common/wildcard';
 import { elementCount } from '../../src/protocol/dtypes';
 import type { TensorSummary } from '../../src/protocol/model';
 
@@ -39,13 +40,9 @@ export function filterAndSort(tensors: readonly TensorSummary[], filter: string,
 
 function wordTest(word: string): (text: string) => boolean {
   if (!word.includes('*')) return (text) => text.includes(word);
-  const pattern = new RegExp(
-    word
-      .split('*')
-      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-      .join('\\S*'),
-  );
-  return (text) => pattern.test(text);
+  const finds = partsFinder(word.split('*'));
+  // A word of the filter stays within a word of the text.
+  return (text) => text.split(/\s+/).some(finds);
 }
 
 function comparison({ column }: TensorOrder): ((a: TensorSummary, b: TensorSummary) => number) | undefined {

@@ -81,10 +81,19 @@ export interface ScaleFold {
   readonly repeated?: { readonly run: number; readonly times: number };
 }
 
+/** How a config is read. */
+export interface ReadConfigOptions {
+  readonly layoutOnly?: boolean;
+}
+
 /** A decoder-only architecture: the tensors it expects and how its graphs are built. */
 export interface DecoderArchitecture {
   readonly names: readonly string[];
-  readConfig(config: Readonly<Record<string, unknown>>): DecoderConfig;
+  /**
+   * Reads config.json. `layoutOnly`: names, shapes and roles are wanted, so that a setting that only the graph needs (rotary scaling, activation) may be any.
+   * Errors: `malformed-file`, `unsupported` for a setting whose graph cannot be built.
+   */
+  readConfig(config: Readonly<Record<string, unknown>>, options?: ReadConfigOptions): DecoderConfig;
   expectedTensors(config: DecoderConfig): readonly ExpectedTensor[];
   /** Which axes of which tensors belong together. */
   linkedAxes(config: DecoderConfig): readonly LinkedAxis[];

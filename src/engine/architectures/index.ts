@@ -2,6 +2,7 @@ import { ownEntry } from '../../common/ownEntry';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import type { DecoderArchitecture, DecoderConfig } from './architecture';
+import { implausibleSize } from './decoder/configReader';
 import { llama } from './llama';
 import { mistral } from './mistral';
 import { qwen2 } from './qwen2';
@@ -43,16 +44,16 @@ export function recognizeModel(config: Readonly<Record<string, unknown>>): Recog
   return { architecture, config: architecture.readConfig(config) };
 }
 
-/** Role of every tensor of a model, by name; empty if the architecture is not supported or its config cannot be read. */
+/** Role of every tensor of a model, by name; empty if the architecture is not supported or its config cannot be read. Errors: `malformed-file` for sizes beyond those of any model. */
 export function tensorRoles(config: Readonly<Record<string, unknown>> | undefined): ReadonlyMap<string, TensorRole> {
   const architecture = config && findArchitecture(config);
   if (!architecture) return new Map();
   try {
-    const expected = architecture.expectedTensors(architecture.readConfig(config));
+    // Inspection must work for a config that cannot be run, for example one with another rotary scaling.
+    const expected = architecture.expectedTensors(architecture.readConfig(config, { layoutOnly: true }));
     return new Map(expected.map(({ name, role }) => [name, role]));
   } catch (error) {
-    // Inspection must work for a config that cannot be run, for example one with another rotary scaling.
-    if (error instanceof LoomweightError) return new Map();
+    if (error instanceof LoomweightError && error.details?.['diagnostic'] !== implausibleSize) return new Map();
     throw error;
   }
 }

@@ -8,13 +8,10 @@ import { readDecoderConfig } from './decoder/readDecoderConfig';
 /** Llama 1 to 3.x and models that use its name: grouped heads, SwiGLU, RMS norm, optional biases. */
 export const llama: DecoderArchitecture = {
   names: ['LlamaForCausalLM', 'LLaMAForCausalLM'],
-  readConfig: (config) => {
+  readConfig: (config, options) => {
     const attention = flag(config, 'attention_bias', false);
-    return readDecoderConfig(config, {
-      architecture: 'LlamaForCausalLM',
-      contextLength: 2048,
-      biases: { queryKeyValue: attention, output: attention, mlp: flag(config, 'mlp_bias', false) },
-    });
+    const biases = { queryKeyValue: attention, output: attention, mlp: flag(config, 'mlp_bias', false) };
+    return readDecoderConfig(config, { architecture: 'LlamaForCausalLM', contextLength: 2048, biases }, options);
   },
   expectedTensors: expectedDecoderTensors,
   linkedAxes: linkedDecoderAxes,

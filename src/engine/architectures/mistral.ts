@@ -8,15 +8,12 @@ import { readDecoderConfig } from './decoder/readDecoderConfig';
 /** Mistral: like Llama, with a sliding window over the keys in every block unless `sliding_window` is null. */
 export const mistral: DecoderArchitecture = {
   names: ['MistralForCausalLM'],
-  readConfig: (config) => {
+  readConfig: (config, options) => {
     // The first Mistral has 4096, which is the default if the entry is missing; null means no window.
     const slidingWindow = config['sliding_window'] === null ? undefined : wholeNumber(config, 'sliding_window', 4096);
-    return readDecoderConfig(config, {
-      architecture: 'MistralForCausalLM',
-      contextLength: 131072,
-      biases: { queryKeyValue: false, output: false, mlp: false },
-      ...(slidingWindow === undefined ? {} : { slidingWindow }),
-    });
+    const biases = { queryKeyValue: false, output: false, mlp: false };
+    const window = slidingWindow === undefined ? {} : { slidingWindow };
+    return readDecoderConfig(config, { architecture: 'MistralForCausalLM', contextLength: 131072, biases, ...window }, options);
   },
   expectedTensors: expectedDecoderTensors,
   linkedAxes: linkedDecoderAxes,

@@ -11,13 +11,10 @@ import { readDecoderConfig } from './decoder/readDecoderConfig';
  */
 export const qwen2: DecoderArchitecture = {
   names: ['Qwen2ForCausalLM'],
-  readConfig: (config) =>
-    readDecoderConfig(config, {
-      architecture: 'Qwen2ForCausalLM',
-      contextLength: 32768,
-      biases: { queryKeyValue: true, output: false, mlp: false },
-      ...slidingWindow(config),
-    }),
+  readConfig: (config, options) => {
+    const biases = { queryKeyValue: true, output: false, mlp: false };
+    return readDecoderConfig(config, { architecture: 'Qwen2ForCausalLM', contextLength: 32768, biases, ...slidingWindow(config) }, options);
+  },
   expectedTensors: expectedDecoderTensors,
   linkedAxes: linkedDecoderAxes,
   scaleFolds: decoderScaleFolds,

@@ -28,6 +28,7 @@ import { transformNotes } from './keptTransforms';
 import { planModel } from './planning/planModel';
 import { storeLimit } from './planning/storeLimit';
 import { findQuantizer } from './quantizers';
+import { roleNotes } from './roleNotes';
 
 /** With this many weights the threads are started before they are needed: they surely will be. */
 const manyWeights = 2 ** 22;
@@ -48,6 +49,7 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
   try {
     const source = prepareSource(opened, spec);
     const planned = makePlan(source, spec);
+    for (const note of [...source.notes, ...roleNotes(source, planned)]) context.note(note);
     if (sumOf([...planned.values()], ({ tensor }) => tensor.shape[0] * tensor.shape[1]) >= manyWeights) threads.start();
     const chosen = spec.budget === undefined ? undefined : await chooseWidths({ ...context, spec, source, plan: planned, writer });
     const plan = chosen?.plan ?? planned;

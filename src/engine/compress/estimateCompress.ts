@@ -7,6 +7,7 @@ import type { PlannedLayer } from '../outputs/planned/plannedStore';
 import { storeLimit } from './planning/storeLimit';
 import { outputBytes } from '../outputs/writers/sizes';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
+import { roleNotes } from './roleNotes';
 import { openSource, type ModelSource } from '../models/modelSource';
 import { comparingSeconds } from '../outputs/verification/runningTime';
 import { fitsWhole, processBytes, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
@@ -67,6 +68,8 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
       seconds: 1 + choosing.seconds + running + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
       notes: [
         ...transformNotes(source, spec.tensors),
+        ...source.notes,
+        ...roleNotes(source, plan),
         ...choosing.notes,
         ...(fits || !(source.decoder || source.container.format === 'onnx')
           ? []

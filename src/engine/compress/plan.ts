@@ -10,6 +10,7 @@ import { matrixSize, type MatrixSize } from '../outputs/planned/plannedSizes';
 import type { PlannedLayer } from '../outputs/planned/plannedStore';
 import type { PlannedLayout } from '../outputs/planned/plannedTensor';
 import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
+import type { GuessedRole } from '../models/guessRole';
 import type { ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
 import { leftOut } from './leftOut';
@@ -70,9 +71,12 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   const plan = new Map<string, TensorPlan>();
   const refusals: string[] = [];
   const guessed = new Set(keptTransforms(source, spec.tensors));
-  for (const [name, { entry, role, transposed, rowAxes = 1 }] of source.tensors) {
+  for (const [name, { entry, role, transposed, rowAxes = 1, guess }] of source.tensors) {
     const asked =
-      blockRoles.includes(role) || (role === 'embedding' && (spec.embeddings || (tied && spec.head))) || (role === 'head' && spec.head);
+      blockRoles.includes(role) ||
+      (role === 'embedding' && (spec.embeddings || (tied && spec.head))) ||
+      (role === 'head' && spec.head) ||
+      isNamed(guess, spec.tensors);
     if (!asked || !wanted(name) || guessed.has(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
     const first = elementCount(entry.shape.slice(0, rowAxes));
     const others = elementCount(entry.shape.slice(rowAxes));
@@ -119,6 +123,13 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
       { tensors: spec.tensors, refusals },
     );
   return plan;
+}
+
+/** True for a router or constant that is left alone by its name, if the filter has the word in it that says so. */
+function isNamed(guess: GuessedRole | undefined, filter: string | undefined): boolean {
+  const left = guess?.leftAlone;
+  if (filter === undefined || (left?.kind !== 'router' && left?.kind !== 'constant')) return false;
+  return filter.toLowerCase().includes(left.word.toLowerCase());
 }
 
 /** Layout and size of a tensor with these parameters. */

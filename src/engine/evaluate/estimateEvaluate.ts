@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
+import { runnableDecoder } from '../models/recognizeDecoder';
 import path from 'node:path';
 import { elementCount } from '../../protocol/dtypes';
 import type { EvaluateSpec } from '../../protocol/jobs';
-import { recognizeModel } from '../architectures/index';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
 import { openContainer } from '../models/openContainer';
 import { checkDataHeaders } from './data/checkDataHeaders';
@@ -60,7 +60,7 @@ export async function estimateEvaluate(
         notes: spec.text === undefined ? ['the time for the data itself is not known in advance'] : [],
       };
     }
-    const { config } = recognizeModel(container.config);
+    const { config, notes } = await runnableDecoder(container);
     const window = spec.window ?? Math.min(config.contextLength, 2048);
     const count = Math.max(1, Math.min(spec.limit ?? Infinity, Math.floor(textBytes / bytesPerToken / window)));
     const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
@@ -75,7 +75,7 @@ export async function estimateEvaluate(
       hostMemoryBytes: plan.hostMemoryBytes,
       diskBytes: 0,
       seconds: 1 + (groups * bytes) / readBytesPerSecond + (weights * window * count) / flopsPerSecond,
-      notes: plan.keepWeights ? [] : [`weights are read block by block, ${groups} times`],
+      notes: [...notes, ...(plan.keepWeights ? [] : [`weights are read block by block, ${groups} times`])],
     };
   } finally {
     await container.close();

@@ -1,7 +1,7 @@
 import path from 'node:path';
+import { runnableDecoder } from '../models/recognizeDecoder';
 import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
-import { recognizeModel } from '../architectures/index';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
 import { checkTokens } from '../text/checkTokens';
@@ -45,7 +45,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
       `Evaluating on text requires a model directory with config.json, an ONNX language model or a GGUF file, but ${container.path} has only weights.`,
       { path: container.path },
     );
-  const { architecture, config } = recognizeModel(container.config);
+  const { architecture, config, notes } = await runnableDecoder(container);
   checkWeights(container, architecture.expectedTensors(config));
   const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
   const { windows, bos, choices } = await prepareText(
@@ -67,7 +67,7 @@ async function scoreWeights(container: TensorContainer, spec: EvaluateSpec, cont
     tokens,
     windows: windows.count,
     window: windows.window,
-    choices: [...choices, ...streamed],
+    choices: [...choices, ...streamed, ...notes],
   };
 }
 

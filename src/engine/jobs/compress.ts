@@ -14,6 +14,9 @@ import type { ComputingKind } from './stepKind';
 /** The method where a budget chooses the widths and none is named. */
 const budgetMethod = 'rtn';
 
+const tensorsDoc =
+  "Only tensors whose name matches, such as '*.mlp.*'. Routers and constants that are left alone by their names are compressed if the glob names them: '*.mlp.gate.*'.";
+
 const budgetFields: readonly Field[] = [
   {
     key: 'budget',
@@ -101,7 +104,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     },
     ...budgetFields,
     { key: 'parameters', doc: 'Parameters of the method; omitted ones have their defaults.', type: { kind: 'parameters' } },
-    tensorsField,
+    { ...tensorsField, doc: tensorsDoc, flag: { value: 'GLOB', doc: tensorsDoc } },
     {
       key: 'overrides',
       doc: 'Other parameters for the tensors that match a glob; the last match applies. With a budget, bits can also be 16 (unchanged) or, for channels and groups, 0 (pruned).',

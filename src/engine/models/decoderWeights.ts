@@ -3,6 +3,7 @@ import { LoomweightError } from '../../protocol/errors';
 import type { ExpectedTensor } from '../architectures/architecture';
 import type { TensorContainer, TensorEntry } from '../formats/container';
 import { decodeToFloat32 } from '../formats/decode';
+import { ggufName } from '../formats/gguf/llamaNames';
 import type { WeightReader } from './weightReader';
 import { blockAlignedChunk } from '../formats/chunks';
 
@@ -15,13 +16,26 @@ export function checkWeights(container: TensorContainer, expected: readonly Expe
     const entry = container.tensors.get(name);
     if (entry && !isReal(entry.dtype)) throw notReal(container, entry);
     if (entry?.shape.join() === shape.join()) continue;
-    throw new LoomweightError(
-      'malformed-file',
-      `The config of ${container.path} requires '${name}' with shape [${shape.join(', ')}], ` +
-        `${entry ? `but it has shape [${entry.shape.join(', ')}]` : 'but there is no such tensor'}. Use config and weights of the same model.`,
-      { tensor: name, expected: shape, actual: entry?.shape },
-    );
+    throw missingWeight(container, { name, shape }, entry?.shape);
   }
+}
+
+/** Names what the user has: a GGUF file has metadata and names of its own, a directory its config. */
+function missingWeight(
+  container: TensorContainer,
+  { name, shape }: Pick<ExpectedTensor, 'name' | 'shape'>,
+  actual: readonly number[] | undefined,
+): LoomweightError {
+  const fromGguf = container.format === 'gguf';
+  const shown = fromGguf ? (ggufName(name) ?? name) : name;
+  const found = actual ? `but it has shape [${actual.join(', ')}]` : 'but there is no such tensor';
+  return new LoomweightError(
+    'malformed-file',
+    fromGguf
+      ? `The metadata of ${container.path} require '${shown}' with shape [${shape.join(', ')}], ${found}. The file is incomplete or of another kind of model; download or convert it again.`
+      : `The config of ${container.path} requires '${shown}' with shape [${shape.join(', ')}], ${found}. Use config and weights of the same model.`,
+    { tensor: shown, expected: shape, actual },
+  );
 }
 
 /** Integers are codes of some quantisation, and what scales them is unknown. */

@@ -1,13 +1,13 @@
 import { basename } from 'node:path';
-import { floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import type { CompressReport } from '../../protocol/report';
-import type { DecoderArchitecture, DecoderConfig } from '../architectures/architecture';
-import { findArchitecture } from '../architectures';
 import { checkWeights } from './decoderWeights';
+import { headName } from '../architectures/decoder/expectedTensors';
 import type { TensorContainer, TensorEntry } from '../formats/container';
+import { guessRole, type GuessedRole } from './guessRole';
 import { openContainer } from './openContainer';
+import { recognizeDecoder, type SourceDecoder } from './recognizeDecoder';
 import { findOnnxWeights } from './compressibleWeights';
 import type { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashFiles } from './hashFile';
@@ -24,12 +24,8 @@ export interface SourceTensor {
   readonly rowAxes?: number;
   /** Set where the values are those of a known transform, which is guessed to be no trained weight: it is compressed only if `tensors` names it. */
   readonly fixed?: FixedTransform;
-}
-
-/** A decoder that can be built from the source's config. */
-export interface SourceDecoder {
-  readonly architecture: DecoderArchitecture;
-  readonly config: DecoderConfig;
+  /** Set where the role is guessed from the name, because neither an architecture nor a graph says it. */
+  readonly guess?: GuessedRole;
 }
 
 /** A model to be compressed: its tensors, their roles and, where its config is known, how its graph is built. */
@@ -43,6 +39,10 @@ export interface ModelSource {
   readonly reasons?: ReadonlyMap<string, string>;
   /** Its files as they were when it was opened. */
   readonly files: SourceFiles;
+  /** Why no graph can be built although the architecture is known; its weights can still be rounded. */
+  readonly notRunnable?: LoomweightError;
+  /** What a user should know of how config and file were understood. */
+  readonly notes: readonly string[];
   /** The source as it was opened, where this one shows its values in other types. */
   readonly original?: ModelSource;
 }
@@ -55,27 +55,40 @@ export async function openSource(model: string): Promise<ModelSource> {
   try {
     const paths = sourcePaths(container, container.tensors.values());
     const files = new Map([...(await noteFiles(paths)), ...[...given].filter(([path]) => paths.includes(path))]);
-    const decoder = decoderOf(container);
-    const needed = decoder?.architecture.expectedTensors(decoder.config) ?? [];
+    const recognized = await recognizeDecoder(container);
+    const needed = recognized?.expected ?? [];
     checkWeights(container, needed);
     const expected = new Map(needed.map((tensor) => [tensor.name, tensor.role] as const));
+    // Beside a tied embedding the file may repeat it.
+    if (recognized && !expected.has(headName)) expected.set(headName, 'head');
     const tensors = new Map<string, SourceTensor>();
     if (container.format === 'onnx') refuseNewer(container);
     const found = container.format === 'onnx' ? await findOnnxWeights(container.path) : undefined;
     for (const [name, entry] of container.tensors) {
       const known = found?.uses.get(name);
-      const role = found ? (known?.role ?? 'other') : (expected.get(name) ?? guessRole(entry));
+      const role = found ? (known?.role ?? 'other') : expected.get(name);
+      const guess = role === undefined ? guessRole(entry) : undefined;
       const { transposed, rowAxes, fixed } = known ?? {};
       tensors.set(name, {
         entry,
-        role,
+        role: role ?? (guess as GuessedRole).role,
         ...(transposed ? { transposed } : {}),
         ...(rowAxes === undefined ? {} : { rowAxes }),
         ...(fixed ? { fixed } : {}),
+        ...(guess ? { guess } : {}),
       });
     }
-    const architecture = decoder?.config.architecture ?? container.metadata['graph'] ?? 'unknown';
-    return { container, tensors, files, decoder, architecture, ...(found ? { reasons: found.reasons } : {}) };
+    const { decoder, notRunnable, notes = [] } = recognized ?? {};
+    return {
+      container,
+      tensors,
+      files,
+      decoder,
+      architecture: decoder?.config.architecture ?? architectureName(container),
+      ...(found ? { reasons: found.reasons } : {}),
+      ...(notRunnable ? { notRunnable } : {}),
+      notes: notRunnable ? [...notes, `Only bytes are checked: ${notRunnable.message}`] : notes,
+    };
   } catch (error) {
     await container.close();
     throw error;
@@ -95,19 +108,11 @@ function refuseNewer({ path, metadata }: TensorContainer): void {
     );
 }
 
-function decoderOf(container: TensorContainer): SourceDecoder | undefined {
-  if (container.format === 'onnx' || container.config === undefined) return undefined;
-  const architecture = findArchitecture(container.config);
-  return architecture && { architecture, config: architecture.readConfig(container.config) };
-}
-
-/** Role by shape and name, where no architecture says it. */
-function guessRole({ name, shape, dtype }: TensorEntry): TensorRole {
-  if (!floatDTypes.includes(dtype)) return 'other';
-  if (shape.length < 2) return /norm/i.test(name) ? 'norm' : 'bias';
-  if (/embed/i.test(name)) return 'embedding';
-  if (/(^|\.)lm_head\./.test(name)) return 'head';
-  return shape.length === 2 ? 'linear' : shape.length === 4 ? 'convolution' : 'other';
+/** The architecture as the config or the graph names it. */
+function architectureName({ config, metadata }: TensorContainer): string {
+  const named = config?.['architectures'];
+  const first: unknown = Array.isArray(named) ? named[0] : undefined;
+  return typeof first === 'string' ? first : (metadata['graph'] ?? 'unknown');
 }
 
 /**

@@ -5,6 +5,7 @@ import { LoomweightError } from '../../protocol/errors';
 import { isModelReport, reportProblem } from '../../protocol/report';
 import { malformedFile } from '../formats/malformed';
 import type { TensorContainer } from '../formats/container';
+import { namingForeignFiles } from '../formats/files/foreignFile';
 import { openRegularFile } from '../formats/files/randomAccessFile';
 import { readJsonObject } from '../formats/files/readText';
 import { archiveExtension, archiveName, openArchive } from '../formats/archive/openArchive';
@@ -12,6 +13,7 @@ import { graphName, openUnpacked } from '../formats/archive/unpackedGraph';
 import { archiveMagic } from '../formats/archive/header';
 import { containedPath, refuseLinkOutside } from '../formats/huggingFace/containedPath';
 import { isConvertible, viewAsHuggingFace } from '../formats/gguf/convertToHuggingFace';
+import { checkWholeModel } from '../formats/gguf/wholeModel';
 import { openGguf } from '../formats/gguf/openGguf';
 import { isHuggingFaceListing, openHuggingFace } from '../formats/huggingFace/openHuggingFace';
 import { openNpy } from '../formats/npy/openNpy';
@@ -40,7 +42,9 @@ export interface OpenOptions {
 export async function openContainer(model: string, options: OpenOptions = {}): Promise<TensorContainer> {
   const target = await resolveModel(model, options);
   if (options.limited === true) await refuseLinkOutside(model, target.path, options.within ?? []);
-  const container = await (target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options));
+  const container = await namingForeignFiles(target.path, () =>
+    target.isDirectory ? openHuggingFace(target.path, options) : openFile(target.path, options),
+  );
   if (options.asHuggingFace !== true || container.quantized === undefined) return container;
   await container.close();
   throw refuseQuantized(container.path, container.quantized);
@@ -148,8 +152,10 @@ async function openFile(file: string, options: OpenOptions): Promise<TensorConta
 
 async function openGgufFile(file: string, options: OpenOptions): Promise<TensorContainer> {
   const container = await openGguf(file);
-  if (!options.asHuggingFace || !isConvertible(container)) return container;
+  if (!options.asHuggingFace) return container;
   try {
+    checkWholeModel(container);
+    if (!isConvertible(container)) return container;
     return await viewAsHuggingFace(container);
   } catch (error) {
     await container.close();

@@ -63,7 +63,11 @@ function namesOf({ steps }: RecipeAnalysis): readonly string[] {
   return steps.filter(({ kind }) => kind.writesModel).map(({ name }) => name);
 }
 
+/** Every suggestion compares a word with the names of all steps: so many findings have one. */
+const mostSuggestions = 100;
+
 async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string[]): Promise<readonly RecipeDiagnostic[]> {
+  let missingFiles = 0;
   const missing = await Promise.all(
     analysis.needed.map(async ({ path, written, diagnosticFor }) => {
       const exists = await access(path).then(
@@ -71,7 +75,9 @@ async function withMissingFiles(analysis: RecipeAnalysis, names: readonly string
         () => false,
       );
       if (exists) return undefined;
-      return diagnosticFor(`'${written}' does not exist at ${path}.${suggestion(written, names)}`);
+      missingFiles += 1;
+      const hint = missingFiles > mostSuggestions ? '' : suggestion(written, names);
+      return diagnosticFor(`'${written}' does not exist at ${path}.${hint}`);
     }),
   );
   const all = [...analysis.diagnostics, ...missing.filter((finding) => finding !== undefined)];

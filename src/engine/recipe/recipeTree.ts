@@ -36,6 +36,10 @@ const deepestNesting = 16;
 /** The parser calls itself for every level; beyond this many openers in a row it would run out of stack slowly. */
 const deepestOpeners = 200;
 
+/** Lines, and brackets, braces and commas: every value needs one of them, and the parser takes some 40 microseconds for each. */
+const mostLines = 20_000;
+const mostMarks = 20_000;
+
 /** Reads YAML 1.2 with positions. Never throws: everything wrong becomes a diagnostic. */
 export function parseRecipeTree(text: string): RecipeTree {
   const lines = new LineCounter();
@@ -54,6 +58,8 @@ export function parseRecipeTree(text: string): RecipeTree {
     return refuse(`A recipe can have at most ${longestText / 1024} KiB of text, but this one has ${Math.ceil(text.length / 1024)}.`);
   if (isNestedTooDeeply(text))
     return refuse(`The file is nested more than ${deepestOpeners} levels deep. A recipe needs at most ${deepestNesting}.`);
+  const busy = tooManyValues(text);
+  if (busy !== undefined) return refuse(busy);
   let documents: readonly Document[];
   try {
     // Uniqueness of keys is checked here: the library compares every pair, which takes minutes on a hostile file.
@@ -130,4 +136,17 @@ function isNestedTooDeeply(text: string): boolean {
   if (markers.test(text)) return true;
   // A block level costs at least one more space than the one above it.
   return new RegExp(`^ {${deepestOpeners}}`, 'm').test(text);
+}
+
+/** Why a text has more values than any recipe; undefined if it has not. Counts marks in quoted text too, of which a recipe has few. */
+function tooManyValues(text: string): string | undefined {
+  let lines = 1;
+  let marks = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === 0x0a) lines += 1;
+    else if (code === 0x2c || code === 0x5b || code === 0x7b) marks += 1;
+  }
+  if (lines > mostLines) return `A recipe can have at most ${mostLines} lines, but this one has ${lines}.`;
+  return marks > mostMarks ? `A recipe can have at most ${mostMarks} commas and opening brackets, but this one has ${marks}.` : undefined;
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LoomweightError } from '../../protocol/errors';
-import { readText } from '../formats/files/readText';
+import { checkNesting, readText } from '../formats/files/readText';
 import { Encoder } from './encoding/encoder';
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -103,6 +103,7 @@ async function readJson(file: string): Promise<JsonObject | undefined> {
 }
 
 function parseJson(text: string, file: string): JsonObject {
+  checkNesting(text, file);
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;

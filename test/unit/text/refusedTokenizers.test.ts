@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Encoder } from '../../../src/engine/text/encoding/encoder';
+import { parseTokenizer } from '../../../src/engine/text/tokenizer';
 import { LoomweightError } from '../../../src/protocol/errors';
 
 const model = { type: 'WordLevel', unk_token: '<unk>', vocab: { '<unk>': 0, a: 1 } };
@@ -55,6 +56,18 @@ test.for<readonly [name: string, file: Readonly<Record<string, unknown>>, words:
   const error = refusal(file);
   expect(error).toMatchObject({ code: 'malformed-file' });
   expect(error?.message).toMatch(words);
+});
+
+test.for([
+  ['empty', ''],
+  ['empty object', '{}'],
+  ['list', '[]'],
+  ['null', 'null'],
+  ['deep', `{"pre_tokenizer":${'{"type":"Sequence","pretokenizers":['.repeat(5000)}`],
+])('a tokenizer embedded in a GGUF file that is %s is a damaged file', ([, text]) => {
+  const parse = () => parseTokenizer(new Map([['tokenizer.json', text as string]]), 'model.gguf');
+  expect(parse).toThrow(LoomweightError);
+  expect(parse).toThrow(/model\.gguf|tokenizer\.json/);
 });
 
 test('a long text without a pre-tokeniser is one word, and takes a time near linear in its length', () => {

@@ -4,12 +4,15 @@ import { LoomweightError } from '../../../protocol/errors';
 /** config.json of a Hugging Face folder, as written. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** More than any model has: graphs are planned block by block and tables of positions are made, and a false number must not keep us busy. */
+/** Larger than in any model: tables and plans are made for every block and every value of a head, and a false number must not keep us busy. */
 const largest: Readonly<Record<string, number>> = {
   num_hidden_layers: 10_000,
+  head_dim: 65_536,
   num_attention_heads: 65_536,
   num_key_value_heads: 65_536,
-  head_dim: 65_536,
+  hidden_size: 1_048_576,
+  intermediate_size: 16_777_216,
+  vocab_size: 134_217_728,
 };
 
 /** An integer of config.json. Missing or null: the fallback, or an error if there is none. */
@@ -17,7 +20,7 @@ export function wholeNumber(config: RawConfig, key: string, fallback?: number): 
   const value = config[key] ?? fallback;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) {
     const most = ownEntry(largest, key);
-    if (most !== undefined && value > most) throw malformed(key, `at most ${most}`, value);
+    if (most !== undefined && value > most) throw malformed(key, `at most ${most}`, value, { diagnostic: implausibleSize });
     return value;
   }
   throw malformed(key, 'a positive whole number', config[key]);
@@ -60,12 +63,15 @@ export function nested(config: RawConfig, key: string): RawConfig | undefined {
   throw malformed(key, 'an object', value);
 }
 
+/** The diagnostic of a size beyond what any model has: such a config is not guessed around. */
+export const implausibleSize = 'implausible-size';
+
 /** The error for an invalid entry. */
-export function malformed(key: string, wanted: string, got: unknown): LoomweightError {
+export function malformed(key: string, wanted: string, got: unknown, details: Readonly<Record<string, unknown>> = {}): LoomweightError {
   return new LoomweightError(
     'malformed-file',
     `config.json needs ${wanted} for '${key}', got ${got === undefined ? 'nothing' : JSON.stringify(got)}. Correct config.json.`,
-    { key, got },
+    { key, wanted, got, ...details },
   );
 }
 
@@ -73,7 +79,7 @@ export function malformed(key: string, wanted: string, got: unknown): Loomweight
 export function unsupportedEntry(key: string, supported: string, got: unknown): LoomweightError {
   return new LoomweightError(
     'unsupported',
-    `config.json sets ${key} to ${JSON.stringify(got)}, but only ${supported} can be run. This model can still be inspected and compared.`,
+    `config.json sets ${key} to ${JSON.stringify(got)}, but only ${supported} can be run. This model can still be inspected, compared, and compressed in the formats hf and archive.`,
     { key, got },
   );
 }

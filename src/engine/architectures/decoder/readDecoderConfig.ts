@@ -1,4 +1,4 @@
-import type { DecoderConfig } from '../architecture';
+import type { DecoderConfig, ReadConfigOptions } from '../architecture';
 import { flag, malformed, positiveNumber, tokenId, tokenIds, unsupportedEntry, wholeNumber, type RawConfig } from './configReader';
 import { readRope } from './rope';
 
@@ -16,9 +16,13 @@ export interface FamilyDefaults {
  * Reads the entries that all Llama-like architectures share, in either style: `rope_theta` + `rope_scaling` or `rope_parameters`. Sizes
  * must be consistent. Errors: `malformed-file`, `unsupported` (activation, rotary scaling).
  */
-export function readDecoderConfig(config: RawConfig, family: FamilyDefaults): DecoderConfig {
+export function readDecoderConfig(
+  config: RawConfig,
+  family: FamilyDefaults,
+  { layoutOnly = false }: ReadConfigOptions = {},
+): DecoderConfig {
   const activation = config['hidden_act'] ?? 'silu';
-  if (activation !== 'silu' && activation !== 'swish') throw unsupportedEntry('hidden_act', 'silu', activation);
+  if (!layoutOnly && activation !== 'silu' && activation !== 'swish') throw unsupportedEntry('hidden_act', 'silu', activation);
   const hiddenSize = wholeNumber(config, 'hidden_size');
   const heads = wholeNumber(config, 'num_attention_heads');
   const keyValueHeads = wholeNumber(config, 'num_key_value_heads', heads);
@@ -36,7 +40,7 @@ export function readDecoderConfig(config: RawConfig, family: FamilyDefaults): De
     vocabularySize: wholeNumber(config, 'vocab_size'),
     contextLength: wholeNumber(config, 'max_position_embeddings', family.contextLength),
     normEpsilon: positiveNumber(config, 'rms_norm_eps', 1e-6),
-    ...readRope(config, headSize),
+    ...(layoutOnly ? { ropeTheta: 10_000, ropeScaling: undefined } : readRope(config, headSize)),
     biases: family.biases,
     tiedEmbeddings: flag(config, 'tie_word_embeddings', false),
     slidingWindow: family.slidingWindow,

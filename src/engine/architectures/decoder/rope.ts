@@ -35,9 +35,9 @@ export function inverseFrequencies(config: Pick<DecoderConfig, 'ropeTheta' | 'ro
   const scaling = config.ropeScaling;
   if (scaling === undefined) return plain;
   const type = scaling['rope_type'];
+  if (type !== 'linear' && type !== 'llama3') throw unsupportedEntry('rotary scaling', "none, 'linear', 'llama3'", type);
   const factor = positiveNumber(scaling, 'factor');
   if (type === 'linear') return plain.map((frequency) => frequency / factor);
-  if (type !== 'llama3') throw unsupportedEntry('rotary scaling', "none, 'linear', 'llama3'", type);
   const low = positiveNumber(scaling, 'low_freq_factor');
   const high = positiveNumber(scaling, 'high_freq_factor');
   const original = positiveNumber(scaling, 'original_max_position_embeddings');

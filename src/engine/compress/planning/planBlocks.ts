@@ -7,7 +7,7 @@ import { HiddenStates } from '../../blocks/hiddenStates';
 import type { Statistic, Statistics } from '../../blocks/taps/tap';
 import { walkBlocks } from '../../blocks/walkBlocks';
 import { containerWeights } from '../../models/decoderWeights';
-import type { SourceDecoder } from '../../models/modelSource';
+import type { SourceDecoder } from '../../models/recognizeDecoder';
 import type { WeightReader } from '../../models/weightReader';
 import { plannedWeights } from '../../outputs/planned/plannedWeights';
 import type { WorkContext } from '../../runtime/workContext';

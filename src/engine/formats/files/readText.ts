@@ -63,14 +63,19 @@ export function nestingAbove(text: string, most: number): number | undefined {
   return undefined;
 }
 
-/** Parses the text of a JSON object. */
-export function parseJsonObject(text: string, path: string): Record<string, unknown> {
-  let value: unknown;
+/** Refuses JSON that is nested too deeply to be walked. Errors: `malformed-file` with the position. */
+export function checkNesting(text: string, path: string): void {
   const tooDeep = nestingAbove(text, deepestNesting);
   if (tooDeep !== undefined)
     throw malformedFile(path, tooDeep, 'too-deep', `JSON is read to a depth of ${deepestNesting} brackets, and this file goes deeper`);
+}
+
+/** Parses the text of a JSON object. */
+export function parseJsonObject(text: string, path: string): Record<string, unknown> {
+  checkNesting(text, path);
+  let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parsePythonJson(text);
   } catch (error) {
     const position = /position (\d+)/.exec(error instanceof Error ? error.message : '');
     throw malformedFile(
@@ -83,6 +88,20 @@ export function parseJsonObject(text: string, path: string): Record<string, unkn
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw malformedFile(path, 0, 'invalid-json', 'The file must contain a JSON object');
   return value as Record<string, unknown>;
+}
+
+/** Strings, which stay as they are, and the numbers that Python's json writes and reads beside JSON's own. */
+const pythonNumbers = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
+
+/** JSON as Python reads it: also with Infinity, -Infinity and NaN, of which the last becomes the text 'NaN'. */
+function parsePythonJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!/Infinity|NaN/.test(text)) throw error;
+    const numbers: Readonly<Record<string, string>> = { Infinity: '1e999', '-Infinity': '-1e999', NaN: '"NaN"' };
+    return JSON.parse(text.replace(pythonNumbers, (word) => numbers[word] ?? word));
+  }
 }
 
 /** Position of the first byte that is not valid UTF-8, by bisection; only called for text known to be invalid. */

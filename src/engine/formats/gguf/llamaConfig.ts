@@ -1,5 +1,5 @@
 import type { TensorEntry } from '../container';
-import { unsupportedContent } from '../malformed';
+import { quoteName, unsupportedContent } from '../malformed';
 import type { GgufValue } from './metadata';
 
 /** Input of config.json. */
@@ -36,7 +36,8 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
   };
   const need = (key: string): number => {
     const value = read(key);
-    if (value === undefined) throw refuse(`${file} has no ${family}.${key}, which config.json requires. Convert the model to GGUF again.`);
+    if (value === undefined)
+      throw refuse(`${file} has no ${family}.${key} in its metadata, which such a model needs. Convert the model to GGUF again.`);
     return value;
   };
   if ((read('expert_count') ?? 0) > 0) throw refuse(`${file} is a mixture of experts, which cannot be converted. Use a dense model.`);
@@ -47,25 +48,26 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
   const rotated = read('rope.dimension_count') ?? headSize;
   if (rotated !== headSize)
     throw refuse(`${file} rotates ${rotated} of ${headSize} values per head; only models that rotate whole heads can be converted.`);
-  const has = (suffix: string) => [...tensors.keys()].some((name) => name.endsWith(suffix));
+  const blocks = need('block_count');
+  const biases = biasesOf(model, family, blocks);
   const id = (key: string) => values.get(`tokenizer.ggml.${key}_token_id`);
   return {
     architectures: [architecture],
     model_type: type,
     hidden_size: hidden,
     intermediate_size: need('feed_forward_length'),
-    num_hidden_layers: need('block_count'),
+    num_hidden_layers: blocks,
     num_attention_heads: heads,
     num_key_value_heads: read('attention.head_count_kv') ?? heads,
     head_dim: headSize,
-    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? read('vocab_size') ?? 0,
+    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? need('vocab_size'),
     max_position_embeddings: need('context_length'),
     rms_norm_eps: need('attention.layer_norm_rms_epsilon'),
     rope_theta: theta,
-    rope_scaling: ropeFactors ? llama3Scaling(ropeFactors, theta, headSize, file) : metadataScaling(model, family, read),
+    rope_scaling: scalingOf(model, family, read, ropeFactors, theta, headSize),
     hidden_act: 'silu',
-    attention_bias: has('attn_q.bias'),
-    mlp_bias: has('ffn_gate.bias'),
+    attention_bias: biases.attention,
+    mlp_bias: biases.mlp,
     tie_word_embeddings: !tensors.has('output.weight'),
     ...(typeof id('bos') === 'number' ? { bos_token_id: id('bos') } : {}),
     ...(typeof id('eos') === 'number' ? { eos_token_id: id('eos') } : {}),
@@ -73,15 +75,74 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
   };
 }
 
+/**
+ * Whether the linear layers have biases: in Hugging Face's Llama all of an attention or none, in all blocks, and in Qwen2 those of q, k and v. Others have no place there. Errors: `unsupported`.
+ */
+function biasesOf(
+  { path: file, tensors }: GgufModel,
+  family: string,
+  blocks: number,
+): { readonly attention: boolean; readonly mlp: boolean } {
+  const counts = new Map<string, number>();
+  for (const name of tensors.keys()) {
+    const layer = /^blk\.\d+\.(attn_(?:q|k|v|output)|ffn_(?:gate|up|down))\.bias$/.exec(name)?.[1];
+    if (layer !== undefined) counts.set(layer, (counts.get(layer) ?? 0) + 1);
+  }
+  const groups =
+    family === 'qwen2'
+      ? [['attn_q', 'attn_k', 'attn_v']]
+      : [
+          ['attn_q', 'attn_k', 'attn_v', 'attn_output'],
+          ['ffn_gate', 'ffn_up', 'ffn_down'],
+        ];
+  for (const layer of counts.keys()) {
+    const group = groups.find((each) => each.includes(layer)) ?? [];
+    if (group.length > 0 && group.every((each) => counts.get(each) === blocks)) continue;
+    const found = [...counts].map(([each, count]) => `${each} (${count} of ${blocks} blocks)`).join(', ');
+    throw unsupportedContent(
+      file,
+      'unsupported-architecture',
+      `${file} has biases on ${found} only; a ${family} model in Hugging Face format has them on ${groups.map((each) => each.join(', ')).join(', or on ')} of every block. ` +
+        'Such a model cannot be converted.',
+    );
+  }
+  return { attention: counts.has('attn_q'), mlp: counts.has('ffn_gate') };
+}
+
+/**
+ * The scaling as llama.cpp's loader reads it: a factor without a type is linear, older files have the key `rope.scale_linear` for it, and without a factor nothing is scaled.
+ */
 function metadataScaling(model: GgufModel, family: string, read: (key: string) => number | undefined): Record<string, unknown> | null {
-  const type = model.values.get(`${family}.rope.scaling.type`);
-  if (type === undefined || type === 'none') return null;
-  const factor = read('rope.scaling.factor');
-  if (type === 'linear' && factor !== undefined) return { type: 'linear', rope_type: 'linear', factor };
+  const type = model.values.get(`${family}.rope.scaling.type`) ?? 'linear';
+  if (type === 'none') return null;
+  const factor = read('rope.scaling.factor') ?? read('rope.scale_linear') ?? 0;
+  if (type === 'linear' && (factor === 0 || factor === 1)) return null;
+  if (type === 'linear' && Number.isFinite(factor) && factor > 0) return { type: 'linear', rope_type: 'linear', factor };
   throw unsupportedContent(
     model.path,
     'unsupported-architecture',
-    `${model.path} scales rotary positions by ${String(type)}; only linear and Llama 3 scaling can be converted.`,
+    type === 'linear'
+      ? `${model.path} scales rotary positions by the factor ${factor}, but a factor must be above 0. Convert the model to GGUF again.`
+      : `${model.path} scales rotary positions by ${quoteName(String(type))}; only linear and Llama 3 scaling can be converted.`,
+  );
+}
+
+/** What the two kinds of scaling may be together: the frequency factors of Llama 3 alone. */
+function scalingOf(
+  model: GgufModel,
+  family: string,
+  read: (key: string) => number | undefined,
+  factors: Float32Array | undefined,
+  theta: number,
+  headSize: number,
+) {
+  const scaling = metadataScaling(model, family, read);
+  if (!factors) return scaling;
+  if (scaling === null) return llama3Scaling(factors, theta, headSize, model.path);
+  throw unsupportedContent(
+    model.path,
+    'unsupported-architecture',
+    `${model.path} scales rotary positions both by frequency factors and linearly, which config.json of Hugging Face cannot express.`,
   );
 }
 

@@ -25,3 +25,11 @@ export function huggingFaceName(ggufName: string): string | undefined {
   const module = match && Object.hasOwn(inner, match[2] as string) ? inner[match[2] as string] : undefined;
   return match && module ? `model.layers.${match[1]}.${module}.${match[3]}` : undefined;
 }
+
+/** The inverse of `huggingFaceName`. */
+export function ggufName(name: string): string | undefined {
+  const whole = Object.entries(outer).find(([, huggingFace]) => huggingFace === name)?.[0];
+  const match = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/.exec(name);
+  const module = match && Object.entries(inner).find(([, huggingFace]) => huggingFace === match[2])?.[0];
+  return whole ?? (match && module ? `blk.${match[1]}.${module}.${match[3]}` : undefined);
+}

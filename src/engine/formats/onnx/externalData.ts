@@ -2,6 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import type { ByteLocation } from '../container';
+import { recognizeForeignFile } from '../files/foreignFile';
 
 /** A reference to a range of another file as written in an ONNX model: unchecked strings. */
 export interface ExternalReference {
@@ -56,12 +57,15 @@ export class ExternalDataResolver {
     }
     const found = await file;
     if ('problem' in found) return found.problem;
-    if (offset + length > found.size)
+    if (offset + length > found.size) {
+      const foreign = await recognizeForeignFile(found.path);
+      if (foreign) return { ok: false, code: 'external-range', problem: `'${reference.location}' is ${foreign.what}. ${foreign.advice}` };
       return {
         ok: false,
         code: 'external-range',
         problem: `bytes ${offset} to ${offset + length} are past the end of '${reference.location}' (${found.size} bytes).`,
       };
+    }
     return { ok: true, location: { file: found.path, offset, length } };
   }
 

@@ -61,6 +61,8 @@ export function parseHeader(json: Uint8Array, file: string, fileSize: number): S
     if (key !== '__metadata__') return readTensor(scanner, state, key, keyOffset);
     if (sawMetadata) throw scanner.fail('"__metadata__" appears twice in the header', 'duplicate-name', keyOffset);
     sawMetadata = true;
+    // The format's own library reads null as no metadata.
+    if (scanner.takeNull()) return;
     scanner.object((name, offset) => {
       if (Object.hasOwn(state.metadata, name)) throw scanner.fail(`Metadata ${quoteName(name)} appears twice`, 'duplicate-name', offset);
       // defineProperty, so that "__proto__" is an ordinary key.

@@ -54,6 +54,14 @@ export class JsonScanner {
     return true;
   }
 
+  /** Consumes `null` if it comes next. */
+  takeNull(): boolean {
+    this.peek();
+    if (![0x6e, 0x75, 0x6c, 0x6c].every((byte, index) => this.bytes[this.position + index] === byte)) return false;
+    this.position += 4;
+    return true;
+  }
+
   /** A string, with escapes resolved. */
   string(): string {
     if (this.peek() !== quote) throw this.fail('Expected a string in the JSON header');

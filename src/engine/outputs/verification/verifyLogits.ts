@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
-import { findArchitecture } from '../../architectures';
-import type { ExpectedTensor } from '../../architectures/architecture';
+import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
 import { containerWeights } from '../../models/decoderWeights';
-import type { SourceDecoder } from '../../models/modelSource';
+import { runnableDecoder, type SourceDecoder } from '../../models/recognizeDecoder';
 import { openContainer } from '../../models/openContainer';
 import type { WeightReader } from '../../models/weightReader';
 import { plannedWeights } from '../planned/plannedWeights';
@@ -85,7 +84,7 @@ async function compareWith(float: Session, request: VerificationRequest, { archi
       `The compressed model diverges by ${divergence.toPrecision(3)} nats per token from the float model on the sample (mean KL).`,
     );
   if (!written.primary.endsWith('.onnx'))
-    return { checks: [await judge('logits-exact', await logitsOfDirectory(request, feeds))], latency: undefined, change };
+    return { checks: [await judge('logits-exact', await logitsOfDirectory(request, config, feeds))], latency: undefined, change };
 
   const checks: VerificationCheck[] = [];
   const compare = async (
@@ -160,14 +159,15 @@ async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
 /** The written directory opened like any other model, its config and its tensors, and run. */
 async function logitsOfDirectory(
   { folder, written: { primary }, context: { runtime, signal } }: VerificationRequest,
+  { tiedEmbeddings }: DecoderConfig,
   feeds: Feeds,
 ): Promise<Float32Array> {
   throwIfCancelled(signal);
   const written = await openContainer(join(folder, primary));
   try {
-    const architecture = findArchitecture(written.config ?? {});
-    if (!architecture) throw new LoomweightError('internal', `The config.json written to ${folder} does not name a known architecture.`);
-    const config = architecture.readConfig(written.config ?? {});
+    const { architecture, config: read } = await runnableDecoder(written);
+    // Whether a head of its own counts is decided once, for the source.
+    const config = { ...read, tiedEmbeddings };
     const weights = await readWeights(architecture.expectedTensors(config), signal, containerWeights(written));
     const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
     try {

@@ -66,7 +66,7 @@ export async function verifyOutput(
         ({ latency, change } = whole);
         scope = 'whole';
       }
-    } else context.note('The file has no graph, so only its bytes were checked.');
+    } else if (!source.notRunnable) context.note('The file has no graph, so only its bytes were checked.');
   }
   if (scope !== 'whole' && !request.trained) change = weightChange(planned);
   const verdict = verdictFor(checks, change);

@@ -1,7 +1,7 @@
 import { byteLength } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { OutputFormat } from '../../../protocol/jobs';
-import type { SourceDecoder } from '../../models/modelSource';
+import type { SourceDecoder } from '../../models/recognizeDecoder';
 import type { PlannedEntry, PlannedLayer } from '../planned/plannedStore';
 import type { PlannedLayout, PlannedTensor } from '../planned/plannedTensor';
 import type { EncodedTensor, StoredTensor } from '../storage/storedTensor';
@@ -51,8 +51,10 @@ export function onnxWriter(format: OnnxFormat): OutputWriter {
       if (source.container.format !== 'onnx' && source.decoder === undefined)
         throw new LoomweightError(
           'unsupported',
-          `The format ${id} needs a graph; ${source.container.path} has only weights, and no graph can be built for its architecture. ` +
-            `Use the format hf or archive, or give a model directory with config.json, or an ONNX model.`,
+          source.notRunnable
+            ? `The format ${id} needs a graph. ${source.notRunnable.message}`
+            : `The format ${id} needs a graph; ${source.container.path} has only weights, and no graph can be built for its architecture. ` +
+                `Use the format hf or archive, or give a model directory with config.json, or an ONNX model.`,
           { format: id, architecture: source.architecture },
         );
       if (layers.size === 0 && !format.holdsFloat && !trained)

@@ -1,11 +1,11 @@
 import { basename, dirname } from 'node:path';
+import { runnableDecoder } from '../../models/recognizeDecoder';
 import { LoomweightError } from '../../../protocol/errors';
 import type { DecoderConfig, ExpectedTensor, WeightSource } from '../../architectures/architecture';
 import { causalMask, decoderBlock, rmsNorm } from '../../architectures/decoder/decoderBlock';
 import { embeddingName, finalNormName, headName } from '../../architectures/decoder/expectedTensors';
 import { windowOfBlock } from '../../architectures/decoder/readDecoderConfig';
 import { rotaryAngles } from '../../architectures/decoder/rope';
-import { recognizeModel } from '../../architectures/index';
 import { checkWeights, containerWeights } from '../../models/decoderWeights';
 import type { TensorContainer } from '../../formats/container';
 import { GraphBuilder, int } from '../../graph/builder';
@@ -26,7 +26,7 @@ const largestDefaultWindow = 256;
  * product with its transpose. Closes the container with the model. Errors: `unsupported`, `malformed-file`, `invalid-argument` for the window.
  */
 export async function openDecoderTrainable(container: TensorContainer, window: number | undefined): Promise<OpenTrainable> {
-  const { architecture, config } = recognizeModel(container.config as Readonly<Record<string, unknown>>);
+  const { architecture, config } = await runnableDecoder(container);
   const expected = architecture.expectedTensors(config);
   checkWeights(container, expected);
   const folders = [container.format === 'hugging-face' ? container.path : dirname(container.path)];

@@ -1,0 +1,92 @@
+import { LoomweightError } from '../../protocol/errors';
+import { findArchitecture, recognizeModel } from '../architectures';
+import type { DecoderArchitecture, DecoderConfig, ExpectedTensor } from '../architectures/architecture';
+import { embeddingName, headName } from '../architectures/decoder/expectedTensors';
+import type { TensorContainer } from '../formats/container';
+import { checkGgufConfig } from './ggufConfig';
+
+/** A decoder that can be built from the source's config. */
+export interface SourceDecoder {
+  readonly architecture: DecoderArchitecture;
+  readonly config: DecoderConfig;
+}
+
+/** What the config of a container says of its architecture. */
+export interface RecognizedDecoder {
+  /** Undefined if its graph cannot be built: `notRunnable` says why. */
+  readonly decoder: SourceDecoder | undefined;
+  readonly notRunnable: LoomweightError | undefined;
+  /** The tensors of the architecture, whether or not it can be run. */
+  readonly expected: readonly ExpectedTensor[];
+  /** What a user should know of how config and file were understood. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The decoder of a container, where its config names a known architecture. A setting that only the graph needs (rotary scaling, activation) leaves names, shapes and roles known. Reads headers,
+ * and of a config that ties the head to the embedding while the file has both, their values. Errors: `malformed-file`.
+ */
+export async function recognizeDecoder(container: TensorContainer): Promise<RecognizedDecoder | undefined> {
+  if (container.format === 'onnx' || container.config === undefined) return undefined;
+  const architecture = findArchitecture(container.config);
+  if (!architecture) return undefined;
+  if (container.format === 'gguf') checkGgufConfig(container);
+  let notRunnable: LoomweightError | undefined;
+  let config: DecoderConfig;
+  try {
+    config = architecture.readConfig(container.config);
+  } catch (error) {
+    if (!(error instanceof LoomweightError) || error.code !== 'unsupported') throw error;
+    notRunnable = error;
+    config = architecture.readConfig(container.config, { layoutOnly: true });
+  }
+  const untied = await withOwnHead(container, config);
+  return {
+    decoder: notRunnable ? undefined : { architecture, config: untied.config },
+    notRunnable,
+    expected: architecture.expectedTensors(untied.config),
+    notes: untied.notes,
+  };
+}
+
+/** The decoder of a container that is to be run. Errors: `unsupported` with what cannot be run, `malformed-file`. */
+export async function runnableDecoder(container: TensorContainer): Promise<SourceDecoder & Pick<RecognizedDecoder, 'notes'>> {
+  const found = await recognizeDecoder(container);
+  if (found?.decoder) return { ...found.decoder, notes: found.notes };
+  if (found?.notRunnable) throw found.notRunnable;
+  return { ...recognizeModel(container.config ?? {}), notes: [] };
+}
+
+/** Bytes that are compared at a time. */
+const chunkBytes = 1 << 20;
+
+/**
+ * A config may tie the head to the embedding although the file has a head of its own. As in transformers 5, the two are then not tied. Where their values are equal nothing is gained by that, and
+ * they stay tied.
+ */
+async function withOwnHead(
+  container: TensorContainer,
+  config: DecoderConfig,
+): Promise<{ readonly config: DecoderConfig; readonly notes: readonly string[] }> {
+  const head = container.tensors.get(headName);
+  const embedding = container.tensors.get(embeddingName);
+  if (!config.tiedEmbeddings || !head || !embedding || head.shape.join() !== embedding.shape.join()) return { config, notes: [] };
+  if (head.dtype === embedding.dtype && (await haveEqualBytes(container, headName, embeddingName, head.bytes)))
+    return { config, notes: [] };
+  return {
+    config: { ...config, tiedEmbeddings: false },
+    notes: [
+      `config.json ties the output layer to the embedding, but ${headName} has values of its own: it is used as the output layer, as in transformers 5. ` +
+        'Set tie_word_embeddings to false in config.json, or remove the tensor, so that every tool agrees.',
+    ],
+  };
+}
+
+async function haveEqualBytes(container: TensorContainer, first: string, second: string, bytes: number): Promise<boolean> {
+  for (let offset = 0; offset < bytes; offset += chunkBytes) {
+    const range = { offset, length: Math.min(chunkBytes, bytes - offset) };
+    const [a, b] = await Promise.all([container.read(first, range), container.read(second, range)]);
+    if (Buffer.compare(a, b) !== 0) return false;
+  }
+  return true;
+}
