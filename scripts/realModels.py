@@ -24,7 +24,9 @@ def feeds(model, length):
     random = np.random.default_rng(7)
     made = {}
     for value in model.get_inputs():
-        shape = [axis if isinstance(axis, int) and axis > 0 else 1 if index == 0 or 'batch' in str(axis).lower() else length
+        # The state of a recurrent model is [layers, batch, size].
+        single = value.name in ('state', 'h', 'c', 'h0')
+        shape = [axis if isinstance(axis, int) and axis > 0 else 1 if index == 0 or single or 'batch' in str(axis).lower() else length
                  for index, axis in enumerate(value.shape)]
         dtype = types[value.type]
         if value.name == 'sr':

@@ -95,11 +95,11 @@ interface Compression {
 
 async function compress(run: Compression, started: number): Promise<CompressReport> {
   const { spec, source, plan, writer, context, chosen, store, threads, folder } = run;
-  const layers = () => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name)));
   const stored = new Map<string, number>();
+  const layers = rarely(() => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name))));
   context.progress({ phase: 'Compressing', done: 0, total: plan.size, unit: 'tensors' });
   await planModel({ source, plan, store, threads, calibration: spec.calibration, folder }, context, (done, message) =>
-    context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers() }),
+    context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers(done, plan.size) }),
   );
   const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder, threads }, { store, ...chosen }));
   const written = await writer.write({
@@ -109,7 +109,14 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
     signal: context.signal,
     stored: (name, bytes) => {
       stored.set(name, bytes);
-      context.progress({ phase: 'Writing', done: stored.size, total: plan.size, unit: 'tensors', message: name, layers: layers() });
+      context.progress({
+        phase: 'Writing',
+        done: stored.size,
+        total: plan.size,
+        unit: 'tensors',
+        message: name,
+        layers: layers(stored.size, plan.size),
+      });
     },
     note: context.note,
   });
@@ -159,6 +166,23 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   };
   await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
   return report;
+}
+
+/** So many tensors are listed anew at every step; with more, the list is made at most so often, or its time would grow with their square. */
+const listedAlways = 100;
+const listedEveryMs = 100;
+
+/** A list for progress, from its maker: the last one where making it again would take longer than the work. */
+function rarely<T>(make: () => readonly T[]): (done: number, total: number) => readonly T[] {
+  let list: readonly T[] = [];
+  let made = -Infinity;
+  return (done, total) => {
+    if (done <= listedAlways || done === total || performance.now() - made >= listedEveryMs) {
+      list = make();
+      made = performance.now();
+    }
+    return list;
+  };
 }
 
 /** Tensors that the budget keeps unchanged: counted, so that bits per weight match the budget. */

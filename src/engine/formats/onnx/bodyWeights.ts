@@ -75,7 +75,11 @@ function usesIn(body: GraphProto): ReadonlyMap<string, readonly ValueUse[]> {
   const uses = new Map<string, ValueUse[]>();
   const visit = (graph: GraphProto): void => {
     for (const node of graph.node) {
-      node.input.forEach((name, input) => uses.set(name, [...(uses.get(name) ?? []), { node, input }]));
+      node.input.forEach((name, input) => {
+        const known = uses.get(name);
+        if (known) known.push({ node, input });
+        else uses.set(name, [{ node, input }]);
+      });
       for (const { g, graphs } of node.attribute) [...(g ? [g] : []), ...graphs].forEach(visit);
     }
   };
