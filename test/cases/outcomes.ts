@@ -171,8 +171,7 @@ export const attacks: readonly Case[] = [
     loads: 'OUT/onnx/model.onnx',
   }),
   hostile('names_clash', compress('names_clash.onnx', '--method rtn --bits 4 --format onnx'), { exit: 0, loads: 'OUT/onnx/model.onnx' }),
-  // As with a false number of layers: names and shapes are shown, and whatever would build a graph is refused.
-  hostile('head-dim', 'inspect head-dim', { exit: 0, neverSays: raw, seconds: 10 }),
+  hostile('head-dim', 'inspect head-dim', { exit: 3, says: /head_dim/, seconds: 10 }),
   hostile('head-dim as a decoder', 'evaluate head-dim --text LOOM/../text/books.txt --limit 1', { exit: 3, says: /head_dim/, seconds: 20 }),
   hostile('parquet-crash', 'evaluate DIGITS/digits-mlp.onnx --data parquet-crash.parquet --columns input=pixel_* --columns label=digit', {
     exit: 3,
