@@ -26,8 +26,8 @@ const rules: readonly NameRule[] = [
   {
     kind: 'constant',
     pattern: part(
-      'relative_attention_bias|relative_position_bias\\w*|relative_bias|rel_pos\\w*|A_log|ssm_[ad]|prompts?|latents?|\\w+_tokens|ssm_\\w*conv1d|inv_freq|rotary_emb|' +
-        'mel_\\w+|\\w*_basis|\\w*stft\\w*|\\w*dft\\w*|\\w*fbank\\w*|codebooks?|running_mean|running_var|time_(?:decay|first|mix\\w*|maa\\w*|faaaa)',
+      'relative_attention_bias|relative_position_bias\\w*|relative_bias|rel_pos\\w*|A_log|ssm_[ad]|prompts?|latents?|(?:query|memory|register|prompt)_tokens|ssm_\\w*conv1d|inv_freq|rotary_emb|' +
+        'mel_\\w+|\\w*_basis\\w*|\\w*stft\\w*|\\w*dft\\w*|\\w*fbank\\w*|codebooks?|running_mean|running_var|time_(?:decay|first|mix\\w*|maa\\w*|faaaa)',
     ),
   },
   { kind: 'router', pattern: part('routers?|gating') },
