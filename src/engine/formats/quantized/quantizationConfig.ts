@@ -74,7 +74,19 @@ function blockDetail(value: unknown): readonly string[] {
   return [`blocks of ${value.join(' x ')}`];
 }
 
+/**
+ * True for settings that say nothing: none at all, only `false` and `null`, or those of bitsandbytes with every `load_in_*` switched off, which transformers takes for a
+ * plain model whatever else they hold.
+ */
 function isAbsent(value: unknown): boolean {
+  if (!isObject(value)) return isOff(value);
+  if (Object.values(value).every(isOff)) return true;
+  const method = value['quant_method'];
+  const flags = ['load_in_8bit', 'load_in_4bit', '_load_in_8bit', '_load_in_4bit'].filter((name) => name in value);
+  return flags.length > 0 && flags.every((name) => isOff(value[name])) && (isOff(method) || method === 'bitsandbytes');
+}
+
+function isOff(value: unknown): boolean {
   return value === undefined || value === null || value === false;
 }
 

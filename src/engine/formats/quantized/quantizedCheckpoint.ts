@@ -34,11 +34,15 @@ const codeTypes: ReadonlySet<DType> = new Set<DType>([
 
 const float8: RegExp = /^float8/;
 
-/** A name by which a method's tensors are known. `codes`: only where the tensor itself holds codes, because other models use the word too. */
+/**
+ * A name by which a method's tensors are known. Other models use some of the words too: `codes` asks that the tensor itself holds codes, `besideCodes` that the tensor
+ * of this name in the same module does.
+ */
 interface TellTale {
   readonly ending: RegExp;
   readonly method: string;
   readonly codes?: boolean;
+  readonly besideCodes?: string;
 }
 
 const tellTales: readonly TellTale[] = [
@@ -55,12 +59,18 @@ const tellTales: readonly TellTale[] = [
   { ending: /(^|\.)weight\._data$/, method: 'quanto', codes: true },
   { ending: /(^|\.)Qidxs(_\d+)?$/, method: 'quip', codes: true },
   { ending: /_blocks$/, method: 'mxfp4', codes: true },
-  { ending: /(^|\.)scaled_fp8$/, method: 'scaled fp8' },
-  { ending: /(^|\.)scale_weight$/, method: 'scaled fp8' },
+  { ending: /(^|\.)scaled_fp8$/, method: 'scaled fp8', codes: true },
+  { ending: /(^|\.)scale_weight$/, method: 'scaled fp8', besideCodes: 'weight' },
 ];
 
 /** Names of a tensor's scales, each in the place of the tensor's own name and beside it. */
 const scaleNames = ['scale', 'scales', 'weight_scale', 'weight_scales', 'scale_inv', 'codebooks', 'centroids'];
+
+/** Names of tensors of codes, within their module: `scale` is a word of normalisations and attention too, and says nothing beside other integers. */
+const codeNames = /weight|^codes$|^W_q$/;
+
+/** Integers of these names are constants of plain models: Swin's `relative_position_index`, masks, ids. */
+const plainIntegers = /(^|_)(index|indices|idx|masks?|positions?|ids?)(_|$)/;
 
 /**
  * Recognises a checkpoint that is quantised already: by its config, by tensors that only one method writes, or by codes with scales beside them.
@@ -76,7 +86,9 @@ function recognizeByNames(tensors: CheckpointParts['tensors']): QuantizedCheckpo
   let found: { readonly rank: number; readonly checkpoint: QuantizedCheckpoint } | undefined;
   for (const { name, dtype, shape } of tensors.values()) {
     const codes = codeTypes.has(dtype);
-    const rank = tellTales.findIndex((tale) => tale.ending.test(name) && (tale.codes !== true || codes));
+    const rank = tellTales.findIndex(
+      (tale) => tale.ending.test(name) && (tale.codes !== true || codes) && isBesideCodes(tensors, name, tale),
+    );
     if (rank >= 0 && (found === undefined || rank < found.rank))
       found = { rank, checkpoint: { method: (tellTales[rank] as TellTale).method, evidence: `the tensor ${quoteName(name)}` } };
     // More surely named by what is found later, if anything is.
@@ -95,13 +107,28 @@ function recognizeByNames(tensors: CheckpointParts['tensors']): QuantizedCheckpo
   return found?.checkpoint;
 }
 
-/** The tensor that scales `name`: `a.weight_scale`, `a.weight.scale`, `a.scales` and the like for `a.weight`. */
+function isBesideCodes(tensors: CheckpointParts['tensors'], name: string, { besideCodes }: TellTale): boolean {
+  if (besideCodes === undefined) return true;
+  const neighbour = tensors.get(`${moduleOf(name)}${besideCodes}`);
+  return neighbour !== undefined && codeTypes.has(neighbour.dtype);
+}
+
+/** The tensor that scales `name`: `a.weight_scale`, `a.weight.scale`, `a.scales` and the like for `a.weight`; only `b_scale`, `b.scale` and the like for `b`. */
 function scaleBeside(tensors: CheckpointParts['tensors'], name: string): string | undefined {
-  const module = name.slice(0, name.lastIndexOf('.') + 1);
-  for (const scale of scaleNames)
-    for (const candidate of [`${module}${scale}`, `${name}_${scale}`, `${name}.${scale}`, `${name}.${scale}_`])
+  const module = moduleOf(name);
+  const own = name.slice(module.length);
+  if (plainIntegers.test(own)) return undefined;
+  for (const scale of scaleNames) {
+    const extended = [`${name}_${scale}`, `${name}.${scale}`, `${name}.${scale}_`];
+    for (const candidate of codeNames.test(own) ? [`${module}${scale}`, ...extended] : extended)
       if (candidate !== name && tensors.has(candidate)) return candidate;
+  }
   return undefined;
+}
+
+/** The part of a name up to and with its last dot. */
+function moduleOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('.') + 1);
 }
 
 /** What a container of such a checkpoint states of it, and what `inspect` says; nothing for other checkpoints. */

@@ -56,6 +56,9 @@ const layouts: readonly (readonly [what: string, method: RegExp, tensors: Header
     /int8/,
     { [`${layer}.codes`]: ['I8', 8, 1, 1], [`${layer}.codebooks`]: ['F16', 1, 256, 1, 8], [`${layer}.scales`]: ['F16', 8, 1] },
   ],
+  ['int8 under a name of its own', /int8/, { 'experts.w1': ['I8', 8, 4], 'experts.w1_scale': ['F32', 8] }],
+  ['int8 with scales of the module', /int8/, { [`${layer}.int_weight`]: ['I8', 8, 4], [`${layer}.scale`]: ['F32', 8] }],
+  ['scaled FP8 by its mark', /scaled fp8/, { 'block.weight': ['F8_E4M3', 8, 4], scaled_fp8: ['F8_E4M3', 2] }],
   ['scaled FP8 of image models', /scaled fp8/, { 'block.weight': ['F8_E4M3', 8, 4], 'block.scale_weight': ['F32'] }],
 ];
 
@@ -84,6 +87,11 @@ describe('a quantised checkpoint without a word in its config', () => {
       { 'layer.weight': ['F8_E4M3', 4, 4], 'layer.bias': ['F32', 4] },
       { 'table.indices': ['I32', 4, 4], 'position.ids': ['I64', 1, 4], 'attention.mask': ['U8', 4, 4] },
       { down_blocks: ['F32', 4, 4], codes: ['F32', 4], codebooks: ['F32', 4, 4] },
+      // Swin and others: a normalised attention has a scale beside its integers, and some norms call their weight a scale.
+      { 'attn.relative_position_index': ['I32', 4, 4], 'attn.scale': ['F32', 4], 'attn.qkv.weight': ['F32', 12, 4] },
+      { 'attn.mask': ['U8', 4, 4], 'attn.scale': ['F32', 4], 'attn.mask_scale': ['F32'] },
+      { 'attn.table': ['I16', 4, 4], 'attn.scales': ['F32', 4] },
+      { 'norm.scale_weight': ['F32', 4], 'norm.weight': ['F32', 4], scaled_fp8: ['F32', 1] },
     ];
     for (const [index, tensors] of sound.entries()) {
       const container = await openContainer(writeHeaderModel(folder, String(index), tensors), { asHuggingFace: true });
@@ -107,6 +115,8 @@ describe('what config.json says', () => {
       'quantization_config',
     ],
     [{ quantization_config: { load_in_4bit: true, bnb_4bit_quant_type: 'nf4' } }, 'bitsandbytes (4 bits, nf4)', 'quantization_config'],
+    [{ quantization_config: { load_in_4bit: false, quant_method: 'gptq', bits: 4 } }, 'gptq (4 bits)', 'quantization_config'],
+    [{ quantization_config: { load_in_4bit: false, load_in_8bit: true } }, 'bitsandbytes (8 bits)', 'quantization_config'],
     [{ quantization_config: { quant_method: 'modelopt', quant_algo: 'NVFP4' } }, 'modelopt', 'quantization_config'],
     [{ compression_config: { format: 'int-quantized' } }, 'an unnamed method (int-quantized)', 'compression_config'],
     [{ quantization: { group_size: 64, bits: 4 } }, 'groups of codes (4 bits, groups of 64)', 'quantization'],
@@ -118,7 +128,17 @@ describe('what config.json says', () => {
   });
 
   test('nothing is said by other entries', () => {
-    for (const config of [{}, { quantization_config: null }, { quantization: true }, { text_config: { hidden_size: 4 } }, { a_config: [] }])
+    const off = { load_in_4bit: false, load_in_8bit: false };
+    for (const config of [
+      {},
+      { quantization_config: null },
+      { quantization: true },
+      { text_config: { hidden_size: 4 } },
+      { a_config: [] },
+      { quantization_config: {} },
+      { quantization_config: off, text_config: { quantization_config: { bits: null } } },
+      { quantization_config: { ...off, _load_in_4bit: false, quant_method: 'bitsandbytes', llm_int8_threshold: 6 } },
+    ])
       expect(quantizationOfConfig(config)).toBeUndefined();
   });
 
@@ -127,7 +147,9 @@ describe('what config.json says', () => {
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue(), (config, settings) => {
         quantizationOfConfig(config as Record<string, unknown>);
         const found = quantizationOfConfig({ ...config, quantization_config: settings });
-        if (settings !== null && settings !== false) expect(found?.entry).toBe('quantization_config');
+        const said = typeof settings === 'object' && settings !== null && !Array.isArray(settings) ? Object.values(settings) : [settings];
+        if (said.some((each) => each !== null && each !== false)) expect(found?.entry).toBe('quantization_config');
+        else expect(found?.entry).not.toBe('quantization_config');
       }),
       { seed: propertySeed, numRuns: 300 },
     );
