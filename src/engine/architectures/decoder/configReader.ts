@@ -11,8 +11,6 @@ const largest: Readonly<Record<string, number>> = {
   num_attention_heads: 65_536,
   num_key_value_heads: 65_536,
   hidden_size: 1_048_576,
-  intermediate_size: 16_777_216,
-  vocab_size: 134_217_728,
 };
 
 /** An integer of config.json. Missing or null: the fallback, or an error if there is none. */
