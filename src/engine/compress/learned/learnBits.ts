@@ -131,11 +131,17 @@ async function writeAll({ spec, context, source, model, weights, folder }: Write
       folder: target,
       context: own,
     });
-    // A folder that says what its main file is opens like any model, also to be measured.
-    await writeFile(
-      join(target, 'report.json'),
-      JSON.stringify({ kind: 'learn', version, primary: result.primary, layers: [] } satisfies ModelReportHead),
-    );
+    // A folder that says what its main file is opens like any model, also to be measured. The whole report replaces this one at the end.
+    const provisional = {
+      kind: 'learn',
+      version,
+      primary: result.primary,
+      layers: [],
+      settings: settingsOf(spec),
+      source: { path: resolve(spec.model), architecture: source.architecture, files: [] },
+      verification: result.verification,
+    } satisfies ModelReportHead & Pick<LearnReport, 'settings' | 'source' | 'verification'>;
+    await writeFile(join(target, 'report.json'), JSON.stringify(provisional));
     context.progress({ phase: `Measuring ${format}`, done: index, total: spec.formats.length, unit: 'formats' });
     written.push({ ...result, format, subfolder, notes, quality: await measureQuality(spec, target, context) });
   }
