@@ -5,6 +5,7 @@ import type { TrainingEvaluation } from '../../protocol/training';
 import { createOutputFile } from '../formats/files/outputFolder';
 import { openSafetensors } from '../formats/safetensors/openSafetensors';
 import { buildHeader } from '../formats/safetensors/writer';
+import type { CheckpointOwner } from './checkpointOwner';
 import type { SavedCurve } from './curve';
 import type { StateTensor, StateValues } from './state';
 
@@ -52,9 +53,12 @@ export class CheckpointFolder {
     /** Absolute path. */
     readonly folder: string,
     private readonly layout: readonly StateTensor[],
+    private readonly owner?: CheckpointOwner,
   ) {}
 
+  /** Errors: `invalid-argument` where another training has taken the folder; its checkpoint is left alone. */
   async save(checkpoint: Checkpoint): Promise<void> {
+    await this.owner?.requireOwned();
     const { state, best, ...rest } = checkpoint;
     const stateFile = `state-${checkpoint.step}.safetensors`;
     await this.writeTensors(stateFile, state);

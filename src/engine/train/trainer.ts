@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { throwIfCancelled } from '../../protocol/errors';
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { TrainingProgress } from '../../protocol/training';
 import { releaseArrays } from '../runtime/releaseArrays';
 import type { BatchInput, BatchSource } from './batches';
 import { CheckpointFolder } from './checkpoint';
+import { CheckpointOwner } from './checkpointOwner';
 import { refuseCheckpoint } from './refuseCheckpoint';
 import { chooseMode, type ModeChoice } from './chooseMode';
 import { longestDraw } from './noisePool';
@@ -35,7 +36,7 @@ export interface TrainingResult<Result> {
 /**
  * Trains what an objective declares. Everything is a function of the request and the step's number, so neither the length of a run nor an interruption changes
  * a bit on the same provider. Errors: `cancelled` (the checkpoint stays); `runtime` where the loss is no longer finite, naming the step and the last good state's checkpoint;
- * `invalid-argument` for a checkpoint of other settings; `unsupported` naming the node that cannot be differentiated.
+ * `invalid-argument` for a checkpoint of other settings or one that another training is writing; `unsupported` naming the node that cannot be differentiated.
  */
 export async function train<Result>(request: TrainRequest<Result>): Promise<TrainingResult<Result>> {
   const { objective, context } = request;
@@ -46,18 +47,44 @@ export async function train<Result>(request: TrainRequest<Result>): Promise<Trai
     ...rest,
     result: await objective.result(hostValues(best.state, frozen)),
     bestStep: best.step,
-    discardCheckpoint: async () => checkpoints?.discard(),
+    discardCheckpoint: async () => {
+      if (checkpoints) await discardUnlessTaken(checkpoints);
+    },
   };
 }
 
+/** Runs a training as the only one that writes into its checkpoint folder. */
 async function runTraining<Result>(request: TrainRequest<Result>) {
+  const owner = request.checkpoint && (await CheckpointOwner.take(request.checkpoint.folder));
+  try {
+    return await runOwned(request, owner);
+  } finally {
+    await owner?.release();
+  }
+}
+
+/** Removes the checkpoint, unless another training has resumed it since. */
+async function discardUnlessTaken(checkpoints: CheckpointFolder): Promise<void> {
+  const owner = await CheckpointOwner.take(checkpoints.folder).catch((error: unknown) => {
+    if (LoomweightError.is(error, 'invalid-argument')) return undefined;
+    throw error;
+  });
+  if (!owner) return;
+  try {
+    await checkpoints.discard();
+  } finally {
+    await owner.release();
+  }
+}
+
+async function runOwned<Result>(request: TrainRequest<Result>, owner: CheckpointOwner | undefined) {
   const { spec, objective, data, context, checkpoint } = request;
   const { runtime, seed } = context;
   const groups = optimizerGroups(request.groups, spec.steps);
   const layout = layOutState(objective.variables, groups);
   const first = await initialState(layout, objective.variables);
   const frozen = await frozenValues(objective.frozen);
-  const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout);
+  const checkpoints = checkpoint && new CheckpointFolder(checkpoint.folder, layout, owner);
   const settings = checkpoint ? { ...checkpoint.settings, seed, ...startOf(first, frozen, data, spec.batch) } : {};
   if (checkpoint) await refuseCheckpoint(checkpoint.folder, spec);
   if (spec.startOver) await checkpoints?.discard();

@@ -4,6 +4,7 @@ import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { checkpointEnding, isTextData } from '../../../protocol/learnDefaults';
 import { checkDataHeaders } from '../../evaluate/data/checkDataHeaders';
+import { refuseOwned } from '../../train/checkpointOwner';
 import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
 import { findWeightMethod } from '../../train/methods/index';
@@ -36,7 +37,9 @@ const workPerSecond = 40e9;
 export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   const { workingCopies } = findWeightMethod(spec.method);
   await refuseInPlace(spec);
-  await refuseCheckpoint(`${resolve(spec.out)}${checkpointEnding}`, spec);
+  const checkpoint = `${resolve(spec.out)}${checkpointEnding}`;
+  await refuseOwned(checkpoint);
+  await refuseCheckpoint(checkpoint, spec);
   const source = await openSource(spec.model);
   try {
     checkFormats(spec, source);
