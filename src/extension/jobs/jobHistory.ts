@@ -49,6 +49,12 @@ export class JobHistory implements Disposable {
     return this.jobs.find((job) => job.id === id);
   }
 
+  /** Whether a job of that time (ISO) would be kept: it is not where there are enough newer ones. */
+  hasRoomFor(startedAt: string): boolean {
+    const oldest = this.jobs[mostJobs - 1];
+    return oldest === undefined || startedAt > oldest.startedAt;
+  }
+
   /** Adds a job at its place by time. */
   add(job: JobState): void {
     const jobs = [job, ...this.jobs.filter(({ id }) => id !== job.id)];

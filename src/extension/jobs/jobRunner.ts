@@ -26,6 +26,10 @@ interface Followed {
 /** Starts, follows and cancels jobs; the history notifies the views. Jobs belong to no window: this one follows those of its workspace, whoever started them. */
 export class JobRunner implements vscode.Disposable {
   private readonly followed = new Map<string, Followed>();
+  /** Runs whose end is known: nothing about them changes any more. */
+  private readonly ended = new Set<string>();
+  /** What ended before is history. */
+  private readonly openedAt = new Date().toISOString();
   private watching: { close(): void } | undefined;
 
   constructor(
@@ -54,16 +58,18 @@ export class JobRunner implements vscode.Disposable {
       try {
         const record = await this.runs.start(spec, description);
         id = record.id;
-        const followed = this.follow(record);
+        // A short job may have been found and have ended before its start is known here.
+        const followed = this.ended.has(id) ? undefined : this.follow(record);
         let shown = 0;
-        followed.onProgress = (snapshot) => {
-          const percent = 100 * (progressFraction(snapshot) ?? 0);
-          progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
-          shown = Math.max(shown, percent);
-        };
+        if (followed)
+          followed.onProgress = (snapshot) => {
+            const percent = 100 * (progressFraction(snapshot) ?? 0);
+            progress.report({ message: progressText(snapshot), increment: Math.max(0, percent - shown) });
+            shown = Math.max(shown, percent);
+          };
         onStart?.(id);
-        if (!wanted) await this.cancel(id);
-        await followed.ended;
+        if (followed && !wanted) await this.cancel(id);
+        await followed?.ended;
       } catch (error) {
         this.messages.showError(error, title);
       }
@@ -115,15 +121,20 @@ export class JobRunner implements vscode.Disposable {
 
   private async attachNew(): Promise<void> {
     for (const record of await this.runs.list()) {
-      const job = this.history.get(record.id);
-      if (this.followed.has(record.id) || (job && job.status !== 'running')) continue;
+      const { id, startedAt } = record;
+      const job = this.history.get(id);
+      if (this.ended.has(id) || (job ? job.status !== 'running' : !this.history.hasRoomFor(startedAt))) continue;
       this.follow(record);
     }
   }
 
+  /** Follows a run, once: the folder's watcher may have found it before the one who started it hears that it has begun. */
   private follow(record: RunRecord): Followed {
     const { id, spec, description, startedAt } = record;
-    if (!this.history.get(id)) this.history.add({ id, spec, description, status: 'running', startedAt });
+    const already = this.followed.get(id);
+    if (already) return already;
+    const known = this.history.get(id) !== undefined;
+    if (!known) this.history.add({ id, spec, description, status: 'running', startedAt });
     let resolve: () => void = () => undefined;
     const ended = new Promise<void>((done) => (resolve = done));
     const follower = this.runs.follow(record, {
@@ -135,7 +146,8 @@ export class JobRunner implements vscode.Disposable {
       },
       onLine: (line) => this.history.say(id, line),
       onEnd: (end) =>
-        void this.end(record, end).finally(() => {
+        void this.end(record, end, known || end.endedAt >= this.openedAt).finally(() => {
+          this.ended.add(id);
           this.followed.delete(id);
           resolve();
         }),
@@ -145,7 +157,8 @@ export class JobRunner implements vscode.Disposable {
     return followed;
   }
 
-  private async end({ id, spec, title }: RunRecord, { status, report, error }: RunEnd): Promise<void> {
+  /** `isNews`: the user is told. What ended before this window opened, unknown to its history, only appears in the list. */
+  private async end({ id, spec, title }: RunRecord, { status, report, error }: RunEnd, isNews: boolean): Promise<void> {
     if (status === 'done') {
       // Requested before the notification closes, so that the one about the result follows without a gap.
       const outcome = report
@@ -155,14 +168,13 @@ export class JobRunner implements vscode.Disposable {
           )
         : 'done';
       this.history.update(id, { status, outcome, ...(report && { report }) });
-      this.onOutput();
+      if (isNews) this.onOutput();
     } else this.history.update(id, { status, ...(error && { error }) });
     const job = this.history.get(id);
     if (!job) return;
-    if (status === 'done') {
-      void vscode.commands.executeCommand('setContext', doneContext(spec.kind), true);
-      void announceDone(job);
-    }
+    if (status === 'done') void vscode.commands.executeCommand('setContext', doneContext(spec.kind), true);
+    if (!isNews) return;
+    if (status === 'done') void announceDone(job);
     if (status === 'interrupted') void announceInterrupted(job);
     if (status === 'failed' && error) this.messages.showError(fromErrorData(error), title);
   }
