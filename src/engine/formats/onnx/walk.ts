@@ -21,15 +21,16 @@ export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => vo
   for (const definition of model.functions) definition.attributeProto.forEach(attribute);
 }
 
+/** The graphs in the attributes of a node, without those of the nodes in them. */
+export function bodiesOf(node: NodeProto): readonly GraphProto[] {
+  return node.attribute.flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs));
+}
+
 /** Visits every graph in the attributes of a node: its bodies, and those of the nodes in them. */
 export function eachGraphOfNode(node: NodeProto, visit: (graph: GraphProto) => void): void {
-  const graph = (item: GraphProto) => {
-    visit(item);
-    for (const inner of item.node) eachGraphOfNode(inner, visit);
-  };
-  for (const attribute of node.attribute) {
-    if (attribute.g) graph(attribute.g);
-    attribute.graphs.forEach(graph);
+  for (const body of bodiesOf(node)) {
+    visit(body);
+    for (const inner of body.node) eachGraphOfNode(inner, visit);
   }
 }
 

@@ -13,14 +13,9 @@ import {
   type OperatorSetIdProto,
 } from '../generated/onnx';
 import { eachGraph, eachGraphOfNode } from '../walk';
-import { knownValues } from './knownValues';
+import { knownValues, type NodeList } from './knownValues';
 import { OldNode, type KnownValues, type NodeScope } from './oldNode';
 import { operatorUpgrades } from './operatorUpgrades';
-
-/** A list of nodes that one opset applies to: of a graph, or of a function. */
-interface NodeList {
-  node: NodeProto[];
-}
 
 /** Changes of one list of nodes, not made yet. */
 interface Change {
@@ -47,13 +42,13 @@ export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem
         return name;
       },
     };
-    changes.push(...planNodes(graph, { current: from, version }, values, scope));
+    changes.push(...planNodes(graph, { current: from, version }, values(graph), scope));
   };
   for (const graph of graphsOf(model)) inGraph(graph, current);
   const outdated = model.functions.filter(({ opsetImport }) => opsetOf(opsetImport, version) < version);
   for (const definition of outdated) {
     const from = opsetOf(definition.opsetImport, version);
-    changes.push(...planNodes(definition, { current: from, version }, values, functionScope(definition, uniqueName)));
+    changes.push(...planNodes(definition, { current: from, version }, values(definition), functionScope(definition, uniqueName)));
     for (const node of definition.node) eachGraphOfNode(node, (graph) => inGraph(graph, from));
   }
   for (const { apply } of changes) apply();
