@@ -82,6 +82,28 @@ test('plain names stay as they are, in every script', () => {
     for (const show of [printable, printableLines, messageText, itemText, logText, terminalText]) expect(show(name)).toBe(name);
 });
 
+test('joiners stay where spelling needs them', () => {
+  // Persian, Hindi, Sinhala and emoji: the joiner of a family, after a skin tone, and after a variation selector.
+  for (const name of [
+    'می\u200cخواهم.onnx',
+    'क्\u200dष',
+    'ශ්\u200dරී ලංකා',
+    '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}',
+    '\u{1f468}\u{1f3fd}\u200d\u{1f680}',
+    '\u{1f3f3}\ufe0f\u200d\u{1f308}',
+  ])
+    for (const show of [printable, printableLines, messageText, itemText, logText, terminalText]) expect(show(name)).toBe(name);
+});
+
+test('a joiner that would only make two names look the same is shown', () => {
+  expect(printable('weight\u200d and wei\u200cght')).toBe('weight? and wei?ght');
+  expect(printable('\u200dمی\u200c')).toBe('?می?');
+  expect(printable('می\u200c\u200cخواهم')).toBe('می??خواهم');
+  expect(printable('\u{1f468}\u200c\u{1f469}')).toBe('\u{1f468}?\u{1f469}');
+  expect(printable('вес\u200dа 1\u200d2')).toBe('вес?а 1?2');
+  expect(printable('\u{e0041}a')).toBe('?a');
+});
+
 test('the link of a folder name is shown as text', () => {
   expect(messageText('Cannot read [Show the log](command:workbench.action.x?%5B%5D)/a.safetensors')).toBe(
     'Cannot read [Show the log] (command:workbench.action.x?%5B%5D)/a.safetensors',
