@@ -83,8 +83,8 @@ export interface OutputChange {
   readonly measured: number;
   /** Beyond this the verdict is `changed`. */
   readonly limit: number;
-  /** Norm of the difference divided by the norm of the original; or mean Kullback-Leibler divergence per token. */
-  readonly unit: 'relative' | 'nats';
+  /** Norm of the difference divided by the norm of the original; mean Kullback-Leibler divergence per token; or the share of whole numbers that became others. */
+  readonly unit: 'relative' | 'nats' | 'share of values';
 }
 
 /** `passed`: the output is what was planned. `changed`: it is, but the plan changed the model so much that it hardly works. `failed`: it is not what was planned. */

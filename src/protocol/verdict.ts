@@ -6,10 +6,12 @@ export function verdictOf({ passed, verdict }: Pick<Verification, 'passed' | 've
 }
 
 /** How far compression moved the model, and the limit, as a sentence. */
-export function changeText({ of, measured, limit }: OutputChange): string {
+export function changeText({ of, measured, limit, unit }: OutputChange): string {
   const percent = (value: number): string => `${Number((100 * value).toPrecision(3))} %`;
   switch (of) {
     case 'outputs':
+      if (unit === 'share of values')
+        return `On random inputs ${percent(measured)} of the values in an output of whole numbers differ from those of the float model; more than ${percent(limit)} is a lot.`;
       return `On random inputs the outputs differ by ${percent(measured)} from those of the float model; more than ${percent(limit)} is a lot.`;
     case 'predictions':
       return `On random tokens the predictions diverge by ${Number(measured.toPrecision(3))} nats per token from those of the float model; more than ${limit} is a lot.`;

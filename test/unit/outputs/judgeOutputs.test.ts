@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { DType } from '../../../src/protocol/dtypes';
-import { changeOf, checkExact, checkRounded } from '../../../src/engine/outputs/verification/judgeOutputs';
+import { changeOf } from '../../../src/engine/outputs/verification/changeOfOutputs';
+import { checkExact, checkRounded } from '../../../src/engine/outputs/verification/judgeOutputs';
 import { differenceOf, meanDivergence, typicalSize } from '../../../src/engine/outputs/verification/measures';
 import { verdictFor, outputChange } from '../../../src/engine/outputs/verification/outputChange';
 import type { OutputValues } from '../../../src/engine/outputs/verification/outputValues';
@@ -87,6 +88,30 @@ describe('outputs that must be as planned', () => {
     expect(await check(output(ordinary), shorter, output(ordinary.slice(2)))).toMatchObject({ passed: true });
   });
 
+  test('one value that rounding alone moves excuses no others', async () => {
+    const mask = Array.from({ length: 10_000 }, (_, index) => (Math.sin(index * index) > 0 ? 1 : 0));
+    const flipped = output(mask.map((value, index) => (index === 5 ? 1 - value : value)));
+    const near = output(mask.map((value, index) => (index === 9 ? 1 - value : value)));
+    expect(await check(output(mask), near, flipped)).toMatchObject({ passed: true });
+    const small = output(ordinary.map((value, index) => (index === 7 ? value + 0.12 : value)));
+    for (const [planned, found, rounded] of [
+      [output(mask), output(mask.map((value) => 1 - value)), flipped],
+      [output(mask), output(mask.map(() => 0)), flipped],
+      [output(ordinary), output(ordinary.map((value) => 1.4 * value)), small],
+      [output(ordinary), output(ordinary.map((value, index) => (index % 10 === 0 ? value + 0.1 : value))), small],
+    ] as const)
+      expect(await check(planned, found, rounded)).toMatchObject({ passed: false });
+    // As many as rounding moves, and somewhat more, may be others.
+    const several = output(ordinary.map((value, index) => (index % 40 === 0 ? value + 0.12 : value)));
+    expect(await check(output(ordinary), several, small)).toMatchObject({ passed: true });
+  });
+
+  test('an error of all values by one percent shows, however near they are to one another', async () => {
+    const narrow = ordinary.map((value) => 1 + 1e-3 * value);
+    expect(await check(output(narrow), output(narrow.map((value) => 1.0105 * value)))).toMatchObject({ passed: false });
+    expect(await check(output(narrow), output(narrow.map((value) => 1.0005 * value)))).toMatchObject({ passed: true });
+  });
+
   test('an output of zeros admits no difference', async () => {
     expect(await check(output([0, 0, 0]), output([0, 0, 0]))).toMatchObject({ passed: true });
     expect(await check(output([0, 0, 0]), output([0, 1e-30, 0]))).toMatchObject({ passed: false });
@@ -118,21 +143,73 @@ describe('outputs of kernels that round activations', () => {
 });
 
 describe('the change against the float model', () => {
+  const change = (float: OutputValues, planned: OutputValues, made = false) =>
+    changeOf([float], [planned], new Set(made ? [float.name] : [])).change;
+
   test('is relative to the norm, whatever the size', () => {
     for (const size of [1e-20, 1, 1e20])
-      expect(changeOf([output(ordinary.map((value) => 2 * size * value))], [output(ordinary.map((value) => size * value))])).toBeCloseTo(
-        0.5,
-      );
+      expect(
+        change(output(ordinary.map((value) => 2 * size * value)), output(ordinary.map((value) => size * value)))?.measured,
+      ).toBeCloseTo(0.5);
   });
 
   test('is everything where outputs become zero or are no longer finite', () => {
-    expect(changeOf([output(ordinary)], [output(ordinary.map(() => 0))])).toBe(1);
-    expect(changeOf([output(ordinary)], [output(ordinary.map(() => NaN))])).toBe(1);
+    expect(change(output(ordinary), output(ordinary.map(() => 0)))).toMatchObject({ measured: 1, limit: 0.5 });
+    expect(change(output(ordinary), output(ordinary.map(() => NaN)))).toMatchObject({ measured: 1, limit: 0.5 });
   });
 
-  test('of probabilities counts against half of a whole one', () => {
-    expect(changeOf([output([0.001])], [output([0.011])])).toBeCloseTo(0.02);
-    expect(changeOf([output([0.9, 0.1])], [output([0.1, 0.9])])).toBeGreaterThan(1);
+  test('of small outputs that are not negative is that of any other', () => {
+    const small = ordinary.map((value) => 1e-3 * Math.max(0, value));
+    const { measured, limit } = change(output(small), output(small.map((value) => 0.25 * value)))!;
+    expect(measured).toBeCloseTo(0.75);
+    expect(limit).toBe(0.5);
+  });
+
+  test('of probabilities is shown as it is, and a lot only beside half of a whole one', () => {
+    const low = change(output([0.001]), output([0.011]), true)!;
+    expect(low.measured).toBeCloseTo(10);
+    expect(low.limit).toBeCloseTo(250);
+    expect(change(output([0.001]), output([0.011]))).toMatchObject({ limit: 0.5 });
+    const swapped = change(output([0.9, 0.1]), output([0.1, 0.9]))!;
+    expect(swapped.measured).toBeGreaterThan(1);
+    expect(swapped.limit).toBe(0.5);
+    // Rows that add up to 1 are probabilities without an activation in the graph.
+    const even = output(Array.from({ length: 100 }, () => 0.01));
+    const uneven = output(Array.from({ length: 100 }, (_, index) => (index % 2 ? 0.002 : 0.018)));
+    expect(change(uneven, even)!.limit).toBeGreaterThan(1);
+    expect(change(output(uneven.values.map((value) => value / 2) as unknown as number[]), even)!.limit).toBe(0.5);
+  });
+
+  test('of whole numbers is the share that is no longer the same', () => {
+    const whole = (...values: number[]) => output(values, 'int64');
+    expect(change(whole(1, 9, 3, 20), whole(1, 9, 7, 2))).toMatchObject({ measured: 0.5, limit: 0.25, unit: 'share of values' });
+    expect(change(whole(1, 9, 3, 20), whole(1, 9, 3, 20))).toMatchObject({ measured: 0 });
+    expect(change(output([1, 0, 1, 0], 'bool'), output([1, 0, 1, 1], 'bool'))).toMatchObject({ measured: 0.25 });
+  });
+
+  test('of codes is their distance', () => {
+    const codes = ordinary.map((value) => Math.round(128 + 100 * value));
+    const next = codes.map((code, index) => code + (index % 2 ? 1 : -1));
+    const { measured, unit } = change(output(codes, 'uint8'), output(next, 'uint8'))!;
+    expect(unit).toBe('relative');
+    // The deviation of 100 sines is 71.
+    expect(measured).toBeCloseTo(1 / 71, 3);
+    const others = codes.map((code) => 255 - code);
+    expect(change(output(codes, 'uint8'), output(others, 'uint8'))!.measured).toBeGreaterThan(0.9);
+  });
+
+  test('is unknown where outputs show nothing', () => {
+    for (const values of [[NaN, NaN], [0, 0, 0], [-Infinity, Infinity], []]) {
+      const { change: unknown, notes } = changeOf([output(values)], [output(values)]);
+      expect(unknown).toBeUndefined();
+      expect(notes).toHaveLength(1);
+    }
+    expect(change(output([NaN, NaN]), output([1, 2]))).toMatchObject({ measured: 1 });
+    expect(change(output([0, 0]), output([0, 1]))).toMatchObject({ measured: 1 });
+    // Beside one that shows something it does not count.
+    const { change: known, notes } = changeOf([output([NaN, NaN]), output([1, 2])], [output([NaN, NaN]), output([1, 2])]);
+    expect(known).toMatchObject({ measured: 0 });
+    expect(notes).toHaveLength(1);
   });
 
   test('decides between passed and changed', () => {

@@ -33,15 +33,27 @@ const keepsOrder: ReadonlySet<string> = new Set([
  */
 export function finalActivation(graph: Graph, output: Value | undefined = graph.outputs[0]): FinalActivation | undefined {
   if (output === undefined) return undefined;
-  const producers = new Map<Value, Node>();
-  for (const node of graph.nodes) for (const value of node.outputs) if (value) producers.set(value, node);
-  let node = producers.get(output);
-  while (node && node.domain === '' && keepsOrder.has(node.op)) node = node.inputs[0] && producers.get(node.inputs[0]);
+  const node = nodeBehind(graph, output)?.node;
   const kind = node?.domain === '' ? kinds.get(node.op) : undefined;
   const scores = node?.inputs[0];
   if (!node || !kind || !scores) return undefined;
   if (kind !== 'sigmoid' && !isOverClasses(node, scores, graph.opsets[''] ?? 1)) return undefined;
   return { kind, output: output.name, scores };
+}
+
+/** The node that makes a value and the output of it that is meant, looking through operators that keep the order of values. Undefined for inputs and constants. */
+export function nodeBehind(graph: Graph, value: Value): { readonly node: Node; readonly made: Value } | undefined {
+  const producers = new Map<Value, Node>();
+  for (const node of graph.nodes) for (const output of node.outputs) if (output) producers.set(output, node);
+  let made = value;
+  let node = producers.get(made);
+  while (node && node.domain === '' && keepsOrder.has(node.op)) {
+    const [before] = node.inputs;
+    if (!before) return undefined;
+    made = before;
+    node = producers.get(made);
+  }
+  return node && { node, made };
 }
 
 /** True if one softmax spans a whole sample: before opset 13 all axes from `axis` on (default 1), later `axis` alone (default the last). */

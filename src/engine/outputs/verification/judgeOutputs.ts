@@ -19,20 +19,34 @@ const mostPlaces = 0.25;
 /** What an output may differ by. */
 interface Limit {
   readonly largest: number;
+  readonly norm: number;
+  readonly beyond: number;
   readonly nonFinite: number;
   readonly unequal: number;
 }
 
-function isFloat({ dtype }: OutputValues): boolean {
+/** True where an output is judged by how near its values are, false where they must be equal. */
+export function isFloat({ dtype }: OutputValues): boolean {
   return relativeLimits[dtype] !== undefined;
 }
 
-/** Whole numbers and booleans must be equal, floats close to one another. `rounding`: how the output differs from itself under rounding alone. */
+/** How `found` differs from an output, with the limit of the output's type. */
+function compare({ dtype, values }: OutputValues, found: OutputValues | undefined): Difference {
+  return differenceOf(values, found?.values ?? new Float32Array(0), relativeLimits[dtype]);
+}
+
+/**
+ * Whole numbers and booleans must be equal, floats close to one another. `rounding`: how the output differs from itself under rounding alone. The largest difference may be that
+ * of a single place, so norm and number of places have limits of their own: one value that rounding moves excuses no others.
+ */
 function limitOf({ dtype }: OutputValues, rounding?: Difference): Limit {
   const base = relativeLimits[dtype] ?? 0;
   const room = (share: number | undefined) => Math.min(mostPlaces, roundingRoom * (share ?? 0));
+  const relative = (size: number | undefined) => Math.max(base, Math.min(mostRelative, roundingRoom * (size ?? 0)));
   return {
-    largest: Math.max(base, Math.min(mostRelative, roundingRoom * (rounding?.largest ?? 0))),
+    largest: relative(rounding?.largest),
+    norm: relative(rounding?.norm),
+    beyond: roundingRoom * (rounding?.beyond ?? 0),
     nonFinite: room(rounding?.nonFinite),
     unequal: room(rounding?.unequal),
   };
@@ -65,6 +79,17 @@ function judge(output: OutputValues, difference: Difference, rounding?: Differen
       unit: 'share of values',
       why: 'values that are finite on one side only',
     };
+  if (coarse && difference.beyond > limit.beyond)
+    return {
+      output,
+      measured: difference.beyond,
+      limit: limit.beyond,
+      unit: 'share of values',
+      why: 'rounding alone moves far fewer values of the source',
+    };
+  // Also where it is not a number.
+  if (!(difference.norm <= limit.norm))
+    return { output, measured: difference.norm, limit: limit.norm, unit: 'relative', why: 'norm of the difference' };
   return {
     output,
     measured: difference.largest,
@@ -90,13 +115,11 @@ export async function checkExact(
 ): Promise<VerificationCheck> {
   const { planned } = expected;
   if (found.length !== planned.length) return missingOutputs(name, planned.length, found.length);
-  const differences = planned.map((output, index) => differenceOf(output.values, (found[index] as OutputValues).values));
+  const differences = planned.map((output, index) => compare(output, found[index]));
   let judged = planned.map((output, index) => judge(output, differences[index] as Difference));
   if (judged.some(exceeds)) {
     const rounded = await expected.rounded();
-    judged = planned.map((output, index) =>
-      judge(output, differences[index] as Difference, differenceOf(output.values, (rounded[index] as OutputValues).values)),
-    );
+    judged = planned.map((output, index) => judge(output, differences[index] as Difference, compare(output, rounded[index])));
   }
   return checkOf(name, judged, note);
 }
@@ -117,7 +140,7 @@ export function checkRounded(
   if (found.length !== planned.length) return missingOutputs(name, planned.length, found.length);
   const judged = planned.flatMap((output, index): readonly Judged[] => {
     if (!isFloat(output)) return [];
-    const difference = differenceOf(output.values, (found[index] as OutputValues).values);
+    const difference = compare(output, found[index]);
     const own = sourceRounding[index] as Difference;
     if (!difference.sameLength) return own.sameLength ? [judge(output, difference)] : [];
     const nonFinite = Math.max(0.05, Math.min(mostPlaces, 2 * own.nonFinite));
@@ -149,31 +172,6 @@ export function doesNotRun(name: string, error: unknown): VerificationCheck {
     unit: 'failures',
     note: `The output does not run: ${error instanceof Error ? error.message : String(error)}`,
   };
-}
-
-/** How far the planned weights move the outputs of the float model: the largest relative norm over its float outputs. */
-export function changeOf(float: readonly OutputValues[], planned: readonly OutputValues[]): number {
-  let largest = 0;
-  for (const [index, output] of float.entries()) {
-    if (!isFloat(output)) continue;
-    const { norm, nonFinite } = differenceOf(output.values, planned[index]?.values ?? new Float32Array(0));
-    largest = Math.max(largest, norm * shareOfSize(output), nonFinite);
-  }
-  return largest;
-}
-
-/**
- * What the norm of an output is of the size that it could have. Probabilities may all be close to 0, as those of a detector that has heard nothing: their changes count
- * against half of the one that a row of classes adds up to. 1 for everything else.
- */
-function shareOfSize({ shape, values }: OutputValues): number {
-  let total = 0;
-  for (const value of values) {
-    if (!(value >= 0 && value <= 1)) return 1;
-    total += value * value;
-  }
-  const rows = values.length / Math.max(1, shape.at(-1) ?? 1);
-  return Math.min(1, Math.sqrt(total) / (0.5 * Math.sqrt(rows)));
 }
 
 function missingOutputs(name: string, expected: number, found: number): VerificationCheck {

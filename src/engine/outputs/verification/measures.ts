@@ -6,6 +6,8 @@ export interface Difference {
   readonly sameLength: boolean;
   /** Largest difference relative to the reference's value at the same place plus the typical size of the reference. */
   readonly largest: number;
+  /** Share of the places where that exceeds the limit given. */
+  readonly beyond: number;
   /** Norm of the difference divided by the norm of the reference, over the places where both are finite; 1 where only the reference is zero. */
   readonly norm: number;
   /** Share of the places where one is finite and the other is not, or both are not and differ. */
@@ -14,12 +16,12 @@ export interface Difference {
   readonly unequal: number;
 }
 
-/** Compares `other` with `reference`; everything differs where their lengths do. */
-export function differenceOf(reference: Numbers, other: Numbers): Difference {
+/** Compares `other` with `reference`; everything differs where their lengths do. `limit`: what a value may differ by, relative, before it counts as `beyond`. */
+export function differenceOf(reference: Numbers, other: Numbers, limit = 0): Difference {
   const count = reference.length;
-  if (other.length !== count) return { sameLength: false, largest: 1, norm: 1, nonFinite: 1, unequal: 1 };
+  if (other.length !== count) return { sameLength: false, largest: 1, beyond: 1, norm: 1, nonFinite: 1, unequal: 1 };
   const typical = typicalSize(reference);
-  let [largest, error, total, nonFinite, unequal] = [0, 0, 0, 0, 0];
+  let [largest, beyond, error, total, nonFinite, unequal] = [0, 0, 0, 0, 0, 0];
   for (let index = 0; index < count; index += 1) {
     const expected = reference[index] as number;
     const found = other[index] as number;
@@ -33,11 +35,13 @@ export function differenceOf(reference: Numbers, other: Numbers): Difference {
     const distance = Math.abs(found - expected);
     error += distance * distance;
     // A reference of zeros has no size: any difference is all of it.
-    largest = Math.max(largest, distance / (Math.abs(expected) + typical || distance));
+    const relative = distance / (Math.abs(expected) + typical || distance);
+    if (!(relative <= limit)) beyond += 1;
+    largest = Math.max(largest, relative);
   }
   const norm = error === 0 ? 0 : total === 0 ? 1 : Math.sqrt(error / total);
   const share = (places: number): number => (count === 0 ? 0 : places / count);
-  return { sameLength: true, largest, norm, nonFinite: share(nonFinite), unequal: share(unequal) };
+  return { sameLength: true, largest, beyond: share(beyond), norm, nonFinite: share(nonFinite), unequal: share(unequal) };
 }
 
 /** Values of a large array that its size is taken from. */
@@ -45,7 +49,8 @@ const sizeSamples = 20_000;
 
 /**
  * The size that an ordinary value of the array has: ten times the tenth percentile of the absolute values that are finite and not 0 (for normal numbers 1.26 times
- * their deviation). A mean or a maximum would be that of the few huge values that masks put into outputs.
+ * their deviation), but at most twice the median: values that are all of one size have that size. A mean or a maximum would be that of the few huge values that masks
+ * put into outputs.
  */
 export function typicalSize(values: Numbers): number {
   const step = Math.max(1, Math.floor(values.length / sizeSamples));
@@ -55,7 +60,8 @@ export function typicalSize(values: Numbers): number {
     if (size > 0 && Number.isFinite(size)) sizes.push(size);
   }
   sizes.sort((a, b) => a - b);
-  return 10 * (sizes[Math.floor(sizes.length / 10)] ?? 0);
+  const quantile = (share: number): number => sizes[Math.floor(sizes.length * share)] ?? 0;
+  return Math.min(10 * quantile(0.1), 2 * quantile(0.5));
 }
 
 /** Norm of the difference divided by the norm of the reference; infinity where a value is not a number. */

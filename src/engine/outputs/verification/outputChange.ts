@@ -7,7 +7,7 @@ import type { PlannedStore } from '../planned/plannedStore';
  */
 const limits = { outputs: 0.5, predictions: 0.5, weights: 0.35 } as const;
 
-/** How far compression moved the outputs (norm of the difference divided by the norm) or the predictions (nats per token), with its limit. */
+/** How far compression moved the outputs or weights (norm of the difference divided by the norm) or the predictions (nats per token), with its limit. */
 export function outputChange(of: 'outputs' | 'predictions' | 'weights', measured: number): OutputChange {
   return { of, measured, limit: limits[of], unit: of === 'predictions' ? 'nats' : 'relative' };
 }

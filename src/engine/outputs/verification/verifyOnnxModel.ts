@@ -1,12 +1,15 @@
 import { join } from 'node:path';
-import { throwIfCancelled } from '../../../protocol/errors';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
+import { readGraph } from '../../formats/onnx/readGraph';
+import { probabilityOutputs } from '../../graph/passes/probabilityOutputs';
+import { operators } from '../../ops';
 import { releaseArrays } from '../../runtime/releaseArrays';
 import type { Session, SessionOptions } from '../../runtime/types';
-import { changeOf, checkExact, checkRounded, doesNotRun, type ExpectedOutputs } from './judgeOutputs';
+import { changeOf, showsNothing } from './changeOfOutputs';
+import { checkExact, checkRounded, doesNotRun, type ExpectedOutputs } from './judgeOutputs';
 import { compareLatency, latencyReport } from './latency';
 import { differenceOf } from './measures';
-import { outputChange } from './outputChange';
 import { outputsOf, type OutputValues } from './outputValues';
 import { writePlannedGraph, type PlannedGraph } from './plannedGraph';
 import { openRunnable, type RunnableFile } from './runnableFile';
@@ -43,6 +46,8 @@ export interface OnnxModelResult {
   readonly checks: readonly VerificationCheck[];
   readonly latency: LatencyReport | undefined;
   readonly change: OutputChange | undefined;
+  /** False if no output says anything about the result on the inputs it was run on: the model ran, but was not compared. */
+  readonly shows: boolean;
 }
 
 /**
@@ -53,7 +58,7 @@ export interface OnnxModelResult {
 export async function verifyOnnxModel(request: VerificationRequest): Promise<OnnxModelResult | undefined> {
   const { source, planned, folder, written, context } = request;
   if (planned.size === 0 && !written.unpackTo && (await sameFiles(source.container.path, join(folder, written.primary))))
-    return { checks: [identical], latency: undefined, change: undefined };
+    return { checks: [identical], latency: undefined, change: undefined, shows: true };
   const sample = sampleFeeds(source.container.graph?.inputs ?? [], context.seed);
   if ('refused' in sample) {
     const { name, dtype } = sample.refused;
@@ -101,12 +106,44 @@ async function runModel(request: VerificationRequest, feeds: Feeds, temporary: s
   const result = await openResult(request, temporary);
   const comparison = { request, feeds, reference, result };
   const { checks, planned: plannedOutputs } = await checkLevels(comparison, seconds);
-  const change = request.trained || planned.size === 0 ? undefined : outputChange('outputs', changeOf(float, plannedOutputs));
-  if (change)
-    context.note(`On random inputs the outputs differ by ${(change.measured * 100).toPrecision(3)} % from those of the float model.`);
+  const shows = float.some((output, index) => showsNothing(output, plannedOutputs[index] as OutputValues) === undefined);
+  if (!shows)
+    context.note(
+      'No output shows anything on random inputs: all are constant, empty or not finite. Only the bytes of the model were checked.',
+    );
+  const change = request.trained || planned.size === 0 ? undefined : await changeOfModel(request, float, plannedOutputs);
   // The same weights take the same time: a conversion has nothing to compare.
   const compared = planned.size > 0 && checks.every(({ passed }) => passed);
-  return { checks, change, latency: compared ? await latencyOf(openOriginal, comparison) : undefined };
+  return { checks, change, shows, latency: compared ? await latencyOf(openOriginal, comparison) : undefined };
+}
+
+/** How far the planned weights move the outputs, with notes that say so. */
+async function changeOfModel(
+  { source, context }: VerificationRequest,
+  float: readonly OutputValues[],
+  planned: readonly OutputValues[],
+): Promise<OutputChange | undefined> {
+  const { change, notes } = changeOf(float, planned, await probabilitiesOf(source.container.path));
+  if (change) {
+    const percent = `${(change.measured * 100).toPrecision(3)} %`;
+    context.note(
+      change.unit === 'share of values'
+        ? `On random inputs ${percent} of the values in an output of whole numbers differ from those of the float model.`
+        : `On random inputs the outputs differ by ${percent} from those of the float model.`,
+    );
+  }
+  notes.forEach((note) => context.note(note));
+  return change;
+}
+
+/** The outputs that the graph makes by a Softmax or Sigmoid; none for a graph that only the runtime can read. */
+async function probabilitiesOf(path: string): Promise<ReadonlySet<string>> {
+  try {
+    return probabilityOutputs(await readGraph(path, { operators }));
+  } catch (error) {
+    if (error instanceof LoomweightError) return new Set();
+    throw error;
+  }
 }
 
 /** The finished file, or the ONNX model that it stands for. */

@@ -64,11 +64,11 @@ export async function verifyOutput(
       if (whole) {
         checks.push(...whole.checks);
         ({ latency, change } = whole);
-        scope = 'whole';
+        if (whole.shows) scope = 'whole';
       }
     } else if (!source.notRunnable) context.note('The file has no graph, so only its bytes were checked.');
   }
-  if (scope !== 'whole' && !request.trained) change = weightChange(planned);
+  if (scope !== 'whole' && !request.trained) change ??= weightChange(planned);
   const verdict = verdictFor(checks, change);
   return { verification: { passed: verdict !== 'failed', verdict, ...(change ? { change } : {}), scope, checks }, latency };
 }
