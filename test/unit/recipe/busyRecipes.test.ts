@@ -10,9 +10,9 @@ test.for<readonly [string, string, RegExp]>([
   ['nested lists', `${'['.repeat(90)}${']'.repeat(90)}\n`.repeat(1400), /commas and opening brackets/],
   ['lines', '-\n'.repeat(100_000), /at most 20000 lines, but this one has 100001/],
 ])('a text of many %s is refused before it is parsed', async ([, text, words]) => {
-  const started = performance.now();
+  const started = process.cpuUsage();
   const findings = await check(text);
-  expect(performance.now() - started).toBeLessThan(1000);
+  expect(process.cpuUsage(started).user / 1000).toBeLessThan(1000);
   expect(findings).toMatchObject([{ severity: 'error', message: expect.stringMatching(words) as string }]);
 });
 
@@ -21,11 +21,11 @@ test('thousands of steps whose models are missing are checked in a time near lin
     `steps:\n${Array.from({ length: count }, (_, index) => `  - { kind: compress, name: step-${index}, model: stop-${index}, method: rtn, out: o/${index} }\n`).join('')}`;
   const time = async (count: number): Promise<number> => {
     const text = recipe(count);
-    const started = performance.now();
+    const started = process.cpuUsage();
     const findings = await check(text);
     expect(findings.filter(({ message }) => /does not exist/.test(message))).toHaveLength(count);
     expect(findings.filter(({ message }) => /Did you mean 'step-\d+'/.test(message))).toHaveLength(Math.min(100, count));
-    return performance.now() - started;
+    return process.cpuUsage(started).user / 1000;
   };
   await time(50);
   const few = await time(400);

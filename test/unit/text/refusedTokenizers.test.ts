@@ -73,9 +73,9 @@ test.for([
 test('a long text without a pre-tokeniser is one word, and takes a time near linear in its length', () => {
   const encoder = new Encoder({ model: merged });
   const time = (length: number): number => {
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(encoder.encode('ab'.repeat(length))).toHaveLength(length);
-    return performance.now() - started;
+    return process.cpuUsage(started).user / 1000;
   };
   time(10_000);
   expect(time(400_000)).toBeLessThan(100 * Math.max(5, time(20_000)));
