@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pidNamespace } from '../../protocol/client/pidNamespace';
 import { outputToCome, type OutputToCome } from '../../protocol/client/outputToCome';
 import { removeUnfinished } from '../../protocol/client/removeUnfinished';
 import { toErrorData } from '../../protocol/errors';
@@ -13,6 +14,8 @@ import { isAlive } from '../formats/files/isAlive';
 export interface JournalEntry {
   readonly id: string;
   readonly pid: number;
+  /** Where `pid` is the id of a process: host name and PID namespace. Earlier versions did not write it. */
+  readonly machine?: string;
   readonly spec: JobSpec;
   readonly status: 'running' | 'done' | 'failed' | 'cancelled';
   /** ISO times. */
@@ -52,6 +55,7 @@ export class Journal {
     const entry: JournalEntry = {
       id: `${Date.now().toString(36)}-${randomUUID().slice(0, 8)}`,
       pid: process.pid,
+      machine: thisMachine(),
       spec,
       status: 'running',
       startedAt: new Date().toISOString(),
@@ -80,13 +84,15 @@ export class Journal {
   }
 
   /**
-   * Closes the entries of processes that died: removes what they had begun to write, marks them failed, forgets the oldest.
+   * Closes the entries of processes of this machine that died: removes what they had begun to write, marks them failed, forgets the oldest.
    * Gives the removed paths.
    */
   async recover(): Promise<readonly string[]> {
     const removed: string[] = [];
     const entries = await this.entries();
     for (const entry of entries) {
+      // A home folder can be shared with other machines and containers, whose processes cannot be asked about from here.
+      if (entry.machine !== undefined && entry.machine !== thisMachine()) continue;
       if (entry.status !== 'running' || entry.pid === process.pid || isAlive(entry.pid)) continue;
       for (const output of entry.outputs) removed.push(...(await removeUnfinished(output, entry.pid)));
       await this.write({
@@ -124,6 +130,10 @@ export class Journal {
       // History is a convenience; a full or read-only home must not stop a job.
     }
   }
+}
+
+function thisMachine(): string {
+  return `${hostname()}/${pidNamespace() ?? ''}`;
 }
 
 function asOutput(output: OutputToCome | string): OutputToCome {

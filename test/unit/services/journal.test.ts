@@ -46,6 +46,17 @@ describe('journal', () => {
     expect(statuses).toEqual(['failed', 'running']);
   });
 
+  test('an entry of another machine or container stays as it is', async () => {
+    const journal = new Journal(join(folder, 'state'));
+    const theirs = join(folder, temporaryName('out', 'ab').replace(`-${process.pid}-`, '-4194303-'));
+    mkdirSync(theirs);
+    const entry = await journal.begin(spec, [join(folder, 'out')]);
+    expect(entry.machine).toBeDefined();
+    write(join('state', `${entry.id}.json`), JSON.stringify({ ...entry, pid: 4194303, machine: `${entry.machine}1` }));
+    expect(await journal.recover()).toEqual([]);
+    expect((await journal.entries()).map(({ status }) => status)).toEqual(['running']);
+  });
+
   test('an entry of an earlier version, with paths alone, is cleaned up too', async () => {
     const journal = new Journal(join(folder, 'state'));
     const theirs = join(folder, temporaryName('out', 'ab').replace(`-${process.pid}-`, '-4194303-'));

@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { pidNamespace } from '../pidNamespace';
 
 /** Tells one process of one machine from every other: ids are given out again. */
 export interface ProcessMark {
   readonly pid: number;
   readonly machine: string;
+  /** The PID namespace that `pid` is an id of: containers can share a host name. Linux only. */
+  readonly namespace?: string;
   /** When the process started, in ticks since the machine did. Linux only. */
   readonly startTicks?: string;
 }
@@ -12,15 +15,22 @@ export interface ProcessMark {
 /** The mark of a process of this machine. */
 export async function markOf(pid: number): Promise<ProcessMark> {
   const { startTicks } = await look(pid);
-  return { pid, machine: hostname(), ...(startTicks === undefined ? {} : { startTicks }) };
+  const namespace = pidNamespace();
+  return {
+    pid,
+    machine: hostname(),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(startTicks === undefined ? {} : { startTicks }),
+  };
 }
 
 /**
- * Whether a marked process still runs: `unknown` where only its id can be compared, or where it runs on another machine that shares the
- * folder. A zombie has ended.
+ * Whether a marked process still runs: `unknown` where only its id can be compared, or where it runs on another machine or in another
+ * container that shares the folder. A zombie has ended.
  */
 export async function stateOf(mark: ProcessMark): Promise<'running' | 'ended' | 'unknown'> {
   if (mark.machine !== hostname()) return 'unknown';
+  if (mark.namespace !== undefined && mark.namespace !== pidNamespace()) return 'unknown';
   const { exists, startTicks, zombie } = await look(mark.pid);
   if (!exists || zombie) return 'ended';
   if (mark.startTicks === undefined || startTicks === undefined) return 'unknown';
