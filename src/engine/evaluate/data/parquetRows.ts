@@ -1,7 +1,7 @@
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, snappyUncompress } from 'hyparquet';
 import { LoomweightError } from '../../../protocol/errors';
 
-/** Values of a table that are read: rows times columns. More belong into .npy files, which are read in parts. */
+/** Values of a table that are read: cells, and entries of lists in cells. More belong into .npy files, which are read in parts. */
 const mostValues = 200e6;
 /** Bytes of one decompressed page. Writers make pages of about 1 MiB. */
 const largestPage = 256 * 2 ** 20;
@@ -12,6 +12,11 @@ const largestSnappyGain = 22;
 export interface ParquetFacts {
   readonly rows: number;
   readonly columns: number;
+  /** Values in all cells: a cell that is a list counts with every entry. */
+  readonly values: number;
+  /** Bytes of the values before compression, as encoded; and those of them that are texts or bytes. */
+  readonly plainBytes: number;
+  readonly textBytes: number;
 }
 
 /**
@@ -25,7 +30,11 @@ export async function parquetFacts(file: string): Promise<ParquetFacts> {
   const rows = Number(metadata.num_rows);
   const inGroups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
   if (!(rows >= 0) || rows !== inGroups) throw fail(`its footer gives ${rows} rows, but its row groups have ${inGroups}`);
+  const repeated = new Set(metadata.schema.filter((element) => element.repetition_type === 'REPEATED').map(({ name }) => name));
   let columns = 0;
+  let allValues = 0;
+  let plainBytes = 0;
+  let textBytes = 0;
   for (const group of metadata.row_groups) {
     if (!(Number(group.num_rows) >= 0)) throw fail('a row group has a negative number of rows');
     columns = Math.max(columns, group.columns.length);
@@ -41,15 +50,22 @@ export async function parquetFacts(file: string): Promise<ParquetFacts> {
       const values = Number(column.num_values);
       if (!(values >= 0 && values <= mostValues)) throw fail(`a column claims ${values} values`);
       if (column.codec === 'UNCOMPRESSED' && values > 0 && plain === 0) throw fail('a column has values without bytes');
+      // A flat column has a value for each row, whatever it claims.
+      const hasLists = column.path_in_schema.some((name) => repeated.has(name));
+      allValues += hasLists ? Math.max(values, Number(group.num_rows)) : Number(group.num_rows);
+      plainBytes += plain;
+      if (column.type === 'BYTE_ARRAY' || column.type === 'FIXED_LEN_BYTE_ARRAY') textBytes += plain;
     }
   }
-  if (rows * Math.max(1, columns) > mostValues)
+  // A column that a row group leaves out has a cell in each row too.
+  allValues = Math.max(allValues, rows * Math.max(1, columns));
+  if (allValues > mostValues)
     throw new LoomweightError(
       'unsupported',
-      `${file} has ${rows} rows of ${columns} columns; at most ${mostValues} values are read from a table. Convert it to .npy files, which are read in parts.`,
-      { file, rows, columns },
+      `${file} has ${rows} rows of ${columns} columns with ${allValues} values; at most ${mostValues} values are read from a table. Convert it to .npy files, which are read in parts.`,
+      { file, rows, columns, values: allValues },
     );
-  return { rows, columns };
+  return { rows, columns, values: allValues, plainBytes, textBytes };
 }
 
 /** Decodes all rows of a Parquet file whose footer has been checked. */

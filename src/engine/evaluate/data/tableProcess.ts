@@ -17,18 +17,40 @@ export type TableMessage =
 
 /** Rows in one message. */
 const rowsPerMessage = 4096;
-/** Memory for a decoded cell, with its row. */
+/** Memory for a decoded value, with its levels and its share of row and list. */
 const bytesPerValue = 96;
+/** Memory for a byte of text: two for each of its characters, and as much while it is sent. */
+const bytesPerTextByte = 4;
 const leastHeap = 256 * 2 ** 20;
 const mostHeap = 8 * 2 ** 30;
 /** Memory of a Node process beside its heap, and room for the bytes that are being decoded. */
 const besideHeap = 256 * 2 ** 20;
 const leastSeconds = 60;
+/** A fraction of what one core of an idle machine decodes: the machine may have more to do. */
 const bytesPerSecond = 2e6;
+const valuesPerSecond = 200e3;
+
+/** What a process that decodes a table may take. */
+export interface TableLimits {
+  /** Bytes of V8's heap, and of the whole process. */
+  readonly heap: number;
+  readonly resident: number;
+  readonly seconds: number;
+}
+
+/** Limits for a table of `size` bytes: several times what decoding it takes, for damaged counts claim far more. */
+export function tableLimits(facts: ParquetFacts, size: number): TableLimits {
+  const heap = Math.min(mostHeap, leastHeap + bytesPerValue * facts.values + bytesPerTextByte * facts.textBytes);
+  return {
+    heap,
+    resident: heap + besideHeap + 4 * size + 2 * facts.plainBytes,
+    seconds: leastSeconds + size / bytesPerSecond + facts.values / valuesPerSecond,
+  };
+}
 
 /**
  * Reads the rows of a Parquet file in a process of its own. The decoder trusts counts inside of the file; a damaged one makes it claim memory without end or
- * loop: the process then reaches its limit of memory or time and is ended, and the file is refused. `script`: `table.js` next to the running script, as
+ * loop: the process then reaches its limit of memory or time and is ended, and the file is refused (`unsupported`: it may be sound and large). `script`: `table.js` next to the running script, as
  * built; a program that runs from source decodes in its own process. Errors: `malformed-file`, `unsupported`.
  */
 export async function parquetInOwnProcess(
@@ -38,16 +60,14 @@ export async function parquetInOwnProcess(
   const facts = await parquetFacts(file);
   if (!existsSync(script)) return parquetRows(file);
   const { size } = await stat(file);
-  const heap = Math.min(mostHeap, leastHeap + bytesPerValue * facts.rows * facts.columns);
-  const limits = { heap, resident: heap + besideHeap + 4 * size, seconds: leastSeconds + size / bytesPerSecond };
-  return readRows(file, script, facts, limits);
+  return readRows(file, script, facts, tableLimits(facts, size));
 }
 
 async function readRows(
   file: string,
   script: string,
   facts: ParquetFacts,
-  limits: { readonly heap: number; readonly resident: number; readonly seconds: number },
+  limits: TableLimits,
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const child = fork(script, [], {
     serialization: 'advanced',
@@ -57,6 +77,14 @@ async function readRows(
   });
   const damaged = (why: string) =>
     new LoomweightError('malformed-file', `${file} cannot be read as a Parquet table: ${why}. The file is damaged.`, { file });
+  const exceeds = (what: string) =>
+    new LoomweightError(
+      'unsupported',
+      `${file} needs more ${what} than a table of ${facts.rows} rows with ${facts.values} values is allowed. ` +
+        `Convert it to .npy files, which are read in parts. If it is not that large, it is damaged.`,
+      { file, rows: facts.rows, values: facts.values },
+    );
+  const memory = `memory (${Math.ceil(limits.resident / 2 ** 20)} MiB)`;
   const timers: NodeJS.Timeout[] = [];
   try {
     return await new Promise((resolve, reject) => {
@@ -64,11 +92,10 @@ async function readRows(
       let names: readonly string[] = [];
       const watch = async () => {
         const bytes = child.pid === undefined ? undefined : await residentSize(child.pid);
-        if (bytes !== undefined && bytes > limits.resident)
-          reject(damaged(`its ${facts.rows} rows of ${facts.columns} columns take more than ${Math.ceil(limits.resident / 2 ** 20)} MiB`));
+        if (bytes !== undefined && bytes > limits.resident) reject(exceeds(memory));
       };
       timers.push(setInterval(() => void watch(), sizeIntervalMs));
-      timers.push(setTimeout(() => reject(damaged(`decoding takes longer than ${Math.ceil(limits.seconds)} s`)), limits.seconds * 1000));
+      timers.push(setTimeout(() => reject(exceeds(`time (${Math.ceil(limits.seconds)} s)`)), limits.seconds * 1000));
       child.on('message', (message: TableMessage) => {
         if (message.kind === 'columns') names = message.names;
         else if (message.kind === 'rows')
@@ -78,7 +105,12 @@ async function readRows(
       });
       child.once('error', reject);
       child.once('exit', (code, signal) =>
-        reject(damaged(`the process that decoded it ended (${signal ?? `exit code ${code}`}), out of memory or by a fault of the data`)),
+        // V8 aborts a process whose heap reaches its limit; Windows has no signals and gives the exit code of an abort.
+        reject(
+          signal === 'SIGABRT' || code === 134
+            ? exceeds(memory)
+            : damaged(`the process that decoded it ended (${signal ?? `exit code ${code}`}), out of memory or by a fault of the data`),
+        ),
       );
       child.send({ file }, (error) => {
         if (error) reject(error);

@@ -4,7 +4,8 @@ import { buildSync } from 'esbuild';
 import { beforeAll, expect } from 'vitest';
 import { SeededRandom } from '../../../../src/common/random';
 import { readTable } from '../../../../src/engine/evaluate/data/readTable';
-import { parquetInOwnProcess } from '../../../../src/engine/evaluate/data/tableProcess';
+import { parquetFacts } from '../../../../src/engine/evaluate/data/parquetRows';
+import { parquetInOwnProcess, tableLimits } from '../../../../src/engine/evaluate/data/tableProcess';
 import { LoomweightError } from '../../../../src/protocol/errors';
 import { temporaryFolder, test } from '../../../support/fixtures';
 
@@ -21,6 +22,29 @@ test('the process gives the rows that decoding here gives', async () => {
   const there = await parquetInOwnProcess(sound, script);
   expect(there).toEqual(here.rows);
   expect(there.length).toBeGreaterThan(100);
+});
+
+test('lists in cells count with every entry, in the facts and in the limits', { timeout: 300_000 }, async () => {
+  // 12,000 rows: a list of 784 int64, all equal to the row's number modulo 10; that number as `label`; a text. Packed 10,000 times.
+  const lists = resolve('test/fixtures/tables/lists.parquet');
+  const facts = await parquetFacts(lists);
+  expect(facts).toMatchObject({ rows: 12_000, columns: 3, values: 12_000 * (784 + 2) });
+  // 24 bytes for each integer and 8 for its place in a list.
+  expect(tableLimits(facts, 6886).heap).toBeGreaterThan(2 * 32 * 12_000 * 784);
+  const rows = await parquetInOwnProcess(lists, script);
+  expect(rows.length).toBe(12_000);
+  for (const at of [0, 1, 4095, 4096, 11_999]) {
+    const digit = BigInt(at % 10);
+    expect(rows[at]).toEqual({ x: new Array(784).fill(digit), label: digit, name: `row ${at % 3}` });
+  }
+});
+
+test('a table that needs more memory than allowed is not said to be damaged for certain', async () => {
+  const aborting = join(folder, 'aborting.js');
+  writeFileSync(aborting, "process.once('message', () => process.abort());");
+  const failure = await parquetInOwnProcess(sound, aborting).catch((error: unknown) => error);
+  expect(LoomweightError.is(failure, 'unsupported')).toBe(true);
+  expect((failure as Error).message).toMatch(/needs more memory \(\d+ MiB\).*\.npy/);
 });
 
 test('a file that crashed the engine is refused', async () => {
