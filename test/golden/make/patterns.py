@@ -30,4 +30,9 @@ pieces = [
     for pattern in patterns
 ]
 path = pathlib.Path(sys.argv[1]) / "test/golden/patterns.json"
-path.write_text(json.dumps({"texts": texts, "patterns": pieces}, separators=(",", ":")) + "\n")
+header = {
+    "what": "pieces of each text, split by each pattern with the behaviour 'isolated'",
+    "source": "tokenizers 0.23.3 (Python)",
+    "made": "python test/golden/make/patterns.py ROOT",
+}
+path.write_text(json.dumps({"header": header, "texts": texts, "patterns": pieces}, separators=(",", ":")) + "\n")
