@@ -194,7 +194,9 @@ export const attacks: readonly Case[] = [
     says: /regular file/,
     seconds: 20,
   }),
-  ...['commas', 'nest'].map((name) => hostile(`recipe of ${name}`, `run MADE/${name}.loom.yaml`, { exit: 2, neverSays: raw, seconds: 20 })),
+  ...['commas', 'nest'].map((name) =>
+    hostile(`recipe of ${name}`, `run MADE/${name}.loom.yaml`, { exit: 3, says: /at most 20000/, neverSays: raw, seconds: 20 }),
+  ),
   hostile('escape-in-name', 'evaluate escape-in-name.onnx --data DIGITS/data --verbose', {
     exit: 3,
     // eslint-disable-next-line no-control-regex
