@@ -83,7 +83,15 @@ async function write(
   });
   writeFileSync(
     join(out, 'report.json'),
-    JSON.stringify({ kind: 'learn', version: '0.1.0', primary: result.primary, layers: result.layers }),
+    JSON.stringify({
+      kind: 'learn',
+      version: '0.1.0',
+      primary: result.primary,
+      layers: result.layers,
+      settings: {},
+      source: { path: source.container.path, architecture: source.architecture, files: [] },
+      verification: result.verification,
+    }),
   );
   return { ...result, out };
 }
