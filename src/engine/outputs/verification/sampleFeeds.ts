@@ -5,6 +5,10 @@ import type { RuntimeTensor } from '../../runtime/types';
 
 /** Length taken for axes whose length is free. */
 export const freeLength = 4;
+/** Lengths that are tried where the model does not run on that: sounds and images need more. */
+const longerLengths = [64, 1024, 16_384];
+/** Most elements of an input with one of these lengths. */
+const mostElements = 2 ** 24;
 
 export type Feeds = Readonly<Record<string, RuntimeTensor>>;
 
@@ -31,17 +35,32 @@ const samples: Partial<Record<string, (count: number, random: SeededRandom) => R
   bool: (count, random) => Uint8Array.from({ length: count }, () => random.nextBelow(2)),
 };
 
-/** Seeded inputs of the declared shapes, or the name and type of the first input that cannot be fed. */
+/** Lengths of free axes to try, the shortest first: one alone where no axis is free. */
+export function lengthsToTry(inputs: readonly DeclaredInput[]): readonly number[] {
+  const isFree = inputs.some(({ shape }) => shape.some((length) => !isKnown(length)));
+  const fits = (length: number): boolean => inputs.every(({ shape }) => elementCount(lengthsOf(shape, length)) <= mostElements);
+  return isFree ? [freeLength, ...longerLengths.filter(fits)] : [freeLength];
+}
+
+const isKnown = (length: number | string | undefined): length is number => typeof length === 'number' && length > 0;
+/** The first axis, which counts samples, stays short where others are free. */
+const lengthsOf = (shape: DeclaredInput['shape'], free: number): readonly number[] =>
+  shape.map((length, axis) =>
+    isKnown(length) ? length : axis === 0 && shape.slice(1).some((other) => !isKnown(other)) ? freeLength : free,
+  );
+
+/** Seeded inputs of the declared shapes, with this length for every free axis; or the name and type of the first input that cannot be fed. */
 export function sampleFeeds(
   inputs: readonly DeclaredInput[],
   seed: number,
+  free = freeLength,
 ): { readonly feeds: Feeds } | { readonly refused: { readonly name: string; readonly dtype: string } } {
   const random = new SeededRandom(seed + 1);
   const feeds: Record<string, RuntimeTensor> = {};
   for (const { name, dtype, shape } of inputs) {
     const sample = samples[dtype];
     if (sample === undefined) return { refused: { name, dtype } };
-    const lengths = shape.map((length) => (typeof length === 'number' && length > 0 ? length : freeLength));
+    const lengths = lengthsOf(shape, free);
     feeds[name] = { dtype: dtype as DType, shape: lengths, data: sample(elementCount(lengths), random) };
   }
   return { feeds };

@@ -14,7 +14,7 @@ import { outputsOf, type OutputValues } from './outputValues';
 import { writePlannedGraph, type PlannedGraph } from './plannedGraph';
 import { openRunnable, type RunnableFile } from './runnableFile';
 import { sameFiles } from './sameFiles';
-import { freeLength, jittered, sampleFeeds, type Feeds } from './sampleFeeds';
+import { freeLength, jittered, lengthsToTry, sampleFeeds, type Feeds } from './sampleFeeds';
 import type { VerificationRequest } from './verificationRequest';
 import { createTemporaryFolder } from '../../formats/files/temporaryFolder';
 
@@ -67,7 +67,7 @@ export async function verifyOnnxModel(request: VerificationRequest): Promise<Onn
   }
   const temporary = createTemporaryFolder('verify');
   try {
-    return await runModel(request, sample.feeds, temporary.path);
+    return await runModel(request, temporary.path);
   } finally {
     await temporary.remove();
   }
@@ -82,22 +82,21 @@ interface Comparison {
 }
 
 /** Never holds two models at a time, but for timing, and no values of weights while the result is loaded. */
-async function runModel(request: VerificationRequest, feeds: Feeds, temporary: string): Promise<OnnxModelResult | undefined> {
+async function runModel(request: VerificationRequest, temporary: string): Promise<OnnxModelResult | undefined> {
   const { source, context, planned } = request;
   const { runtime } = context;
   context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
   const original = await openRunnable(source.container.path, temporary, 'original');
   const openOriginal = () => runtime.createFromFile(original.exactPath, exact.options);
   const session = await openOriginal();
-  const started = performance.now();
-  const float = await outputsOf(session, feeds)
-    .catch((error: unknown) => {
-      context.note(`The model does not run on random inputs, so only its bytes were checked: ${(error as Error).message}`);
-      return undefined;
-    })
-    .finally(() => session.release());
-  if (float === undefined) return undefined;
-  const seconds = (performance.now() - started) / 1000;
+  const ran = await runOnSamples(session, request).finally(() => session.release());
+  if (ran === undefined) return undefined;
+  const { feeds, float, seconds } = ran;
+  const branches = source.container.graph?.operators['If'] ?? 0;
+  if (branches > 0)
+    context.note(
+      `The model chooses between branches (${branches} If): the inputs took one of each, and the other was checked by its bytes only.`,
+    );
   if (original.needs.draws && !(await repeats(request, original, feeds, float))) {
     context.note('The outputs of the model differ from run to run, also with seeded operators, so only its bytes were checked.');
     return undefined;
@@ -115,6 +114,29 @@ async function runModel(request: VerificationRequest, feeds: Feeds, temporary: s
   // The same weights take the same time: a conversion has nothing to compare.
   const compared = planned.size > 0 && checks.every(({ passed }) => passed);
   return { checks, change, shows, latency: compared ? await latencyOf(openOriginal, comparison) : undefined };
+}
+
+/** The float model's outputs on the shortest random inputs that it runs on. Undefined, with a note, where it runs on none. */
+async function runOnSamples(
+  session: Session,
+  { source, context }: VerificationRequest,
+): Promise<{ readonly feeds: Feeds; readonly float: readonly OutputValues[]; readonly seconds: number } | undefined> {
+  const inputs = source.container.graph?.inputs ?? [];
+  let failure: unknown;
+  for (const length of lengthsToTry(inputs)) {
+    throwIfCancelled(context.signal);
+    const sample = sampleFeeds(inputs, context.seed, length);
+    if ('refused' in sample) return undefined;
+    const started = performance.now();
+    try {
+      const float = await outputsOf(session, sample.feeds);
+      return { feeds: sample.feeds, float, seconds: (performance.now() - started) / 1000 };
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  context.note(`The model does not run on random inputs, so only its bytes were checked: ${(failure as Error).message}`);
+  return undefined;
 }
 
 /** How far the planned weights move the outputs, with notes that say so. */
