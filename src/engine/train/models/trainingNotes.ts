@@ -27,7 +27,8 @@ export function trainingNotes(graph: Graph, { parameters, left }: FoundParameter
   const note = (names: readonly string[], what: string): readonly string[] => (names.length === 0 ? [] : [`${what}: ${shown(names)}.`]);
   const activation = finalActivation(graph);
   return [
-    ...(activation === undefined
+    // A log-softmax of a log-softmax is itself: the loss is the same either way.
+    ...(activation === undefined || activation.kind === 'log-softmax'
       ? []
       : [`Output '${activation.output}' is ${activationNames[activation.kind]}: losses of class labels use the logits before it.`]),
     ...(rounding.length === 0
