@@ -63,7 +63,7 @@ describe('inside the extension host', () => {
     'no hover over other words',
     'lenses on a recipe',
     'a sound recipe has no findings',
-    'safetensors and GGUF open in our editors, ONNX only when asked',
+    'safetensors, GGUF and ONNX open in our editors',
   ];
   for (const name of names) {
     test(name, () => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
 import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
