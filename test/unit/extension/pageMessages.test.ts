@@ -68,11 +68,11 @@ describe('the subject of a page', () => {
   test('is found by the key that was given out, also by the next window, and by nothing else', () => {
     let kept: Readonly<Record<string, string>> = {};
     const storage = { get: () => kept, set: (subjects: Readonly<Record<string, string>>) => void (kept = subjects) };
-    const key = new PageSubjects(storage).keyOf('/work/model');
+    const key = new PageSubjects(storage).keyOf('/somewhere/model');
     expect(key).not.toContain('model');
     const next = new PageSubjects(storage);
-    expect(next.subjectOf(key)).toBe('/work/model');
-    expect(next.keyOf('/work/model')).toBe(key);
+    expect(next.subjectOf(key)).toBe('/somewhere/model');
+    expect(next.keyOf('/somewhere/model')).toBe(key);
     for (const other of ['/etc/passwd', 'file:/etc/passwd', '__proto__', undefined, null, 3, { key }])
       expect(next.subjectOf(other)).toBeUndefined();
   });
