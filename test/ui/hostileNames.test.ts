@@ -34,15 +34,33 @@ describe('names that pretend to be markup, in a restricted window', () => {
     },
   });
 
-  test.each([['evil.safetensors', /Repair it/]])('the error about %s is text without a link', async (file, quoted) => {
+  test.each([
+    ['evil.safetensors', /Repair it/],
+    ['other.safetensors', /Show the log/],
+  ])('the error about %s is text without a link', async (file, quoted) => {
     const { workbench } = session();
     await workbench.view('Loomweight');
     await workbench.treeItem(file).first().waitFor();
     // A list does not offer what cannot be read; the tree does.
-    await workbench.treeItem(file).first().click({ button: 'right' });
-    await workbench.page.locator('.monaco-menu .action-item').filter({ hasText: 'Inspect Tensor' }).first().click();
+    await workbench.chooseFromMenu(file, 'Inspect Tensor');
     const message = await workbench.notified(quoted, 30_000);
     expect(await message.innerText()).toContain('](command:'.replace('](', '] ('));
     expect(await message.locator('.notification-list-item-message a').count()).toBe(0);
+  });
+
+  test('a list and the tree show them as they are written', async () => {
+    const { workbench } = session();
+    await workbench.hideNotifications();
+    await workbench.treeItem(fileName).first().waitFor();
+    await workbench.command('Loomweight: Inspect Tensor');
+    await workbench.search('odd');
+    const row = workbench.picks.filter({ hasText: fileName }).first();
+    await row.waitFor();
+    expect(await row.locator('.codicon-alert').count()).toBe(0);
+    expect(await row.locator('.codicon-package').count()).toBe(1);
+    await row.click();
+    await workbench.inputShows(fileName);
+    expect(await workbench.picks.filter({ hasText: tensorName }).count()).toBe(1);
+    await workbench.page.keyboard.press('Escape');
   });
 });

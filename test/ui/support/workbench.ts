@@ -137,6 +137,19 @@ export class Workbench {
     return this.page.locator('.sidebar .monaco-list-row[role="treeitem"]').filter({ hasText: text });
   }
 
+  /** Chooses an entry of a tree item's menu. The workbench ignores clicks on a menu that has just opened: the click is repeated until the menu is gone. */
+  async chooseFromMenu(item: string | RegExp, entry: string): Promise<void> {
+    const menu = this.page.locator('.monaco-menu');
+    await this.treeItem(item).first().click({ button: 'right' });
+    const action = menu.locator('.action-item').filter({ hasText: entry }).first();
+    await action.waitFor();
+    for (const end = Date.now() + actionTimeoutMs; (await menu.count()) > 0;) {
+      if (Date.now() > end) throw new Error(`the menu of ${item} does not take ${entry}`);
+      await action.click({ timeout: 2000 }).catch(() => undefined);
+      await menu.waitFor({ state: 'hidden', timeout: 2000 }).catch(() => undefined);
+    }
+  }
+
   /** Opens a tree item's children, if they are not shown already. */
   expand(text: string | RegExp): Promise<void> {
     return this.setExpanded(text, 'true');
