@@ -26,8 +26,12 @@ export const commandIds = {
   showLog: 'loomweight.showLog',
 } as const;
 
-/** Commands of clicks on rows of the trees. They act on the selection of their tree, so neither the manifest nor the palette lists them. */
-export const rowCommandIds = { models: 'loomweight.models.openSelected', jobs: 'loomweight.jobs.openSelected' } as const;
+/** Commands of clicks on what is drawn again and again: rows of the trees, the status bar. They find what they act on themselves, so neither the manifest nor the palette lists them. */
+export const clickCommandIds = {
+  models: 'loomweight.models.openSelected',
+  jobs: 'loomweight.jobs.openSelected',
+  statusBar: 'loomweight.jobs.openRunning',
+} as const;
 
 export type CommandId = (typeof commandIds)[keyof typeof commandIds];
 

@@ -5,7 +5,7 @@ import { comparedResult, compressUnderBudget, saveBudgetRecipe } from './command
 import type { CommandContext } from './commands/context';
 import { resumeJob } from './commands/jobCommands';
 import { registerCommands } from './commands/registerCommands';
-import { panelIds, rowCommandIds, viewIds } from './contributions';
+import { panelIds, clickCommandIds, viewIds } from './contributions';
 import { ModelEditors } from './editors/modelEditors';
 import { EngineHost } from './engineHost/engineHost';
 import { loadEngineProcesses } from './engineHost/engineProcesses';
@@ -130,10 +130,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const modelsView = own(
     vscode.window.createTreeView(viewIds.models, { treeDataProvider: models, showCollapseAll: true, canSelectMany: true }),
   );
-  own(registerTreeClick(rowCommandIds.models, modelsView, openModelRow));
+  own(registerTreeClick(clickCommandIds.models, modelsView, openModelRow));
   own(models.onDidList((listed) => setTreeMessage(modelsView, emptyMessage(listed))));
   const jobsView = own(vscode.window.createTreeView(viewIds.jobs, { treeDataProvider: own(new JobsTree(history)) }));
-  own(registerTreeClick(rowCommandIds.jobs, jobsView, (id) => openJobRow(history, id)));
+  own(registerTreeClick(clickCommandIds.jobs, jobsView, (id) => openJobRow(history, id)));
   own(history.onDidChange(() => (jobsView.badge = runningBadge(history))));
   own(new JobStatusBar(history));
   history.readAfter(jobs.attach().catch((error: unknown) => messages.showError(error, 'attaching to running jobs')));

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { rowCommandIds } from '../../src/extension/contributions';
+import { clickCommandIds } from '../../src/extension/contributions';
 import { projectRoot } from '../support/sourceTree';
 
 const dist = join(projectRoot, 'dist');
@@ -85,6 +85,6 @@ test('loading and activating the extension with a stand-in editor takes under 50
     contributes: { commands: readonly { readonly command: string }[] };
   };
   // Those of the manifest, and the clicks on rows of the two trees.
-  const expected = [...contributes.commands.map(({ command }) => command), ...Object.values(rowCommandIds)];
+  const expected = [...contributes.commands.map(({ command }) => command), ...Object.values(clickCommandIds)];
   expect([...(runs[0]?.commands ?? [])].sort()).toEqual(expected.sort());
 });

@@ -6,7 +6,8 @@ export interface StatusEntry {
   readonly icon: string;
   readonly text: string;
   readonly tooltip: string;
-  readonly command: vscode.Command;
+  /** Without arguments: the editor forgets those of a command whenever the item is drawn again, and a click in that moment runs nothing. */
+  readonly command: string;
 }
 
 /** Creates an item at the left end of the status bar. `name`: in the menu that hides items. */

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { JobState } from '../../protocol/jobs';
-import { commandIds, itemContexts, rowCommandIds } from '../contributions';
+import { commandIds, itemContexts, clickCommandIds } from '../contributions';
 import type { JobHistory } from '../jobs/jobHistory';
 import { describeRow, treeRow } from '../shown/rows';
 import { outcomeText } from '../jobs/jobText';
@@ -67,7 +67,7 @@ export class JobsTree implements vscode.TreeDataProvider<string>, vscode.Disposa
       description: job.status === 'running' ? outcomeText(job) : `${outcomeText(job)} · ${when(job.startedAt)}`,
       tooltip: `${job.description.title}\n${said}`,
     });
-    item.command = { command: rowCommandIds.jobs, title: 'Open' };
+    item.command = { command: clickCommandIds.jobs, title: 'Open' };
     return item;
   }
 }

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
 import type { ModelSummary, TensorSummary } from '../../protocol/model';
-import { commandIds, itemContexts, rowCommandIds } from '../contributions';
+import { commandIds, itemContexts, clickCommandIds } from '../contributions';
 import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
 import { modelIcon, tensorIcon } from '../models/modelFiles';
 import type { TensorGroup } from '../models/tensorGroups';
@@ -190,7 +190,7 @@ function tensorItem(model: CatalogModel, tensor: TensorSummary): vscode.TreeItem
   return item;
 }
 
-const openCommand: vscode.Command = { command: rowCommandIds.models, title: 'Open' };
+const openCommand: vscode.Command = { command: clickCommandIds.models, title: 'Open' };
 
 /** Opens what a row is about: a tensor in its model, else the model. */
 export function openModelRow(node: ModelNode): Thenable<unknown> {
