@@ -30,6 +30,39 @@ function model(folder: string, size: number, every = 1): string {
   return path;
 }
 
+// 2e-6: eight bits have scales below what float16 holds well, one and two bits do not.
+describe.each([1e-9, 2e-6, 2e-5])('a budget for weights of size %d', (size) => {
+  test.for([
+    ['tensor', 4],
+    ['tensor', 5],
+    ['channel', 4],
+    ['group', 4],
+    ['group', 5],
+  ] as const)('by %s, %d bits', async ([unit, budget], { folder, runtime }) => {
+    const measured = [];
+    for (const each of [size, 1]) {
+      const spec = {
+        kind: 'compress',
+        model: model(folder, each),
+        method: 'rtn',
+        parameters: {},
+        format: 'archive',
+        out: join(folder, `out-${each}`),
+        budget,
+        unit,
+        sensitivity: 'error',
+      } as const;
+      const report = await compressModel(spec, workContext(runtime));
+      expect(report.bitsPerWeight).toBeLessThanOrEqual(budget);
+      expect(report.verification).toMatchObject({ verdict: 'passed', scope: 'whole' });
+      measured.push(report.verification.change!.measured);
+    }
+    // The same weights 1 / size times as large have half as wide scales, which is at most half a bit per weight: errors at most 2^0.5 times as large, or twice where whole bits count.
+    expect(measured[0]).toBeLessThan(measured[1]! * (unit === 'tensor' ? 2 : 1.5));
+    expect(measured[0]).toBeGreaterThan(measured[1]! / 1.5);
+  });
+});
+
 describe.each(['onnx', 'onnx-fast', 'onnx-packed', 'archive'] as const)('as %s', (format) => {
   test.for([1e-3, 1e-6, 1e-9, 1e-20, 1e-30])('weights of size %d keep their eight bits', async (size, { folder, runtime }) => {
     const parameters = { bits: 8 };

@@ -5,6 +5,7 @@ import type { AllocationReport } from '../../../protocol/report';
 import type { OutputWriter } from '../../outputs/writers/outputWriter';
 import { layerOf, type TensorPlan } from '../plan';
 import { groupingOf } from '../quantizers/parameters';
+import { enoughScales } from './enoughScales';
 import { plannedAlone } from './options';
 import { dequantize } from '../../outputs/planned/dequantize';
 import { mixedSize } from '../../outputs/planned/plannedSizes';
@@ -125,7 +126,7 @@ async function cutTensor(
   const [rows, columns] = tensor.shape;
   const clip = quantizer.budgetChoices?.['clip']?.[0];
   const weighting = sensitivity.weightingOf(tensor.name);
-  const plan: TensorPlan = {
+  const cut: TensorPlan = {
     ...planned,
     parameters: {
       ...planned.parameters,
@@ -134,12 +135,17 @@ async function cutTensor(
     },
     ...(weighting.columnWeights ? { importance: weighting.columnWeights } : {}),
   };
-  const { groupSize, groupsPerRow, granularity } = groupingOf(rows, columns, plan.parameters);
+  const { groupSize, groupsPerRow, granularity } = groupingOf(rows, columns, cut.parameters);
   if (granularity === 'tensor')
     throw new LoomweightError(
       'invalid-argument',
       `--unit ${unit} requires groups or rows with their own scales; it cannot be combined with --group-size tensor.`,
     );
+  const widths = cut.pinned === 0 ? [0] : given.has('bits') ? [Number(cut.parameters['bits'])] : [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const weights = await readMatrix(source, tensor);
+  // All widths of a tensor share one type of scales, and the widest has the smallest scales.
+  const widest = { ...cut.parameters, bits: Math.max(1, ...widths) };
+  const plan: TensorPlan = { ...cut, parameters: { ...enoughScales(cut, weights, cut.importance)(widest), bits: cut.parameters['bits']! } };
   const grid: MixedGrid = {
     columns,
     groupSize,
@@ -149,8 +155,6 @@ async function cutTensor(
   };
   const groupsOfUnit = unit === 'group' ? 1 : groupsPerRow;
   const units = (rows * groupsPerRow) / groupsOfUnit;
-  const widths = plan.pinned === 0 ? [0] : given.has('bits') ? [Number(plan.parameters['bits'])] : [0, 1, 2, 3, 4, 5, 6, 7, 8];
-  const weights = await readMatrix(source, tensor);
   const losses: (readonly number[])[] = [];
   for (const bits of widths) {
     const errors = unitErrors(plan, weights, bits, weighting, units, groupsOfUnit * groupSize);

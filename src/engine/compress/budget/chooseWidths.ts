@@ -12,7 +12,8 @@ import { measuring, type MeasureContext, type Sensitivity, type Weighting } from
 import type { ChosenWidths } from './chosenWidths';
 import { findMeasure } from './measures';
 import { optionErrors } from './optionErrors';
-import { tensorOptions, type TensorOption } from './options';
+import { optionsWith, tensorOptions, type TensorOption } from './options';
+import { enoughScales } from './enoughScales';
 import { bitsAlone, readMatrix } from '../planning/sourceReader';
 
 /** Width that means an unchanged tensor. */
@@ -58,15 +59,17 @@ export async function chooseWidths(context: MeasureContext & { readonly writer: 
   try {
     const tensors: { readonly plan: TensorPlan; readonly options: readonly TensorOption[]; readonly weighting: Weighting }[] = [];
     const items: AllocationItem[] = [];
+    const counted = new Map<string, readonly TensorOption[]>();
     for (const [name, planned] of plan) {
       throwIfCancelled(context.signal);
-      const options = offered.get(name) as readonly TensorOption[];
       const weighting = sensitivity.weightingOf(name);
-      const losses = options.length === 0 ? [] : await predicted(source, planned, options, weighting, sensitivity);
+      const { options, losses } = await tried(planned, offered.get(name) as readonly TensorOption[], weighting, sensitivity, context);
+      counted.set(name, options);
       tensors.push({ plan: planned, options, weighting });
       items.push(itemOf(planned, source, options, losses));
       measuring(context, items.length, plan.size);
     }
+    checkBudget(source, plan, counted, budget);
     const prepared = prepareAllocation(items);
     const planAt = (bitsPerWeight: number) => {
       const result = prepared.at(bitsPerWeight * prepared.weights);
@@ -124,16 +127,19 @@ export function defaultMeasure(source: ModelSource, { calibration }: CompressSpe
   return runs && calibration !== undefined && calibration !== 'random' ? 'gradient' : 'error';
 }
 
-async function predicted(
-  source: ModelSource,
+/** The options of a tensor as they will be stored, in the order of their size, with the loss that is predicted for each. A pinned tensor has none. */
+async function tried(
   plan: TensorPlan,
-  options: readonly TensorOption[],
+  offered: readonly TensorOption[],
   weighting: Weighting,
   sensitivity: Sensitivity,
-): Promise<readonly number[]> {
+  { source, writer }: Pick<MeasureContext, 'source'> & { readonly writer: OutputWriter },
+): Promise<{ readonly options: readonly TensorOption[]; readonly losses: readonly number[] }> {
+  if (offered.length === 0) return { options: [], losses: [] };
   const weights = await readMatrix(source, plan.tensor);
+  const options = optionsWith(plan, writer, offered, enoughScales(plan, weights, weighting.columnWeights));
   const errors = optionErrors(plan, weights, options, weighting);
-  return sensitivity.losses({ plan, weights, weighting, options, errors });
+  return { options, losses: await sensitivity.losses({ plan, weights, weighting, options, errors }) };
 }
 
 function itemOf(plan: TensorPlan, source: ModelSource, options: readonly TensorOption[], losses: readonly number[]): AllocationItem {
@@ -173,7 +179,7 @@ function withParameters(plan: TensorPlan, parameters: ParamValues, { columnWeigh
   };
 }
 
-/** Before anything is read: the budget must hold the smallest options. */
+/** The budget must hold the smallest options. Checked before anything is read, and once more when the type of the scales is known. */
 function checkBudget(source: ModelSource, plan: CompressPlan, offered: ReadonlyMap<string, readonly TensorOption[]>, budget: number): void {
   let [bits, weights] = [0, 0];
   for (const [name, { tensor }] of plan) {

@@ -38,9 +38,7 @@ export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly 
     const name = JSON.stringify(candidate);
     if (seen.has(name)) continue;
     seen.add(name);
-    const layer = layerOf({ ...plan, parameters: candidate, ...layoutAndSize(quantizer, plan.tensor, candidate) });
-    if (writer.refuses(layer) !== undefined) continue;
-    options.push({ parameters: candidate, storedBits: writer.storedBits(layer) });
+    options.push(...optionOf(plan, writer, candidate));
   }
   if (options.length === 0)
     throw new LoomweightError(
@@ -49,6 +47,26 @@ export function tensorOptions(plan: TensorPlan, writer: OutputWriter): readonly 
       { tensor: plan.tensor.name, format: writer.id },
     );
   return options.sort((a, b) => a.storedBits - b.storedBits);
+}
+
+/** The options with the parameters that `parametersOf` makes of theirs, without those that the format then cannot hold. */
+export function optionsWith(
+  plan: TensorPlan,
+  writer: OutputWriter,
+  options: readonly TensorOption[],
+  parametersOf: (parameters: ParamValues) => ParamValues,
+): readonly TensorOption[] {
+  const changed = options.flatMap((option) => {
+    const parameters = parametersOf(option.parameters);
+    return parameters === option.parameters ? [option] : optionOf(plan, writer, parameters);
+  });
+  return changed.sort((a, b) => a.storedBits - b.storedBits);
+}
+
+/** One option, or none if the format cannot hold it. */
+function optionOf(plan: TensorPlan, writer: OutputWriter, parameters: ParamValues): TensorOption[] {
+  const layer = layerOf({ ...plan, parameters, ...layoutAndSize(plan.quantizer, plan.tensor, parameters) });
+  return writer.refuses(layer) === undefined ? [{ parameters, storedBits: writer.storedBits(layer) }] : [];
 }
 
 /** The function by which a budget tries a method. Errors: `invalid-argument` where the method plans whole blocks only. */

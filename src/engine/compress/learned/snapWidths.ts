@@ -5,8 +5,7 @@ import { dequantize } from '../../outputs/planned/dequantize';
 import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 import type { RoundsLearned } from '../../outputs/writers/outputWriter';
 import { groupingOf } from '../quantizers/parameters';
-import { losesScales } from '../quantizers/rounding/halfScales';
-import { roundGroups } from '../quantizers/rounding/roundGroups';
+import { roundWithEnoughScales } from '../quantizers/rounding/halfScales';
 
 /** A learned tensor rounded to a width that a kernel has. */
 export interface SnappedTensor {
@@ -29,9 +28,8 @@ export function snapWidths(tensor: LearnedTensor, { widths, groupSize }: Pick<Ro
   for (const value of values) norm += value * value;
   let best: SnappedTensor | undefined;
   for (const bits of widths) {
-    const options = { ...groupingOf(rows, columns, { groupSize }), bits, symmetric: false } as const;
-    const half = roundGroups(tensor.name, values, rows, columns, { ...options, scaleDType: 'float16' });
-    const matrix = losesScales(half) ? roundGroups(tensor.name, values, rows, columns, { ...options, scaleDType: 'float32' }) : half;
+    const options = { ...groupingOf(rows, columns, { groupSize }), bits, symmetric: false, scaleDType: 'float16' } as const;
+    const matrix = roundWithEnoughScales(tensor.name, values, rows, columns, options);
     const written = dequantize(matrix);
     let error = 0;
     for (let index = 0; index < values.length; index += 1) error += ((written[index] as number) - (values[index] as number)) ** 2;

@@ -11,9 +11,8 @@ import {
 } from './parameters';
 import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 import { defineDataFree, planMixed, type OfferedTensor, type Quantizer } from './quantizer';
-import { losesScales } from './rounding/halfScales';
+import { losesScales, roundWithEnoughScales } from './rounding/halfScales';
 import { roundMatricesOnThreads, type MatrixToRound, type RoundedMatrix } from './rounding/roundOnThreads';
-import { roundGroups } from './rounding/roundGroups';
 
 const untouched: readonly TensorRole[] = ['norm', 'bias'];
 
@@ -37,7 +36,7 @@ const onOneThread = defineDataFree({
   blockErrorLimit: (weightErrors) => 4 * Math.sqrt(weightErrors.reduce((sum, error) => sum + error * error, 0)),
   plan: (offered, parameters) => {
     const { name, weights, rows, columns, options } = toRound(offered, parameters);
-    return roundGroups(name, weights, rows, columns, options);
+    return roundWithEnoughScales(name, weights, rows, columns, options);
   },
 });
 

@@ -119,7 +119,12 @@ describe('properties', () => {
 
   test('scales beyond float16 are refused; tiny ones are not lost', () => {
     expect(() => plan(Float32Array.from([0, 3e6]), 1, 2, { bits: 4 })).toThrow(/float16 scales go up to 65504/);
-    expect(plan(Float32Array.from([0, 1e-12]), 1, 2, { bits: 4 }).scales[0]).toBe(2 ** -24);
+    const tiny = plan(Float32Array.from([0, 1e-12]), 1, 2, { bits: 4 });
+    expect(tiny.scaleDType).toBe('float32');
+    expect(tiny.scales[0]! / Math.fround(1e-12 / 15)).toBeCloseTo(1, 6);
+    // A step of 2^-18 is the least that float16 stores with seven bits.
+    expect(plan(Float32Array.from([0, 15 * 2 ** -18]), 1, 2, { bits: 4 }).scaleDType).toBe('float16');
+    expect(plan(Float32Array.from([0, 15 * 2 ** -18 * 0.95]), 1, 2, { bits: 4 }).scaleDType).toBe('float32');
   });
 });
 
