@@ -94,7 +94,8 @@ function refuseTwins(path: string, editor: OnnxEditor): void {
 }
 
 function useOf(editor: OnnxEditor, weight: EditableWeight): OnnxWeightUse | string {
-  if (weight.uses.length === 0) return editor.isOutput(weight.name) ? 'it is an output of the model' : 'no node takes it';
+  if (weight.isOutput) return 'it is an output of its graph';
+  if (weight.uses.length === 0) return 'no node takes it';
   const places = weightPlaces(editor, weight).filter(({ node }) => node.opType !== 'Shape' && node.opType !== 'Size');
   const other = places.find(({ use }) => use === undefined);
   if (other) return reasonOf(other, editor);

@@ -2,6 +2,7 @@ import type { DType } from '../../protocol/dtypes';
 import { dtypeOfElementType } from '../graph/elementTypes';
 import type { EditableWeight, OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import type { ValueUse } from '../formats/onnx/modelIndex';
 import { intAttribute, isStandard, passing, productUse, type ProductUse } from './productUse';
 
 /** A place where a weight is taken at last, behind nodes that only change its shape, order or type. */
@@ -17,33 +18,46 @@ export interface WeightPlace {
   readonly use: ProductUse | undefined;
 }
 
-/** How many nodes a weight may pass through, and how many places are looked at. */
-const mostNodes = 10_000;
+/** How many nodes a weight may pass through: the chain in front of a place lists those on the way to it. */
+const mostPassed = 10_000;
 
-/** All places where a weight is taken, with what the operator there does with it. */
-export function weightPlaces(editor: OnnxEditor, { name, shape, dtype, uses }: EditableWeight): readonly WeightPlace[] {
+type Way = Pick<WeightPlace, 'chain' | 'axes' | 'dtype'>;
+
+/**
+ * All places where a weight is taken, with what the operator there does with it. The use is unknown where a weight passes through more than 10 000 nodes, or a node is
+ * reached twice, as in the cycle of a damaged file.
+ */
+export function weightPlaces(editor: OnnxEditor, { shape, dtype, uses, isOutput }: EditableWeight): readonly WeightPlace[] {
   const places: WeightPlace[] = [];
-  let visited = 0;
-  const visit = (taken: EditableWeight['uses'], before: Pick<WeightPlace, 'chain' | 'axes' | 'dtype'>): void => {
-    for (const { node, input } of taken) {
-      visited += 1;
-      if (visited > mostNodes) return;
-      const output = node.output[0];
-      if (input === 0 && isStandard(node) && passing.has(node.opType) && output !== undefined) {
-        const next = { chain: [...before.chain, node], axes: axesBehind(node, before.axes), dtype: typeBehind(node, before.dtype) };
-        visit(editor.usesOf(output, node), next);
-        if (editor.isOutput(output, node)) places.push({ ...next, node, input, use: undefined });
-      } else {
-        const rank = before.axes?.length;
-        const use = productUse(node, input, rank ?? 2);
-        // Where a Reshape mixed the axes nothing is known of those that are summed over.
-        places.push({ ...before, node, input, use: use && rank === undefined ? { ...use, summed: undefined } : use });
-      }
-    }
+  const passed = new Set<NodeProto>();
+  // A list, no recursion: chains may be longer than the stack is deep. The next place is the last one.
+  const waiting: (WeightPlace | (ValueUse & { readonly way: Way }))[] = [];
+  const wait = (taken: readonly ValueUse[], way: Way): void => {
+    for (const each of [...taken].reverse()) waiting.push({ ...each, way });
   };
-  visit(uses, { chain: [], axes: shape.map((_, axis) => axis), dtype });
+  wait(uses, { chain: [], axes: shape.map((_, axis) => axis), dtype });
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (!('way' in next)) {
+      places.push(next);
+      continue;
+    }
+    const { node, input, way } = next;
+    const output = node.output[0];
+    if (input !== 0 || !isStandard(node) || !passing.has(node.opType) || output === undefined) {
+      const rank = way.axes?.length;
+      const use = productUse(node, input, rank ?? 2);
+      // Where a Reshape mixed the axes nothing is known of those that are summed over.
+      places.push({ ...way, node, input, use: use && rank === undefined ? { ...use, summed: undefined } : use });
+    } else if (passed.has(node) || passed.size === mostPassed) places.push({ ...way, node, input, use: undefined });
+    else {
+      passed.add(node);
+      const behind = { chain: [...way.chain, node], axes: axesBehind(node, way.axes), dtype: typeBehind(node, way.dtype) };
+      if (editor.isOutput(output, node)) waiting.push({ ...behind, node, input, use: undefined });
+      wait(editor.usesOf(output, node), behind);
+    }
+  }
   const [first] = uses;
-  if (first && editor.isOutput(name, first.node)) places.push({ ...first, chain: [], axes: undefined, dtype, use: undefined });
+  if (first && isOutput) places.push({ ...first, chain: [], axes: undefined, dtype, use: undefined });
   return places;
 }
 

@@ -7,7 +7,7 @@ compressed, and the outputs of ONNX Runtime (without optimisations) on the same 
     round_half_even(w / scale) * scale,  scale = 2 * max|w| / 255        (8 bits, symmetric, one scale for a tensor)
 in float32, computed by numpy. No matrix view of a weight enters, so a wrong view or a wrong rewriting shows.
 
-Needs numpy, onnx 1.23, onnxruntime 1.30. Not run by the tests.
+Needs numpy, onnx 1.23, onnxruntime 1.31. Not run by the tests.
 """
 import base64
 import json
@@ -123,6 +123,17 @@ add("nodes out of order", [node("MatMul", "t v", "y"), node("MatMul", "x w", "t"
 add("opset 9 with Clip, Slice and Softmax", [node("MatMul", "x w", "t"), node("Clip", "t", "c", min=-0.4, max=0.7),
                                              node("Slice", "c", "s", axes=[1], starts=[1], ends=[5]), node("Softmax", "s", "y")],
     [weight("w", 8, 6)], x, ["w"], opset=9)
+
+
+def showing(name):
+    """A branch that gives its weight away as well."""
+    outs = [helper.make_tensor_value_info(each, TensorProto.FLOAT, None) for each in (f"o_{name}", f"w_{name}")]
+    return helper.make_graph([node("MatMul", f"x w_{name}", f"o_{name}")], name, [], outs, [weight("w_" + name, 8, 6)])
+
+
+add("weights that are outputs of their branches stay",
+    [helper.make_node("If", ["c"], ["t", "kept"], name="branch", then_branch=showing("then"), else_branch=showing("else")), node("MatMul", "t v", "y")],
+    [weight("v", 6, 4), numpy_helper.from_array(numpy.array(True), "c")], x, ["v"], outputs=("y", "kept"))
 
 
 def replace(model, names):

@@ -37,6 +37,8 @@ export interface EditableWeight {
   readonly shape: readonly number[];
   /** Nodes that consume it, including those in bodies. */
   readonly uses: readonly ValueUse[];
+  /** True if it is also an output of its graph: the main graph, or the body that it is in. */
+  readonly isOutput: boolean;
 }
 
 const autoLimit = 2 ** 30;
@@ -108,7 +110,12 @@ export class OnnxEditor {
   /** Matrices of bodies by the names that a listing of the file gives them. They are edited once `hoistWeight` made them weights of the main graph. */
   bodyWeights(): ReadonlyMap<string, EditableWeight> {
     const matrices = [...this.bodies.weights].filter(([, { tensor }]) => tensor.dims.length >= 2);
-    return new Map(matrices.map(([name, { tensor, uses }]) => [name, { name, ...this.weightFiles.describe(tensor), uses }]));
+    return new Map(
+      matrices.map(([name, { tensor, uses, local, body }]) => {
+        const isOutput = this.bodies.isOutput(local, body);
+        return [name, { name, ...this.weightFiles.describe(tensor), uses, isOutput }];
+      }),
+    );
   }
 
   /** Moves a weight of a body to the main graph, where the body still sees it; returns its name there. Names of the main graph come back as they are. */
@@ -335,7 +342,9 @@ export class OnnxEditor {
 
   private weightNamed(name: string): EditableWeight | undefined {
     const tensor = this.index.tensorNamed(name);
-    return tensor && { name, ...this.weightFiles.describe(tensor), uses: this.index.usesOf(name) };
+    if (tensor === undefined) return undefined;
+    const isOutput = this.bodies.isOutput(name, this.mainGraph);
+    return { name, ...this.weightFiles.describe(tensor), uses: this.index.usesOf(name), isOutput };
   }
 
   private tensorOf(name: string): TensorProto {
