@@ -2,8 +2,10 @@ import { elementCount, floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { TensorRole } from '../../protocol/model';
 import { decodeToFloat32 } from '../formats/decode';
-import { editModel, type EditableWeight, type OnnxEditor } from '../formats/onnx/editModel';
+import type { EditableWeight } from '../formats/onnx/edits';
+import { editModel, type OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import { isStandard } from '../formats/onnx/walk';
 import { transposeInto } from '../kernels/host/transpose';
 import { fixedTransformOf, type FixedTransform } from './fixedTransforms';
 import { weightPlaces, type WeightPlace } from './weightPlaces';
@@ -20,7 +22,7 @@ export interface OnnxWeightUse {
 }
 
 /** The weights of an ONNX model that can be compressed, and why the other float tensors with several axes cannot. */
-export interface OnnxWeights {
+export interface CompressibleWeights {
   readonly uses: ReadonlyMap<string, OnnxWeightUse>;
   /** The end of a sentence by name. */
   readonly reasons: ReadonlyMap<string, string>;
@@ -28,9 +30,9 @@ export interface OnnxWeights {
 
 /**
  * Weights by name of which every use is that of a product, convolution, recurrent layer or look-up of rows, also behind nodes that only change shape, order or
- * type (see `productUse`), in the main graph and in bodies.
+ * type (see `productUse`), in the main graph and in bodies. Values are read of kernels of one channel and of the first eight matrices, to find known transforms.
  */
-export async function findOnnxWeights(path: string): Promise<OnnxWeights> {
+export async function findOnnxWeights(path: string): Promise<CompressibleWeights> {
   const editor = await editModel(path);
   try {
     refuseTwins(path, editor);
@@ -104,7 +106,7 @@ function useOf(editor: OnnxEditor, weight: EditableWeight): OnnxWeightUse | stri
   if (first === undefined) return 'only its shape is used';
   const agree = views.every(({ transposed, rowAxes }) => transposed === first.transposed && rowAxes === first.rowAxes);
   const role = places.some(({ use }) => use?.role === 'embedding') ? 'embedding' : first.role;
-  return agree ? { ...first, role } : { ...natural(weight.shape, role) };
+  return agree ? { ...first, role } : natural(weight.shape, role);
 }
 
 /** The matrix whose columns are what an operator sums over, where those axes are the last ones or the first of two; otherwise the last axis. */
@@ -134,5 +136,5 @@ function reasonOf({ node, chain, input }: WeightPlace, editor: OnnxEditor): stri
 }
 
 function titleOf({ opType, domain, name }: NodeProto): string {
-  return `${domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`}${name === '' ? '' : ` '${name}'`}`;
+  return `${isStandard({ domain }) ? opType : `${domain}.${opType}`}${name === '' ? '' : ` '${name}'`}`;
 }

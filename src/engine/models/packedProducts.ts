@@ -1,7 +1,8 @@
 import { elementCount } from '../../protocol/dtypes';
-import type { EditableWeight, OnnxEditor } from '../formats/onnx/editModel';
-import { editModel } from '../formats/onnx/editModel';
+import type { EditableWeight } from '../formats/onnx/edits';
+import { editModel, type OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import { isStandard } from '../formats/onnx/walk';
 import type { PlaneWidth } from '../kernels/host/packBits';
 import { intAttribute } from './productUse';
 
@@ -58,7 +59,7 @@ export function packedProductsOf(editor: OnnxEditor): readonly PackedProductNode
 const float32ElementType = 1;
 
 function isCastToFloat32(node: NodeProto): boolean {
-  return node.opType === 'Cast' && (node.domain === '' || node.domain === 'ai.onnx') && intAttribute(node, 'to', 0) === float32ElementType;
+  return node.opType === 'Cast' && isStandard(node) && intAttribute(node, 'to', 0) === float32ElementType;
 }
 
 function productOf(

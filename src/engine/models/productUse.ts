@@ -1,5 +1,6 @@
 import type { TensorRole } from '../../protocol/model';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
+import { isStandard } from '../formats/onnx/walk';
 
 /** What an operator of an ONNX graph does with a weight that can be compressed. */
 export interface ProductUse {
@@ -15,11 +16,6 @@ export const passing: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Transp
 const recurrent: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN']);
 const products: ReadonlySet<string> = new Set(['MatMul', 'FusedMatMul']);
 const generalProducts: ReadonlySet<string> = new Set(['Gemm', 'FusedGemm']);
-
-/** True for operators of the standard domain. */
-export function isStandard({ domain }: NodeProto): boolean {
-  return domain === '' || domain === 'ai.onnx';
-}
 
 /** The use of a weight with `rank` axes as an input of a product, convolution, recurrent layer or look-up; undefined for every other. */
 export function productUse(node: NodeProto, input: number, rank: number): ProductUse | undefined {

@@ -1,9 +1,11 @@
 import type { DType } from '../../protocol/dtypes';
 import { dtypeOfElementType } from '../graph/elementTypes';
-import type { EditableWeight, OnnxEditor } from '../formats/onnx/editModel';
+import type { EditableWeight } from '../formats/onnx/edits';
+import type { OnnxEditor } from '../formats/onnx/editModel';
 import type { NodeProto } from '../formats/onnx/generated/onnx';
 import type { ValueUse } from '../formats/onnx/modelIndex';
-import { intAttribute, isStandard, passing, productUse, type ProductUse } from './productUse';
+import { isStandard } from '../formats/onnx/walk';
+import { intAttribute, passing, productUse, type ProductUse } from './productUse';
 
 /** A place where a weight is taken at last, behind nodes that only change its shape, order or type. */
 export interface WeightPlace {

@@ -1,7 +1,8 @@
 import type { TensorRole } from '../../protocol/model';
+import { isStandard } from '../formats/onnx/walk';
 
-/** A place where a graph takes a weight, whichever way the graph is held. */
-export interface WeightPlace {
+/** A place where a graph takes a tensor. */
+export interface TensorPlace {
   readonly op: string;
   /** '' and 'ai.onnx' are the standard operators. */
   readonly domain: string;
@@ -46,11 +47,11 @@ const roles: Readonly<Record<string, Readonly<Record<number, TensorRole>>>> = {
 const elementwise: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul']);
 
 /**
- * The one rule for weights of ONNX graphs: what an operator (of the standard domain or of com.microsoft) does with the weight that it takes as an input. Undefined
- * where nothing is known.
+ * What training takes the tensors of an ONNX graph for: what an operator (of the standard domain or of com.microsoft) does with the tensor that it takes as an input.
+ * Undefined where nothing is known. What compression does with a weight is decided by `productUse`, which also knows operators without gradients.
  */
-export function weightUse({ op, domain, input, shape, int }: WeightPlace): WeightUse | undefined {
-  const standard = domain === '' || domain === 'ai.onnx';
+export function weightUse({ op, domain, input, shape, int }: TensorPlace): WeightUse | undefined {
+  const standard = isStandard({ domain });
   const role = standard || domain === 'com.microsoft' ? roles[op]?.[input] : undefined;
   // Beside Add and Mul only vectors are biases and scales: a matrix there is a separate tensor.
   if (role === undefined || (elementwise.has(op) && shape.filter((length) => length > 1).length > 1)) return undefined;
@@ -58,7 +59,7 @@ export function weightUse({ op, domain, input, shape, int }: WeightPlace): Weigh
 }
 
 /** How the second input of MatMul, Gemm and Conv is oriented; a matrix of MatMul and Gemm, a kernel with at least one axis of places. */
-function orientationOf(op: string, shape: readonly number[], int: WeightPlace['int']): WeightUse['orientation'] {
+function orientationOf(op: string, shape: readonly number[], int: TensorPlace['int']): WeightUse['orientation'] {
   if (op === 'MatMul' && shape.length === 2) return 'in-out';
   if (op === 'Gemm' && shape.length === 2) return int('transB', 0) === 0 ? 'in-out' : 'out-in';
   return op === 'Conv' && shape.length >= 3 ? 'out-in' : undefined;

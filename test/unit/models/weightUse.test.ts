@@ -9,7 +9,7 @@ import { readGraph } from '../../../src/engine/formats/onnx/readGraph';
 import { GraphBuilder, int } from '../../../src/engine/graph/builder';
 import type { Value } from '../../../src/engine/graph/graph';
 import { findOnnxWeights } from '../../../src/engine/models/compressibleWeights';
-import { weightUse, type WeightPlace } from '../../../src/engine/models/weightUse';
+import { weightUse, type TensorPlace } from '../../../src/engine/models/weightUse';
 import { operators } from '../../../src/engine/ops/index';
 import { findParameters } from '../../../src/engine/train/models/onnxParameters';
 
@@ -104,7 +104,7 @@ describe('weights with other uses than one product', () => {
 });
 
 describe('the rule', () => {
-  const use = (op: string, input: number, shape: readonly number[], more: Partial<WeightPlace> & { readonly transB?: number } = {}) =>
+  const use = (op: string, input: number, shape: readonly number[], more: Partial<TensorPlace> & { readonly transB?: number } = {}) =>
     weightUse({
       op,
       domain: '',

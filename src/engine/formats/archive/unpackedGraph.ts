@@ -57,13 +57,13 @@ export async function writeFilledGraph(archive: ArchiveContainer, graph: string,
           'missing-input',
           `The graph has no input ${quoteName(name)} for the tensor of that name in the archive`,
         );
-      const target = declared.dtype;
-      const convert = target === dtype ? undefined : (piece: Uint8Array) => encodeFromFloat32(target, decodeToFloat32(dtype, piece));
+      const wanted = declared.dtype;
+      const convert = wanted === dtype ? undefined : (piece: Uint8Array) => encodeFromFloat32(wanted, decodeToFloat32(dtype, piece));
       // An archive may have joined axes into rows and columns; the graph states the shape.
       const lengths = declared.shape?.filter((length) => typeof length === 'number') ?? [];
       const stated = elementCount(lengths) === elementCount(shape) ? lengths : shape;
-      editor.fillInput(name, { dtype: target, shape: stated, pieces: () => piecesOf(archive, name, convert) });
-      total += byteLength(target, shape);
+      editor.fillInput(name, { dtype: wanted, shape: stated, pieces: () => piecesOf(archive, name, convert) });
+      total += byteLength(wanted, shape);
     }
     await editor.write(target, { externalData: total > inlineLimit ? 'always' : 'never' });
   } finally {

@@ -1,6 +1,7 @@
 import type { GraphProto, NodeProto, TensorProto } from './generated/onnx';
 import type { ValueUse } from './modelIndex';
 import { constantTensor } from './tensorMessages';
+import { bodiesOf, graphsOf } from './walk';
 
 /** A weight of a body of If, Loop or Scan: an initialiser, or the output of a Constant node. */
 export interface BodyWeight {
@@ -61,9 +62,9 @@ export class BodyIndex {
 function eachBody(graph: GraphProto, scope: string, visit: (body: GraphProto, scope: string) => void): void {
   graph.node.forEach((node, index) => {
     const label = node.name || node.output.find((name) => name !== '') || `${node.opType}#${index}`;
-    for (const { name, g, graphs } of node.attribute)
-      for (const body of [...(g ? [g] : []), ...graphs]) {
-        const inner = `${scope}${label}/${name || 'body'}/`;
+    for (const attribute of node.attribute)
+      for (const body of graphsOf(attribute)) {
+        const inner = `${scope}${label}/${attribute.name || 'body'}/`;
         visit(body, inner);
         eachBody(body, inner, visit);
       }
@@ -80,7 +81,7 @@ function usesIn(body: GraphProto): ReadonlyMap<string, readonly ValueUse[]> {
         if (known) known.push({ node, input });
         else uses.set(name, [{ node, input }]);
       });
-      for (const { g, graphs } of node.attribute) [...(g ? [g] : []), ...graphs].forEach(visit);
+      bodiesOf(node).forEach(visit);
     }
   };
   visit(body);

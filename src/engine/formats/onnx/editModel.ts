@@ -1,9 +1,8 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { DType } from '../../../protocol/dtypes';
 import { LoomweightError, toLoomweightError } from '../../../protocol/errors';
-import { newNodeMessage, newTensorMessage, type NewNode, type NewWeight, type WriteEditedOptions } from './edits';
+import { newNodeMessage, newTensorMessage, type EditableWeight, type NewNode, type NewWeight, type WriteEditedOptions } from './edits';
 import { largestMessage } from './encodeModel';
 import { ExternalDataWriter, writeAll } from './externalDataWriter';
 import {
@@ -22,24 +21,12 @@ import { raiseOpset } from './opset/raiseOpset';
 import { TensorFiller } from './tensorFiller';
 import { UniqueNames } from './uniqueNames';
 import { encodeTypeProto } from './typeProto';
-import { eachGraph, eachTensor, nodesOf } from './walk';
+import { eachGraph, eachTensor, isStandard, nodesOf } from './walk';
 import { WeightTable } from './weightTable';
 import { FileWindow } from './wire/fileWindow';
 import { readSkeleton } from './wire/skeleton';
 import type { WrittenModel } from './writeOnnxModel';
 import { missingGraph, tooLargeForOneFile } from './refusals';
-
-/** A weight of a model that is being edited: an initialiser of the main graph, or the output of one of its Constant nodes. */
-export interface EditableWeight {
-  /** Name of the value that nodes consume. */
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Nodes that consume it, including those in bodies. */
-  readonly uses: readonly ValueUse[];
-  /** True if it is also an output of its graph: the main graph, or the body that it is in. */
-  readonly isOutput: boolean;
-}
 
 const autoLimit = 2 ** 30;
 
@@ -83,7 +70,7 @@ export class OnnxEditor {
 
   /** Opset of the standard domain. */
   get opset(): number {
-    return Number(this.model.opsetImport.find((entry) => entry.domain === '' || entry.domain === 'ai.onnx')?.version ?? 1n);
+    return Number(this.model.opsetImport.find(isStandard)?.version ?? 1n);
   }
 
   /** The message of the main graph in its current state. */
@@ -123,7 +110,7 @@ export class OnnxEditor {
     const weight = this.index.tensorNamed(name) ? undefined : this.bodies.weights.get(name);
     if (weight === undefined || weight.hoisted !== undefined) return weight?.hoisted ?? name;
     const { tensor, body, constant, uses } = weight;
-    if (constant) this.index.removeFromBody(body, constant);
+    if (constant) body.node = body.node.filter((item) => item !== constant);
     else body.initializer = body.initializer.filter((item) => item !== tensor);
     body.valueInfo = body.valueInfo.filter((value) => value.name !== weight.local);
     tensor.name = weight.hoisted = this.uniqueName(name);
@@ -148,10 +135,6 @@ export class OnnxEditor {
   /** The body that a node of the file is in; undefined for the main graph. */
   bodyOf(node: NodeProto): GraphProto | undefined {
     return this.bodies.bodyOf(node);
-  }
-
-  hasInput(name: string): boolean {
-    return this.index.hasInput(name);
   }
 
   /** Raw little-endian bytes of a weight of the file. */

@@ -5,6 +5,19 @@ import { LoomweightError } from '../../../protocol/errors';
 import type { Attribute } from '../../graph/graph';
 import { encodeAttribute, encodeTensor, withoutTrailing } from './encodeModel';
 import { NodeProtoSchema, type NodeProto, type TensorProto } from './generated/onnx';
+import type { ValueUse } from './modelIndex';
+
+/** A weight of a model that is being edited: an initialiser of the main graph, or the output of one of its Constant nodes. */
+export interface EditableWeight {
+  /** Name of the value that nodes consume. */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Nodes that consume it, including those in bodies. */
+  readonly uses: readonly ValueUse[];
+  /** True if it is also an output of its graph: the main graph, or the body that it is in. */
+  readonly isOutput: boolean;
+}
 
 /** New values: whole, or pieces that are requested when the file is written. */
 export type NewWeight =

@@ -134,11 +134,6 @@ export class ModelIndex {
     this.isStored = false;
   }
 
-  /** Takes a Constant node out of a body. */
-  removeFromBody(body: GraphProto, node: NodeProto): void {
-    body.node = body.node.filter((item) => item !== node);
-  }
-
   removeNode(node: NodeProto): void {
     this.nodes.remove(node);
     const name = node.output[0];

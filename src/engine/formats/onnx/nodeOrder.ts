@@ -1,4 +1,5 @@
 import type { GraphProto, NodeProto } from './generated/onnx';
+import { bodiesOf } from './walk';
 
 /**
  * Nodes in an order in which each comes after those whose outputs it takes. Nodes that are so already keep their order; ONNX requires it, but ONNX Runtime sorts by
@@ -30,8 +31,7 @@ export function inOrder(nodes: readonly NodeProto[], isKnown: (name: string) => 
 
 /** Names that a node takes, and that its bodies take from outside. */
 function namesTaken(node: NodeProto): readonly string[] {
-  const bodies = node.attribute.flatMap(({ g, graphs }) => [...(g ? [g] : []), ...graphs]);
-  return [...node.input.filter((name) => name !== ''), ...bodies.flatMap(captured)];
+  return [...node.input.filter((name) => name !== ''), ...bodiesOf(node).flatMap(captured)];
 }
 
 function captured({ input, initializer, node, output }: GraphProto): readonly string[] {

@@ -1,6 +1,7 @@
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import type { NodeProto, TensorProto } from './generated/onnx';
+import { isStandard } from './walk';
 
 /** Handling of TensorProto messages while a model is edited. */
 
@@ -27,7 +28,7 @@ export function copyData(from: TensorProto, to: TensorProto): void {
 
 /** The tensor of a Constant node; undefined for other nodes and for constants given as plain numbers. */
 export function constantTensor(node: NodeProto): TensorProto | undefined {
-  if (node.opType !== 'Constant' || (node.domain !== '' && node.domain !== 'ai.onnx')) return undefined;
+  if (node.opType !== 'Constant' || !isStandard(node)) return undefined;
   return node.attribute.find((attribute) => attribute.name === 'value')?.t;
 }
 

@@ -1,5 +1,10 @@
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto } from './generated/onnx';
 
+/** True for what belongs to the standard operators: a node, or an entry of the opset imports. */
+export function isStandard({ domain }: { readonly domain: string }): boolean {
+  return domain === '' || domain === 'ai.onnx';
+}
+
 /** Visits every tensor of a model: in initialisers, attributes, bodies, functions, sparse tensors and training graphs. */
 export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => void): void {
   const sparse = (tensor: SparseTensorProto) => {
@@ -21,9 +26,14 @@ export function eachTensor(model: ModelProto, visit: (tensor: TensorProto) => vo
   for (const definition of model.functions) definition.attributeProto.forEach(attribute);
 }
 
+/** The graphs in an attribute. */
+export function graphsOf({ g, graphs }: AttributeProto): readonly GraphProto[] {
+  return g ? [g, ...graphs] : graphs;
+}
+
 /** The graphs in the attributes of a node, without those of the nodes in them. */
 export function bodiesOf(node: NodeProto): readonly GraphProto[] {
-  return node.attribute.flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs));
+  return node.attribute.flatMap(graphsOf);
 }
 
 /** Visits every graph in the attributes of a node: its bodies, and those of the nodes in them. */

@@ -31,9 +31,13 @@ const keepsOrder: ReadonlySet<string> = new Set([
  * The activation behind an output (default: the first), looking through operators that keep the order of values. Undefined where the output is not made by one,
  * or by a Softmax that is not over the classes: the axes behind its axis must have length 1.
  */
-export function finalActivation(graph: Graph, output: Value | undefined = graph.outputs[0]): FinalActivation | undefined {
+export function finalActivation(
+  graph: Graph,
+  output: Value | undefined = graph.outputs[0],
+  producers = producersOf(graph),
+): FinalActivation | undefined {
   if (output === undefined) return undefined;
-  const node = nodeBehind(graph, output)?.node;
+  const node = nodeBehind(producers, output)?.node;
   const kind = node?.domain === '' ? kinds.get(node.op) : undefined;
   const scores = node?.inputs[0];
   if (!node || !kind || !scores) return undefined;
@@ -41,10 +45,15 @@ export function finalActivation(graph: Graph, output: Value | undefined = graph.
   return { kind, output: output.name, scores };
 }
 
-/** The node that makes a value and the output of it that is meant, looking through operators that keep the order of values. Undefined for inputs and constants. */
-export function nodeBehind(graph: Graph, value: Value): { readonly node: Node; readonly made: Value } | undefined {
+/** The node that makes each value of a graph. */
+export function producersOf({ nodes }: Graph): ReadonlyMap<Value, Node> {
   const producers = new Map<Value, Node>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output) producers.set(output, node);
+  for (const node of nodes) for (const output of node.outputs) if (output) producers.set(output, node);
+  return producers;
+}
+
+/** The node that makes a value and the output of it that is meant, looking through operators that keep the order of values. Undefined for inputs and constants. */
+export function nodeBehind(producers: ReadonlyMap<Value, Node>, value: Value): { readonly node: Node; readonly made: Value } | undefined {
   let made = value;
   let node = producers.get(made);
   while (node && node.domain === '' && keepsOrder.has(node.op)) {

@@ -1,10 +1,11 @@
 import type { NodeProto } from '../../formats/onnx/generated/onnx';
 import type { OnnxEditor } from '../../formats/onnx/editModel';
+import { isStandard } from '../../formats/onnx/walk';
 import { GraphBuilder, int, ints } from '../../graph/builder';
 import { elementTypeOf } from '../../graph/elementTypes';
 import type { Graph, Value } from '../../graph/graph';
 import { viewOf } from '../../models/compressibleWeights';
-import { floatAttribute, intAttribute, isStandard } from '../../models/productUse';
+import { floatAttribute, intAttribute } from '../../models/productUse';
 import { weightPlaces, type WeightPlace } from '../../models/weightPlaces';
 import { operators } from '../../ops/index';
 import type { DType } from '../../../protocol/dtypes';

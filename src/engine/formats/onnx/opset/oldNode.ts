@@ -1,12 +1,12 @@
-import { create } from '@bufbuild/protobuf';
 import type { Attribute } from '../../../graph/graph';
 import type { ConstantData } from '../../../graph/types';
+import { newNodeMessage } from '../edits';
 import { encodeAttribute, withoutTrailing } from '../encodeModel';
-import { NodeProtoSchema, TensorProto_DataType, type AttributeProto, type NodeProto } from '../generated/onnx';
+import { TensorProto_DataType, type AttributeProto, type NodeProto } from '../generated/onnx';
 
 /** What is known of a model's values while its nodes are upgraded. */
 export interface KnownValues {
-  /** True if a node of the model or an output takes the value. */
+  /** True if a node of this list or of its bodies takes the value, or it is an output of one of them. */
   isUsed(name: string): boolean;
   /** Element type by number of the schema; undefined where the model does not say. */
   elementType(name: string): number | undefined;
@@ -39,11 +39,6 @@ export class OldNode {
   /** True if the upgrade leads over this opset. */
   crosses(opset: number): boolean {
     return opset > this.range.current && opset <= this.range.version;
-  }
-
-  /** The opset for which the node was written. */
-  get from(): number {
-    return this.range.current;
   }
 
   get input(): string {
@@ -82,7 +77,7 @@ export class OldNode {
     this.node.attribute.push(encodeAttribute(name, attribute));
   }
 
-  /** Inputs behind the first; empty names are omitted inputs. */
+  /** All inputs, the first included; empty names are omitted inputs. */
   setInputs(...inputs: readonly string[]): void {
     this.node.input = withoutTrailing(inputs);
   }
@@ -116,16 +111,8 @@ export class OldNode {
     attributes: Readonly<Record<string, Attribute>> = {},
     output = this.scope.uniqueName(this.stem(op)),
   ): string {
-    this[where].push(
-      create(NodeProtoSchema, {
-        name: this.scope.uniqueName(this.stem(op)),
-        opType: op,
-        domain: this.node.domain,
-        input: [...inputs],
-        output: [output],
-        attribute: Object.entries(attributes).map(([name, attribute]) => encodeAttribute(name, attribute)),
-      }),
-    );
+    const node = { op, domain: this.node.domain, inputs, outputs: [output], attributes };
+    this[where].push(newNodeMessage(node, this.uniqueName(op)));
     return output;
   }
 
@@ -133,12 +120,14 @@ export class OldNode {
     return this.scope.uniqueName(this.stem(piece));
   }
 
-  /** Drops outputs behind the first; false if something takes one of them. */
-  dropOutputs(from = 1): boolean {
-    const dropped = this.node.output.slice(from).filter((name) => name !== '');
-    if (dropped.some((name) => this.values.isUsed(name))) return false;
-    this.node.output = this.node.output.slice(0, from);
-    return true;
+  /** True if something takes an output behind the first. */
+  get extraIsUsed(): boolean {
+    return this.node.output.slice(1).some((name) => name !== '' && this.values.isUsed(name));
+  }
+
+  /** Drops the outputs behind the first. */
+  dropOutputs(): void {
+    this.node.output = this.node.output.slice(0, 1);
   }
 
   private stem(piece: string): string {

@@ -95,7 +95,7 @@ const topK: OperatorUpgrade = (old) => {
 /** An inference graph passes its input on; the mask, of another type before opset 10, would then be all true. */
 const dropout: OperatorUpgrade = (old) => {
   if (!old.crosses(12)) return undefined;
-  if (old.node.output.slice(1).some((name) => name !== '' && old.values.isUsed(name))) return { reason: 'its mask is used, which changed' };
+  if (old.extraIsUsed) return { reason: 'its mask is used, which changed' };
   return () => {
     old.dropOutputs();
     old.removeAttributes('ratio', 'is_test', 'seed');
@@ -105,9 +105,7 @@ const dropout: OperatorUpgrade = (old) => {
 /** With one output the operator normalises by the stored statistics in every opset. */
 const batchNormalization: OperatorUpgrade = (old) => {
   if (old.crosses(9) && old.int('spatial') === 0) return { reason: 'statistics for each position were removed in opset 9' };
-  const extra = old.node.output.slice(1).filter((name) => name !== '');
-  if (old.crosses(14) && extra.some((name) => old.values.isUsed(name)))
-    return { reason: 'its statistics are outputs, which changed in opset 14' };
+  if (old.crosses(14) && old.extraIsUsed) return { reason: 'its statistics are outputs, which changed in opset 14' };
   const drops = old.crosses(14) && old.node.output.length > 1;
   if (!drops && old.attribute('spatial') === undefined) return undefined;
   return () => {

@@ -2,17 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { LoomweightError } from '../../../../protocol/errors';
 import type { ConstantData } from '../../../graph/types';
 import { encodeTensor, irVersionFor } from '../encodeModel';
-import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  type GraphProto,
-  type ModelProto,
-  type NodeProto,
-  type OperatorSetIdProto,
-} from '../generated/onnx';
-import { eachGraph, eachGraphOfNode } from '../walk';
+import { OperatorSetIdProtoSchema, type GraphProto, type ModelProto, type OperatorSetIdProto } from '../generated/onnx';
+import { newNodeMessage } from '../edits';
+import { eachGraph, eachGraphOfNode, isStandard } from '../walk';
 import { knownValues, type NodeList } from './knownValues';
 import { OldNode, type KnownValues, type NodeScope } from './oldNode';
 import { operatorUpgrades } from './operatorUpgrades';
@@ -102,15 +94,11 @@ function functionScope(list: NodeList, uniqueName: (stem: string) => string): No
     uniqueName,
     constant: (stem: string, data: ConstantData) => {
       const name = uniqueName(stem);
-      const value = create(AttributeProtoSchema, { name: 'value', type: AttributeProto_AttributeType.TENSOR, t: encodeTensor(data, name) });
-      list.node.unshift(create(NodeProtoSchema, { name: uniqueName(stem), opType: 'Constant', output: [name], attribute: [value] }));
+      const attributes = { value: { kind: 'tensor', value: data } } as const;
+      list.node.unshift(newNodeMessage({ op: 'Constant', inputs: [], outputs: [name], attributes }, uniqueName(stem)));
       return name;
     },
   };
-}
-
-function isStandard({ domain }: NodeProto | OperatorSetIdProto): boolean {
-  return domain === '' || domain === 'ai.onnx';
 }
 
 function opsetOf(imports: readonly OperatorSetIdProto[], fallback = 1): number {
