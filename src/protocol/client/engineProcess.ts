@@ -124,26 +124,19 @@ export class EngineProcess {
   }
 
   /**
-   * Calls a method. Abort sends a cancel request and rejects with `cancelled` when the engine has answered it, or at once with
-   * `detachOnAbort`. A process that ends rejects with `engine-crashed`.
+   * Calls a method. Abort sends a cancel request and rejects with `cancelled` when the engine has answered it. A process that ends rejects with `engine-crashed`.
    */
   async call<Method extends EngineMethod>(
     method: Method,
     request: EngineRequest<Method>,
-    options: { readonly signal?: AbortSignal; readonly detachOnAbort?: boolean } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<EngineResult<Method>> {
     const { signal } = options;
     if (signal?.aborted) throw cancelledError();
     if (this.ended) throw this.crashError(method, this.ended);
     const source = new CancellationTokenSource();
-    let onAbort: (() => void) | undefined;
-    const abandoned = new Promise<never>((_, reject) => {
-      onAbort = () => {
-        source.cancel();
-        if (options.detachOnAbort) reject(cancelledError());
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    const onAbort = (): void => source.cancel();
+    signal?.addEventListener('abort', onAbort, { once: true });
     const crashed = this.exited.then((end): never => {
       throw this.stopping ? cancelledError() : this.crashError(method, end);
     });
@@ -153,7 +146,7 @@ export class EngineProcess {
     try {
       const answer = this.connection.sendRequest(requestType(method), request, source.token);
       answer.catch(() => undefined);
-      return await Promise.race([answer, crashed, abandoned]);
+      return await Promise.race([answer, crashed]);
     } catch (error) {
       const remote = fromWireError(error);
       if (remote) throw signal?.aborted ? cancelledError() : remote;
@@ -162,7 +155,7 @@ export class EngineProcess {
       throw this.crashError(method, await this.endWithin(1000));
     } finally {
       this.hold(-1);
-      if (onAbort) signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
       source.dispose();
     }
   }

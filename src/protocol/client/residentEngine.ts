@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Emitter } from '../../common/events';
 import { LoomweightError } from '../errors';
+import { AnsweringProcess } from './answeringProcess';
 import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
 import type { EngineMethod, EngineRequest, EngineResult } from './wire';
@@ -8,36 +10,89 @@ import type { EngineMethod, EngineRequest, EngineResult } from './wire';
 const crashLimit = 4;
 const crashWindowMs = 3 * 60_000;
 
+/** How long a question waits behind an older one: after a second, people wonder. */
+const defaultPatienceMs = 1000;
+
+/** Processes that may be busy with slow questions beside the resident one: each may hold the headers of a model in memory. */
+const mostBusy = 4;
+
+/** Clock and patience in milliseconds, for tests. */
+export interface ResidentEngineSettings {
+  /** The clock that crashes are counted by. Default `Date.now`. */
+  readonly now?: () => number;
+  /** How long a question waits behind an older one. Default 1000. */
+  readonly patienceMs?: number;
+}
+
+/** An answer: a result, or an error that the engine gave. */
+type Outcome<Result> = { readonly result: Result } | { readonly error: unknown };
+
 /**
- * The engine process for quick requests: started by the first request, started again by the next one after a crash, given up
- * after 4 crashes in 3 minutes until `reset`.
+ * The engine process for quick requests: started by the first request, started again by the next one after a crash, given up after 4 crashes in 3 minutes until `reset`.
+ * A question that has waited a second behind an older one is asked again in a new process, which is the resident one from then on; the old process ends with its last
+ * question (decision 0023).
  */
 export class ResidentEngine {
-  private running: Promise<EngineProcess> | undefined;
+  private starting: Promise<AnsweringProcess> | undefined;
+  private resident: AnsweringProcess | undefined;
+  /** Processes that a slow question keeps to itself. */
+  private readonly busy = new Set<AnsweringProcess>();
   private crashes: number[] = [];
   private readonly crashEmitter = new Emitter<string>();
+  private readonly now: () => number;
+  private readonly patienceMs: number;
 
-  /** Fires with the reason each time the process ends without having been told to. */
+  /** Fires with the reason each time a process ends without having been told to. */
   readonly onDidCrash = this.crashEmitter.event;
 
   constructor(
     private readonly options: () => EngineProcessOptions,
-    private readonly now: () => number = Date.now,
-  ) {}
+    { now = Date.now, patienceMs = defaultPatienceMs }: ResidentEngineSettings = {},
+  ) {
+    this.now = now;
+    this.patienceMs = patienceMs;
+  }
 
-  /** Calls a method. Abort frees the caller at once; the engine stops when it can. */
+  /** Calls a method, which must be safe to call twice. Abort frees the caller at once; the engine stops when it can. */
   async call<Method extends EngineMethod>(
     method: Method,
     request: EngineRequest<Method>,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<EngineResult<Method>> {
-    const engine = await this.engine();
-    return engine.call(method, request, { ...options, detachOnAbort: true });
+    const over = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
+    const attempts: Promise<Outcome<EngineResult<Method>>>[] = [];
+    try {
+      for (;;) {
+        const process = await this.answering().catch((error: unknown) => {
+          if (attempts.length === 0) throw error;
+          return undefined;
+        });
+        // Where no other process starts, the question waits for those that were asked.
+        if (process === undefined) return resultOf(await Promise.any(attempts));
+        const question = process.ask(method, request, signal);
+        attempts.push(outcomeOf(question.answer));
+        const late = this.untilLate(() => question.isBehindAnother(), over.signal);
+        const outcome = await Promise.race([Promise.any(attempts), late]);
+        if (outcome !== undefined) return resultOf(outcome);
+        this.retire(process);
+      }
+    } catch (error) {
+      // Every process that was asked has crashed.
+      throw error instanceof AggregateError ? error.errors.at(-1) : error;
+    } finally {
+      over.abort();
+    }
   }
 
-  /** Process id while it runs, for tests and the log. */
-  async pid(): Promise<number | undefined> {
-    return (await this.running?.catch(() => undefined))?.pid;
+  /** Process id of the resident process while it runs, for tests and the log. */
+  get pid(): number | undefined {
+    return this.resident?.process.pid;
+  }
+
+  /** How many processes are kept by a slow question. */
+  get busyProcesses(): number {
+    return this.busy.size;
   }
 
   /** Forgets past crashes, so that the next request starts the engine again. */
@@ -45,15 +100,45 @@ export class ResidentEngine {
     this.crashes = [];
   }
 
-  /** Ends the process. A later request starts a new one. */
+  /** Ends all processes. A later request starts a new one. */
   async stop(): Promise<void> {
-    const running = this.running;
-    this.running = undefined;
-    await (await running?.catch(() => undefined))?.stop();
+    const starting = this.starting;
+    const all = [...this.busy, this.resident];
+    this.busy.clear();
+    this.resident = undefined;
+    this.starting = undefined;
+    all.push(await starting?.catch(() => undefined));
+    await Promise.all(all.map((each) => each?.process.stop()));
   }
 
-  private async engine(): Promise<EngineProcess> {
-    if (this.running) return this.running;
+  /** The resident process, another one if a question has kept the last one busy for longer than the next should wait. */
+  private async answering(): Promise<AnsweringProcess> {
+    if (this.resident && this.resident.oldestMs >= this.patienceMs && this.busy.size < mostBusy) this.retire(this.resident);
+    return this.resident ?? this.starting ?? this.start();
+  }
+
+  /** Resolves after the patience is over, if the question still waits for another one then and there may be one more process. */
+  private async untilLate(isBehindAnother: () => boolean, over: AbortSignal): Promise<undefined> {
+    do {
+      const isOver = await sleep(this.patienceMs, false, { signal: over, ref: false }).catch(() => true);
+      if (isOver) return;
+    } while (!isBehindAnother() || this.busy.size >= mostBusy);
+  }
+
+  /** Leaves a process to its slow question: the next one asked starts another. */
+  private retire(process: AnsweringProcess): void {
+    if (this.resident !== process) return;
+    this.resident = undefined;
+    this.busy.add(process);
+    this.endIfUnused(process);
+  }
+
+  private endIfUnused(process: AnsweringProcess): void {
+    if (process.isUsed || !this.busy.delete(process)) return;
+    void process.process.stop();
+  }
+
+  private start(): Promise<AnsweringProcess> {
     const time = this.now();
     this.crashes = this.crashes.filter((crash) => time - crash < crashWindowMs);
     if (this.crashes.length >= crashLimit)
@@ -63,27 +148,54 @@ export class ResidentEngine {
           'Check the Loomweight log, then reload the window.',
         { crashes: this.crashes.length },
       );
-    const starting = EngineProcess.start(this.options());
-    this.running = starting;
-    try {
-      const engine = await starting;
-      void engine.exited.then((end) => {
-        if (this.running !== starting) return; // Stopped on purpose.
-        this.running = undefined;
-        this.recordCrash(`The engine ended (${end.signal ?? `exit code ${end.exitCode}`}).`);
-      });
-      return engine;
-    } catch (error) {
-      if (this.running === starting) {
-        this.running = undefined;
+    const starting = EngineProcess.start(this.options()).then(
+      (engine) => new AnsweringProcess(engine, (unused) => this.endIfUnused(unused)),
+    );
+    this.starting = starting;
+    // Otherwise `stop` came first, and ends it.
+    const isWanted = (): boolean => this.starting === starting;
+    starting.then(
+      (process) => {
+        if (isWanted()) this.keep(process);
+      },
+      (error: unknown) => {
+        if (!isWanted()) return;
+        this.starting = undefined;
         this.recordCrash(error instanceof Error ? error.message : String(error));
-      }
-      throw error;
-    }
+      },
+    );
+    return starting;
+  }
+
+  private keep(process: AnsweringProcess): void {
+    this.starting = undefined;
+    this.resident = process;
+    void process.process.exited.then((end) => {
+      const wasBusy = this.busy.delete(process);
+      const wasResident = this.resident === process;
+      if (wasResident) this.resident = undefined;
+      // Else it was stopped on purpose.
+      if (wasBusy || wasResident) this.recordCrash(`The engine ended (${end.signal ?? `exit code ${end.exitCode}`}).`);
+    });
   }
 
   private recordCrash(reason: string): void {
     this.crashes.push(this.now());
     this.crashEmitter.fire(reason);
+  }
+}
+
+function resultOf<Result>(outcome: Outcome<Result>): Result {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.result;
+}
+
+/** The answer of a process. Rejects only if the process died before it gave one: another may still answer. */
+async function outcomeOf<Result>(answer: Promise<Result>): Promise<Outcome<Result>> {
+  try {
+    return { result: await answer };
+  } catch (error) {
+    if (error instanceof LoomweightError && error.code === 'engine-crashed') throw error;
+    return { error };
   }
 }

@@ -97,12 +97,12 @@ describe('the resident engine', () => {
   });
 
   test('killed from outside, the next request works', async () => {
-    const pid = (await resident.pid()) as number;
+    const pid = resident.pid as number;
     const pending = failure(resident.call('devices', {}));
     process.kill(pid, 'SIGKILL');
     expect((await pending).code).toBe('engine-crashed');
     expect((await resident.call('inspect', { model })).parameters).toBe(3950848);
-    expect(await resident.pid()).not.toBe(pid);
+    expect(resident.pid).not.toBe(pid);
   });
 });
 

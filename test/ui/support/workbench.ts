@@ -177,20 +177,22 @@ export class Workbench {
     return this.page.locator('.tabs-container .tab').filter({ hasText: text });
   }
 
-  /** Opens a file of the workspace by its name, through the quick open box. */
+  /**
+   * Opens a file of the workspace by its name, through the quick open box. A page that is still loading swallows the key, and an editor that takes the focus late closes the
+   * box: it is opened again until the file has been chosen.
+   */
   async openFile(name: string): Promise<void> {
+    const row = this.picks.filter({ hasText: name }).first();
     for (const end = Date.now() + actionTimeoutMs; ;) {
-      await this.page.keyboard.press('Control+p');
-      const shown = await this.quickInput.waitFor({ state: 'visible', timeout: 3000 }).then(
-        () => true,
-        () => false,
-      );
-      // A page that is still loading swallows the key.
-      if (shown) break;
-      if (Date.now() > end) throw new Error('the quick open box does not open');
+      try {
+        if (!(await this.quickInput.isVisible())) await this.page.keyboard.press('Control+p');
+        await this.quickInput.fill(name, { timeout: 3000 });
+        await row.click({ timeout: 5000 });
+        break;
+      } catch (error) {
+        if (Date.now() > end) throw error;
+      }
     }
-    await this.quickInput.fill(name);
-    await this.picks.filter({ hasText: name }).first().click();
     await this.quickInput.waitFor({ state: 'hidden' });
   }
 
