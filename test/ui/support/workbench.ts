@@ -53,8 +53,12 @@ export class Workbench {
     for (let attempt = 1; ; attempt += 1) {
       await this.page.keyboard.press('F1');
       if (await shown(this.quickInput)) {
-        await this.quickInput.fill(`>${title}`);
-        if (await shown(row)) break;
+        // An editor that takes the focus late closes the box.
+        const typed = await this.quickInput.fill(`>${title}`, { timeout: 3000 }).then(
+          () => true,
+          () => false,
+        );
+        if (typed && (await shown(row))) break;
         await this.page.keyboard.press('Escape');
         await this.quickInput.waitFor({ state: 'hidden' });
       }
