@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { isPinnedWidth } from '../common/allocation/types';
 import { suggestion } from '../common/nearest';
+import { readOverride } from '../common/overrides';
 import { describeAllowed, flagOf, parseParam } from '../common/params';
 import type { ParamSpec } from '../common/params';
 import { flagName } from '../protocol/fields';
@@ -125,33 +125,9 @@ function parseChoices(text: string, flag: string, choices: readonly string[]): r
   return words;
 }
 
-/**
- * Reads `GLOB=key:value,key:value`. Keys may be written as in recipes (`groupSize`) or as flags (`group-size`). The glob may
- * hold `=`: the last one counts. With `pins`, `bits` may also be 16 (left alone) or 0 (pruned). Errors: `invalid-argument`.
- */
+/** An override of some tensors. Errors: `invalid-argument`. */
 function parseOverride(text: string, method: WithParameters, pins: boolean): TensorOverride {
-  const cut = text.lastIndexOf('=');
-  const form = "as in '*.down_proj.weight=bits:8,groupSize:64'";
-  if (cut <= 0 || cut === text.length - 1)
-    throw usageError(`--override must be GLOB=KEY:VALUE,... ${form}, got '${text}'.`, { flag: 'override' });
-  const parameters: Record<string, unknown> = {};
-  for (const part of text.slice(cut + 1).split(',')) {
-    const [, key, value] = /^\s*([A-Za-z-]+)\s*:\s*(\S+)\s*$/.exec(part) ?? [];
-    if (key === undefined || value === undefined)
-      throw usageError(`--override needs KEY:VALUE after the glob, ${form}; got '${part}'.`, { flag: 'override' });
-    const spec = method.parameters.find((candidate) => candidate.key === key || flagOf(candidate) === `--${key}`);
-    const keys = method.parameters.map((candidate) => candidate.key);
-    if (!spec)
-      throw usageError(
-        `--override: method '${method.id}' has no parameter '${key}'.${suggestion(key, keys) || ` Parameters: ${keys.join(', ')}.`}`,
-        {
-          flag: 'override',
-        },
-      );
-    if (spec.key in parameters)
-      throw usageError(`--override gives ${spec.key} twice for '${text.slice(0, cut)}'. Give it once.`, { flag: 'override' });
-    if (pins && spec.key === 'bits' && isPinnedWidth(Number(value))) parameters[spec.key] = Number(value);
-    else parameters[spec.key] = checkedValue(spec, value, `--override: ${spec.key}`);
-  }
-  return { glob: text.slice(0, cut), parameters };
+  const override = readOverride(text, { method, pins, subject: '--override' });
+  if (typeof override === 'string') throw usageError(override, { flag: 'override' });
+  return override;
 }

@@ -53,7 +53,7 @@ describe('choosing a model, data and settings', () => {
     await hub();
     const first = await rows();
     // Those that matter to most people come first.
-    const positions = [/^Bits/, /^Group/, /^Symmetric/, /^Output/, /^Folder/].map((label) => indexOf(first, label));
+    const positions = [/^Bits/, /^Group/, /^Symmetric/, /^Format/, /^Folder/].map((label) => indexOf(first, label));
     expect(
       positions.every((position) => position > 0 && position <= 5),
       first.join(' | '),
@@ -68,12 +68,12 @@ describe('choosing a model, data and settings', () => {
     await until(
       'the packed format',
       rows,
-      (all) => all.some((text) => /^Output.*packed/s.test(text)) && !all.some((text) => /Use ONNX/.test(text)),
+      (all) => all.some((text) => /^Format.*packed/s.test(text)) && !all.some((text) => /Use ONNX/.test(text)),
     );
   });
 
   test('Back in a question and on the list; the current value is marked; Escape keeps what was set', async () => {
-    await workbench().pick(/^Output/);
+    await workbench().pick(/^Format/);
     await until('the current format', rows, (all) => all.some((text) => /packed[\s\S]*current/.test(text)));
     await back();
     await hub();
@@ -103,10 +103,10 @@ describe('choosing a model, data and settings', () => {
     await workbench().search('Overrides');
     await until('the overrides', rows, (all) => all.some((text) => /down_proj/.test(text)));
     await workbench().search('');
-    await workbench().pick(/^Output/);
+    await workbench().pick(/^Format/);
     await workbench().pick(/Hugging Face folder/);
     await hub();
-    await until('that the file keeps its size', rows, (all) => all.some((text) => /keeps its size/.test(text)));
+    await until('that the file gets no smaller', rows, (all) => all.some((text) => /no smaller file/.test(text)));
     await workbench().page.keyboard.press('Escape');
   });
 

@@ -7,7 +7,7 @@ import type { CompressSpec } from '../../protocol/jobs';
 import type { CompressReport } from '../../protocol/report';
 import { changeWarning, verdictOf } from '../../protocol/verdict';
 import { describeMethods, findQuantizer } from '../compress/quantizers';
-import { defaultFormat } from '../recipe/defaultFormat';
+import { defaultFormat } from '../../protocol/defaultFormat';
 import { compressPage, compressText } from '../reports/compressReport';
 import type { ComputingKind } from './stepKind';
 
@@ -187,7 +187,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     const { estimateCompress } = await import('../compress/estimateCompress');
     const estimate = await estimateCompress(spec, { provider, memoryLimit });
     if (spec.format !== 'hf' || spec.method === 'none') return estimate;
-    const note = 'hf stores rounded weights in the type of the source, so the file keeps its size; onnx-packed and archive are smaller.';
+    const note = 'hf stores rounded weights in the type of the source, so the file is no smaller; onnx-packed and archive are smaller.';
     return { ...estimate, notes: [...(estimate.notes ?? []), note] };
   },
   computes: true,

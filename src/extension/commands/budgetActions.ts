@@ -9,6 +9,7 @@ import type { BudgetChoice, ComparedResult } from '../../protocol/panels/bitAllo
 import type { ModelReport } from '../../protocol/report';
 import { outcomeText } from '../jobs/jobText';
 import { freeOutput } from '../models/freeOutput';
+import { workspaceFolder } from '../models/workspaceFolder';
 import { modelReportOf } from '../reports/bitAllocationView';
 import { budgetRecipe, budgetSpec } from '../reports/budgetRecipe';
 import { readModelReport, recallReport } from '../reports/finishedReport';
@@ -72,7 +73,7 @@ function compared(key: string, title: string, report: ModelReport): ComparedResu
 export async function saveBudgetRecipe(context: CommandContext, id: string, choice: BudgetChoice): Promise<void> {
   if (!context.messages.requireTrust('Writing a recipe')) return;
   const spec = compressSpecOf(context, id);
-  const folder = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file')?.uri.fsPath ?? dirname(spec.out);
+  const folder = workspaceFolder() ?? dirname(spec.out);
   const target = await vscode.window.showSaveDialog({
     title: 'Save as Recipe',
     defaultUri: vscode.Uri.file(join(folder, `${modelName(spec.model)}-${text(choice.budget)}bit.loom.yaml`)),

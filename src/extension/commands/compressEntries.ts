@@ -1,17 +1,17 @@
 import { basename, join } from 'node:path';
+import { readOverrides, type OverrideRules } from '../../common/overrides';
 import type { ParamValue } from '../../common/params';
 import type { AllocationUnit, OutputFormat, SensitivityMeasure } from '../../protocol/jobs';
 import { allocationUnits, outputFormats, sensitivityMeasures } from '../../protocol/jobs';
 import type { MethodDescription } from '../../protocol/methods';
 import { freeOutput } from '../models/freeOutput';
-import { formatWidths, formatWords, keepsSize } from './formatWords';
+import { formatWidths, formatWords, savesNothing } from './formatWords';
 import type { OutputChoice } from './outputEntry';
 import { outputEntry } from './outputEntry';
-import { parseOverrides } from './overridesText';
 import { parameterEntries, valueText } from './parameterEntries';
 import { choose, pickFile } from './pickers';
 import type { HubEntry } from './settingsHub';
-import { askText } from './settingsHub';
+import { askText, textEntry } from './settingsHub';
 
 /** Bits per weight that are offered first. */
 export const firstBudget = '3.5';
@@ -54,18 +54,12 @@ export function compressEntries(draft: CompressDraft, title: string, samples: st
     formatEntry(draft, title),
     { ...outputEntry(draft, title), main: true },
     overridesEntry(draft, title),
-    {
+    textEntry(draft, 'tensors', title, {
       label: 'Tensors',
-      value: draft.tensors === '' ? 'linear layers of the blocks' : draft.tensors,
-      detail: 'A pattern such as *.mlp.* compresses only matching tensors',
-      edit: async () => {
-        draft.tensors = await askText({
-          title,
-          prompt: 'Pattern for tensor names; leave empty for all linear layers',
-          value: draft.tensors,
-        });
-      },
-    },
+      none: 'linear layers of the blocks',
+      detail: 'A glob such as *.mlp.* compresses only matching tensors',
+      prompt: 'Glob for tensor names; leave empty for all linear layers',
+    }),
     yesNo(draft, 'embeddings', 'Embeddings', 'Also compress the embedding table'),
     yesNo(draft, 'head', 'Head', 'Also compress the output layer'),
   ];
@@ -82,7 +76,7 @@ function missingWidth(draft: CompressDraft): readonly HubEntry[] {
       icon: 'warning',
       label: `Use ${formatWords[anyWidth][0]}`,
       value: `stores ${bits} bits`,
-      detail: `${formatWords[draft.format][0]} stores ${listed} bits, not ${bits}: the kernels of ONNX Runtime know no other widths`,
+      detail: `${formatWords[draft.format][0]} stores ${listed} bits, not ${bits}: ONNX Runtime has no kernels for other widths`,
       main: true,
       edit: async () => {
         draft.format = anyWidth;
@@ -92,9 +86,9 @@ function missingWidth(draft: CompressDraft): readonly HubEntry[] {
 }
 
 function formatEntry(draft: CompressDraft, title: string): HubEntry {
-  const size = keepsSize(draft.format) ? ' · the file keeps its size' : '';
+  const size = savesNothing(draft.format) ? ' · no smaller file' : '';
   return {
-    label: 'Output',
+    label: 'Format',
     value: `${formatWords[draft.format][0]}${size}`,
     detail: formatWords[draft.format][1],
     main: true,
@@ -180,19 +174,21 @@ function calibrationEntry(draft: CompressDraft, title: string, samples: string):
 }
 
 function overridesEntry(draft: CompressDraft, title: string): HubEntry {
-  return {
+  return textEntry(draft, 'overrides', title, {
     label: 'Overrides',
-    value: draft.overrides === '' ? 'none' : draft.overrides,
+    none: 'none',
     detail: 'Other parameters for some tensors, for example *.down_proj.weight=bits:8',
-    edit: async () => {
-      draft.overrides = await askText({
-        title,
-        prompt: 'PATTERN=parameter:value,…; several are separated by semicolons. Leave empty for none.',
-        value: draft.overrides,
-        check: (text) => (parseOverrides(text) ? undefined : 'Enter PATTERN=parameter:value, for example *.down_proj.weight=bits:8.'),
-      });
+    prompt: 'GLOB=key:value,…; separate several with semicolons. Leave empty for none.',
+    check: (text) => {
+      const read = readOverrides(text, overrideRules(draft));
+      return typeof read === 'string' ? read : undefined;
     },
-  };
+  });
+}
+
+/** How the draft's overrides are read. */
+export function overrideRules({ method, budget }: Pick<CompressDraft, 'method' | 'budget'>): OverrideRules {
+  return { method, pins: budget !== undefined, subject: 'An override' };
 }
 
 function yesNo(draft: CompressDraft, key: 'embeddings' | 'head', label: string, detail: string): HubEntry {

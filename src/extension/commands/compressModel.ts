@@ -1,14 +1,14 @@
-import { existsSync } from 'node:fs';
-import type { CompressSpec, OutputFormat } from '../../protocol/jobs';
-import type { MethodDescription } from '../../protocol/methods';
 import { modelName } from '../../common/modelName';
-import { editorFor, wholeModel } from '../models/modelFiles';
+import { readOverrides } from '../../common/overrides';
+import { defaultFormat } from '../../protocol/defaultFormat';
+import type { CompressSpec } from '../../protocol/jobs';
+import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import type { CompressDraft } from './compressEntries';
-import { compressEntries, firstBudget } from './compressEntries';
+import { compressEntries, firstBudget, overrideRules } from './compressEntries';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
-import { parseOverrides } from './overridesText';
+import { keptDraft } from './drafts';
 import type { Choice } from './pickers';
 import { choose, pickModel } from './pickers';
 import { settingsHub, withBack } from './settingsHub';
@@ -30,7 +30,7 @@ export async function compressModel(context: CommandContext, target: unknown): P
       return withBack(
         () => pickMethod(context, title, asked),
         async (choice) => {
-          const draft = draftOf(context, model, choice);
+          const draft = keptDraft(context.drafts, draftKey(model, choice), () => newDraft(model, choice));
           for (;;) {
             await settingsHub({
               title,
@@ -50,17 +50,9 @@ export async function compressModel(context: CommandContext, target: unknown): P
   );
 }
 
-/** What was set the last time, or the defaults. */
-function draftOf(context: CommandContext, model: string, choice: MethodChoice): CompressDraft {
-  const key = draftKey(model, choice);
-  const kept = context.drafts.get(key) as CompressDraft | undefined;
-  if (kept) {
-    // A folder that has been written since is not free any more.
-    if (existsSync(kept.out)) kept.outChosen = false;
-    return kept;
-  }
-  const { method, budget } = choice;
-  const draft: CompressDraft = {
+function newDraft(model: string, { method, budget }: MethodChoice): CompressDraft {
+  const values = Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default]));
+  return {
     model,
     method,
     budget,
@@ -68,16 +60,14 @@ function draftOf(context: CommandContext, model: string, choice: MethodChoice): 
     unit: '',
     calibration: '',
     overrides: '',
-    values: Object.fromEntries(method.parameters.map((spec) => [spec.key, spec.default])),
-    format: budget === undefined ? defaultFormat(model, hasWidth(method)) : 'onnx-packed',
+    values,
+    format: defaultFormat(model, method.parameters, values, [], budget === undefined ? undefined : Number(budget)).format,
     tensors: '',
     embeddings: false,
     head: false,
     out: '',
     outChosen: false,
   };
-  context.drafts.set(key, draft);
-  return draft;
 }
 
 function draftKey(model: string, { method, budget }: MethodChoice): string {
@@ -110,7 +100,8 @@ async function pickMethod(context: CommandContext, title: string, back: boolean)
 }
 
 function specOf(draft: CompressDraft): CompressSpec {
-  const overrides = parseOverrides(draft.overrides) ?? [];
+  const read = readOverrides(draft.overrides, overrideRules(draft));
+  const overrides = typeof read === 'string' ? [] : read;
   const underBudget = draft.budget !== undefined;
   return {
     kind: 'compress',
@@ -130,17 +121,4 @@ function specOf(draft: CompressDraft): CompressSpec {
     ...(draft.head && { head: true }),
     ...readSettings().jobOptions,
   };
-}
-
-/**
- * The format that most people want: `onnx-fast` for codes of some width, `hf` for a method without one. A bare weight file has no
- * architecture to make a graph from.
- */
-export function defaultFormat(model: string, width: boolean): OutputFormat {
-  if (!width) return 'hf';
-  return editorFor(model) !== undefined && model.toLowerCase().endsWith('.safetensors') ? 'hf' : 'onnx-fast';
-}
-
-function hasWidth({ parameters }: MethodDescription): boolean {
-  return parameters.some(({ key }) => key === 'bits');
 }

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../common/params';
@@ -12,6 +11,7 @@ import { wholeModel } from '../models/modelFiles';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
+import { keptDraft } from './drafts';
 import { formatWords } from './formatWords';
 import type { OutputChoice } from './outputEntry';
 import { outputEntry } from './outputEntry';
@@ -21,7 +21,7 @@ import type { DataSource } from './pickData';
 import { pickData } from './pickData';
 import { choose, chooseSeveral, pickFile, pickModel } from './pickers';
 import type { HubEntry } from './settingsHub';
-import { askText, settingsHub, withBack } from './settingsHub';
+import { askText, settingsHub, textEntry, withBack } from './settingsHub';
 
 /** What the user has decided so far. Numbers as they were typed; empty for the default. */
 interface Draft extends OutputChoice {
@@ -61,10 +61,7 @@ export async function learnBits(context: CommandContext, target: unknown): Promi
       }),
     async (source) => {
       const key = JSON.stringify(['learn', model, source]);
-      const draft = (context.drafts.get(key) as Draft | undefined) ?? newDraft(model, source, first);
-      context.drafts.set(key, draft);
-      // A folder that has been written since is not free any more.
-      if (existsSync(draft.out)) draft.outChosen = false;
+      const draft = keptDraft(context.drafts, key, () => newDraft(model, source, first));
       for (;;) {
         await settingsHub({ title, next: 'show the forecast', entries: () => entriesOf(draft, methods, title), back: true });
         const spec = await confirmForecast(context, specOf(draft), title);
@@ -127,17 +124,19 @@ function entriesOf(draft: Draft, methods: readonly MethodDescription[], title: s
       value: draft.method.label,
       detail: draft.method.summary,
       edit: async () => {
-        draft.method = await choose(
-          methods.map((value) => ({ label: value.label, description: value.id, detail: value.summary, value })),
-          { title, placeholder: 'How to train', back: true, current: draft.method },
+        // By name: a kept draft has the method of an earlier answer of the engine.
+        const id = await choose(
+          methods.map((method) => ({ label: method.label, description: method.id, detail: method.summary, value: method.id })),
+          { title, placeholder: 'How to train', back: true, current: draft.method.id },
         );
+        draft.method = methods.find((method) => method.id === id) ?? draft.method;
         draft.values = defaultsOf(draft.method);
       },
     },
     ...parameterEntries(draft.method.parameters, draft.values, title),
     ...dataEntries(draft, title),
     {
-      label: 'Output',
+      label: 'Format',
       value: draft.formats.map((format) => formatWords[format][0]).join(', '),
       detail: 'One or more formats; each one is evaluated',
       main: true,
@@ -223,19 +222,13 @@ function dataEntries(draft: Draft, title: string): readonly HubEntry[] {
     ];
   if (!isTable(draft.source.data)) return [];
   return [
-    {
+    textEntry(draft, 'columns', title, {
       label: 'Columns',
-      value: draft.columns === '' ? 'by input name' : draft.columns,
+      none: 'by input name',
       detail: 'Maps columns to inputs, for example input=pixel_*, label=digit',
-      edit: async () => {
-        draft.columns = await askText({
-          title,
-          prompt: 'input, label or split = column, separated by commas; * matches several columns',
-          value: draft.columns,
-          check: (text) => (text.trim() === '' || parseColumns(text) ? undefined : 'Enter name=column, separated by commas.'),
-        });
-      },
-    },
+      prompt: 'input, label or split = column, separated by commas; * matches several columns',
+      check: (text) => (text.trim() === '' || parseColumns(text) ? undefined : 'Enter name=column, separated by commas.'),
+    }),
   ];
 }
 

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { homedir } from 'node:os';
+import { dirname, join, sep } from 'node:path';
 import * as vscode from 'vscode';
-import { modelName } from '../../common/modelName';
+import { defaultFormat } from '../../protocol/defaultFormat';
 import { cancelledError } from '../../protocol/errors';
-import { wholeModel } from '../models/modelFiles';
-import { recipeTemplate, sampleRecipe } from '../reports/recipeTemplate';
-import { defaultFormat } from './compressModel';
+import { bareName, wholeModel } from '../models/modelFiles';
+import { workspaceFolder } from '../models/workspaceFolder';
+import { firstStep, recipeTemplate, sampleRecipe } from '../reports/recipeTemplate';
 import type { CommandContext } from './context';
 import { pickModel } from './pickers';
 
@@ -16,20 +17,23 @@ export async function newRecipe(context: CommandContext): Promise<void> {
   const model = wholeModel(
     await pickModel(context.catalog, undefined, { title: 'New Recipe', placeholder: 'Choose the model to begin with' }),
   );
-  const name = modelName(model).replace(/\.\w+$/, '');
+  const name = bareName(model);
   const target = await vscode.window.showSaveDialog({
     title: 'New Recipe',
-    defaultUri: vscode.Uri.file(freeFile(recipeFolder() ?? dirname(model), name)),
+    defaultUri: vscode.Uri.file(freeFile(workspaceFolder() ?? folderOf(model, context.samples), name)),
     filters: { Recipes: ['loom.yaml', 'yaml'] },
   });
   if (!target) throw cancelledError();
-  await writeFile(target.fsPath, recipeTemplate({ model, name, format: defaultFormat(model, true), file: target.fsPath }));
+  const methods = await context.engine.ask('methods', {});
+  const specs = methods.find(({ id }) => id === firstStep.method)?.parameters ?? [];
+  const { format } = defaultFormat(model, specs, firstStep.parameters, []);
+  await writeFile(target.fsPath, recipeTemplate({ model, name, format, file: target.fsPath }));
   await vscode.window.showTextDocument(target, { preview: false });
 }
 
 /** Copies the bundled recipe into the workspace, where its outputs can be written. Gives its file. */
 export async function copySampleRecipe(context: CommandContext): Promise<vscode.Uri> {
-  const folder = recipeFolder();
+  const folder = workspaceFolder();
   if (folder === undefined) throw cancelledError();
   const file = freeFile(folder, 'first');
   await writeFile(file, sampleRecipe(await readFile(join(context.samples, 'first.loom.yaml'), 'utf8'), context.samples));
@@ -38,9 +42,9 @@ export async function copySampleRecipe(context: CommandContext): Promise<vscode.
   return uri;
 }
 
-/** Where a recipe of this workspace is written; undefined without a folder on a disk. */
-export function recipeFolder(): string | undefined {
-  return vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file')?.uri.fsPath;
+/** Beside the model, but for a bundled one: an update removes the folder of the extension. */
+function folderOf(model: string, samples: string): string {
+  return model.startsWith(samples + sep) ? homedir() : dirname(model);
 }
 
 function freeFile(folder: string, name: string): string {

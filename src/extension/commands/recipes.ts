@@ -7,7 +7,8 @@ import { showError } from '../shown/notifications';
 import { readSettings } from '../settings';
 import { confirmForecast } from './confirmForecast';
 import type { CommandContext } from './context';
-import { copySampleRecipe, newRecipe, recipeFolder } from './newRecipe';
+import { workspaceFolder } from '../models/workspaceFolder';
+import { copySampleRecipe, newRecipe } from './newRecipe';
 import type { Choice } from './pickers';
 import { choose, pickFile, separator } from './pickers';
 
@@ -47,7 +48,7 @@ async function pickRecipe(context: CommandContext): Promise<vscode.Uri> {
     ...found.map((uri) => ({ icon: 'checklist', label: vscode.workspace.asRelativePath(uri), value: uri })),
     separator(found.length === 0 ? 'No recipes in this workspace yet' : 'Others'),
     { icon: 'new-file', label: 'New Recipe…', detail: 'Writes a recipe for a model, to be changed and run', value: 'new' },
-    ...(recipeFolder() === undefined
+    ...(workspaceFolder() === undefined
       ? []
       : [
           {

@@ -73,6 +73,30 @@ export async function askText(options: {
   return text.trim();
 }
 
+/** A setting that is a line of text; an empty one means `none`. */
+export function textEntry<Key extends string>(
+  draft: Record<Key, string>,
+  key: Key,
+  title: string,
+  words: {
+    readonly label: string;
+    readonly none: string;
+    readonly detail: string;
+    readonly prompt: string;
+    readonly check?: (text: string) => string | undefined;
+  },
+): HubEntry {
+  const { label, none, detail, prompt, check } = words;
+  return {
+    label,
+    value: draft[key] || none,
+    detail,
+    edit: async () => {
+      draft[key] = await askText({ title, prompt, value: draft[key], ...(check && { check }) });
+    },
+  };
+}
+
 /** Repeats a part of a flow whose first question has a Back button, until it ends without going back; `before` asks the question that Back returns to. */
 export async function withBack<Answer>(before: () => Promise<Answer>, part: (answer: Answer) => Promise<void>): Promise<void> {
   for (;;) {

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { proposeOutput } from './modelFiles';
+import { workspaceFolder } from './workspaceFolder';
 
 /** A folder for a result that is not there yet, beside the model; results of the bundled sample go into the workspace. */
 export function freeOutput(model: string, suffix: string): string {
   const inWorkspace = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(model)) !== undefined;
-  const first = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file')?.uri.fsPath;
-  const proposal = proposeOutput(model, suffix, inWorkspace ? undefined : (first ?? dirname(model)));
+  const proposal = proposeOutput(model, suffix, inWorkspace ? undefined : (workspaceFolder() ?? dirname(model)));
   for (let count = 1; ; count += 1) {
     const path = count === 1 ? proposal : `${proposal}-${count}`;
     if (!existsSync(path)) return path;

@@ -22,12 +22,20 @@ export function wholeModel(path: string): string {
   return inFolder ? dirname(path) : path;
 }
 
+/** A model's name without the ending of its file: that of the folder where the file is called model, as it is in Hugging Face folders. */
+export function bareName(model: string): string {
+  const path = namedPath(model);
+  return basename(path, editorFor(path) ? extname(path) : '');
+}
+
 /** The suggested folder of a result: next to the model, named after it and the operation. */
 export function proposeOutput(model: string, suffix: string, base: string | undefined): string {
-  const name = basename(model, editorFor(model) ? extname(model) : '');
-  // A weight file of a Hugging Face folder is called model.safetensors everywhere: the folder has the telling name.
-  const telling = /^(model|pytorch_model)$/i.test(name) ? basename(dirname(model)) : name;
-  return join(base ?? dirname(telling === name ? model : dirname(model)), `${telling}-${suffix}`);
+  return join(base ?? dirname(namedPath(model)), `${bareName(model)}-${suffix}`);
+}
+
+/** The file or folder whose name tells what the model is. */
+function namedPath(model: string): string {
+  return editorFor(model) && /^(model|pytorch_model)\.\w+$/i.test(basename(model)) ? dirname(model) : model;
 }
 
 /** An icon for a kind of model. */

@@ -1,8 +1,8 @@
-import { dirname, relative, sep } from 'node:path';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { BudgetChoice } from '../../protocol/panels/bitAllocation';
 import { jsonText } from '../../common/shown';
 import { modelName } from '../../common/modelName';
+import { pathInRecipe } from './pathInRecipe';
 
 /** The compression of another one with its budget and pins replaced. Pins become overrides after those that were there: the last match counts. */
 export function budgetSpec(spec: CompressSpec, { budget, pins }: BudgetChoice, out: string): CompressSpec {
@@ -19,10 +19,7 @@ function exactGlob(name: string): string {
 
 /** A recipe with one step that runs a job's specification. Paths are relative to the recipe's file. */
 export function budgetRecipe(spec: CompressSpec, file: string): string {
-  const path = (target: string) => {
-    const near = relative(dirname(file), target).split(sep).join('/');
-    return jsonText(near === '' ? '.' : near);
-  };
+  const path = (target: string): string => jsonText(pathInRecipe(file, target));
   const field = (key: string, value: unknown) => (value === undefined ? [] : [`    ${key}: ${jsonText(value)}`]);
   const overrides = (spec.overrides ?? []).flatMap(({ glob, parameters }) => [
     `      - glob: ${jsonText(glob)}`,

@@ -1,6 +1,10 @@
-import { dirname, join, relative, sep } from 'node:path';
+import { join } from 'node:path';
 import { jsonText } from '../../common/shown';
 import type { OutputFormat } from '../../protocol/jobs';
+import { pathInRecipe } from './pathInRecipe';
+
+/** What the first step of a new recipe does. */
+export const firstStep = { method: 'rtn', parameters: { bits: 4, groupSize: 32 } } as const;
 
 /** A recipe to begin with: makes a model smaller and compares the result. Paths are relative to its file. */
 export function recipeTemplate(given: {
@@ -10,12 +14,11 @@ export function recipeTemplate(given: {
   readonly file: string;
 }): string {
   const { model, name, format, file } = given;
-  const near = relative(dirname(file), model).split(sep).join('/');
   return `# Steps run in order; a step may name an earlier one as its model. Completion (Ctrl+Space) lists what each place allows.
 name: ${jsonText(`Smaller ${name}`)}
 
 inputs:
-  base: ${jsonText(near === '' ? '.' : near)}
+  base: ${jsonText(pathInRecipe(file, model))}
 
 settings:
   seed: 0
@@ -24,10 +27,10 @@ steps:
   - kind: compress
     name: small
     model: base
-    method: rtn
+    method: ${firstStep.method}
     parameters:
-      bits: 4
-      groupSize: 32
+      bits: ${firstStep.parameters.bits}
+      groupSize: ${firstStep.parameters.groupSize}
     format: ${format}
     out: ${jsonText(`out/${name}-small`)}
 

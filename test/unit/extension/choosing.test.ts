@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { inputsOf, misfit } from '../../../src/extension/commands/dataFit';
-import { formatWidths, keepsSize } from '../../../src/extension/commands/formatWords';
-import { overridesText, parseOverrides } from '../../../src/extension/commands/overridesText';
+import { formatWidths, savesNothing } from '../../../src/extension/commands/formatWords';
+import { readOverrides } from '../../../src/common/overrides';
+import { describeAllMethods } from '../../../src/engine/services/allMethods';
 import { findWriter } from '../../../src/engine/outputs/writers/index';
 import { ModelCatalog } from '../../../src/extension/models/modelCatalog';
 import { outputFormats } from '../../../src/protocol/jobs';
@@ -14,30 +15,61 @@ import type { ModelSummary } from '../../../src/protocol/model';
 import { propertySeed } from '../../support/propertySeed';
 
 describe('formats', () => {
-  test('the widths that the form knows are those of the writers', () => {
-    expect(formatWidths['onnx-fast']).toEqual(findWriter('onnx-fast').roundsLearned?.widths);
-    expect(Object.keys(formatWidths)).toEqual(['onnx-fast']);
-    expect(outputFormats.filter(keepsSize)).toEqual(['hf']);
+  test.each(outputFormats)('the widths that the form knows are those of the writer: %s', (format) => {
+    expect(formatWidths[format]).toEqual(findWriter(format).roundsLearned?.widths);
+  });
+
+  test('only weights in a float type save nothing', () => {
+    expect(outputFormats.filter(savesNothing)).toEqual(['hf']);
   });
 });
 
 describe('overrides as text', () => {
+  const rules = { method: describeAllMethods().find(({ id }) => id === 'rtn')!, pins: false, subject: 'An override' };
+
   test('are what recipes and the command line have', () => {
-    expect(parseOverrides(' *.down_proj.weight = bits:8 , groupSize:64 ; lm_head.weight=symmetric:yes;')).toEqual([
+    expect(readOverrides(' *.down_proj.weight = bits:8 , groupSize:64 ; lm_head.weight=symmetric:true,group-size:32;', rules)).toEqual([
       { glob: '*.down_proj.weight', parameters: { bits: 8, groupSize: 64 } },
-      { glob: 'lm_head.weight', parameters: { symmetric: true } },
+      { glob: 'lm_head.weight', parameters: { symmetric: true, groupSize: 32 } },
     ]);
-    expect(parseOverrides('')).toEqual([]);
-    for (const wrong of ['bits:8', 'a=', 'a=bits', '=bits:8', 'a=bits:', 'a=bits 8']) expect(parseOverrides(wrong), wrong).toBeUndefined();
+    expect(readOverrides('', rules)).toEqual([]);
   });
 
-  test('any that can be written read back the same', () => {
-    const glob = fc.stringMatching(/^[\w.*?{}[\]-]{1,20}$/);
-    const value = fc.oneof(fc.integer({ min: -100, max: 1000 }), fc.boolean(), fc.constantFrom('row', 'tensor'));
-    const parameters = fc.dictionary(fc.stringMatching(/^[a-z][A-Za-z]{0,8}$/), value, { minKeys: 1, maxKeys: 3, noNullPrototype: true });
+  test.each([
+    ['bits:8', 'An override must be GLOB=KEY:VALUE'],
+    ['=bits:8', 'An override must be GLOB=KEY:VALUE'],
+    ['a=', 'An override must be GLOB=KEY:VALUE'],
+    ['a=bits', "got 'bits'"],
+    ['a=bits 8', "got 'bits 8'"],
+    ['a=bits:', "got 'bits:'"],
+    ['a=bits:9', 'bits must be'],
+    ['a=bits:16', 'bits must be'],
+    ['a=bits:2.5', 'bits must be'],
+    ['a=bitz:8', "Did you mean 'bits'?"],
+    ['a=bits:8,bits:4', 'gives bits twice'],
+    ['a=symmetric:maybe', 'symmetric must be'],
+  ])('%s is refused with what is wrong', (text, sentence) => {
+    expect(readOverrides(text, rules)).toContain(sentence);
+  });
+
+  test('beside a budget, bits may leave a tensor alone or prune it', () => {
+    for (const bits of [16, 0])
+      expect(readOverrides(`a=bits:${bits}`, { ...rules, pins: true })).toEqual([{ glob: 'a', parameters: { bits } }]);
+  });
+
+  test('read back as they were written', () => {
+    const glob = fc.stringMatching(/^[\w.*?{}[\]=-]{1,20}$/);
+    const parameters = fc.record(
+      { bits: fc.integer({ min: 1, max: 8 }), groupSize: fc.constantFrom('row', 'tensor', 16, 128), symmetric: fc.boolean() },
+      { requiredKeys: ['bits'], noNullPrototype: true },
+    );
     fc.assert(
       fc.property(fc.array(fc.record({ glob, parameters }, { noNullPrototype: true }), { maxLength: 4 }), (overrides) => {
-        expect(parseOverrides(overridesText(overrides))).toEqual(overrides);
+        const written = overrides.map((each) => {
+          const values = Object.entries(each.parameters).map(([key, value]) => `${key}:${String(value)}`);
+          return `${each.glob}=${values.join(',')}`;
+        });
+        expect(readOverrides(written.join(' ; '), rules)).toEqual(overrides);
       }),
       { seed: propertySeed },
     );

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { findQuantizer } from '../../../src/engine/compress/quantizers/index';
-import { defaultFormat } from '../../../src/engine/recipe/defaultFormat';
+import { defaultFormat } from '../../../src/protocol/defaultFormat';
 
 test.each([
   ['loom-base', {}, [], 'onnx-fast'],

@@ -1,7 +1,7 @@
-import { isFastGroup, isFastWidth } from '../../common/fastKernels';
-import { resolveParams } from '../../common/params';
-import type { ParamSpec } from '../../common/params';
-import type { OutputFormat, TensorOverride } from '../../protocol/jobs';
+import { isFastGroup, isFastWidth } from '../common/fastKernels';
+import { resolveParams } from '../common/params';
+import type { ParamSpec } from '../common/params';
+import type { OutputFormat, TensorOverride } from './jobs';
 
 /**
  * The default format, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to build a graph from;
