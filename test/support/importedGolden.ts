@@ -7,7 +7,7 @@ import type { Graph, Value } from '../../src/engine/graph/graph';
 import { batchStatistics } from '../../src/engine/graph/passes/batchStatistics';
 import { inlineGraph, type NodeRewrite } from '../../src/engine/graph/passes/inline';
 import { shareCopies } from '../../src/engine/graph/passes/shareCopies';
-import { specializeGraph } from '../../src/engine/graph/passes/specialize';
+import { specializeGraph, workingOpset } from '../../src/engine/graph/passes/specialize';
 import type { ConstantData } from '../../src/engine/graph/types';
 import { operators } from '../../src/engine/ops';
 import { batchLastLayout } from '../../src/engine/train/batchLast/layout';
@@ -54,7 +54,7 @@ export const probeFrequencies = [1.7, 2.3, 3.1] as const;
 export async function specializedGraph({ model, inputs, output }: ImportedGolden): Promise<Graph> {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
   if (model.endsWith('.onnx')) {
-    const graph = await readGraph(join(root, model), { operators, externalFrom: Infinity });
+    const graph = await readGraph(join(root, model), { operators, externalFrom: Infinity, opset: workingOpset });
     return shareCopies(specializeGraph(graph, shapes, operators, { outputs: [output] })).graph;
   }
   const [batch, sequence] = shapes['input_ids'] as [number, number];

@@ -3,7 +3,6 @@ import type { OperatorTable } from '../graph/operator';
 import type { TrainingFormTable } from '../graph/passes/batchStatistics';
 import type { FoldTable } from '../graph/passes/folding';
 import type { InputRoleTable } from '../graph/passes/inputRole';
-import type { UpgradeTable } from '../graph/passes/specialize';
 import { activationOperators } from './activations';
 import { alongAxisOperators } from './alongAxis';
 import { attentionOperators } from './attention';
@@ -33,7 +32,6 @@ import { softmaxOperators } from './softmax';
 import { sourceOperators } from './sources';
 import { trigonometryOperators } from './trigonometry';
 import { trainingForms } from './trainingForms';
-import { upgrades } from './upgrades';
 
 /** Every supported operator, in no particular order. Add a new operator to its family's list, and a new family here. */
 export const registry: readonly DifferentiableOperator[] = [
@@ -66,12 +64,11 @@ export const registry: readonly DifferentiableOperator[] = [
 ];
 
 /** The operators as the builder and the verifier take them. `ai.onnx` is another name of the standard domain. */
-export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable & UpgradeTable = {
+export const operators: OperatorTable & GradientTable & FoldTable & InputRoleTable & TrainingFormTable = {
   get: (domain, name) => byName.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`),
   fold: foldings.fold,
   ...inputRoles,
   ...trainingForms,
-  ...upgrades,
 };
 
 const byName: ReadonlyMap<string, DifferentiableOperator> = new Map(

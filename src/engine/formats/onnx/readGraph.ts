@@ -12,7 +12,9 @@ import {
   type NodeProto,
   type TensorProto,
 } from './generated/onnx';
+import { raiseOpset } from './opset/raiseOpset';
 import { OnnxWeights } from './tensorReader';
+import { UniqueNames } from './uniqueNames';
 import { inOrder } from './nodeOrder';
 import { decodeTypeProto } from './typeProto';
 import { FileWindow } from './wire/fileWindow';
@@ -27,18 +29,24 @@ export interface ReadGraphOptions {
   readonly operators?: OperatorTable;
   /** Constants of at least this many bytes stay on disk as external constants. Default 64 KiB; Infinity loads all. */
   readonly externalFrom?: number;
+  /** Upgrades the standard operators to at least this opset (`raiseOpset`), so that they can be trained: dropout keeps its ratio. */
+  readonly opset?: number;
 }
 
 /**
  * Reads an ONNX file as a graph. Large constants are not loaded but become external constants whose `location` is relative to the file's
  * folder (often the file itself): given that folder, the runtime reads them from there. Bodies become graph attributes; operators without a
  * rule are kept, and the types behind them are unknown unless the file declares them. Functions are not expanded: their calls are such
- * operators. Errors: `malformed-file`, `unsupported` (sparse initialisers).
+ * operators. Errors: `malformed-file`, `unsupported` (sparse initialisers, a node without a form in the wanted opset).
  */
 export async function readGraph(path: string, options: ReadGraphOptions = {}): Promise<Graph> {
   const absolute = resolve(path);
   const { model, weights } = FileWindow.use(absolute, readSkeleton);
   if (model.graph === undefined) throw missingGraph(absolute);
+  if (options.opset !== undefined) {
+    const names = new UniqueNames(model);
+    raiseOpset(model, options.opset, (stem) => names.next(stem), 'training');
+  }
   const files = new OnnxWeights(absolute, weights);
   const opsets: Record<string, number> = {};
   for (const entry of model.opsetImport) opsets[entry.domain === 'ai.onnx' ? '' : entry.domain] = Number(entry.version);

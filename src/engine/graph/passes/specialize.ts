@@ -2,7 +2,7 @@ import { ownEntry } from '../../../common/ownEntry';
 import { floatDTypes } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { GraphBuilder } from '../builder';
-import type { Graph, Node, Value } from '../graph';
+import type { Graph, Value } from '../graph';
 import type { OperatorTable } from '../operator';
 import { formatShape, isStaticShape, mayBeEqual } from '../shapes';
 import type { ConstantData, Dimension } from '../types';
@@ -25,38 +25,36 @@ export interface SpecializeOptions {
   readonly rewrites?: readonly NodeRewrite[];
 }
 
-/** Operators whose form changed between opsets. Passed in, so that the pass does not depend on operators. */
-export interface UpgradeTable {
-  /**
-   * Adds the current form of a node of opset `from`; undefined if the node is valid as it is. Errors: `unsupported` if its meaning cannot
-   * be preserved.
-   */
-  upgrade(node: Node, inputs: readonly (Value | undefined)[], build: GraphBuilder, from: number): readonly Value[] | undefined;
-}
-
-/** The opset of gradients and training steps. Graphs of older opsets are upgraded to it. */
-const workingOpset = 21;
+/** The lowest opset of graphs for gradients and training steps: files of older ones are read upgraded (`readGraph`). */
+export const workingOpset = 21;
 
 /**
  * Specialises a graph to one shape of its inputs: every axis of every input becomes a number, shape arithmetic is evaluated on the host and
  * disappears, and nodes that do nothing (Identity, Dropout in inference, a branch that is never taken) or are not needed are removed.
- * Operators of old opsets are upgraded. Names of inputs, weights and outputs are kept. The result is what `differentiate` needs: all shapes
+ * Names of inputs, weights and outputs are kept. The result is what `differentiate` needs: all shapes
  * known, except those that depend on the data.
  *
  * Errors (`invalid-argument`): a name that is neither an input nor an axis, a rank or length that differs from the graph's, two lengths for
- * one axis, an axis that is still unknown; `unsupported`: an operator without a rule.
+ * one axis, an axis that is still unknown; `unsupported`: an operator without a rule; `internal`: an opset below `workingOpset`.
  */
 export function specializeGraph(
   graph: Graph,
   inputShapes: InputShapes,
-  operators: OperatorTable & FoldTable & InputRoleTable & UpgradeTable,
+  operators: OperatorTable & FoldTable & InputRoleTable,
   options: SpecializeOptions = {},
 ): Graph {
   const dimensions = bindDimensions(graph, inputShapes, options.values);
   const version = graph.opsets[''] ?? 1;
-  const build = new GraphBuilder(operators, graph.name, Math.max(version, workingOpset));
-  const upgrade: NodeRewrite = (node, inputs, target) =>
-    version < workingOpset ? operators.upgrade(node, inputs, target, version) : undefined;
+  if (version < workingOpset)
+    throw new LoomweightError(
+      'internal',
+      `Graph '${graph.name}' has opset ${version}; it must be read upgraded to opset ${workingOpset}.`,
+      {
+        graph: graph.name,
+        opset: version,
+      },
+    );
+  const build = new GraphBuilder(operators, graph.name, version);
   const substitutes = new Map<string, Value>();
   for (const input of graph.inputs) {
     const fixed = options.values?.get(input.name);
@@ -69,7 +67,7 @@ export function specializeGraph(
   }
   const matrices = [...graph.constants.values()].filter(({ dtype, shape }) => floatDTypes.includes(dtype) && shape.length > 1);
   const facts = { settings: valuesForSettings(graph, operators), weightsAreNodes: matrices.length === 0 };
-  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators, facts), upgrade]);
+  const rewrite = firstOf([...(options.rewrites ?? []), foldingRewrite(operators, facts)]);
   const made = inlineGraph(build, graph, substitutes, { dimensions, rewrite });
   const wanted = options.outputs ?? graph.outputs.map((output) => output.name);
   for (const name of wanted) {

@@ -6,7 +6,7 @@ import { editModel, type OnnxEditor } from '../../formats/onnx/editModel';
 import { readGraph } from '../../formats/onnx/readGraph';
 import type { Graph, Node, Value } from '../../graph/graph';
 import { shareCopies, type SharedCopy } from '../../graph/passes/shareCopies';
-import { specializeGraph } from '../../graph/passes/specialize';
+import { specializeGraph, workingOpset } from '../../graph/passes/specialize';
 import type { ConstantData } from '../../graph/types';
 import { operators } from '../../ops/index';
 import type { TrainableBuffer, TrainableParameter } from '../contract';
@@ -38,7 +38,7 @@ export async function openOnnxTrainable(path: string, arrays?: TrainingArrays): 
 }
 
 async function openWith(editor: OnnxEditor, path: string, arrays: TrainingArrays | undefined): Promise<OpenTrainable> {
-  const { graph: read, copies } = shareCopies(await readGraph(path, { operators, externalFrom: Infinity }));
+  const { graph: read, copies } = shareCopies(await readGraph(path, { operators, externalFrom: Infinity, opset: workingOpset }));
   const found = findParameters(read, gradientReach(read, operators));
   if (found.parameters.length === 0)
     throw new LoomweightError(

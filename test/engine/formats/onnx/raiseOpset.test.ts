@@ -22,7 +22,8 @@ import type { DType } from '../../../../src/protocol/dtypes';
 import { encodeTypeProto } from '../../../../src/engine/formats/onnx/typeProto';
 import { float, int } from '../../../../src/engine/graph/builder';
 import { operatorUpgrades } from '../../../../src/engine/formats/onnx/opset/operatorUpgrades';
-import { constant, fed, oldOperatorCases, type CaseInput, type OldOperatorCase } from '../../../support/oldOperatorCases';
+import { constant, fed, oldOperatorCases } from '../../../support/oldOperatorCases';
+import { oldOperatorModel } from '../../../support/oldOperatorModel';
 import { propertySeed } from '../../../support/propertySeed';
 import { feedTensor, runModel } from '../../../support/runGraph';
 import { temporaryFolder } from '../../../support/fixtures';
@@ -41,37 +42,6 @@ const refused: Readonly<Record<string, number>> = {
   RandomUniformLike: 21,
 };
 
-function modelOf({ op, opset, inputs, attributes = {}, outputs = 1, hidden = false }: OldOperatorCase): Uint8Array {
-  const info = (name: string, shape: readonly (number | string)[]) => ({ name, type: encodeTypeProto({ dtype: 'float32', shape })! });
-  const names = Array.from({ length: outputs }, (_, index) => `y${index}`);
-  const tensor = ({ name, shape, values = [], dtype }: CaseInput) => {
-    const array = dtype === 'int64' ? BigInt64Array.from(values.map(BigInt)) : Float32Array.from(values);
-    return encodeTensor({ kind: 'inline', dtype: dtype ?? 'float32', shape, bytes: new Uint8Array(array.buffer) }, name);
-  };
-  const node = create(NodeProtoSchema, {
-    opType: op,
-    name: 'node',
-    input: inputs.map(({ name }, index) => (index === 0 && hidden ? 'behind' : name)),
-    output: names,
-    attribute: Object.entries(attributes).map(([name, attribute]) => encodeAttribute(name, attribute)),
-  });
-  const before = hidden ? [create(NodeProtoSchema, { opType: 'Identity', name: 'first', input: ['x'], output: ['behind'] })] : [];
-  return toBinary(
-    ModelProtoSchema,
-    create(ModelProtoSchema, {
-      irVersion: 8n,
-      opsetImport: [{ domain: '', version: BigInt(opset) }],
-      graph: {
-        name: 'old',
-        node: [...before, node],
-        input: [info('x', inputs[0]!.shape)],
-        output: names.map((name) => ({ name })),
-        initializer: inputs.slice(1).map(tensor),
-      },
-    }),
-  );
-}
-
 async function raised(file: string, target: string, version: number): Promise<void> {
   const editor = await editModel(file);
   try {
@@ -89,10 +59,18 @@ test('every upgrade has random cases', () => {
 
 test.each(Object.entries(refused))('%s of opset %d is refused by name, and the model stays as it was', async (op, opset) => {
   const file = join(folder, `${op}.onnx`);
-  await writeFile(file, modelOf({ op, opset, inputs: [fed([2, 3])] }));
+  await writeFile(file, oldOperatorModel({ op, opset, inputs: [fed([2, 3])] }));
   const editor = await editModel(file);
   expect(() => editor.raiseOpset(25)).toThrow(new RegExp(`opset ${opset} and cannot be upgraded .*${op} \\(node 'node'\\)`));
   expect(editor.opset).toBe(opset);
+  await editor.close();
+});
+
+test('opsets before 7 are refused', async () => {
+  const file = join(folder, 'six.onnx');
+  await writeFile(file, oldOperatorModel({ op: 'Relu', opset: 6, inputs: [fed([2, 3])] }));
+  const editor = await editModel(file);
+  expect(() => editor.raiseOpset(21)).toThrow(/uses opset 6 and cannot be upgraded to the required opset 21: it is older than opset 7/);
   await editor.close();
 });
 
@@ -101,7 +79,7 @@ test('a form that the new opset lacks is refused with the reason', async () => {
   const channels = ['scale', 'bias', 'mean', 'variance'].map((name) => constant(name, [1, 1, 1]));
   await writeFile(
     file,
-    modelOf({ op: 'BatchNormalization', opset: 8, inputs: [fed([2, 3]), ...channels], attributes: { spatial: int(0) } }),
+    oldOperatorModel({ op: 'BatchNormalization', opset: 8, inputs: [fed([2, 3]), ...channels], attributes: { spatial: int(0) } }),
   );
   const editor = await editModel(file);
   expect(() => editor.raiseOpset(21)).toThrow(/BatchNormalization \(node 'node'\): statistics for each position/);
@@ -114,7 +92,7 @@ describe.each(Object.entries(oldOperatorCases))('%s', (op, arbitrary) => {
     let ran = 0;
     await fc.assert(
       fc.asyncProperty(arbitrary, op === 'RoiAlign' ? fc.constant(21) : fc.constantFrom(21, 25), async (one, version) => {
-        await writeFile(file, modelOf(one));
+        await writeFile(file, oldOperatorModel(one));
         const feeds = { x: feedTensor('float32', [...one.inputs[0]!.shape], undefined, 7) };
         let expected;
         try {
@@ -153,7 +131,7 @@ describe('where nodes are', () => {
   const feeds = { x: feedTensor('float32', [2, 3], undefined, 7) };
 
   test('nodes of a function are upgraded with its own opset', async () => {
-    const model = fromBinary(ModelProtoSchema, modelOf({ op: 'F', opset: 10, inputs: [fed([2, 3])] }));
+    const model = fromBinary(ModelProtoSchema, oldOperatorModel({ op: 'F', opset: 10, inputs: [fed([2, 3])] }));
     model.graph!.node[0]!.domain = 'own';
     model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: 'own', version: 1n }));
     model.functions.push(
@@ -174,7 +152,7 @@ describe('where nodes are', () => {
 
   test('nodes of bodies are upgraded', async () => {
     const body = (name: string) => create(GraphProtoSchema, { name, node: [clipped(`${name}-clip`)], output: [{ name: 'y0' }] });
-    const model = fromBinary(ModelProtoSchema, modelOf({ op: 'If', opset: 10, inputs: [fed([2, 3])] }));
+    const model = fromBinary(ModelProtoSchema, oldOperatorModel({ op: 'If', opset: 10, inputs: [fed([2, 3])] }));
     model.graph!.initializer.push(encodeTensor({ kind: 'inline', dtype: 'bool', shape: [], bytes: new Uint8Array([1]) }, 'condition'));
     const node = model.graph!.node[0]!;
     node.input = ['condition'];
@@ -191,7 +169,7 @@ describe('where nodes are', () => {
 
   /** A model that calls `then` or `else` by the input `condition`; every list of nodes uses the names it likes. */
   const branching = (opset: number, [then, other]: readonly [GraphProto, GraphProto]) => {
-    const model = fromBinary(ModelProtoSchema, modelOf({ op: 'If', opset, inputs: [fed([1, 24])] }));
+    const model = fromBinary(ModelProtoSchema, oldOperatorModel({ op: 'If', opset, inputs: [fed([1, 24])] }));
     const node = model.graph!.node[0]!;
     node.input = ['condition'];
     node.attribute = [then, other].map((g, index) =>
@@ -282,7 +260,7 @@ describe('where nodes are', () => {
       node: [make('Identity', ['on'], 'still'), make('Softmax', ['t'], 'o', [encodeAttribute('axis', int(1))])],
       output: [{ name: 'still' }, { name: 'o' }],
     });
-    const model = fromBinary(ModelProtoSchema, modelOf({ op: 'Loop', opset: 11, inputs: [fed(shape)] }));
+    const model = fromBinary(ModelProtoSchema, oldOperatorModel({ op: 'Loop', opset: 11, inputs: [fed(shape)] }));
     const graph = model.graph!;
     const node = graph.node[0]!;
     node.input = ['count', '', 'x'];
@@ -303,7 +281,7 @@ describe('where nodes are', () => {
 
   test('a function does not mean the value of the graph that has the name of its own', async () => {
     const shape = [2, 3, 4];
-    const model = fromBinary(ModelProtoSchema, modelOf({ op: 'F', opset: 11, inputs: [fed(shape)] }));
+    const model = fromBinary(ModelProtoSchema, oldOperatorModel({ op: 'F', opset: 11, inputs: [fed(shape)] }));
     const graph = model.graph!;
     graph.node[0]!.domain = 'own';
     model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: 'own', version: 1n }));

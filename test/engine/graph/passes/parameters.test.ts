@@ -15,7 +15,8 @@ import { elementCount } from '../../../../src/protocol/dtypes';
 import { decoderGraph } from '../../../support/decoderGraph';
 import { feedTensor, runGraph } from '../../../support/runGraph';
 
-const onnx = (name: string) => readGraph(join(import.meta.dirname, '../../../fixtures/onnx', name), { operators, externalFrom: Infinity });
+const onnx = (name: string) =>
+  readGraph(join(import.meta.dirname, '../../../fixtures/onnx', name), { operators, externalFrom: Infinity, opset: 21 });
 const values = (shape: readonly number[], make: (at: number) => number): ConstantData => ({
   kind: 'inline',
   dtype: 'float32',

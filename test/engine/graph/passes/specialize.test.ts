@@ -13,7 +13,8 @@ import { elementCount } from '../../../../src/protocol/dtypes';
 import { decoderGraph } from '../../../support/decoderGraph';
 import { feedTensor, runGraph } from '../../../support/runGraph';
 
-const onnx = (name: string) => readGraph(join(import.meta.dirname, '../../../fixtures/onnx', name), { operators, externalFrom: Infinity });
+const onnx = (name: string) =>
+  readGraph(join(import.meta.dirname, '../../../fixtures/onnx', name), { operators, externalFrom: Infinity, opset: 21 });
 
 /** Operators in order, without literals and without an Identity that only gives an output its name. */
 const opsOf = (graph: Graph): string[] =>

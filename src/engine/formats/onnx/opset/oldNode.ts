@@ -16,8 +16,12 @@ export interface KnownValues {
   floats(name: string): readonly number[] | undefined;
 }
 
+/** What an upgraded model is for: a graph that only infers can drop what training needs. */
+export type UpgradePurpose = 'inference' | 'training';
+
 /** The place where a node is: a graph, or the body of a function. */
 export interface NodeScope {
+  readonly purpose: UpgradePurpose;
   /** Adds a constant that the node can take; returns its name. */
   constant(stem: string, data: ConstantData): string;
   uniqueName(stem: string): string;
@@ -39,6 +43,10 @@ export class OldNode {
   /** True if the upgrade leads over this opset. */
   crosses(opset: number): boolean {
     return opset > this.range.current && opset <= this.range.version;
+  }
+
+  get forTraining(): boolean {
+    return this.scope.purpose === 'training';
   }
 
   get input(): string {

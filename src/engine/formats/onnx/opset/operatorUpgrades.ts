@@ -92,11 +92,13 @@ const topK: OperatorUpgrade = (old) => {
   };
 };
 
-/** An inference graph passes its input on; the mask, of another type before opset 10, would then be all true. */
+/** An inference graph passes its input on; the mask, of another type before opset 10, would then be all true. Training needs the ratio, which became an input. */
 const dropout: OperatorUpgrade = (old) => {
   if (!old.crosses(12)) return undefined;
   if (old.extraIsUsed) return { reason: 'its mask is used, which changed' };
   return () => {
+    const ratio = old.float('ratio');
+    if (old.forTraining && ratio !== undefined) old.setInputs(old.input, old.float32('ratio', [ratio], []));
     old.dropOutputs();
     old.removeAttributes('ratio', 'is_test', 'seed');
   };

@@ -6,7 +6,7 @@ import { OperatorSetIdProtoSchema, type GraphProto, type ModelProto, type Operat
 import { newNodeMessage } from '../edits';
 import { eachGraph, eachGraphOfNode, isStandard } from '../walk';
 import { knownValues, type NodeList } from './knownValues';
-import { OldNode, type KnownValues, type NodeScope } from './oldNode';
+import { OldNode, type KnownValues, type NodeScope, type UpgradePurpose } from './oldNode';
 import { operatorUpgrades } from './operatorUpgrades';
 
 /** Changes of one list of nodes, not made yet. */
@@ -19,14 +19,21 @@ interface Change {
 /**
  * Upgrades the standard operators of a model, its bodies and its functions to a later opset in place. Most operators only gained types and optional attributes; the
  * others are rewritten (`operatorUpgrades`). Where a node has no form in the new opset, `unsupported` is thrown with its name, and the model is unchanged.
+ * For training, nodes keep what only counts there.
  */
-export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem: string) => string): void {
+export function raiseOpset(
+  model: ModelProto,
+  version: number,
+  uniqueName: (stem: string) => string,
+  purpose: UpgradePurpose = 'inference',
+): void {
   const current = opsetOf(model.opsetImport);
   if (current >= version) return;
   const values = knownValues(model);
   const changes: Change[] = [];
   const inGraph = (graph: GraphProto, from: number) => {
     const scope: NodeScope = {
+      purpose,
       uniqueName,
       constant: (stem, data) => {
         const name = uniqueName(stem);
@@ -40,7 +47,7 @@ export function raiseOpset(model: ModelProto, version: number, uniqueName: (stem
   const outdated = model.functions.filter(({ opsetImport }) => opsetOf(opsetImport, version) < version);
   for (const definition of outdated) {
     const from = opsetOf(definition.opsetImport, version);
-    changes.push(...planNodes(definition, { current: from, version }, values(definition), functionScope(definition, uniqueName)));
+    changes.push(...planNodes(definition, { current: from, version }, values(definition), functionScope(definition, uniqueName, purpose)));
     for (const node of definition.node) eachGraphOfNode(node, (graph) => inGraph(graph, from));
   }
   for (const { apply } of changes) apply();
@@ -89,8 +96,9 @@ function placeNodes(changes: readonly Change[]): void {
 }
 
 /** A function has no initialisers: its constants are nodes in front of all others. */
-function functionScope(list: NodeList, uniqueName: (stem: string) => string): NodeScope {
+function functionScope(list: NodeList, uniqueName: (stem: string) => string, purpose: UpgradePurpose): NodeScope {
   return {
+    purpose,
     uniqueName,
     constant: (stem: string, data: ConstantData) => {
       const name = uniqueName(stem);
