@@ -51,7 +51,7 @@ export interface TensorContainer {
   readonly generatedCompanions?: ReadonlyMap<string, string>;
   /** Set where the tensors are codes and scales of a quantisation method: they can be looked at, not used as weights. */
   readonly quantized?: QuantizedCheckpoint;
-  /** Absolute paths of the weight files, in order. */
+  /** Absolute paths of the files that hold weights and graph, in order; without, see `dataFiles`. */
   readonly weightFiles?: readonly string[];
   /** Raw bytes of a tensor, little-endian as on disk; `range` in bytes relative to the tensor's start. */
   read(name: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>;

@@ -12,7 +12,7 @@ import { findOnnxWeights } from './compressibleWeights';
 import type { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashFiles } from './hashFile';
 import type { FixedTransform } from './fixedTransforms';
-import { noteFiles, refuseChangedFiles, sourcePaths, type SourceFiles } from './sourceFiles';
+import { noteBeforeOpening, noteFiles, refuseChangedFiles, sourcePaths, type SourceFiles } from './sourceFiles';
 
 /** A tensor with what it does in its model. */
 export interface SourceTensor {
@@ -47,13 +47,15 @@ export interface ModelSource {
   readonly original?: ModelSource;
 }
 
-/** Opens a model for compression. Reads headers only. The caller closes the container. */
+/**
+ * Opens a model for compression. Reads headers and few values: those that tell what weights are (`findOnnxWeights`, `recognizeDecoder`). The archive of an ONNX model is unpacked. The caller closes
+ * the container.
+ */
 export async function openSource(model: string): Promise<ModelSource> {
-  // Noted before anything is read: an archive takes a while to unpack.
-  const given = await noteFiles([model]).catch((): SourceFiles => new Map());
+  const given = await noteBeforeOpening(model);
   const container = await openContainer(model, { asHuggingFace: true });
   try {
-    const paths = sourcePaths(container, container.tensors.values());
+    const paths = sourcePaths(container);
     const files = new Map([...(await noteFiles(paths)), ...[...given].filter(([path]) => paths.includes(path))]);
     const recognized = await recognizeDecoder(container);
     const needed = recognized?.expected ?? [];
@@ -95,7 +97,7 @@ export async function openSource(model: string): Promise<ModelSource> {
   }
 }
 
-/** The IR version of ONNX 1.23, whose schema is read here: a later file may hold what would be lost or misread. */
+/** The newest IR version that the bundled ONNX Runtime reads. */
 const newestIr = 13;
 
 function refuseNewer({ path, metadata }: TensorContainer): void {

@@ -1,7 +1,11 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { LoomweightError } from '../../protocol/errors';
 import { quoteName } from '../formats/malformed';
-import type { TensorContainer, TensorEntry } from '../formats/container';
+import { graphName } from '../formats/archive/unpackedGraph';
+import type { TensorContainer } from '../formats/container';
+import { dataFiles } from '../formats/dataFiles';
+import { resolveModel } from './openContainer';
 
 /** What tells a file from one that took its place, or from itself before it was written to. */
 interface FileState {
@@ -16,11 +20,20 @@ interface FileState {
 export type SourceFiles = ReadonlyMap<string, FileState>;
 
 /** Paths of a model's files: companions (config, tokenizer), then everything that holds weights or a graph. */
-export function sourcePaths(container: TensorContainer, entries: Iterable<TensorEntry>): readonly string[] {
-  const weights = new Set(container.weightFiles ?? []);
-  for (const { location } of entries) if (location) weights.add(location.file);
-  if (weights.size === 0) weights.add(container.path);
-  return [...(container.companions ?? []), ...weights];
+export function sourcePaths(container: TensorContainer): readonly string[] {
+  return [...(container.companions ?? []), ...dataFiles(container)];
+}
+
+/**
+ * Notes files that a model may consist of, before anything is read of it: those of its directory, or the file that it is opened by and the graph beside an archive. Errors: those of
+ * `resolveModel`.
+ */
+export async function noteBeforeOpening(model: string): Promise<SourceFiles> {
+  const { path, isDirectory } = await resolveModel(model);
+  const names = isDirectory ? await readdir(path) : [basename(path), graphName];
+  const folder = isDirectory ? path : dirname(path);
+  const noted = await Promise.allSettled(names.map((name) => noteFiles([join(folder, name)])));
+  return new Map(noted.flatMap((result) => (result.status === 'fulfilled' ? [...result.value] : [])));
 }
 
 /** Notes the state of files. Errors: those of the file system. */

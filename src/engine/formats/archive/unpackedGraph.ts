@@ -4,6 +4,7 @@ import { byteLength, elementCount } from '../../../protocol/dtypes';
 import { createTemporaryFolder } from '../files/temporaryFolder';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TensorContainer } from '../container';
+import { dataFiles } from '../dataFiles';
 import { decodeToFloat32, encodeFromFloat32 } from '../decode';
 import { malformedFile, quoteName } from '../malformed';
 import { editModel } from '../onnx/editModel';
@@ -82,7 +83,7 @@ export async function openUnpacked(file: string, graph: string): Promise<TensorC
     const path = join(folder.path, 'model.onnx');
     await writeFilledGraph(archive, graph, path);
     const container = await openOnnx(path);
-    return withClose(container, async () => {
+    return unpackedFrom([file, ...(await filesOfGraph(graph))], container, async () => {
       await container.close();
       await folder.remove();
     });
@@ -96,8 +97,16 @@ export async function openUnpacked(file: string, graph: string): Promise<TensorC
   }
 }
 
-function withClose(container: TensorContainer, close: () => Promise<void>): TensorContainer {
-  const { format, path, tensors, metadata, diagnostics, graph, weightFiles } = container;
+/** The file of the graph and those of the weights that it kept. */
+async function filesOfGraph(path: string): Promise<readonly string[]> {
+  const graph = await openOnnx(path);
+  await graph.close();
+  return dataFiles(graph);
+}
+
+/** The unpacked model, which states the files that the user has. */
+function unpackedFrom(weightFiles: readonly string[], container: TensorContainer, close: () => Promise<void>): TensorContainer {
+  const { format, path, tensors, metadata, diagnostics, graph } = container;
   return {
     format,
     path,
@@ -105,7 +114,7 @@ function withClose(container: TensorContainer, close: () => Promise<void>): Tens
     metadata,
     diagnostics,
     ...(graph === undefined ? {} : { graph }),
-    ...(weightFiles === undefined ? {} : { weightFiles }),
+    weightFiles,
     read: (name, range) => container.read(name, range),
     close,
   };
