@@ -1,5 +1,6 @@
+import { ownEntry } from '../../common/ownEntry';
 import { LoomweightError } from '../../protocol/errors';
-import { findArchitecture } from '../architectures';
+import { unsupportedEntry } from '../architectures/decoder/configReader';
 import type { TensorContainer } from '../formats/container';
 
 /** Keys of GGUF metadata, without the architecture's name before them, by the entries of config.json that are made from them. */
@@ -17,25 +18,20 @@ const metadataKeys: Readonly<Record<string, string>> = {
 };
 
 /**
- * Checks the config that a view of a GGUF file was given, so that an invalid entry is reported as the metadata that it comes from: the user has no config.json. Errors: `malformed-file`,
- * `unsupported`.
+ * An error of reading a config, for a user who may have none: where a view of a GGUF file was given the config, its invalid entry is reported as the metadata that it comes from. Other errors come
+ * back as they are.
  */
-export function checkGgufConfig({ path, config, metadata }: TensorContainer): void {
-  const architecture = config && findArchitecture(config);
-  if (!architecture) return;
-  try {
-    architecture.readConfig(config, { layoutOnly: true });
-  } catch (error) {
-    if (!(error instanceof LoomweightError)) throw error;
-    const { key, wanted, got } = error.details ?? {};
-    const known = typeof key === 'string' && Object.hasOwn(metadataKeys, key) ? metadataKeys[key] : undefined;
-    if (known === undefined || typeof wanted !== 'string') throw error;
-    const name = `${metadata['general.architecture'] ?? 'model'}.${known}`;
-    throw new LoomweightError(
-      error.code,
-      `The metadata of ${path} need ${wanted} for '${name}', got ${got === undefined ? 'nothing' : JSON.stringify(got)}. Convert the model to GGUF again.`,
-      { path, key: name, got },
-      { cause: error },
-    );
-  }
+export function ggufError({ format, path, metadata }: TensorContainer, error: unknown): unknown {
+  if (format !== 'gguf' || !(error instanceof LoomweightError)) return error;
+  const { key, wanted, supported, got } = error.details ?? {};
+  if (typeof key === 'string' && typeof supported === 'string') return unsupportedEntry(key, supported, got, `The metadata of ${path} set`);
+  const known = typeof key === 'string' ? ownEntry(metadataKeys, key) : undefined;
+  if (known === undefined || typeof wanted !== 'string') return error;
+  const name = `${metadata['general.architecture'] ?? 'model'}.${known}`;
+  return new LoomweightError(
+    error.code,
+    `The metadata of ${path} need ${wanted} for '${name}', got ${got === undefined ? 'nothing' : JSON.stringify(got)}. Convert the model to GGUF again.`,
+    { path, key: name, got },
+    { cause: error },
+  );
 }

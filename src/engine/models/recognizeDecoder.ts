@@ -1,9 +1,9 @@
 import { LoomweightError } from '../../protocol/errors';
 import { findArchitecture, recognizeModel } from '../architectures';
-import type { DecoderArchitecture, DecoderConfig, ExpectedTensor } from '../architectures/architecture';
+import type { DecoderArchitecture, DecoderConfig, ExpectedTensor, ReadConfigOptions } from '../architectures/architecture';
 import { embeddingName, headName } from '../architectures/decoder/expectedTensors';
 import type { TensorContainer } from '../formats/container';
-import { checkGgufConfig } from './ggufConfig';
+import { ggufError } from './ggufConfig';
 
 /** A decoder that can be built from the source's config. */
 export interface SourceDecoder {
@@ -30,16 +30,7 @@ export async function recognizeDecoder(container: TensorContainer): Promise<Reco
   if (container.format === 'onnx' || container.config === undefined) return undefined;
   const architecture = findArchitecture(container.config);
   if (!architecture) return undefined;
-  if (container.format === 'gguf') checkGgufConfig(container);
-  let notRunnable: LoomweightError | undefined;
-  let config: DecoderConfig;
-  try {
-    config = architecture.readConfig(container.config);
-  } catch (error) {
-    if (!(error instanceof LoomweightError) || error.code !== 'unsupported') throw error;
-    notRunnable = error;
-    config = architecture.readConfig(container.config, { layoutOnly: true });
-  }
+  const { config, notRunnable } = readKnownConfig(architecture, container, container.config);
   const untied = await withOwnHead(container, config);
   return {
     decoder: notRunnable ? undefined : { architecture, config: untied.config },
@@ -47,6 +38,27 @@ export async function recognizeDecoder(container: TensorContainer): Promise<Reco
     expected: architecture.expectedTensors(untied.config),
     notes: untied.notes,
   };
+}
+
+/** The config as it can be run, or else what of it tells names, shapes and roles, and why it cannot be run. Errors: `malformed-file`. */
+function readKnownConfig(
+  architecture: DecoderArchitecture,
+  container: TensorContainer,
+  config: Readonly<Record<string, unknown>>,
+): { readonly config: DecoderConfig; readonly notRunnable: LoomweightError | undefined } {
+  const read = (options?: ReadConfigOptions): DecoderConfig => {
+    try {
+      return architecture.readConfig(config, options);
+    } catch (error) {
+      throw ggufError(container, error);
+    }
+  };
+  try {
+    return { config: read(), notRunnable: undefined };
+  } catch (error) {
+    if (!(error instanceof LoomweightError) || error.code !== 'unsupported') throw error;
+    return { config: read({ layoutOnly: true }), notRunnable: error };
+  }
 }
 
 /** The decoder of a container that is to be run. Errors: `unsupported` with what cannot be run, `malformed-file`. */

@@ -73,11 +73,11 @@ export function malformed(key: string, wanted: string, got: unknown, details: Re
   );
 }
 
-/** The error for a valid entry that requests something unsupported. */
-export function unsupportedEntry(key: string, supported: string, got: unknown): LoomweightError {
+/** The error for a valid entry that requests something unsupported. `where`: what states it, with the verb. */
+export function unsupportedEntry(key: string, supported: string, got: unknown, where = 'config.json sets'): LoomweightError {
   return new LoomweightError(
     'unsupported',
-    `config.json sets ${key} to ${JSON.stringify(got)}, but only ${supported} can be run. This model can still be inspected, compared, and compressed in the formats hf and archive.`,
-    { key, got },
+    `${where} ${key} to ${JSON.stringify(got)}, but only ${supported} can be run. This model can still be inspected, compared, and compressed in the formats hf and archive.`,
+    { key, supported, got },
   );
 }

@@ -1,6 +1,7 @@
 import type { TensorEntry } from '../container';
-import { quoteName, unsupportedContent } from '../malformed';
+import { unsupportedContent } from '../malformed';
 import type { GgufValue } from './metadata';
+import { ropeScaling } from './ropeScaling';
 
 /** Input of config.json. */
 export interface GgufModel {
@@ -64,7 +65,7 @@ export function llamaConfig(model: GgufModel, ropeFactors: Float32Array | undefi
     max_position_embeddings: need('context_length'),
     rms_norm_eps: need('attention.layer_norm_rms_epsilon'),
     rope_theta: theta,
-    rope_scaling: scalingOf(model, family, read, ropeFactors, theta, headSize),
+    rope_scaling: ropeScaling(model, { family, read, theta, headSize, factors: ropeFactors }),
     hidden_act: 'silu',
     attention_bias: biases.attention,
     mlp_bias: biases.mlp,
@@ -107,65 +108,4 @@ function biasesOf(
     );
   }
   return { attention: counts.has('attn_q'), mlp: counts.has('ffn_gate') };
-}
-
-/**
- * The scaling as llama.cpp's loader reads it: a factor without a type is linear, older files have the key `rope.scale_linear` for it, and without a factor nothing is scaled.
- */
-function metadataScaling(model: GgufModel, family: string, read: (key: string) => number | undefined): Record<string, unknown> | null {
-  const type = model.values.get(`${family}.rope.scaling.type`) ?? 'linear';
-  if (type === 'none') return null;
-  const factor = read('rope.scaling.factor') ?? read('rope.scale_linear') ?? 0;
-  if (type === 'linear' && (factor === 0 || factor === 1)) return null;
-  if (type === 'linear' && Number.isFinite(factor) && factor > 0) return { type: 'linear', rope_type: 'linear', factor };
-  throw unsupportedContent(
-    model.path,
-    'unsupported-architecture',
-    type === 'linear'
-      ? `${model.path} scales rotary positions by the factor ${factor}, but a factor must be above 0. Convert the model to GGUF again.`
-      : `${model.path} scales rotary positions by ${quoteName(String(type))}; only linear and Llama 3 scaling can be converted.`,
-  );
-}
-
-/** What the two kinds of scaling may be together: the frequency factors of Llama 3 alone. */
-function scalingOf(
-  model: GgufModel,
-  family: string,
-  read: (key: string) => number | undefined,
-  factors: Float32Array | undefined,
-  theta: number,
-  headSize: number,
-) {
-  const scaling = metadataScaling(model, family, read);
-  if (!factors) return scaling;
-  if (scaling === null) return llama3Scaling(factors, theta, headSize, model.path);
-  throw unsupportedContent(
-    model.path,
-    'unsupported-architecture',
-    `${model.path} scales rotary positions both by frequency factors and linearly, which config.json of Hugging Face cannot express.`,
-  );
-}
-
-/**
- * Llama 3 files store the scaling as one divisor per frequency. The divisors are recomputed from the four numbers in config.json and must
- * agree: a wrong scaling would go unnoticed until texts get long. Formula: transformers, rope type `llama3`; the published models have low
- * 1, high 4, original context 8,192.
- */
-function llama3Scaling(factors: Float32Array, theta: number, headSize: number, file: string): Record<string, unknown> {
-  const factor = Math.max(...factors);
-  const scaling = { rope_type: 'llama3', factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
-  const agrees =
-    factors.length === headSize / 2 &&
-    factors.every((given, i) => {
-      const turns = (scaling.original_max_position_embeddings * theta ** ((-2 * i) / headSize)) / (2 * Math.PI);
-      const smooth = Math.min(1, Math.max(0, (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)));
-      const expected = 1 / ((1 - smooth) / factor + smooth);
-      return Math.abs(given - expected) <= 1e-3 * expected;
-    });
-  if (agrees) return scaling;
-  throw unsupportedContent(
-    file,
-    'unsupported-architecture',
-    `${file} has frequency factors (rope_freqs) other than those of Llama 3, which config.json cannot express.`,
-  );
 }

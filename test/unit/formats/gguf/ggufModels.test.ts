@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'vitest';
+import { compressModel } from '../../../../src/engine/compress/compressModel';
 import { openContainer } from '../../../../src/engine/models/openContainer';
 import { openSource } from '../../../../src/engine/models/modelSource';
 import { test } from '../../../support/fixtures';
 import { failureOf, writeInto } from '../../../support/formatFiles';
+import { workContext } from '../../../support/workContext';
 import { writeGguf, type GgufField, type GgufTensor } from '../../../support/ggufWriter';
 
 const hidden = 8;
@@ -44,6 +48,13 @@ const biases = (...layers: string[]) =>
     [0, 1].map((block) => zeros(`blk.${block}.${layer}.bias`, layer.startsWith('ffn_') && layer !== 'ffn_down' ? inner : hidden)),
   );
 
+const yarn = (more: Readonly<Record<string, GgufField>> = {}): Readonly<Record<string, GgufField>> => ({
+  'llama.rope.scaling.type': { text: 'yarn' },
+  'llama.rope.scaling.factor': { float32: 4 },
+  'llama.rope.scaling.original_context_length': { uint32: 16 },
+  ...more,
+});
+
 // llama.cpp: the type defaults to linear, the factor falls back to rope.scale_linear, and 0 or none means no scaling.
 test.for<readonly [what: string, more: Readonly<Record<string, GgufField>>, scaling: unknown]>([
   ['nothing', {}, null],
@@ -63,6 +74,29 @@ test.for<readonly [what: string, more: Readonly<Record<string, GgufField>>, scal
   ['a type without a factor', { 'llama.rope.scaling.type': { text: 'linear' } }, null],
   ['a factor of 0', { 'llama.rope.scaling.factor': { float32: 0 } }, null],
   ['a factor of 1', { 'llama.rope.scale_linear': { float32: 1 } }, null],
+  [
+    'YaRN as converters write it',
+    yarn({ 'llama.rope.scaling.yarn_ext_factor': { float32: 1 }, 'llama.rope.scaling.yarn_log_multiplier': { float32: 0 } }),
+    { type: 'yarn', rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 },
+  ],
+  [
+    'YaRN with all its numbers',
+    yarn({
+      'llama.rope.scaling.attn_factor': { float32: 1.5 },
+      'llama.rope.scaling.yarn_beta_fast': { float32: 24 },
+      'llama.rope.scaling.yarn_beta_slow': { float32: 2 },
+    }),
+    {
+      type: 'yarn',
+      rope_type: 'yarn',
+      factor: 4,
+      original_max_position_embeddings: 16,
+      // 1.5 (0.1 ln 4 + 1), as transformers 5 takes it over and llama.cpp computes it.
+      attention_factor: expect.closeTo(1.707944154167984, 14) as number,
+      beta_fast: 24,
+      beta_slow: 2,
+    },
+  ],
 ])('rotary scaling with %s', async ([, more, scaling], { folder }) => {
   const container = await openContainer(writeInto(folder, 'model.gguf', writeGguf({ ...fields, ...more }, model())), {
     asHuggingFace: true,
@@ -73,13 +107,42 @@ test.for<readonly [what: string, more: Readonly<Record<string, GgufField>>, scal
 
 test.for<readonly [what: string, file: string, more: Readonly<Record<string, GgufField>>, tensors: readonly GgufTensor[], words: RegExp]>([
   ['a negative factor', 'model', { 'llama.rope.scaling.factor': { float32: -2 } }, model(), /factor -2, but a factor must be above 0/],
-  ['YaRN', 'model', { 'llama.rope.scaling.type': { text: 'yarn' } }, model(), /rotary positions by "yarn"/],
+  ['longrope', 'model', { 'llama.rope.scaling.type': { text: 'longrope' } }, model(), /rotary positions by "longrope"/],
+  [
+    'YaRN without its numbers',
+    'model',
+    { 'llama.rope.scaling.type': { text: 'yarn' } },
+    model(),
+    /by YaRN, but its metadata lack llama\.rope\.scaling\.factor and llama\.rope\.scaling\.original_context_length/,
+  ],
+  [
+    'YaRN without the original context',
+    'model',
+    { 'llama.rope.scaling.type': { text: 'yarn' }, 'llama.rope.scaling.factor': { float32: 4 } },
+    model(),
+    /lack llama\.rope\.scaling\.original_context_length\./,
+  ],
+  ['YaRN with a negative factor', 'model', yarn({ 'llama.rope.scaling.factor': { float32: -4 } }), model(), /scaling\.factor is -4/],
+  [
+    'YaRN with a part of its extrapolation',
+    'model',
+    yarn({ 'llama.rope.scaling.yarn_ext_factor': { float32: 0.5 } }),
+    model(),
+    /with llama\.rope\.scaling\.yarn_ext_factor 0\.5, which config\.json of Hugging Face cannot express/,
+  ],
+  [
+    'a negative base',
+    'model',
+    { 'llama.rope.freq_base': { float32: -5 } },
+    model(),
+    /a positive number for 'llama\.rope\.freq_base', got -5/,
+  ],
   [
     'linear and frequency factors',
     'model',
     { 'llama.rope.scaling.factor': { float32: 2 } },
     model([zeros('rope_freqs.weight', 2)]),
-    /both by frequency factors and linearly/,
+    /both by frequency factors and by "linear"/,
   ],
   [
     'one file of a split model',
@@ -146,4 +209,22 @@ test('biases on all layers of an attention and of an MLP are those of Llama', as
   const source = await openSource(writeInto(folder, 'model.gguf', writeGguf(fields, model(all))));
   expect(source.decoder?.config.biases).toEqual({ queryKeyValue: true, output: true, mlp: true });
   await source.container.close();
+});
+
+test('a YaRN model, which cannot be run here, is converted and archived, with a note in words of the file', async ({ folder, runtime }) => {
+  const path = writeInto(folder, 'model.gguf', writeGguf({ ...fields, ...yarn() }, model()));
+  const spec = { kind: 'compress', model: path, method: 'none', parameters: {} } as const;
+  const out = (format: string) => join(folder, format);
+  for (const format of ['hf', 'archive'] as const) {
+    const report = await compressModel({ ...spec, format, out: out(format) }, workContext(runtime));
+    expect(report.verification).toMatchObject({ passed: true, scope: 'bytes' });
+    expect(report.notes.join('\n')).toContain(
+      `Only bytes are checked: The metadata of ${path} set rotary scaling to "yarn", but only none`,
+    );
+    const config = JSON.parse(readFileSync(join(out(format), 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config['rope_scaling']).toEqual({ type: 'yarn', rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 });
+    expect(config['max_position_embeddings']).toBe(64);
+  }
+  const { message } = await failureOf(() => compressModel({ ...spec, format: 'onnx', out: out('onnx') }, workContext(runtime)));
+  expect(message).toMatch(/needs a graph\. The metadata of .* set rotary scaling to "yarn"/);
 });
