@@ -23,14 +23,27 @@ export type Place =
 /** Text that is escaped for one place. Only the functions of this module make it. */
 export type Shown<Where extends Place> = string & { readonly [place]: Where };
 
+/** C0 and C1 controls (terminal sequences), marks of writing direction, characters without width, separators of lines and paragraphs, tags and other formats that are invisible. */
+const formats = String.raw`[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]`;
+/** A letter or mark of a script that joins its letters. */
+const joined = String.raw`(?![\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}])[\p{L}\p{M}]`;
+/** What stands before and after the joiner inside an emoji. */
+const [emojiBefore, emojiAfter] = [String.raw`[\p{Extended_Pictographic}\p{Emoji_Modifier}]`, String.raw`\p{Extended_Pictographic}`];
+
 /**
- * Characters that are not text: C0 and C1 controls (terminal sequences), marks of writing direction, characters without width, separators of lines and
- * paragraphs, tags and other formats that are invisible. A joiner or non-joiner (U+200D, U+200C) is text where spelling needs it: between letters or marks of a script
+ * Characters that are not text. A joiner or non-joiner (U+200D, U+200C) is text where spelling needs it: between letters or marks of a script
  * that joins them, as Persian and Hindi do, and a joiner also within an emoji. Elsewhere two names could differ by it and look the same.
  */
-const invisible =
-  // eslint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|(?<!(?![\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}])[\p{L}\p{M}])\u200c|(?<!(?![\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}])[\p{L}\p{M}]|[\p{Extended_Pictographic}\p{Emoji_Modifier}])\u200d|\u200c(?!(?![\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}])[\p{L}\p{M}])|\u200d(?!(?![\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}])[\p{L}\p{M}]|\p{Extended_Pictographic})/gu;
+const invisible = new RegExp(
+  [
+    formats,
+    `(?<!${joined})\\u200c`,
+    `\\u200c(?!${joined})`,
+    `(?<!${joined}|${emojiBefore})\\u200d`,
+    `\\u200d(?!${joined}|${emojiAfter})`,
+  ].join('|'),
+  'gu',
+);
 
 /** Characters that JSON may hold as they are, but a terminal or a reader must not get. */
 const unsafeInJson = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;

@@ -65,15 +65,15 @@ function logitOf(probability: number): number {
   return Math.log(Math.max(probability, smallest)) - Math.log(Math.max(1 - probability, smallestRest));
 }
 
-/** True if every row holds numbers of at least 0 that sum to 1. */
-function areDistributions(values: Float32Array, classes: number): boolean {
+/** True if every row of values [rows, classes] holds numbers of at least 0 that sum to 1, to within `tolerance`. */
+export function areDistributions(values: ArrayLike<number>, classes: number, tolerance = sumTolerance): boolean {
   for (let row = 0; row < values.length; row += classes) {
     let sum = 0;
     for (let index = row; index < row + classes; index += 1) {
       if (!((values[index] as number) >= 0)) return false;
       sum += values[index] as number;
     }
-    if (Math.abs(sum - 1) > sumTolerance) return false;
+    if (Math.abs(sum - 1) > tolerance) return false;
   }
   return values.length > 0;
 }

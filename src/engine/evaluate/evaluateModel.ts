@@ -2,15 +2,14 @@ import { LoomweightError } from '../../protocol/errors';
 import type { EvaluateSpec } from '../../protocol/jobs';
 import type { EvaluateReport } from '../../protocol/report';
 import type { TensorContainer } from '../formats/container';
-import { readGraph } from '../formats/onnx/readGraph';
 import { finalActivation, type FinalActivation } from '../graph/passes/finalActivation';
-import { operators } from '../ops/index';
 import { openContainer } from '../models/openContainer';
 import type { WorkContext } from '../runtime/workContext';
 import { readDataSplit } from './data/readDataSplit';
 import { checkSplit } from './data/dataSplit';
 import { evaluateOnData } from './evaluateData';
 import { evaluateText } from './evaluateText';
+import { readableGraph } from './readableGraph';
 
 /**
  * Measures a model: perplexity on a text, or accuracy or AUC on data, always with the mean loss. Checks everything that can be
@@ -82,12 +81,8 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
 
 /** The activation behind the first output; undefined also for a graph that only the runtime can read: its outputs are then judged by their values. */
 async function activationOf(path: string): Promise<FinalActivation['kind'] | undefined> {
-  try {
-    return finalActivation(await readGraph(path, { operators }))?.kind;
-  } catch (error) {
-    if (error instanceof LoomweightError) return undefined;
-    throw error;
-  }
+  const graph = await readableGraph(path);
+  return graph && finalActivation(graph)?.kind;
 }
 
 /** Largest resident size of this process so far; Node gives it in KiB. */

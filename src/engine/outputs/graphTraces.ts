@@ -1,6 +1,7 @@
 import { readGraph } from '../formats/onnx/readGraph';
 import { decodeToFloat32, isDecodable } from '../formats/decode';
 import type { Graph, Node, Value } from '../graph/graph';
+import { allNodes } from '../graph/passes/settings';
 import type { ConstantData } from '../graph/types';
 import { LayoutMismatch, type Trace } from './storage/pieceTypes';
 
@@ -14,19 +15,13 @@ export class GraphTraces {
   private readonly users = new Map<string, Node[]>();
 
   private constructor(private readonly graph: Graph) {
-    this.noteUsers(graph);
-  }
-
-  private noteUsers({ nodes }: Graph): void {
-    for (const node of nodes) {
+    for (const node of allNodes(graph))
       for (const input of node.inputs) {
         if (!input) continue;
         const users = this.users.get(input.name);
         if (users) users.push(node);
         else this.users.set(input.name, [node]);
       }
-      for (const attribute of Object.values(node.attributes)) if (attribute.kind === 'graph') this.noteUsers(attribute.value);
-    }
   }
 
   /** Reads the nodes of a file. Errors: those of `readGraph`. */

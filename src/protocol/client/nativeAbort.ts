@@ -10,6 +10,9 @@ const nativeSignals: Readonly<Record<string, string>> = {
   SIGABRT: 'a failed check of the runtime',
 };
 
+/** What is left of a job whose process ended early: finished steps of a recipe stay, and so does the checkpoint of a training. */
+export const keptOfEnded = 'Nothing unfinished is kept except a checkpoint.';
+
 /** Keys of specifications whose values are models, in the order in which a person would name them. */
 const modelKeys = ['model', 'first', 'second', 'base', 'donor', 'recipe'] as const;
 
@@ -28,13 +31,13 @@ export function nativeAbort(error: unknown, spec: JobSpec): LoomweightError | un
   if (output?.some((line) => /heap out of memory|Allocation failed|FATAL ERROR: .*(?:heap|invalid (?:array|table) size)/i.test(line)))
     return new LoomweightError(
       'insufficient-memory',
-      `The process that ran ${named} ran out of memory for its own bookkeeping. Nothing was written. Use a smaller model, table or text.`,
+      `The process that ran ${named} ran out of memory for its own bookkeeping. ${keptOfEnded} Use a smaller model, table or text.`,
       { ...error.details, models },
       { cause: error },
     );
   return new LoomweightError(
     'unsupported',
-    `${named} cannot be run here: ONNX Runtime ended the process while it ran the model (${String(signal)}: ${reason}). Nothing was written. ` +
+    `${named} cannot be run here: ONNX Runtime ended the process while it ran the model (${String(signal)}: ${reason}). ${keptOfEnded} ` +
       'Check the model with the program that wrote it, or export it again.',
     { ...error.details, models },
     { cause: error },

@@ -40,7 +40,7 @@ function valuesOfRealInputs(graph: Graph, nodes: readonly Node[], roles: InputRo
 }
 
 /** Nodes of the graph and its bodies; nodes of a body come before the node that has the body, like the values it captures. */
-function allNodes(graph: Graph): readonly Node[] {
+export function allNodes(graph: Graph): readonly Node[] {
   return graph.nodes.flatMap((node) => [...bodiesOf(node).flatMap(allNodes), node]);
 }
 

@@ -1,4 +1,5 @@
 import type { OutputChange } from '../../../protocol/report';
+import { areDistributions } from '../../evaluate/classScores';
 import { isFloat } from './judgeOutputs';
 import { differenceOf } from './measures';
 import { outputChange } from './outputChange';
@@ -79,17 +80,7 @@ function changeOfFloats(output: OutputValues, found: OutputValues['values'], mad
 /** True where every row along the last axis has at least two values and they add up to 1, with none below 0. */
 function rowsAddUpToOne({ shape, values, dtype }: OutputValues): boolean {
   const length = shape.at(-1) ?? 1;
-  if (length < 2 || values.length === 0) return false;
-  const tolerance = dtype === 'float16' || dtype === 'bfloat16' ? 1e-2 : 1e-4;
-  for (let start = 0; start < values.length; start += length) {
-    let total = 0;
-    for (const value of values.subarray(start, start + length)) {
-      if (!(value >= 0)) return false;
-      total += value;
-    }
-    if (!(Math.abs(total - 1) <= tolerance)) return false;
-  }
-  return true;
+  return length >= 2 && areDistributions(values, length, dtype === 'float16' || dtype === 'bfloat16' ? 1e-2 : 1e-4);
 }
 
 /**

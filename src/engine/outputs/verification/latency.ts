@@ -2,11 +2,11 @@ import type { LatencyReport } from '../../../protocol/report';
 import type { RuntimeTensor, Session } from '../../runtime/types';
 
 /** Rounds in which both take their turn; the least time of each counts, because everything else a machine does only adds. */
-const rounds = { least: 5, most: 15 } as const;
+const leastRounds = 5;
+/** Most rounds, and the time, in milliseconds, after which no further round begins. */
+export const timingLimits = { rounds: 15, milliseconds: 3000 } as const;
 /** After this time, in milliseconds, the least number of rounds is enough: long runs vary less. */
 const enough = 100;
-/** After this time, in milliseconds, no further round begins. */
-const longest = 3000;
 
 type Feeds = Readonly<Record<string, RuntimeTensor>>;
 
@@ -25,11 +25,11 @@ export async function compareLatency(
   const start = performance.now();
   // The first run of a session also prepares it, so it counts only where there is no time for another.
   const first = { before: await time(before), after: await time(after) };
-  if (performance.now() - start > longest) return first;
+  if (performance.now() - start > timingLimits.milliseconds) return first;
   const measured = performance.now();
-  for (let round = 0; round < rounds.most; round += 1) {
+  for (let round = 0; round < timingLimits.rounds; round += 1) {
     const passed = performance.now() - measured;
-    if ((round >= rounds.least && passed > enough) || (round > 0 && passed > longest)) break;
+    if ((round >= leastRounds && passed > enough) || (round > 0 && passed > timingLimits.milliseconds)) break;
     least.before = Math.min(least.before, await time(before));
     least.after = Math.min(least.after, await time(after));
   }

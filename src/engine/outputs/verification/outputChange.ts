@@ -2,7 +2,7 @@ import type { OutputChange, Verdict, VerificationCheck } from '../../../protocol
 import type { PlannedStore } from '../planned/plannedStore';
 
 /**
- * Beyond these a result is reported as changed a lot. Measured with round to nearest and groups of 32 (docs/benchmarks.md): 4 bits stay below a fifth of them, 3 bits below the half,
+ * Beyond these a result is reported as changed a lot. Measured with round to nearest and groups of 32 (decision 0022): 4 bits stay below a quarter of them, 3 bits near or below the half,
  * 1 bit exceeds them, and so does every model whose outputs no longer depend on its inputs.
  */
 const limits = { outputs: 0.5, predictions: 0.5, weights: 0.35 } as const;

@@ -49,29 +49,29 @@ const lengthsOf = (shape: DeclaredInput['shape'], free: number): readonly number
     isKnown(length) ? length : axis === 0 && shape.slice(1).some((other) => !isKnown(other)) ? freeLength : free,
   );
 
-/** Seeded inputs of the declared shapes, with this length for every free axis; or the name and type of the first input that cannot be fed. */
-export function sampleFeeds(
-  inputs: readonly DeclaredInput[],
-  seed: number,
-  free = freeLength,
-): { readonly feeds: Feeds } | { readonly refused: { readonly name: string; readonly dtype: string } } {
+/** The first input of a type that the runtime does not accept. */
+export function refusedInput(inputs: readonly DeclaredInput[]): DeclaredInput | undefined {
+  return inputs.find(({ dtype }) => samples[dtype] === undefined);
+}
+
+/** Seeded inputs of the declared shapes, with this length for every free axis. Types: those that `refusedInput` accepts. */
+export function sampleFeeds(inputs: readonly DeclaredInput[], seed: number, free = freeLength): Feeds {
   const random = new SeededRandom(seed + 1);
   const feeds: Record<string, RuntimeTensor> = {};
   for (const { name, dtype, shape } of inputs) {
     const sample = samples[dtype];
-    if (sample === undefined) return { refused: { name, dtype } };
+    if (sample === undefined) throw new Error(`Inputs of type ${dtype} cannot be fed.`);
     const lengths = lengthsOf(shape, free);
     feeds[name] = { dtype: dtype as DType, shape: lengths, data: sample(elementCount(lengths), random) };
   }
-  return { feeds };
+  return feeds;
 }
 
 /** Relative size of the changes below: a few units in the last place of float32. */
 const jitterSize = 2 ** -22;
 
-/** Every value moved by about its own rounding error, up or down. */
-export function jitteredValues<T extends Float32Array | Float64Array>(values: T, seed: number): T {
-  const random = new SeededRandom(seed);
+/** Every value moved by about its own rounding error, up or down. One generator serves all tensors of a model, so that no two move alike. */
+export function jitteredValues<T extends Float32Array | Float64Array>(values: T, random: SeededRandom): T {
   return values.map((value) => value * (1 + (random.nextBelow(2) === 1 ? jitterSize : -jitterSize))) as T;
 }
 
@@ -83,10 +83,14 @@ export function jittered(feeds: Feeds, seed: number): Feeds {
   const random = new SeededRandom(seed + 2);
   const up = () => random.nextBelow(2) === 1;
   const move = ({ dtype, shape, data }: RuntimeTensor): RuntimeTensor => {
-    if (data instanceof Float32Array || data instanceof Float64Array) return { dtype, shape, data: jitteredValues(data, seed + 2) };
-    // The next bit pattern is the next number; infinities and what is beside them stay.
+    if (data instanceof Float32Array || data instanceof Float64Array) return { dtype, shape, data: jitteredValues(data, random) };
+    // The bit patterns beside a number's are those of its neighbours; zeros, infinities and what is beside them stay.
     if (dtype === 'float16' && data instanceof Uint16Array)
-      return { dtype, shape, data: data.map((code) => ((code & 0x7fff) === 0 || (code & 0x7fff) >= 0x7bff || up() ? code : code + 1)) };
+      return {
+        dtype,
+        shape,
+        data: data.map((code) => ((code & 0x7fff) === 0 || (code & 0x7fff) >= 0x7bff ? code : up() ? code + 1 : code - 1)),
+      };
     return { dtype, shape, data };
   };
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, move(tensor)]));

@@ -1,6 +1,5 @@
-import { LoomweightError } from '../../../protocol/errors';
 import type { VerificationCheck } from '../../../protocol/report';
-import { readGraph } from '../../formats/onnx/readGraph';
+import { readableGraph } from '../../evaluate/readableGraph';
 import { findGraphProblems, type GraphProblem } from '../../graph/verifier';
 import { operators } from '../../ops';
 
@@ -32,10 +31,6 @@ function withoutNode({ message }: GraphProblem): string {
 
 /** Operators without a rule of ours are not an error. */
 async function mistakesIn(path: string): Promise<readonly GraphProblem[] | undefined> {
-  try {
-    return findGraphProblems(await readGraph(path, { operators }), operators).filter((problem) => problem.code !== 'unknown-operator');
-  } catch (error) {
-    if (LoomweightError.is(error, 'unsupported')) return undefined;
-    throw error;
-  }
+  const graph = await readableGraph(path, 'unsupported');
+  return graph && findGraphProblems(graph, operators).filter((problem) => problem.code !== 'unknown-operator');
 }

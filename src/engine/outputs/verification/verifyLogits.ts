@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { SeededRandom } from '../../../common/random';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
 import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
@@ -74,7 +75,10 @@ async function compareWith(float: Session, request: VerificationRequest, { archi
   const planned = await logitsOfPlan((values) => values);
   const expected = {
     planned: [asOutput(planned)],
-    rounded: async () => [asOutput(await logitsOfPlan((values) => jitteredValues(values, context.seed)))],
+    rounded: async () => {
+      const random = new SeededRandom(context.seed);
+      return [asOutput(await logitsOfPlan((values) => jitteredValues(values, random)))];
+    },
   };
   const judge = (name: string, logits: Float32Array, note?: string) => checkExact(name, expected, [asOutput(logits)], note);
   const divergence = meanDivergence(floatLogits, planned, config.vocabularySize);

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
-import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
-import { readGraph } from '../../formats/onnx/readGraph';
+import { readableGraph } from '../../evaluate/readableGraph';
 import { probabilityOutputs } from '../../graph/passes/probabilityOutputs';
-import { operators } from '../../ops';
 import { releaseArrays } from '../../runtime/releaseArrays';
 import type { Session, SessionOptions } from '../../runtime/types';
 import { changeOf, showsNothing } from './changeOfOutputs';
@@ -13,13 +12,11 @@ import { differenceOf } from './measures';
 import { outputsOf, type OutputValues } from './outputValues';
 import { writePlannedGraph, type PlannedGraph } from './plannedGraph';
 import { openRunnable, type RunnableFile } from './runnableFile';
+import { allLevelsFit } from './runningTime';
 import { sameFiles } from './sameFiles';
-import { freeLength, jittered, lengthsToTry, sampleFeeds, type Feeds } from './sampleFeeds';
+import { jittered, lengthsToTry, refusedInput, sampleFeeds, type Feeds } from './sampleFeeds';
 import type { VerificationRequest } from './verificationRequest';
 import { createTemporaryFolder } from '../../formats/files/temporaryFolder';
-
-/** Seconds that the runs of a whole model may take: a model that takes longer is run with fewer of the runtime's settings. */
-const runSeconds = 60;
 
 /** Settings of the runtime at which source and result are compared. */
 interface Level {
@@ -59,9 +56,9 @@ export async function verifyOnnxModel(request: VerificationRequest): Promise<Onn
   const { source, planned, folder, written, context } = request;
   if (planned.size === 0 && !written.unpackTo && (await sameFiles(source.container.path, join(folder, written.primary))))
     return { checks: [identical], latency: undefined, change: undefined, shows: true };
-  const sample = sampleFeeds(source.container.graph?.inputs ?? [], context.seed);
-  if ('refused' in sample) {
-    const { name, dtype } = sample.refused;
+  const refused = refusedInput(source.container.graph?.inputs ?? []);
+  if (refused) {
+    const { name, dtype } = refused;
     context.note(`The runtime takes no inputs of type ${dtype} (input '${name}'), so only the bytes of the model were checked.`);
     return undefined;
   }
@@ -125,12 +122,11 @@ async function runOnSamples(
   let failure: unknown;
   for (const length of lengthsToTry(inputs)) {
     throwIfCancelled(context.signal);
-    const sample = sampleFeeds(inputs, context.seed, length);
-    if ('refused' in sample) return undefined;
+    const feeds = sampleFeeds(inputs, context.seed, length);
     const started = performance.now();
     try {
-      const float = await outputsOf(session, sample.feeds);
-      return { feeds: sample.feeds, float, seconds: (performance.now() - started) / 1000 };
+      const float = await outputsOf(session, feeds);
+      return { feeds, float, seconds: (performance.now() - started) / 1000 };
     } catch (error) {
       failure ??= error;
     }
@@ -160,12 +156,8 @@ async function changeOfModel(
 
 /** The outputs that the graph makes by a Softmax or Sigmoid; none for a graph that only the runtime can read. */
 async function probabilitiesOf(path: string): Promise<ReadonlySet<string>> {
-  try {
-    return probabilityOutputs(await readGraph(path, { operators }));
-  } catch (error) {
-    if (error instanceof LoomweightError) return new Set();
-    throw error;
-  }
+  const graph = await readableGraph(path);
+  return graph === undefined ? new Set() : probabilityOutputs(graph);
 }
 
 /** The finished file, or the ONNX model that it stands for. */
@@ -201,7 +193,7 @@ async function checkLevels(
     ({ dequantizes, roundsActivations }) => dequantizes || roundsActivations,
   );
   const all = sameByDefault ? [disabled, byDefault] : [disabled, exact, byDefault];
-  const levels = 2 * all.length * secondsPerRun <= runSeconds ? all : written.integerActivations ? [exact] : [byDefault];
+  const levels = allLevelsFit(secondsPerRun, all.length) ? all : written.integerActivations ? [exact] : [byDefault];
   if (levels.length < all.length)
     context.note(`One run takes ${secondsPerRun.toFixed(0)} s, so the whole model was compared at one setting of the runtime only.`);
   const checks: VerificationCheck[] = [];
@@ -274,7 +266,8 @@ async function latencyOf(openOriginal: () => Promise<Session>, comparison: Compa
   try {
     const before = await openOriginal();
     try {
-      return latencyReport(await compareLatency(before, after, comparison.feeds), freeLength, 'One run');
+      const batch = Object.values(comparison.feeds)[0]?.shape[0] ?? 1;
+      return latencyReport(await compareLatency(before, after, comparison.feeds), batch, 'One run');
     } finally {
       await before.release();
     }

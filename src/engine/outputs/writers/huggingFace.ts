@@ -27,7 +27,7 @@ export const huggingFace: OutputWriter = {
   dequantised: true,
   runsAsFloat: true,
   keepsTypes: true,
-  comparing: 0,
+  comparing: 3,
   mixesWidths: true,
   summary: 'Dequantised weights in the source dtype, as safetensors with config and tokenizer. Opens everywhere, but is not smaller.',
 

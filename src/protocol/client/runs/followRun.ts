@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobProgress } from '../../jobs';
 import type { JobLine } from '../../panels/job';
+import { keptOfEnded } from '../nativeAbort';
 import { removeUnfinished } from '../removeUnfinished';
 import { stateOf } from './processMark';
 import type { RunEnd, RunProcess, RunRecord } from './runFiles';
@@ -78,7 +79,7 @@ async function settle(folder: string): Promise<RunEnd> {
     endedAt: new Date().toISOString(),
     error: {
       code: 'engine-crashed',
-      message: 'The process of this job is gone: it was killed, or the machine restarted. Nothing unfinished is kept except a checkpoint.',
+      message: `The process of this job is gone: it was killed, or the machine restarted. ${keptOfEnded}`,
     },
   };
   await replaceFile(folder, runFiles.end, end).catch(() => undefined);

@@ -17,6 +17,15 @@ test('a heap that is full is a lack of memory', () => {
   expect(nativeAbort(crash({ signal: 'SIGABRT', output }), spec)?.code).toBe('insufficient-memory');
 });
 
+test('what a recipe or a training keeps is not denied', () => {
+  const output = ['FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory'];
+  for (const details of [{ signal: 'SIGABRT', output }, { signal: 'SIGFPE' }]) {
+    const message = nativeAbort(crash(details), { kind: 'recipe', recipe: '/r' } as unknown as JobSpec)?.message;
+    expect(message).toContain('Nothing unfinished is kept except a checkpoint.');
+    expect(message).not.toMatch(/nothing was written/i);
+  }
+});
+
 test('every other end stays what it is', () => {
   for (const details of [{ signal: 'SIGKILL' }, { signal: 'SIGTERM' }, { exitCode: 1 }, { signal: 'toString' }])
     expect(nativeAbort(crash(details), spec)).toBeUndefined();
