@@ -15,7 +15,7 @@ export const inspect = defineCommand<Inspection>({
   name: 'inspect',
   summary: "Show a model's format, architecture and tensors; --stats adds statistics of their values.",
   details: [
-    'Only headers are read, so models of any size open at once; --stats reads the values of the listed tensors, block by block.',
+    'Only headers are read, so models of any size open at once; --stats reads the values of the listed tensors, block by block, and takes no --max-memory.',
     'The folder of an ONNX output of Loomweight lists its compressed layers by name, with the values that their codes stand for; the .onnx file itself lists what is stored.',
   ],
   positionals: [
@@ -42,7 +42,14 @@ export const inspect = defineCommand<Inspection>({
   run: async ({ arguments: given, terminal, runJob }) => {
     const model = resolve(terminal.folder, given.positional(0));
     const { maxMemory } = given.shared;
-    // A limit is that of a process which may be ended; reading the model again afterwards takes no more than it did there.
+    if (maxMemory !== undefined && given.isOn('stats'))
+      throw usageError(
+        '--max-memory limits the reading of headers; --stats reads values, in pieces, in a process without a limit. Omit one of them.',
+        {
+          maxMemory,
+        },
+      );
+    // A limit is that of a process which may be ended; reading the headers again afterwards takes no more than it did there.
     if (maxMemory !== undefined) await runJob({ kind: 'inspect', model, maxMemory } as InspectSpec, terminal);
     return withEngine(async (engine, signal) => {
       const summary = await engine.inspect({ model });

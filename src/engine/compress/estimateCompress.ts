@@ -76,8 +76,13 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
           : [
               source.decoder
                 ? 'The result will be checked block by block: the whole model and its float original do not fit in memory together.'
-                : 'Only the bytes of the result will be checked: running the model and its result does not fit in the memory limit.',
+                : 'Only the bytes of the result will be checked: running the model and its result does not fit in memory.',
             ]),
+        ...(writer.dequantised && changes
+          ? [
+              `${writer.id} stores rounded weights in the type of the source, so the file is no smaller; onnx-packed and archive are smaller.`,
+            ]
+          : []),
       ],
     };
   } finally {

@@ -4,18 +4,23 @@ import type { ModelSource, SourceTensor } from '../models/modelSource';
 /** How many tensors an error names. */
 const most = 5;
 
-/** Why nothing is left to compress: a reason for each of the largest tensors that were asked for, as sentences. */
-export function leftOut(source: ModelSource, wanted: (name: string) => boolean, refusals: readonly string[]): string {
+/** Why nothing is left to compress: a reason for each of the largest tensors that were asked for, as sentences. `refusals`: why the method refuses a tensor, by its name. */
+export function leftOut(source: ModelSource, wanted: (name: string) => boolean, refusals: ReadonlyMap<string, string>): string {
   const tensors = [...source.tensors].sort(([, a], [, b]) => elementCount(b.entry.shape) - elementCount(a.entry.shape));
   const reasons = tensors.flatMap(([name, tensor]) => {
-    if (refusals.some((refusal) => refusal.startsWith(`${name}: `))) return [];
+    if (refusals.has(name)) return [];
     const reason = reasonOf(source, name, tensor, wanted(name));
     return reason === undefined ? [] : [`${name} [${tensor.entry.shape.join(', ')}]: ${reason}`];
   });
-  const all = [...refusals, ...reasons];
+  const all = [...sentencesOf(refusals), ...reasons];
   if (all.length === 0) return 'It has no float tensor with two or more axes.';
   const more = all.length - most;
   return `The largest: ${all.slice(0, most).join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+}
+
+/** Refusals by a method, a sentence for each tensor. */
+export function sentencesOf(refusals: ReadonlyMap<string, string>): readonly string[] {
+  return [...refusals].map(([name, why]) => `${name}: ${why}`);
 }
 
 function reasonOf(source: ModelSource, name: string, { entry, role, fixed }: SourceTensor, isWanted: boolean): string | undefined {

@@ -13,7 +13,7 @@ import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
 import type { GuessedRole } from '../models/guessRole';
 import type { ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
-import { leftOut } from './leftOut';
+import { leftOut, sentencesOf } from './leftOut';
 import { keptTransforms } from './keptTransforms';
 
 /** A tensor that will be compressed, and how. */
@@ -69,7 +69,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
       path: source.container.path,
     });
   const plan = new Map<string, TensorPlan>();
-  const refusals: string[] = [];
+  const refusals = new Map<string, string>();
   const guessed = new Set(keptTransforms(source, spec.tensors));
   for (const [name, { entry, role, transposed, rowAxes = 1, guess }] of source.tensors) {
     const asked =
@@ -85,7 +85,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
     const tensor: QuantizableTensor = { name, role, shape: [rows, columns] };
     const applies = quantizer.appliesTo(tensor);
     if (applies !== true) {
-      refusals.push(`${name}: ${applies}`);
+      refusals.set(name, applies);
       continue;
     }
     let parameters = general;
@@ -120,7 +120,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
     throw new LoomweightError(
       'invalid-argument',
       `No tensor of ${source.container.path} can be compressed${spec.tensors === undefined ? '' : ` with --tensors '${spec.tensors}'`}. ${leftOut(source, wanted, refusals)}`.trim(),
-      { tensors: spec.tensors, refusals },
+      { tensors: spec.tensors, refusals: sentencesOf(refusals) },
     );
   return plan;
 }

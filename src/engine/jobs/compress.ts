@@ -185,10 +185,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
 
   forecast: async (spec, { provider, memoryLimit }) => {
     const { estimateCompress } = await import('../compress/estimateCompress');
-    const estimate = await estimateCompress(spec, { provider, memoryLimit });
-    if (spec.format !== 'hf' || spec.method === 'none') return estimate;
-    const note = 'hf stores rounded weights in the type of the source, so the file is no smaller; onnx-packed and archive are smaller.';
-    return { ...estimate, notes: [...(estimate.notes ?? []), note] };
+    return estimateCompress(spec, { provider, memoryLimit });
   },
   computes: true,
   run: async (spec, context) => {

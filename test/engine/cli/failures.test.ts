@@ -85,6 +85,7 @@ describe('exit code 2: bad arguments', () => {
     [[...learn, '--max-bits', '99'], '--max-bits must be a number from 2 to 15'],
     [['inspect', model, '--tensor', 'nothing.*'], "No tensor of loom-base matches 'nothing.*'."],
     [['inspect', 'nowhere'], 'nowhere'],
+    [['inspect', model, '--stats', '--max-memory', '1GB'], '--max-memory limits the reading of headers'],
     [['evaluate', model, '--text', 'nowhere.txt'], 'nowhere.txt'],
     [['evaluate', model], "'evaluate' needs --text FILE or --data DATA."],
     [['compare', model], "'compare' needs B: loomweight compare A B."],

@@ -61,7 +61,6 @@ export async function tokenSample(
   return started({ windows, length, ids }, config.bosTokenId);
 }
 
-/** Windows of a text that the sample takes: evenly over it. */
 /** What sensitivity was measured on, for the report. */
 export function sampleNote({ windows, length }: Pick<TokenSample, 'windows' | 'length'>, calibration: string | undefined): string {
   const tokens = windows * length;
@@ -70,6 +69,7 @@ export function sampleNote({ windows, length }: Pick<TokenSample, 'windows' | 'l
     : `Sensitivity was measured on ${tokens} tokens of ${calibration}.`;
 }
 
+/** Windows of a text that the sample takes: evenly over it. */
 function samplePlaces(most: number, available: number): readonly number[] {
   const windows = Math.min(most, available);
   return Array.from({ length: windows }, (_, window) => Math.floor((window * (available - 1)) / Math.max(1, windows - 1)));

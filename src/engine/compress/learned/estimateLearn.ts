@@ -1,9 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
-import { checkpointEnding, isTextData } from '../../../protocol/learnDefaults';
+import { isTextData } from '../../../protocol/learnDefaults';
 import { checkDataHeaders } from '../../evaluate/data/checkDataHeaders';
+import { checkpointFolderOf } from '../../train/checkpointFolder';
 import { refuseOwned } from '../../train/checkpointOwner';
 import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
@@ -37,7 +38,7 @@ const workPerSecond = 40e9;
 export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   const { workingCopies } = findWeightMethod(spec.method);
   await refuseInPlace(spec);
-  const checkpoint = `${resolve(spec.out)}${checkpointEnding}`;
+  const checkpoint = checkpointFolderOf(spec);
   await refuseOwned(checkpoint);
   await refuseCheckpoint(checkpoint, spec);
   const source = await openSource(spec.model);

@@ -1,7 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, posix, resolve } from 'node:path';
 import { version } from '../../../../package.json';
-import { checkpointEnding } from '../../../protocol/learnDefaults';
 import { elementCount } from '../../../protocol/dtypes';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LearnSpec, OutputFormat } from '../../../protocol/jobs';
@@ -9,6 +8,7 @@ import type { LayerReport, LearnReport, ModelReportHead, OutputFile, QualityRepo
 import { createOutputFolder } from '../../formats/files/outputFolder';
 import { peakResidentBytes } from '../../runtime/peakResidentBytes';
 import { collectNotes, type WorkContext } from '../../runtime/workContext';
+import { checkpointFolderOf } from '../../train/checkpointFolder';
 import { planMethod } from '../../train/planMethod';
 import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';
@@ -87,11 +87,6 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
   } finally {
     await source.container.close();
   }
-}
-
-/** Where an interrupted training is kept. */
-export function checkpointFolderOf({ out }: Pick<LearnSpec, 'out'>): string {
-  return `${resolve(out)}${checkpointEnding}`;
 }
 
 /** One format as it was written. */

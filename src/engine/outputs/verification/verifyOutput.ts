@@ -58,7 +58,7 @@ export async function verifyOutput(
           `The whole model and its float original do not fit in memory together, so ${planned.size > 0 ? 'it was checked block by block' : 'only its bytes were checked'}.`,
         );
     } else if (source.container.format === 'onnx' && !fits)
-      context.note('The model and its result do not fit in the memory limit, so only their bytes were checked.');
+      context.note('The model and its result do not fit in memory together, so only their bytes were checked.');
     else if (source.container.format === 'onnx') {
       const whole = await verifyOnnxModel(request);
       if (whole) {

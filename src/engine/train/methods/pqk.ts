@@ -152,7 +152,7 @@ export const pqk: WeightMethod = {
   },
 };
 
-/** The outputs that teacher and student compare: `logits`, or the only output. Errors: `unsupported` where there are several others. */
+/** What teacher and student compare: the class scores of the only output, or the output `logits` of several. Errors: `unsupported` where there are several others. */
 function logitsOf({ outputs, scores }: ForwardPass): Value {
   const all = Object.values(outputs);
   const found = all.length === 1 ? scores : outputs['logits'];
