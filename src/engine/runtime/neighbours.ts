@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from '../formats/files/isAlive';
+import { isAlive } from '../../protocol/client/processState';
 import { usableCores } from './threads';
 
 /**

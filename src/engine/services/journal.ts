@@ -1,21 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir, hostname } from 'node:os';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { pidNamespace } from '../../protocol/client/pidNamespace';
 import { outputToCome, type OutputToCome } from '../../protocol/client/outputToCome';
+import { markOf, stateOf, type ProcessMark } from '../../protocol/client/runs/processMark';
 import { removeUnfinished } from '../../protocol/client/removeUnfinished';
 import { toErrorData } from '../../protocol/errors';
 import type { ErrorData } from '../../protocol/errors';
 import type { JobSpec } from '../../protocol/jobs';
-import { isAlive } from '../formats/files/isAlive';
+import { isAlive } from '../../protocol/client/processState';
 
 /** One run, as a file `<id>.json`. */
 export interface JournalEntry {
   readonly id: string;
   readonly pid: number;
-  /** Where `pid` is the id of a process: host name and PID namespace. Earlier versions did not write it. */
-  readonly machine?: string;
+  /** Tells the process from a later one with its id, and from those of other machines and containers. Earlier versions did not write it. */
+  readonly mark?: ProcessMark;
   readonly spec: JobSpec;
   readonly status: 'running' | 'done' | 'failed' | 'cancelled';
   /** ISO times. */
@@ -55,7 +55,7 @@ export class Journal {
     const entry: JournalEntry = {
       id: `${Date.now().toString(36)}-${randomUUID().slice(0, 8)}`,
       pid: process.pid,
-      machine: thisMachine(),
+      mark: markOf(process.pid),
       spec,
       status: 'running',
       startedAt: new Date().toISOString(),
@@ -91,9 +91,7 @@ export class Journal {
     const removed: string[] = [];
     const entries = await this.entries();
     for (const entry of entries) {
-      // A home folder can be shared with other machines and containers, whose processes cannot be asked about from here.
-      if (entry.machine !== undefined && entry.machine !== thisMachine()) continue;
-      if (entry.status !== 'running' || entry.pid === process.pid || isAlive(entry.pid)) continue;
+      if (entry.status !== 'running' || !hasEnded(entry)) continue;
       for (const output of entry.outputs) removed.push(...(await removeUnfinished(output, entry.pid)));
       await this.write({
         ...entry,
@@ -110,7 +108,11 @@ export class Journal {
     try {
       const entry = JSON.parse(await readFile(join(this.folder, name), 'utf8')) as Partial<JournalEntry>;
       const whole =
-        `${entry.id}.json` === name && entry.startedAt !== undefined && Array.isArray(entry.outputs) && Number.isInteger(entry.pid);
+        `${entry.id}.json` === name &&
+        entry.startedAt !== undefined &&
+        Array.isArray(entry.outputs) &&
+        Number.isInteger(entry.pid) &&
+        (entry.mark === undefined || Number.isInteger(entry.mark.pid));
       // Earlier versions wrote paths alone.
       return whole
         ? { ...(entry as JournalEntry), outputs: (entry.outputs as readonly (OutputToCome | string)[]).map(asOutput) }
@@ -132,8 +134,9 @@ export class Journal {
   }
 }
 
-function thisMachine(): string {
-  return `${hostname()}/${pidNamespace() ?? ''}`;
+/** False where it cannot be known: a home folder can be shared with other machines and containers, whose processes cannot be asked about from here. */
+function hasEnded({ mark, pid }: JournalEntry): boolean {
+  return mark === undefined ? !isAlive(pid) : stateOf(mark) === 'ended';
 }
 
 function asOutput(output: OutputToCome | string): OutputToCome {

@@ -25,8 +25,9 @@ export async function refuseOwned(folder: string): Promise<void> {
 }
 
 /**
- * The right of one training to write into a checkpoint folder: a file in it that only one process can create. It lasts until `release`, or as long as the
- * process lives.
+ * The right of one training to write into a checkpoint folder: a file in it that names its process. It lasts until `release`, or as long as the
+ * process lives. Two trainings that both find the file of an ended one may both think that they have the folder, since one can remove the file that the other has just made; the file
+ * names one of them, and `requireOwned` stops the other at its next save.
  */
 export class CheckpointOwner {
   private readonly timer: NodeJS.Timeout;
@@ -45,7 +46,7 @@ export class CheckpointOwner {
   /** Takes a folder, which is made where it does not exist. Errors: `invalid-argument` where another training writes into it. */
   static async take(folder: string): Promise<CheckpointOwner> {
     const firstMade = (await mkdir(folder, { recursive: true })) ?? folder;
-    const record = { ...(await markOf(process.pid)), token: randomBytes(8).toString('hex') };
+    const record = { ...markOf(process.pid), token: randomBytes(8).toString('hex') };
     try {
       await create(folder, record);
     } catch (error) {
@@ -99,7 +100,7 @@ async function liveOwner(folder: string): Promise<Partial<OwnerRecord> | undefin
   const owner = await readOwner(folder);
   if (owner === undefined) return undefined;
   const { pid, machine } = owner;
-  const state = typeof pid === 'number' && typeof machine === 'string' ? await stateOf({ ...owner, pid, machine }) : 'unknown';
+  const state = typeof pid === 'number' && typeof machine === 'string' ? stateOf({ ...owner, pid, machine }) : 'unknown';
   if (state !== 'unknown') return state === 'running' ? owner : undefined;
   const { mtimeMs } = await stat(join(folder, ownerName)).catch(() => ({ mtimeMs: 0 }));
   return Date.now() - mtimeMs < staleMs ? owner : undefined;

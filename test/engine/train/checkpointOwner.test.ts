@@ -64,7 +64,7 @@ describe('one training writes into a checkpoint folder', () => {
     const job = digitsSpec({ steps: 4, batch: 8, resume: true });
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
     const ended = once(child, 'exit');
-    const mark = await markOf(child.pid as number);
+    const mark = markOf(child.pid as number);
     const train = () => trainWith(job, runtime, { checkpointFolder: folder });
     writeFileSync(ownerFile(folder), JSON.stringify({ ...mark, token: 'a' }));
     await expect(train()).rejects.toMatchObject(refused);

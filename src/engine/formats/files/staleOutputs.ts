@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryWriter } from '../../../protocol/client/temporaryNames';
-import { isAlive } from './isAlive';
+import { isAlive } from '../../../protocol/client/processState';
 
 /** Removes temporary outputs in a folder whose process no longer exists on this machine. Never fails: cleaning up is best effort. */
 export async function removeStaleOutputs(folder: string): Promise<readonly string[]> {

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderWriter, temporaryFolderName } from '../../../protocol/client/temporaryNames';
-import { isAlive } from './isAlive';
+import { isAlive } from '../../../protocol/client/processState';
 
 /** A folder in the system's temporary directory. */
 export interface TemporaryFolder {

@@ -72,7 +72,7 @@ async function settle(folder: string): Promise<RunEnd> {
   if (said) return said;
   const { engine, outputs } = (await readRunFile<RunProcess>(folder, runFiles.process)) ?? { outputs: [] };
   // An engine that lost its supervisor ends by itself and cleans up.
-  if (engine && Array.isArray(outputs) && (await stateOf(engine)) === 'ended')
+  if (engine && Array.isArray(outputs) && stateOf(engine) === 'ended')
     for (const output of outputs) await removeUnfinished(output, engine.pid).catch(() => []);
   const end: RunEnd = {
     status: 'interrupted',
@@ -103,7 +103,7 @@ class Liveness {
     const path = join(this.folder, runFiles.process);
     const state = await readRunFile<RunProcess>(this.folder, runFiles.process);
     if (!state?.supervisor) return now - this.started > startMs || !(await stat(this.folder).catch(() => undefined));
-    const found = await stateOf(state.supervisor);
+    const found = stateOf(state.supervisor);
     if (found !== 'unknown') return found === 'ended';
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
     if (now - mtimeMs < staleMs) {

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { pidNamespace } from '../pidNamespace';
+import { lookAt } from '../processState';
 
 /** Tells one process of one machine from every other: ids are given out again. */
 export interface ProcessMark {
@@ -13,8 +13,8 @@ export interface ProcessMark {
 }
 
 /** The mark of a process of this machine. */
-export async function markOf(pid: number): Promise<ProcessMark> {
-  const { startTicks } = await look(pid);
+export function markOf(pid: number): ProcessMark {
+  const { startTicks } = lookAt(pid);
   const namespace = pidNamespace();
   return {
     pid,
@@ -28,36 +28,11 @@ export async function markOf(pid: number): Promise<ProcessMark> {
  * Whether a marked process still runs: `unknown` where only its id can be compared, or where it runs on another machine or in another
  * container that shares the folder. A zombie has ended.
  */
-export async function stateOf(mark: ProcessMark): Promise<'running' | 'ended' | 'unknown'> {
+export function stateOf(mark: ProcessMark): 'running' | 'ended' | 'unknown' {
   if (mark.machine !== hostname()) return 'unknown';
   if (mark.namespace !== undefined && mark.namespace !== pidNamespace()) return 'unknown';
-  const { exists, startTicks, zombie } = await look(mark.pid);
+  const { exists, startTicks, zombie } = lookAt(mark.pid);
   if (!exists || zombie) return 'ended';
   if (mark.startTicks === undefined || startTicks === undefined) return 'unknown';
   return mark.startTicks === startTicks ? 'running' : 'ended';
-}
-
-interface Look {
-  readonly exists: boolean;
-  readonly zombie?: boolean;
-  readonly startTicks?: string;
-}
-
-async function look(pid: number): Promise<Look> {
-  if (process.platform !== 'linux') return { exists: exists(pid) };
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (text === undefined) return { exists: exists(pid) };
-  // The name is in parentheses and may contain anything. After it: state is the 1st field, start time the 20th.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { exists: true, zombie: fields[0] === 'Z' || fields[0] === 'X', ...(fields[19] === undefined ? {} : { startTicks: fields[19] }) };
-}
-
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: the process exists but belongs to another user.
-    return (error as { code?: string }).code === 'EPERM';
-  }
 }

@@ -40,7 +40,7 @@ export async function superviseRun(folder: string, options: SuperviseOptions): P
   const controller = new AbortController();
   const log = new RunLog(folder, Date.parse(record.startedAt));
   const progress = new LatestWriter(folder);
-  let state: RunProcess = { supervisor: await markOf(process.pid), outputs: [] };
+  let state: RunProcess = { supervisor: markOf(process.pid), outputs: [] };
   const states = new Queue();
   const keep = (change: Partial<RunProcess>) => {
     state = { ...state, ...change };
@@ -75,7 +75,7 @@ export async function superviseRun(folder: string, options: SuperviseOptions): P
       cancelGraceMs,
       signal: controller.signal,
       onOutput: options.onOutput,
-      onStart: (pid) => void markOf(pid).then((engine) => keep({ engine })),
+      onStart: (pid) => keep({ engine: markOf(pid) }),
       onOutputPath: (output) => void keep({ outputs: [...state.outputs, output] }),
       onProgress: (snapshot) => {
         // What was on its way when the user cancelled is of no interest.

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
-import { isAlive } from '../../../../src/engine/formats/files/isAlive';
+import { isAlive } from '../../../../src/protocol/client/processState';
 import { createTemporaryFolder, removeStaleFolders } from '../../../../src/engine/formats/files/temporaryFolder';
 import { folderWriter, temporaryFolderName } from '../../../../src/protocol/client/temporaryNames';
 import { test } from '../../../support/fixtures';
