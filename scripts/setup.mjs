@@ -70,6 +70,35 @@ export function findBrowser() {
 
 const hasFonts = () => existsSync('/usr/share/fonts/truetype') || existsSync('/usr/share/fonts/opentype');
 
+/** Installs Debian packages. `advice`: what to do where that is not possible. */
+function installSystemPackages(packages, advice) {
+  if (process.getuid?.() !== 0) {
+    throw new SetupError(`${advice}; this user is not root.`);
+  }
+  console.log(`set-up: installing ${packages.join(' and ')} (apt-get, a minute or less)`);
+  const options = { stdio: 'pipe', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  try {
+    execFileSync('apt-get', ['update', '-qq'], options);
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options);
+  } catch (error) {
+    const reason = `${error.stderr ?? error.message}`.trim().split('\n')[0];
+    throw new SetupError(`${advice}; apt-get failed (${reason}).`);
+  }
+}
+
+/** strace, by which a test sees whether a process opens a socket. Only Linux has it: elsewhere that test looks at files only. */
+export function ensureTracer() {
+  const isThere = () => spawnSync('strace', ['-V']).status === 0;
+  if (process.platform !== 'linux' || isThere()) {
+    return;
+  }
+  const advice = 'The test that no socket is opened needs strace: install it (Debian: "apt-get install strace" as root)';
+  installSystemPackages(['strace'], advice);
+  if (!isThere()) {
+    throw new SetupError(`${advice}; apt-get ended well, but strace does not run.`);
+  }
+}
+
 /** Installs Chromium and a font through apt-get where that is possible, else says what is missing. */
 function ensureBrowser() {
   if (findBrowser() && (hasFonts() || process.env.CHROMIUM)) {
@@ -80,18 +109,7 @@ function ensureBrowser() {
   if (process.env.CHROMIUM) {
     throw new SetupError(`UI tests: CHROMIUM is "${process.env.CHROMIUM}", which does not exist. Set it to a Chromium browser.`);
   }
-  if (process.getuid?.() !== 0) {
-    throw new SetupError(`${advice}; this user is not root.`);
-  }
-  console.log('set-up: installing chromium and fonts-dejavu-core (apt-get, a minute or less)');
-  const options = { stdio: 'pipe', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  try {
-    execFileSync('apt-get', ['update', '-qq'], options);
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-dejavu-core'], options);
-  } catch (error) {
-    const reason = `${error.stderr ?? error.message}`.trim().split('\n')[0];
-    throw new SetupError(`${advice}; apt-get failed (${reason}).`);
-  }
+  installSystemPackages(['chromium', 'fonts-dejavu-core'], advice);
   if (!findBrowser()) {
     throw new SetupError(`${advice}; apt-get ended well, but no browser is on the PATH.`);
   }

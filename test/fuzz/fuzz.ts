@@ -26,12 +26,17 @@ const mostBytes = 512 * 2 ** 20;
 const mostFindings = 20;
 
 /** Reads one input. Undefined for values or an error about the input; else what is wrong. `refused` is told of errors. */
-async function judge(reader: FuzzedReader, bytes: Uint8Array, index: number, refused: () => void): Promise<string | undefined> {
+async function judge(
+  reader: FuzzedReader,
+  bytes: Uint8Array,
+  { index, known }: { readonly index: number; readonly known: boolean },
+  refused: () => void,
+): Promise<string | undefined> {
   const before = process.memoryUsage().arrayBuffers;
   const started = performance.now();
   let why: string | undefined;
   try {
-    await reader.read(bytes, index);
+    await reader.read(bytes, index, known);
   } catch (thrown) {
     refused();
     const error = toLoomweightError(thrown);
@@ -55,13 +60,13 @@ export async function fuzz(
   let inputs = 0;
   let refused = 0;
   const started = performance.now();
-  const one = async (bytes: Uint8Array) => {
-    const why = await judge(reader, bytes, inputs, () => (refused += 1));
+  const one = async (bytes: Uint8Array, known: boolean) => {
+    const why = await judge(reader, bytes, { index: inputs, known }, () => (refused += 1));
     inputs += 1;
     if (why !== undefined && findings.length < mostFindings) findings.push({ reader: reader.name, why, bytes });
   };
-  for (const bytes of corpus) await one(bytes);
+  for (const bytes of corpus) await one(bytes, true);
   const seedOf = () => reader.seeds[random.nextBelow(reader.seeds.length)] as Uint8Array;
-  while (!until(inputs)) await one(mutated(seedOf(), seedOf(), random));
+  while (!until(inputs)) await one(mutated(seedOf(), seedOf(), random), false);
   return { reader: reader.name, inputs, refused, seconds: (performance.now() - started) / 1000, findings };
 }

@@ -26,7 +26,7 @@ async function main(): Promise<number> {
   }
   const folder = mkdtempSync(join(tmpdir(), 'loomweight-fuzz-'));
   try {
-    const all = await fuzzedReaders(folder, join('test', 'fixtures'));
+    const all = await fuzzedReaders(folder, join('test', 'fixtures'), join(__dirname, 'table.js'));
     const wanted = values.readers?.split(',');
     const readers = all.filter(({ name }) => wanted?.includes(name) ?? true);
     const counts = [];

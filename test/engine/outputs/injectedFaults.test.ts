@@ -55,6 +55,9 @@ const faults: Readonly<Record<string, Fault>> = {
   'a code is off by one': (first) => ({ ...first, codes: first.codes.map((code, index) => (index === 7 ? code ^ 1 : code)) }),
 };
 
+/** Eight-bit activations, which the format onnx has by default, change the outputs by up to 10 % themselves: they hide every mistake below that. */
+const hiddenByInt8 = ['one scale is wrong', 'all scales are one percent too large', 'one zero point is wrong', 'a code is off by one'];
+
 interface Faulty {
   readonly request: VerificationRequest;
   readonly source: ModelSource;
@@ -125,8 +128,7 @@ describe.each([1, 1e6, 1e-6])('an ONNX model with outputs of size %d', (factor) 
       expect(checks.map((check) => [check.name, check.passed])).toEqual([
         ['outputs-disabled', false],
         ['outputs-exact', false],
-        // Eight-bit activations hide a mistake of a percent; the other settings do not have them.
-        ['outputs-default', format === 'onnx' && checks[2]!.measured <= checks[2]!.limit],
+        ['outputs-default', format === 'onnx' && hiddenByInt8.includes(name)],
       ]);
       await close();
     },

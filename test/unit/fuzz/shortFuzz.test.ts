@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { buildSync } from 'esbuild';
+import { beforeAll, expect, test } from 'vitest';
 import { LoomweightError } from '../../../src/protocol/errors';
 import { corpusOf } from '../../fuzz/corpus';
 import { fuzz } from '../../fuzz/fuzz';
@@ -9,7 +10,18 @@ import { temporaryFolder } from '../../support/fixtures';
 
 const folder = temporaryFolder();
 const inputs = 250;
-const readers = await fuzzedReaders(folder, join('test', 'fixtures'));
+const tableScript = join(folder, 'table.js');
+const readers = await fuzzedReaders(folder, join('test', 'fixtures'), tableScript);
+beforeAll(() => {
+  buildSync({
+    entryPoints: ['src/engine/table.ts'],
+    outfile: tableScript,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+  });
+});
 
 test.each(readers.map((reader) => [reader.name, reader] as const))(
   'the reader of %s refuses damaged inputs by a sentence, past crashes included',

@@ -25,7 +25,9 @@ export interface ParquetFacts {
  */
 export async function parquetFacts(file: string): Promise<ParquetFacts> {
   const buffer = await asyncBufferFromFile(file);
-  const metadata = await parquetMetadataAsync(buffer);
+  const metadata = await parquetMetadataAsync(buffer).catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
   const fail = (text: string) => new LoomweightError('malformed-file', `${file} is a damaged Parquet file: ${text}.`, { file });
   const rows = Number(metadata.num_rows);
   const inGroups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
@@ -66,6 +68,17 @@ export async function parquetFacts(file: string): Promise<ParquetFacts> {
       { file, rows, columns, values: allValues },
     );
   return { rows, columns, values: allValues, plainBytes, textBytes };
+}
+
+/** What the library threw on a file, as an error about the file. */
+export function unreadable(file: string, error: unknown): LoomweightError {
+  if (LoomweightError.is(error)) return error;
+  return new LoomweightError(
+    'malformed-file',
+    `${file} cannot be read as a Parquet table: ${error instanceof Error ? error.message : String(error)}.`,
+    { file },
+    { cause: error },
+  );
 }
 
 /** Decodes all rows of a Parquet file whose footer has been checked. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { LoomweightError } from '../../../protocol/errors';
 import { openRegularFile } from '../../formats/files/randomAccessFile';
+import { unreadable } from './parquetRows';
 import { parquetInOwnProcess } from './tableProcess';
 
 /** A table of samples: one entry per row, cells as in the file. */
@@ -70,12 +71,6 @@ async function readParquet(file: string): Promise<Table> {
     const rows = await parquetInOwnProcess(file);
     return { columns: Object.keys(rows[0] ?? {}), rows };
   } catch (error) {
-    if (LoomweightError.is(error)) throw error;
-    throw new LoomweightError(
-      'malformed-file',
-      `${file} cannot be read as a Parquet table: ${error instanceof Error ? error.message : String(error)}.`,
-      { file },
-      { cause: error },
-    );
+    throw unreadable(file, error);
   }
 }

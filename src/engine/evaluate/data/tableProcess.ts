@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { LoomweightError, fromErrorData, toErrorData } from '../../../protocol/errors';
 import type { ErrorData } from '../../../protocol/errors';
 import { residentSize, sizeIntervalMs } from '../../../protocol/client/residentSize';
-import { parquetFacts, parquetRows } from './parquetRows';
+import { parquetFacts, parquetRows, unreadable } from './parquetRows';
 import type { ParquetFacts } from './parquetRows';
 
 /** The rows of a table by columns, in pieces. */
@@ -137,13 +137,6 @@ export function serveTable(): void {
           await send({ kind: 'rows', cells: rows.slice(at, at + rowsPerMessage).map((row) => names.map((name) => row[name])) });
         await send({ kind: 'done' });
       })
-      .catch((error: unknown) => {
-        const known = LoomweightError.is(error) ? toErrorData(error) : undefined;
-        const text = error instanceof Error ? error.message : String(error);
-        return send({
-          kind: 'failed',
-          error: known ?? { code: 'malformed-file', message: `${file} cannot be read as a Parquet table: ${text}.` },
-        });
-      });
+      .catch((error: unknown) => send({ kind: 'failed', error: toErrorData(unreadable(file, error)) }));
   });
 }
