@@ -19,7 +19,12 @@ function refusal(file: Readonly<Record<string, unknown>>): LoomweightError | und
 
 test.for<readonly [name: string, file: Readonly<Record<string, unknown>>, words: RegExp]>([
   ['dropout', { model: { ...merged, dropout: 0.1 } }, /dropout 0\.1/],
-  ['a model of another kind', { model: { type: 'Characters', vocab: {} } }, /the model "Characters"/],
+  ['a model of another kind', { model: { type: 'Characters', vocab: {} } }, /the model Characters/],
+  [
+    'a merge that continues nothing',
+    { model: { ...merged, continuing_subword_prefix: '##' } },
+    /a merge with "b", which does not start with the prefix "##" of continuations/,
+  ],
   ['a model without a type', { model: { vocab: { a: 1 } } }, /a model without a type/],
   ['the normaliser of SentencePiece', { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AA==' } }, /the normaliser Precompiled/],
   ['a member of Object', { normalizer: { type: 'constructor' } }, /the normaliser constructor/],
@@ -51,6 +56,11 @@ test.for<readonly [name: string, file: Readonly<Record<string, unknown>>, words:
   ['ids that are no numbers', { model: { ...model, vocab: { a: 'x' } } }, /whole numbers/],
   ['a word outside a vocabulary without an unknown token', { model: { ...model, unk_token: '[UNK]' } }, /the unknown token '\[UNK\]'/],
   ['no list', { pre_tokenizer: { type: 'Sequence' } }, /a list for pre_tokenizer\.pretokenizers/],
+  [
+    'pieces of length 0',
+    { pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'FixedLength', length: 0 }] } },
+    /a positive whole number for pre_tokenizer\.pretokenizers\[0\]\.length, got 0/,
+  ],
   ['a flag that is none', { added_tokens: [{ id: 1, content: 'a', lstrip: 'yes' }] }, /true or false for added_tokens\[0\]\.lstrip/],
 ])('%s is a damaged file', ([, file, words]) => {
   const error = refusal(file);

@@ -1,5 +1,6 @@
-import { whiteSpace, wordCharacters } from './characters';
+import { isSpace, wordCharacters } from './characters';
 import { countOf, flagOf, isEntries, malformedEntry, textOf, unsupportedFeature, type Entries } from './entries';
+import { escaped } from './patterns';
 
 /** A token that is found in the text before the model sees it. */
 export interface AddedToken {
@@ -56,7 +57,6 @@ export function readAddedTokens(file: Entries, vocabulary: ReadonlyMap<string, n
 
 const wordAtEnd = new RegExp(`[${wordCharacters}]$`, 'u');
 const wordAtStart = new RegExp(`^[${wordCharacters}]`, 'u');
-const space = new RegExp(`[${whiteSpace}]`, 'u');
 
 /** Finds tokens in texts: the leftmost, and of those that start there the longest. */
 export class TokenFinder {
@@ -67,7 +67,7 @@ export class TokenFinder {
   constructor(contents: readonly (readonly [content: string, token: AddedToken])[]) {
     for (const [content, token] of contents) if (content !== '' && !this.byContent.has(content)) this.byContent.set(content, token);
     const longest = [...this.byContent.keys()].sort((a, b) => b.length - a.length);
-    const sources = longest.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
+    const sources = longest.map(escaped);
     this.expression = sources.length === 0 ? undefined : new RegExp(sources.join('|'), 'gu');
   }
 
@@ -81,8 +81,8 @@ export class TokenFinder {
       let start = match.index;
       let end = start + match[0].length;
       if (token.singleWord && (isWordBefore(text, start) || wordAtStart.test(text.slice(end, end + 2)))) continue;
-      if (token.leftStrip) while (start > done && space.test(text[start - 1] as string)) start -= 1;
-      if (token.rightStrip) while (end < text.length && space.test(text[end] as string)) end += 1;
+      if (token.leftStrip) while (start > done && isSpace(text[start - 1] as string)) start -= 1;
+      if (token.rightStrip) while (end < text.length && isSpace(text[end] as string)) end += 1;
       if (done < start) sections.push({ start: done, end: start });
       sections.push({ start, end, id: token.id });
       done = end;

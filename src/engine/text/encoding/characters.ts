@@ -3,6 +3,16 @@
 /** Inside of a class: white space. */
 export const whiteSpace = '\\p{White_Space}';
 
+/** Every character of white space. */
+export const spaces = new RegExp(`[${whiteSpace}]`, 'gu');
+
+const space = new RegExp(`[${whiteSpace}]`, 'u');
+
+/** True for a text with white space. */
+export function isSpace(text: string): boolean {
+  return space.test(text);
+}
+
 /** Inside of a class: characters of words. */
 export const wordCharacters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 

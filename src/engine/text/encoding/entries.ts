@@ -1,3 +1,4 @@
+import { ownEntry } from '../../../common/ownEntry';
 import { LoomweightError } from '../../../protocol/errors';
 
 /** A JSON object of tokenizer.json. */
@@ -71,6 +72,20 @@ export function typeOf(entries: Entries, where: string): string {
   const type = entries['type'];
   if (typeof type === 'string') return type;
   throw malformedEntry(`${where}.type`, 'a text', type);
+}
+
+/** Reads a component by its type with the function of a table. `what`: its kind, in words. Errors: `unsupported` for a type that is not applied. */
+export function readComponent<T>(
+  table: Readonly<Record<string, (entries: Entries, where: string) => T>>,
+  value: unknown,
+  where: string,
+  what: string,
+): T {
+  if (!isEntries(value)) throw malformedEntry(where, 'an object', value);
+  const type = typeOf(value, where);
+  const read = ownEntry(table, type);
+  if (!read) throw unsupportedFeature(`the ${what} ${type}`);
+  return read(value, where);
 }
 
 /** Ids by token, from a vocabulary object. */

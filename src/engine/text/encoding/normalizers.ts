@@ -1,5 +1,5 @@
-import { byteLevel, lowerCase, whiteSpace } from './characters';
-import { flagOf, isEntries, listOf, malformedEntry, objectOf, textOf, typeOf, unsupportedFeature, type Entries } from './entries';
+import { byteLevel, isSpace, lowerCase, spaces, whiteSpace } from './characters';
+import { flagOf, listOf, objectOf, readComponent, textOf, type Entries } from './entries';
 import { readPattern } from './patterns';
 
 /** What is done to a text before it is split. */
@@ -60,11 +60,7 @@ export function readNormalizer(file: Entries): Normalizer | undefined {
 }
 
 function readOne(value: unknown, where: string): Normalizer {
-  if (!isEntries(value)) throw malformedEntry(where, 'an object', value);
-  const type = typeOf(value, where);
-  const read = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined;
-  if (!read) throw unsupportedFeature(`the normaliser ${type}`);
-  return read(value, where);
+  return readComponent(normalizers, value, where, 'normaliser');
 }
 
 function readBert(entries: Entries, where: string): Normalizer {
@@ -74,7 +70,7 @@ function readBert(entries: Entries, where: string): Normalizer {
   const accents = flagOf(entries, 'strip_accents', where, lower);
   return removing((given) => {
     let text = given;
-    if (clean) text = text.replace(bertRemoved, '').replace(anySpace, ' ');
+    if (clean) text = text.replace(bertRemoved, '').replace(spaces, ' ');
     if (chinese) text = text.replace(ideographs, ' $& ');
     if (accents) text = text.normalize('NFD').replace(/\p{Mn}/gu, '');
     return lower ? lowerCase(text) : text;
@@ -85,7 +81,6 @@ function readBert(entries: Entries, where: string): Normalizer {
 const bertRemoved = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\ufffd]/gu;
 const ideographs =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
-const anySpace = new RegExp(`[${whiteSpace}]`, 'gu');
 const leading = new RegExp(`^[${whiteSpace}]+`, 'u');
 
 function trimStart(text: string): string {
@@ -94,11 +89,9 @@ function trimStart(text: string): string {
 
 function trimEnd(text: string): string {
   let end = text.length;
-  while (end > 0 && isSpace.test(text[end - 1] as string)) end -= 1;
+  while (end > 0 && isSpace(text[end - 1] as string)) end -= 1;
   return text.slice(0, end);
 }
-
-const isSpace = new RegExp(`[${whiteSpace}]`, 'u');
 
 function same(text: string): string {
   return text;

@@ -13,8 +13,13 @@ export function readPattern(pattern: unknown, where: string): RegExp {
   throw malformedEntry(where, 'a pattern', pattern);
 }
 
+/** The expression of a literal text. */
+export function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+}
+
 function literal(text: string): RegExp {
-  return new RegExp(text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'gu');
+  return new RegExp(escaped(text), 'gu');
 }
 
 /** What has no equal in JavaScript, or is translated only approximately. */

@@ -1,5 +1,5 @@
-import { byteLevel, punctuation, whiteSpace, wordCharacters } from './characters';
-import { countOf, flagOf, isEntries, listOf, malformedEntry, objectOf, textOf, typeOf, unsupportedFeature, type Entries } from './entries';
+import { byteLevel, punctuation, spaces, whiteSpace, wordCharacters } from './characters';
+import { countOf, flagOf, listOf, malformedEntry, objectOf, readComponent, textOf, unsupportedFeature, type Entries } from './entries';
 import { readPattern } from './patterns';
 import { readBehavior, splitPieces, stretchesOf, type Piece, type SplitBehavior } from './splits';
 
@@ -26,7 +26,6 @@ const inSequence = (parts: readonly PreTokenizer[]): PreTokenizer => ({
   needsStart: parts.some((part) => part.needsStart),
 });
 
-const spaces = new RegExp(`[${whiteSpace}]`, 'gu');
 const spaceRuns = new RegExp(`[${whiteSpace}]+`, 'gu');
 const words = new RegExp(`[${wordCharacters}]+|[^${wordCharacters}${whiteSpace}]+`, 'gu');
 const marks = new RegExp(`[${punctuation}]`, 'gu');
@@ -39,7 +38,7 @@ const preTokenizers: Readonly<Record<string, Read>> = {
   CharDelimiterSplit: (entries, where) => byPattern(readPattern(textOf(entries, 'delimiter', where, ' '), where), 'Removed'),
   Delimiter: (entries, where) => byPattern(readPattern(textOf(entries, 'delimiter', where, ' '), where), 'Removed'),
   Digits: (entries, where) => byPattern(/\p{N}/gu, flagOf(entries, 'individual_digits', where, false) ? 'Isolated' : 'Contiguous'),
-  FixedLength: (entries, where) => fixedLength(countOf(entries, 'length', where, 5)),
+  FixedLength: (entries, where) => fixedLength(countOf(entries, 'length', where, 5), where),
   Metaspace: readMetaspace,
   Punctuation: (entries) => byPattern(marks, readBehavior(entries['behavior'], 'Isolated')),
   Split: (entries, where) =>
@@ -59,11 +58,7 @@ export function readPreTokenizer(file: Entries): PreTokenizer | undefined {
 }
 
 function readOne(value: unknown, where: string): PreTokenizer {
-  if (!isEntries(value)) throw malformedEntry(where, 'an object', value);
-  const type = typeOf(value, where);
-  const read = Object.hasOwn(preTokenizers, type) ? preTokenizers[type] : undefined;
-  if (!read) throw unsupportedFeature(`the pre-tokeniser ${type}`);
-  return read(value, where);
+  return readComponent(preTokenizers, value, where, 'pre-tokeniser');
 }
 
 /** The expression of GPT-2. */
@@ -104,8 +99,8 @@ function readMetaspace(entries: Entries, where: string): PreTokenizer {
   };
 }
 
-function fixedLength(length: number): PreTokenizer {
-  if (length === 0) throw malformedEntry('pre_tokenizer.length', 'a positive whole number', length);
+function fixedLength(length: number, where: string): PreTokenizer {
+  if (length === 0) throw malformedEntry(`${where}.length`, 'a positive whole number', length);
   return {
     split: ({ text, first }) => {
       const characters = Array.from(text);

@@ -91,17 +91,14 @@ function readMerges(entries: Entries, vocabulary: ReadonlyMap<string, number>, p
     if (!Array.isArray(parts) || parts.length !== 2 || typeof parts[0] !== 'string' || typeof parts[1] !== 'string')
       throw malformedEntry('model.merges', 'pairs of tokens', entry);
     const [left, right] = parts as [string, string];
-    const joined = left + (prefix !== '' && right.startsWith(prefix) ? right.slice(prefix.length) : right.slice(byteCut(right, prefix)));
+    // The reference cuts as many bytes as the prefix has, whatever they are; only a token that starts with the prefix is read here.
+    if (!right.startsWith(prefix))
+      throw unsupportedFeature(
+        `a merge with ${JSON.stringify(right)}, which does not start with the prefix ${JSON.stringify(prefix)} of continuations`,
+      );
+    const joined = left + right.slice(prefix.length);
     merges.set(idOf(left) * size + idOf(right), { rank, id: idOf(joined) });
     rank += 1;
   }
   return { merges, size };
-}
-
-/** The reference cuts as many bytes as the prefix has, whatever they are; only a token that starts with the prefix is read here. */
-function byteCut(token: string, prefix: string): number {
-  if (prefix === '') return 0;
-  throw unsupportedFeature(
-    `a merge with ${JSON.stringify(token)}, which does not start with the prefix ${JSON.stringify(prefix)} of continuations`,
-  );
 }

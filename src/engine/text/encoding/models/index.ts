@@ -1,4 +1,4 @@
-import { isEntries, malformedEntry, objectOf, unsupportedFeature, type Entries } from '../entries';
+import { isEntries, malformedEntry, objectOf, readComponent, unsupportedFeature, type Entries } from '../entries';
 import { readBpe } from './bpe';
 import type { TokenModel } from './model';
 import { readUnigram } from './unigram';
@@ -17,9 +17,8 @@ export function readModel(file: Entries): TokenModel {
   const entries = objectOf(file, 'model', 'the file');
   if (!entries) throw malformedEntry('model', 'an object', file['model']);
   const type = entries['type'] ?? typeByForm(entries);
-  const read = typeof type === 'string' && Object.hasOwn(models, type) ? models[type] : undefined;
-  if (!read) throw unsupportedFeature(type === undefined ? 'a model without a type' : `the model ${JSON.stringify(type)}`);
-  return read(entries);
+  if (type === undefined) throw unsupportedFeature('a model without a type');
+  return readComponent(models, { ...entries, type }, 'model', 'model');
 }
 
 /** Older files do not name the type. */
