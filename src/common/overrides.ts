@@ -56,3 +56,13 @@ export function readOverrides(text: string, rules: OverrideRules): readonly Over
   }
   return overrides;
 }
+
+/** The same as text, which reads back as it was. */
+export function overridesText(overrides: readonly Override[]): string {
+  return overrides
+    .map(({ glob, parameters }) => {
+      const values = Object.entries(parameters).map(([key, value]) => `${key}:${String(value)}`);
+      return `${glob}=${values.join(',')}`;
+    })
+    .join('; ');
+}

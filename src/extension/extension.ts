@@ -38,7 +38,7 @@ const subjectsKey = 'loomweight.pages';
 /** The engine process of this window; `deactivate` waits until it is gone. Jobs go on. */
 let engineHost: EngineHost | undefined;
 
-/** Registers everything and starts nothing: the engine starts with the first question. */
+/** Registers everything and starts nothing: the engine starts with the first question, also that about the report of a job that ended. */
 export function activate(context: vscode.ExtensionContext): void {
   const started = performance.now();
   const log = createLog('Loomweight');

@@ -1,10 +1,10 @@
-import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame } from 'playwright-core';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkpointEnding } from '../../src/protocol/learnDefaults';
 import { expectCleanConsole, expectDrawn, until } from './support/checks';
-import { jobItem, runningJobPage, startFromForecast, stepsShown } from './support/jobs';
+import { digitsWorkspace, jobItem, longTraining, runningJobPage, startFromForecast, startLearning, stepsShown } from './support/jobs';
 import { remoteUri, startServer } from './support/server';
 import type { Server } from './support/server';
 import { root } from './support/paths';
@@ -15,11 +15,7 @@ import { Workbench } from './support/workbench';
 describe('jobs outlive the window', () => {
   const session = useSession({
     name: 'detached',
-    files: (folder) => {
-      mkdirSync(folder, { recursive: true });
-      cpSync(join(root, 'media/samples/digits/digits-mlp.onnx'), join(folder, 'digits-mlp.onnx'));
-      cpSync(join(root, 'media/samples/digits/data'), join(folder, 'digits'), { recursive: true });
-    },
+    files: digitsWorkspace,
   });
   const workbench = () => session().workbench;
   const folder = () => session().scratch.folder;
@@ -28,21 +24,7 @@ describe('jobs outlive the window', () => {
   afterAll(async () => second?.stop());
 
   /** Starts a training that would take hours, with a checkpoint every 200 steps. */
-  const train = async (window: Workbench) => {
-    await window.command('Loomweight: Learn Bits');
-    await window.pick('digits-mlp.onnx');
-    await window.inputShows('Choose the training data');
-    await window.pick(/digits.*data/);
-    await window.inputShows('Enter to continue');
-    for (const [label, value] of Object.entries({ Steps: '20000000', 'Evaluate every': '200' })) {
-      await window.search(label);
-      await window.pick(new RegExp(`^${label}`));
-      await window.answer(value);
-      await window.inputShows('Enter to continue');
-    }
-    await window.pick('Continue');
-    await startFromForecast(window, { disk: true });
-  };
+  const train = (window: Workbench) => startLearning(window, longTraining);
   const trainsOn = async (page: Frame) => {
     const before = await stepsShown(page);
     await until(

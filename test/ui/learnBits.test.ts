@@ -1,47 +1,33 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkpointEnding } from '../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../src/protocol/report';
 import { expectCleanConsole, expectDrawn, expectNoViolations, until } from './support/checks';
-import { jobItem, runningJobPage, startFromForecast, stepsShown } from './support/jobs';
-import { root } from './support/paths';
+import {
+  digitsWorkspace,
+  jobItem,
+  longTraining,
+  runningJobPage,
+  setUpLearning,
+  startFromForecast,
+  startLearning,
+  stepsShown,
+} from './support/jobs';
 import { useSession } from './support/session';
 
 describe('learning bits', () => {
   const session = useSession({
     name: 'learn-bits',
-    files: (folder) => {
-      mkdirSync(folder, { recursive: true });
-      cpSync(join(root, 'media/samples/digits/digits-mlp.onnx'), join(folder, 'digits-mlp.onnx'));
-      cpSync(join(root, 'media/samples/digits/data'), join(folder, 'digits'), { recursive: true });
-    },
+    files: digitsWorkspace,
   });
   const workbench = () => session().workbench;
   const output = () => join(session().scratch.workspace, 'digits-mlp-learned-3bit');
   const report = (): LearnReport => JSON.parse(readFileSync(join(output(), 'report.json'), 'utf8')) as LearnReport;
 
-  /** From the first pick to the start of the job. */
-  const start = async (settings: Readonly<Record<string, string>>) => {
-    await workbench().command('Loomweight: Learn Bits');
-    await workbench().pick('digits-mlp.onnx');
-    await workbench().inputShows('Choose the training data');
-    await workbench().pick(/digits.*data/);
-    await workbench().inputShows('Enter to continue');
-    for (const [label, value] of Object.entries({ 'Bits per weight': '3', ...settings })) {
-      // The list draws only the rows in sight.
-      await workbench().search(label);
-      await workbench().pick(new RegExp(`^${label}`));
-      await workbench().answer(value);
-      await workbench().inputShows('Enter to continue');
-    }
-    await workbench().pick('Continue');
-    await startFromForecast(workbench(), { disk: true });
-  };
-
   test('Learn Bits: model, data, target, forecast; the Job panel opens with live curves', async () => {
     await workbench().view('Loomweight');
-    await start({ Steps: '400' });
+    await startLearning(workbench(), { 'Bits per weight': '3', Steps: '400' });
     const page = await workbench().webview('job');
     await page.locator('[data-testid="title"]').filter({ hasText: 'Learn bits of digits-mlp' }).waitFor();
     await expectDrawn(page.locator('canvas[data-testid="loss-chart"]'));
@@ -108,7 +94,7 @@ describe('learning bits', () => {
     const before = readdirSync(folder).sort();
     await workbench().view('Loomweight');
     // Hours of training: it cannot end before the click. A checkpoint comes with every evaluation.
-    await start({ Steps: '20000000', 'Evaluate every': '200' });
+    await startLearning(workbench(), longTraining);
     const page = await runningJobPage(workbench());
     await until(
       'a checkpoint',
@@ -137,6 +123,38 @@ describe('learning bits', () => {
     );
     await resumed.locator('[data-testid="action-cancel"]').click();
     await resumed.locator('[data-testid="status"]').filter({ hasText: 'Cancelled' }).waitFor();
+  });
+
+  test('another training over the checkpoint asks first: Change settings, Resume or Start Over', async () => {
+    const folder = session().scratch.workspace;
+    const checkpointed = () => {
+      const name = readdirSync(folder).find((each) => each.endsWith(checkpointEnding)) ?? 'none';
+      const file = join(folder, name, 'checkpoint.json');
+      return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { readonly step: number }).step : undefined;
+    };
+    const before = checkpointed();
+    const asked = `An interrupted run left a checkpoint at step ${before?.toLocaleString('en')}`;
+    await setUpLearning(workbench(), longTraining);
+    await workbench().inputShows(asked);
+    await workbench().pick('Change settings');
+    await workbench().inputShows('Enter to continue');
+    await workbench().pick('Continue');
+    await workbench().inputShows(asked);
+    await workbench().pick('Resume');
+    await workbench().inputShows('Start the job?');
+    await workbench().page.keyboard.press('Escape');
+    expect(checkpointed()).toBe(before);
+    await setUpLearning(workbench(), longTraining);
+    await workbench().inputShows(asked);
+    await workbench().pick('Start Over');
+    // Nothing is deleted before the job starts.
+    await workbench().inputShows('Start the job?');
+    expect(checkpointed()).toBe(before);
+    await startFromForecast(workbench(), { disk: true });
+    await until('a checkpoint of the new training', checkpointed, (step) => step !== undefined && step < (before ?? 0));
+    const page = await runningJobPage(workbench());
+    await page.locator('[data-testid="action-cancel"]').click();
+    await page.locator('[data-testid="status"]').filter({ hasText: 'Cancelled' }).waitFor();
     expectCleanConsole(workbench());
   });
 });

@@ -1,3 +1,4 @@
+import { overridesText, readOverrides, type Override, type OverrideRules } from '../../common/overrides';
 import type { ParamSpec, ParamValue } from '../../common/params';
 import { describeAllowed, parseParam } from '../../common/params';
 import { parseBytes } from '../../common/units';
@@ -40,12 +41,10 @@ export function valuesOfForm({ kind, values, parameters, output }: Form): Readon
   return { ...Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)), ...Object.fromEntries(extra) };
 }
 
-/** A line for each field of a form. Overrides of single tensors are written in recipes: a line is too short for them. */
+/** A line for each field of a form. */
 export function fieldEntries(context: CommandContext, form: Form): readonly HubEntry[] {
   return form.kind.fields.flatMap((field): readonly HubEntry[] => {
     switch (field.type.kind) {
-      case 'overrides':
-        return [];
       case 'output':
         return [outputEntry(form.output, form.title)];
       case 'parameters':
@@ -55,7 +54,7 @@ export function fieldEntries(context: CommandContext, form: Form): readonly HubE
         return [
           {
             label: fieldLabel(field.key),
-            value: value === undefined ? 'default' : shown(value),
+            value: value === undefined ? 'default' : shown(value, field),
             detail: field.doc,
             edit: async () => {
               form.values[field.key] = await askField(context, form, field);
@@ -65,6 +64,12 @@ export function fieldEntries(context: CommandContext, form: Form): readonly HubE
       }
     }
   });
+}
+
+/** How overrides of the form's method are read. Without a method there is no parameter to override. */
+function rulesOf(form: Form, pinnedBeside: string | undefined): OverrideRules {
+  const method = methodOfForm(form) ?? { id: 'none', parameters: [] };
+  return { method, pins: pinnedBeside !== undefined && form.values[pinnedBeside] !== undefined, subject: 'An override' };
 }
 
 /** Asks for a field's value. Undefined for the default. */
@@ -78,7 +83,7 @@ export async function askField(context: CommandContext, form: Form, field: Field
     askText({
       title,
       prompt: `${label}. ${doc} Leave empty for the default.`,
-      value: current === undefined ? '' : shown(current),
+      value: current === undefined ? '' : shown(current, field),
       check: (entered) => (entered.trim() === '' ? undefined : check?.(entered.trim())),
     });
   switch (type.kind) {
@@ -106,6 +111,17 @@ export async function askField(context: CommandContext, form: Form, field: Field
     case 'columns': {
       const columns = await text((entered) => (parseColumns(entered) ? undefined : 'Enter name=column, separated by commas.'));
       return columns === '' ? undefined : parseColumns(columns);
+    }
+    case 'overrides': {
+      const rules = rulesOf(form, type.pinnedBeside);
+      const overrides = readOverrides(
+        await text((entered) => {
+          const read = readOverrides(entered, rules);
+          return typeof read === 'string' ? read : undefined;
+        }),
+        rules,
+      );
+      return typeof overrides === 'string' || overrides.length === 0 ? undefined : overrides;
     }
     case 'texts': {
       if (type.choices)
@@ -152,7 +168,8 @@ async function askFile(title: string, label: string, words: readonly string[]): 
   return chosen === ':folder' ? pickFolder(title) : chosen;
 }
 
-function shown(value: unknown): string {
+function shown(value: unknown, { type }: Field): string {
+  if (type.kind === 'overrides') return overridesText(value as readonly Override[]);
   if (Array.isArray(value)) return value.join(', ');
   if (typeof value === 'object' && value !== null)
     return Object.entries(value)

@@ -26,7 +26,7 @@ export async function announceDone({ id, description: { title }, report, outcome
   if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.openReport, id);
 }
 
-/** Tells the user that a job's process is gone, and offers to resume it where it has kept a checkpoint. */
+/** Tells the user that a job's process is gone, and offers to show it: its page has *Resume* where there is a checkpoint. */
 export async function announceInterrupted({ id, description: { title } }: JobState): Promise<void> {
   const chosen = await showWarning(`${title} was interrupted: its process is gone.`, 'Show Job');
   if (chosen !== undefined) void vscode.commands.executeCommand(commandIds.showJob, id);

@@ -40,15 +40,14 @@ export function progressFraction(progress: JobProgress | undefined): number | un
 /** What a running job is doing, or why one failed; undefined for one that is done. */
 export function statusText(job: JobState): string | undefined {
   if (job.status === 'running') return job.progress ? progressText(job.progress) : 'starting';
-  if (job.status === 'cancelled')
-    return job.description.checkpoint === undefined
-      ? 'cancelled; nothing was written'
-      : 'cancelled; the last checkpoint, if any, was kept next to the output';
-  if (job.status === 'interrupted')
-    return job.description.checkpoint === undefined
-      ? 'interrupted: its process is gone; nothing was written'
-      : 'interrupted: its process is gone; the last checkpoint, if any, was kept next to the output';
+  if (job.status === 'cancelled') return `cancelled; ${keptBy(job)}`;
+  if (job.status === 'interrupted') return `interrupted: its process is gone; ${keptBy(job)}`;
   return job.status === 'done' ? undefined : job.error?.message;
+}
+
+/** What a job that was stopped has left: outputs of finished steps stay, the unfinished one is removed. */
+function keptBy({ description }: JobState): string {
+  return description.checkpoint === undefined ? 'nothing unfinished was kept' : 'the last checkpoint, if any, was kept next to the output';
 }
 
 /** What a job came to, in a few words for the tree. */

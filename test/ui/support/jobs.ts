@@ -1,6 +1,9 @@
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Frame, Locator } from 'playwright-core';
 import { expect } from 'vitest';
 import { until } from './checks';
+import { root } from './paths';
 import type { Workbench } from './workbench';
 
 /** The workspace's own model in a list of models; the bundled sample has the same name. */
@@ -13,6 +16,39 @@ export async function startCompression(workbench: Workbench, model: string | Reg
   await workbench.inputShows('Choose a method');
   await workbench.pick('rtn');
   await workbench.pick('Continue');
+  await startFromForecast(workbench, { disk: true });
+}
+
+/** A workspace with the bundled classifier of digits and its data. */
+export function digitsWorkspace(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(root, 'media/samples/digits/digits-mlp.onnx'), join(folder, 'digits-mlp.onnx'));
+  cpSync(join(root, 'media/samples/digits/data'), join(folder, 'digits'), { recursive: true });
+}
+
+/** Hours of training, with a checkpoint at every evaluation. */
+export const longTraining = { Steps: '20000000', 'Evaluate every': '200' };
+
+/** *Learn Bits* in a workspace of digits, from the first pick to *Continue*, with settings by their labels. */
+export async function setUpLearning(workbench: Workbench, settings: Readonly<Record<string, string>>): Promise<void> {
+  await workbench.command('Loomweight: Learn Bits');
+  await workbench.pick('digits-mlp.onnx');
+  await workbench.inputShows('Choose the training data');
+  await workbench.pick(/digits.*data/);
+  await workbench.inputShows('Enter to continue');
+  for (const [label, value] of Object.entries(settings)) {
+    // The list draws only the rows in sight.
+    await workbench.search(label);
+    await workbench.pick(new RegExp(`^${label}`));
+    await workbench.answer(value);
+    await workbench.inputShows('Enter to continue');
+  }
+  await workbench.pick('Continue');
+}
+
+/** The same, and the job is started from its forecast. */
+export async function startLearning(workbench: Workbench, settings: Readonly<Record<string, string>>): Promise<void> {
+  await setUpLearning(workbench, settings);
   await startFromForecast(workbench, { disk: true });
 }
 

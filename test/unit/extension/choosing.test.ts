@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { inputsOf, misfit } from '../../../src/extension/commands/dataFit';
 import { formatWidths, savesNothing } from '../../../src/extension/commands/formatWords';
-import { readOverrides } from '../../../src/common/overrides';
+import { overridesText, readOverrides } from '../../../src/common/overrides';
 import { describeAllMethods } from '../../../src/engine/services/allMethods';
 import { findWriter } from '../../../src/engine/outputs/writers/index';
 import { ModelCatalog } from '../../../src/extension/models/modelCatalog';
@@ -33,6 +33,7 @@ describe('overrides as text', () => {
       { glob: 'lm_head.weight', parameters: { symmetric: true, groupSize: 32 } },
     ]);
     expect(readOverrides('', rules)).toEqual([]);
+    expect(overridesText([{ glob: 'a.*', parameters: { bits: 3, groupSize: 'row' } }])).toBe('a.*=bits:3,groupSize:row');
   });
 
   test.each([
@@ -65,11 +66,7 @@ describe('overrides as text', () => {
     );
     fc.assert(
       fc.property(fc.array(fc.record({ glob, parameters }, { noNullPrototype: true }), { maxLength: 4 }), (overrides) => {
-        const written = overrides.map((each) => {
-          const values = Object.entries(each.parameters).map(([key, value]) => `${key}:${String(value)}`);
-          return `${each.glob}=${values.join(',')}`;
-        });
-        expect(readOverrides(written.join(' ; '), rules)).toEqual(overrides);
+        expect(readOverrides(overridesText(overrides), rules)).toEqual(overrides);
       }),
       { seed: propertySeed },
     );

@@ -94,9 +94,9 @@ describe('texts about jobs', () => {
   });
 
   test('an interrupted job states what it left', () => {
-    expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled; nothing was written');
+    expect(statusText({ ...compressJob, status: 'cancelled' })).toBe('cancelled; nothing unfinished was kept');
     expect(statusText({ ...learnJob, status: 'cancelled' })).toContain('checkpoint');
-    expect(statusText({ ...compressJob, status: 'interrupted' })).toBe('interrupted: its process is gone; nothing was written');
+    expect(statusText({ ...compressJob, status: 'interrupted' })).toBe('interrupted: its process is gone; nothing unfinished was kept');
     expect(statusText({ ...learnJob, status: 'interrupted' })).toContain('checkpoint');
   });
 });

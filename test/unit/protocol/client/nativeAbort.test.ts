@@ -3,13 +3,13 @@ import { nativeAbort } from '../../../../src/protocol/client/nativeAbort';
 import { LoomweightError, exitCodes } from '../../../../src/protocol/errors';
 import type { JobSpec } from '../../../../src/protocol/jobs';
 
-const spec = { kind: 'evaluate', model: '/work/m.onnx' } as unknown as JobSpec;
+const spec = { kind: 'evaluate', model: '/models/m.onnx' } as unknown as JobSpec;
 const crash = (details: Readonly<Record<string, unknown>>) => new LoomweightError('engine-crashed', 'ended', { output: [], ...details });
 
 test.each(['SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGBUS', 'SIGABRT'])('%s of native code is about the model', (signal) => {
   const error = nativeAbort(crash({ signal }), spec);
   expect(exitCodes[error?.code ?? 'internal']).toBe(3);
-  expect(error?.message).toMatch(/^\/work\/m\.onnx cannot be run here: .*SIG/);
+  expect(error?.message).toMatch(/^\/models\/m\.onnx cannot be run here: .*SIG/);
 });
 
 test('a heap that is full is a lack of memory', () => {
