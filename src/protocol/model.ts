@@ -3,6 +3,16 @@ import type { DType } from './dtypes';
 /** Kind of files that contain a model. `hugging-face` is a directory with config.json and weights; `archive` is Loomweight's own. */
 export type ModelFormat = 'safetensors' | 'onnx' | 'gguf' | 'npy' | 'archive' | 'hugging-face';
 
+/** Formats as people write them. */
+export const modelFormatNames: Readonly<Record<ModelFormat, string>> = {
+  safetensors: 'safetensors',
+  onnx: 'ONNX',
+  gguf: 'GGUF',
+  npy: 'NumPy',
+  archive: 'Loomweight archive',
+  'hugging-face': 'Hugging Face',
+};
+
 /** A problem found while reading; the rest of the model stays usable unless severity is `error`. */
 export interface Diagnostic {
   readonly severity: 'error' | 'warning' | 'info';

@@ -28,7 +28,7 @@ export function verificationChecks(verification: Verification): readonly ReportC
   }));
   const { change } = verification;
   if (change === undefined) return checks;
-  const text = `${formatNumber(change.measured)} ${change.unit}, a lot from ${formatNumber(change.limit)} on`;
+  const text = `${formatNumber(change.measured)} ${change.unit}, warning from ${formatNumber(change.limit)}`;
   return [...checks, { state: 'neutral', title: 'Change against the float model', text, advice: changeText(change) }];
 }
 

@@ -1,6 +1,7 @@
 import { printable } from '../../common/shown';
 import { formatPairs, formatTable } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import { modelFormatNames } from '../../protocol/model';
 import type { ModelSummary, TensorStatistics, TensorSummary } from '../../protocol/model';
 
 /** What `inspect --json` prints: the summary, with statistics by tensor where they were asked for. */
@@ -16,7 +17,7 @@ export function summaryText(report: Inspection, options: { readonly verbose: boo
   const { graph, compressed } = report;
   const pairs = formatPairs([
     ['Model', report.name],
-    ['Format', report.format],
+    ['Format', modelFormatNames[report.format]],
     ['Architecture', report.architecture],
     ['Parameters', formatCount(report.parameters)],
     ['Size', `${formatBytes(report.bytes)} (${formatCount(report.bytes)} bytes of weights)`],

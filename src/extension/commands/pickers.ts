@@ -3,6 +3,7 @@ import { formatBytes, formatCount } from '../../common/units';
 import { LoomweightError, cancelledError } from '../../protocol/errors';
 import { diskPath } from '../messages';
 import { modelName } from '../../common/modelName';
+import { modelFormatNames } from '../../protocol/model';
 import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
 import type { Choice } from '../shown/quickInput';
 import { pickMany } from '../shown/quickInput';
@@ -65,7 +66,7 @@ export async function pickModel(
         .map(({ model }) => ({
           icon: 'package',
           label: model.name,
-          description: `${model.format} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
+          description: `${modelFormatNames[model.format]} · ${formatBytes(model.bytes)}${model.sample ? ' · sample' : ''}`,
           detail: where(model),
           value: model.path,
         })),

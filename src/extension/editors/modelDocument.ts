@@ -108,7 +108,7 @@ export class ModelDocument implements vscode.CustomDocument {
       ...(notice !== undefined && { notice }),
       ...(error && !this.deleted && { advice: adviceFor(error) }),
       version: this.version,
-      format: shown?.format ?? '',
+      ...(shown && { format: shown.format }),
       architecture: shown?.architecture ?? 'unknown',
       parameters: shown?.parameters ?? 0,
       bytes: shown?.bytes ?? 0,

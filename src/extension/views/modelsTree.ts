@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { formatBytes, formatCount, formatNumber } from '../../common/units';
+import { modelFormatNames } from '../../protocol/model';
 import type { ModelSummary, TensorSummary } from '../../protocol/model';
 import { commandIds, itemContexts, clickCommandIds } from '../contributions';
 import type { CatalogModel, ModelCatalog } from '../models/modelCatalog';
@@ -153,7 +154,7 @@ export class ModelsTree implements vscode.TreeDataProvider<ModelNode>, vscode.Di
     if (compressed) item.iconPath = new vscode.ThemeIcon('fold', new vscode.ThemeColor('charts.blue'));
     const tooltip = new Markdown().bold(summary.name).end('paragraph');
     const facts = [
-      summary.architecture === 'unknown' ? summary.format : `${summary.architecture}, ${summary.format}`,
+      [...(summary.architecture === 'unknown' ? [] : [summary.architecture]), modelFormatNames[summary.format]].join(', '),
       `${formatCount(summary.parameters)} parameters, ${formatCount(summary.tensors.length)} tensors`,
       `${formatBytes(summary.bytes)}, ${dtypesOf(summary).join(', ')}`,
       ...(compressed ? [`compressed with ${compressed.method}: ${formatNumber(compressed.bitsPerWeight, 4)} bits per weight`] : []),

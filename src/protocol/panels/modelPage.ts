@@ -1,6 +1,6 @@
 import type { RequestShapes } from './requestShapes';
 import { nothing, numberIn, objectOf, optional, required, text, wholeNumberIn } from './requestShapes';
-import type { Diagnostic, GraphSummary, TensorPicture, TensorStatistics, TensorSummary } from '../model';
+import type { Diagnostic, GraphSummary, ModelFormat, TensorPicture, TensorStatistics, TensorSummary } from '../model';
 
 /** What the page of a model shows first; the rest of a long tensor list is fetched in pieces. */
 export interface ModelPageView {
@@ -15,7 +15,8 @@ export interface ModelPageView {
   readonly advice?: string;
   /** Rises when the file changes on disk: rows and values of an older version are stale. */
   readonly version: number;
-  readonly format: string;
+  /** Absent while the model cannot be read. */
+  readonly format?: ModelFormat;
   readonly architecture: string;
   readonly parameters: number;
   readonly bytes: number;

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatNumber } from '../../../src/common/units';
+import { modelFormatNames } from '../../../src/protocol/model';
 import type { TensorSummary } from '../../../src/protocol/model';
 import type { ModelPageEvents, ModelPageRequests, ModelPageView } from '../../../src/protocol/panels/modelPage';
 import { tensorsPerPiece } from '../../../src/protocol/panels/modelPage';
@@ -130,7 +131,7 @@ export class ModelPage {
   private header(view: ModelPageView): HTMLElement {
     const facts = [
       view.architecture === 'unknown' ? '' : view.architecture,
-      view.format,
+      view.format === undefined ? '' : modelFormatNames[view.format],
       ...(view.tensorCount > 0 ? [`${formatCount(view.parameters)} parameters`, formatBytes(view.bytes), view.dtypes.join(', ')] : []),
     ].filter((fact) => fact !== '');
     return element('header', { class: 'page-head' }, [
