@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { SeededRandom } from '../../../../src/common/random';
 import { byteLength, type DType } from '../../../../src/protocol/dtypes';
 import type { TensorContainer } from '../../../../src/engine/formats/container';
@@ -11,10 +11,16 @@ import { temporaryFolder } from '../../../support/fixtures';
 import { failureOf, writeInto } from '../../../support/formatFiles';
 
 const folder = temporaryFolder();
+const opened: TensorContainer[] = [];
+afterEach(async () => {
+  for (const container of opened.splice(0)) await container.close();
+});
 
 async function holding(dtype: DType, shape: readonly number[], bytes: Uint8Array): Promise<TensorContainer> {
   const { header } = buildHeader([{ name: 'x', dtype, shape }], {});
-  return openContainer(writeInto(folder, 'x.safetensors', Buffer.concat([header, bytes])));
+  const container = await openContainer(writeInto(folder, 'x.safetensors', Buffer.concat([header, bytes])));
+  opened.push(container);
+  return container;
 }
 
 /** The definitions, straight, in float64. */
@@ -57,7 +63,6 @@ for (const dtype of ['float16', 'bfloat16', 'float32', 'float64'] as const) {
     expect(found.histogram.counts.reduce((a, b) => a + b)).toBe(count - 3);
     // A value on the border of two bins may fall to either side.
     found.histogram.counts.forEach((n, i) => expect(Math.abs(n - (expected.counts[i] as number))).toBeLessThanOrEqual(count * 1e-4));
-    await container.close();
   });
 }
 
@@ -122,7 +127,6 @@ test('a picture shows the value of largest magnitude in each cell', async () => 
     expect(part).toMatchObject({ region: { row: 151, column: 698, rows: 149, columns: 3 }, width: 3, height: 10, low: -9, high: 0.25 });
     const corner = await tensorPicture(container, 'x', { width: 10, height: 10, region: { row: 0, column: 0, rows: 1, columns: 1 } });
     expect([...corner.levels]).toEqual([0]);
-    await container.close();
   }
 });
 
