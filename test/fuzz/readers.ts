@@ -129,7 +129,7 @@ export async function fuzzedReaders(folder: string, fixtures: string, tableScrip
       name: 'parquet',
       seeds: [fixture('tables', 'digits-test.parquet')],
       read: overFile('a.parquet', (path, index, known) =>
-        known || index % 500 === 0 ? parquetInOwnProcess(path, tableScript) : parquetFacts(path),
+        known || index % 500 === 0 ? parquetInOwnProcess(path, { script: tableScript }) : parquetFacts(path),
       ),
     },
     {

@@ -47,7 +47,7 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
       spec.budget === undefined || writer.dequantised
         ? written
         : { ...written, bytes: outputBytes(source, layers, underBudget(source, spec.budget)) };
-    const choosing = spec.budget === undefined ? noChoosing : estimateChoosing(spec, source, plan);
+    const choosing = spec.budget === undefined ? noChoosing : await estimateChoosing(spec, source, plan);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
     const blocks = plan.size === 0 ? 0 : blockBytes(source);

@@ -6,6 +6,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import { expectedDecoderTensors } from '../architectures/decoder/expectedTensors';
 import { openContainer } from '../models/openContainer';
 import { checkDataHeaders } from './data/checkDataHeaders';
+import { tableMemory, tableNotes } from './data/tableMemory';
 import { readOnnxSettings } from './onnxLanguageModel';
 import { planOnnx } from './planOnnxFile';
 import { planScoring } from './scoringPlan';
@@ -20,6 +21,8 @@ export interface EvaluateEstimate {
   readonly notes: readonly string[];
 }
 
+/** The process with the runtime loaded, before and after a model is opened. */
+const [processBytes, openBytes] = [180e6, 250e6];
 /** Multiply-adds a second, taken low; a rough figure for two cores. */
 const flopsPerSecond = 50e9;
 const readBytesPerSecond = 300e6;
@@ -53,11 +56,13 @@ export async function estimateEvaluate(
     if (spec.data !== undefined && container.graph) await checkDataHeaders(spec.data, spec.split ?? 'test', container.graph.inputs);
     if (spec.text === undefined || container.config === undefined) {
       // ONNX Runtime holds the weights and, while it prepares them, a second copy.
+      const reading = await tableMemory(spec.data);
       return {
-        hostMemoryBytes: 250e6 + 2 * bytes,
+        // The data is read before the model is loaded.
+        hostMemoryBytes: Math.max(openBytes + 2 * bytes, processBytes + reading),
         diskBytes: 0,
         seconds: 2 + bytes / readBytesPerSecond,
-        notes: spec.text === undefined ? ['the time for the data itself is not known in advance'] : [],
+        notes: spec.text === undefined ? ['the time for the data itself is not known in advance', ...tableNotes(reading)] : [],
       };
     }
     const { config, notes } = await runnableDecoder(container);

@@ -60,6 +60,7 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
     split: spec.split ?? 'test',
     inputs: graph.inputs,
     columns: spec.columns ?? {},
+    memoryLimit: context.memoryLimit,
   });
   checkSplit(split, graph.inputs);
   const session = await context.runtime.createFromFile(container.path);

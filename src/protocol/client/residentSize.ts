@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 /** Time between two looks at a process's size. Asking costs microseconds on Linux and a process elsewhere. */
 export const sizeIntervalMs = process.platform === 'linux' ? 100 : process.platform === 'darwin' ? 250 : 1000;
 
+/** A job may exceed its memory limit by this share before it is ended: the forecast keeps work below the limit itself. */
+export const memoryMargin = 1.1;
+
 /** Resident size of another process in bytes, or undefined if it is gone or cannot be asked. */
 export async function residentSize(pid: number): Promise<number | undefined> {
   switch (process.platform) {

@@ -8,7 +8,7 @@ import type { EngineProcessOptions } from './engineProcess';
 import type { OutputToCome } from './outputToCome';
 import { nativeAbort } from './nativeAbort';
 import { removeUnfinished } from './removeUnfinished';
-import { residentSize, sizeIntervalMs } from './residentSize';
+import { memoryMargin, residentSize, sizeIntervalMs } from './residentSize';
 
 /** How a job is started and watched. */
 export interface OwnProcessOptions extends EngineProcessOptions {
@@ -25,8 +25,6 @@ export interface OwnProcessOptions extends EngineProcessOptions {
   readonly cancelGraceMs?: number;
 }
 
-/** A process may exceed its limit by this share before it is ended: the forecast keeps work below the limit itself. */
-const memoryMargin = 1.1;
 const defaultCancelGraceMs = 2000;
 
 /**

@@ -1,5 +1,6 @@
 import { formatSeconds } from '../../../common/units';
 import type { CompressSpec } from '../../../protocol/jobs';
+import { tableMemory, tableNotes } from '../../evaluate/data/tableMemory';
 import type { CompressPlan } from '../plan';
 import type { ModelSource } from '../../models/modelSource';
 import { defaultMeasure } from './chooseWidths';
@@ -11,11 +12,11 @@ import { runEstimate } from './runs';
 const roundingsPerSecond = 4e6;
 
 /** What choosing widths under a budget takes before anything is written: reading, trying every option, and the measure's own runs. */
-export function estimateChoosing(
+export async function estimateChoosing(
   spec: CompressSpec,
   source: ModelSource,
   plan: CompressPlan,
-): { readonly seconds: number; readonly hostMemoryBytes: number; readonly notes: readonly string[] } {
+): Promise<{ readonly seconds: number; readonly hostMemoryBytes: number; readonly notes: readonly string[] }> {
   const measure = findMeasure(spec.sensitivity ?? defaultMeasure(source, spec));
   const own = measure.estimate(source, plan);
   let roundings = 0;
@@ -30,10 +31,12 @@ export function estimateChoosing(
   const passes = spec.calibration === undefined || spec.calibration === 'random' ? 0 : 2 + (spec.measure ?? 0);
   const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
   const measuring = passes === 0 ? 0 : (passes * weights) / roundingsPerSecond + runEstimate(source, 2 * passes).seconds;
+  const table = await tableMemory(spec.calibration);
   const seconds = own.seconds + roundings / roundingsPerSecond + measuring;
   return {
     seconds,
-    hostMemoryBytes: own.hostMemoryBytes,
-    notes: [`Choosing bits with the sensitivity '${measure.id}' takes about ${formatSeconds(seconds)} of that.`],
+    // Calibration data is read before anything is measured on it.
+    hostMemoryBytes: Math.max(own.hostMemoryBytes, table),
+    notes: [`Choosing bits with the sensitivity '${measure.id}' takes about ${formatSeconds(seconds)} of that.`, ...tableNotes(table)],
   };
 }

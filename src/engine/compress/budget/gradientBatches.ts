@@ -22,7 +22,7 @@ export const samplesPerBatch = 16;
 
 /** Token windows for decoders; samples of `--calibration DATA` (split `train`), or seeded random values, for ONNX models. */
 export async function gradientBatches(context: MeasureContext): Promise<GradientBatches> {
-  const { source, spec, note } = context;
+  const { source, spec, note, memoryLimit } = context;
   const seed = spec.seed ?? 0;
   const random = spec.calibration === undefined || spec.calibration === 'random';
   if (source.decoder) {
@@ -43,7 +43,7 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
     note(`Sensitivity was measured on random inputs; --calibration with a folder of the model's own data predicts better.`);
     return { batches: randomBatches(graph.inputs, seed), batch: samplesPerBatch, window: undefined };
   }
-  const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {} });
+  const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {}, memoryLimit });
   checkSplit(split, graph.inputs);
   const batches = splitBatches(split, graph.inputs);
   note(`Sensitivity was measured on ${batches.length * samplesPerBatch} samples of ${split.description}.`);
@@ -80,8 +80,9 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
 export async function heldOutBatches(
   data: string,
   inputs: readonly Input[],
+  memoryLimit: number | undefined,
 ): Promise<readonly { readonly inputs: Readonly<Record<string, RuntimeTensor>>; readonly labels: readonly number[] }[]> {
-  const split = await readDataSplit({ data, split: 'train', inputs, columns: {} });
+  const split = await readDataSplit({ data, split: 'train', inputs, columns: {}, memoryLimit });
   checkSplit(split, inputs);
   const starts = batchStarts(split.samples);
   return starts.flatMap((start, index) => {

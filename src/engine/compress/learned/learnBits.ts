@@ -43,10 +43,10 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
       ...(spec.window === undefined ? {} : { window: spec.window }),
       start: spec.start ?? 'trained',
       seed: context.seed,
-      arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
+      arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }), memoryLimit: context.memoryLimit },
     });
     try {
-      const data = await openTrainingData(spec, model, context.seed);
+      const data = await openTrainingData(spec, model, context.seed, context.memoryLimit);
       const plan = await planMethod(spec, model);
       for (const note of model.notes) context.note(note);
       for (const choice of data.choices) context.note(`${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`);

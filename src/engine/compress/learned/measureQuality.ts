@@ -22,7 +22,7 @@ export async function measureQuality(spec: LearnSpec, model: string, context: Wo
     return { metric, value, loss, samples: tokens };
   }
   if (await isTextFile(spec.data)) return undefined;
-  const split = await heldOutSplit(spec);
+  const split = await heldOutSplit(spec, context.memoryLimit);
   if (split === undefined) return undefined;
   const { metric, value, loss, samples = 0 } = await evaluateModel({ ...shared, data: spec.data, split }, run);
   return { metric, value, loss, samples };
@@ -33,7 +33,10 @@ async function isTextFile(path: string): Promise<boolean> {
 }
 
 /** The last part of a data set that training does not read. Undefined also for a table whose rows name no part: training reads all of them. */
-async function heldOutSplit({ data, columns }: Pick<LearnSpec, 'data' | 'columns'>): Promise<string | undefined> {
+async function heldOutSplit(
+  { data, columns }: Pick<LearnSpec, 'data' | 'columns'>,
+  memoryLimit: number | undefined,
+): Promise<string | undefined> {
   const status = await stat(data).catch(() => undefined);
   if (!status) return undefined;
   if (status.isDirectory()) {
@@ -42,6 +45,6 @@ async function heldOutSplit({ data, columns }: Pick<LearnSpec, 'data' | 'columns
   }
   const column = columns?.['split'];
   if (column === undefined) return undefined;
-  const { rows } = await readTable(data);
+  const { rows } = await readTable(data, memoryLimit);
   return ['test', 'val'].find((split) => rows.some((row) => String(row[column]) === split));
 }

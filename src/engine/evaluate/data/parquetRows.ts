@@ -1,5 +1,7 @@
+import path from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, snappyUncompress } from 'hyparquet';
 import { LoomweightError } from '../../../protocol/errors';
+import { openRegularFile } from '../../formats/files/randomAccessFile';
 
 /** Values of a table that are read: cells, and entries of lists in cells. More belong into .npy files, which are read in parts. */
 const mostValues = 200e6;
@@ -17,6 +19,18 @@ export interface ParquetFacts {
   /** Bytes of the values before compression, as encoded; and those of them that are texts or bytes. */
   readonly plainBytes: number;
   readonly textBytes: number;
+}
+
+/** True for a Parquet table, by its first bytes or its name. */
+export async function isParquet(file: string): Promise<boolean> {
+  const handle = await openRegularFile(file);
+  try {
+    const head = Buffer.alloc(4);
+    await handle.read(head, 0, 4, 0);
+    return head.toString('latin1') === 'PAR1' || path.extname(file).toLowerCase() === '.parquet';
+  } finally {
+    await handle.close();
+  }
 }
 
 /**

@@ -13,16 +13,18 @@ export interface DataRequest {
   readonly split: string;
   readonly inputs: readonly InputSignature[];
   readonly columns: ColumnMap;
+  /** Bytes that the job may use. */
+  readonly memoryLimit?: number | undefined;
 }
 
 /**
  * Reads one split of a directory of NumPy files (`<split>-<input>.npy`, `<split>-label.npy`), or a Parquet or CSV file.
  * Errors: `not-found` with the files that are there, `malformed-file`, `unsupported`, `invalid-argument`.
  */
-export async function readDataSplit({ data, split, inputs, columns }: DataRequest): Promise<DataSplit> {
+export async function readDataSplit({ data, split, inputs, columns, memoryLimit }: DataRequest): Promise<DataSplit> {
   const status = await stat(data).catch(() => undefined);
   if (!status) throw new LoomweightError('not-found', `No data at ${data}. Check the path.`, { path: data });
-  if (!status.isDirectory()) return tableSplit(await readTable(data), data, split, inputs, columns);
+  if (!status.isDirectory()) return tableSplit(await readTable(data, memoryLimit), data, split, inputs, columns);
   const arrays = new Map<string, SampleArray>();
   for (const { name } of inputs) arrays.set(name, await readArray(data, split, name));
   const labels = await readArray(data, split, 'label');

@@ -1,9 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { LoomweightError } from '../../../protocol/errors';
-import { openRegularFile } from '../../formats/files/randomAccessFile';
-import { unreadable } from './parquetRows';
+import { isParquet, unreadable } from './parquetRows';
 import { parquetInOwnProcess } from './tableProcess';
 
 /** A table of samples: one entry per row, cells as in the file. */
@@ -17,9 +15,10 @@ const largestTableBytes = 1 << 30;
 
 /**
  * Reads a CSV file (comma, UTF-8, header in the first line, RFC 4180 quoting) or a Parquet file.
- * Errors: `malformed-file` with the line where known, `unsupported` for files over 1 GiB, `not-found`.
+ * `memoryLimit`: bytes that the job may use, for a Parquet table with the process that decodes it.
+ * Errors: `malformed-file` with the line where known, `unsupported` for files over 1 GiB, `not-found`, `insufficient-memory`.
  */
-export async function readTable(file: string): Promise<Table> {
+export async function readTable(file: string, memoryLimit?: number): Promise<Table> {
   const { size } = await stat(file);
   if (size > largestTableBytes)
     throw new LoomweightError(
@@ -27,18 +26,7 @@ export async function readTable(file: string): Promise<Table> {
       `Tables can have at most 1 GiB, but ${file} has ${size} bytes. Convert it to .npy files, which are read in parts.`,
       { file, size },
     );
-  return (await isParquet(file)) ? readParquet(file) : readCsv(file);
-}
-
-async function isParquet(file: string): Promise<boolean> {
-  const handle = await openRegularFile(file);
-  try {
-    const head = Buffer.alloc(4);
-    await handle.read(head, 0, 4, 0);
-    return head.toString('latin1') === 'PAR1' || path.extname(file).toLowerCase() === '.parquet';
-  } finally {
-    await handle.close();
-  }
+  return (await isParquet(file)) ? readParquet(file, memoryLimit) : readCsv(file);
 }
 
 async function readCsv(file: string): Promise<Table> {
@@ -66,9 +54,9 @@ async function readCsv(file: string): Promise<Table> {
   return { columns, rows: cells.map((line) => Object.fromEntries(columns.map((name, i) => [name, line[i]]))) };
 }
 
-async function readParquet(file: string): Promise<Table> {
+async function readParquet(file: string, memoryLimit: number | undefined): Promise<Table> {
   try {
-    const rows = await parquetInOwnProcess(file);
+    const rows = await parquetInOwnProcess(file, { memoryLimit });
     return { columns: Object.keys(rows[0] ?? {}), rows };
   } catch (error) {
     throw unreadable(file, error);

@@ -2,9 +2,11 @@ import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatBytes } from '../../../common/units';
 import { LoomweightError, fromErrorData, toErrorData } from '../../../protocol/errors';
 import type { ErrorData } from '../../../protocol/errors';
-import { residentSize, sizeIntervalMs } from '../../../protocol/client/residentSize';
+import { memoryMargin, residentSize, sizeIntervalMs } from '../../../protocol/client/residentSize';
+import { decodingBytes } from './tableMemory';
 import { parquetFacts, parquetRows, unreadable } from './parquetRows';
 import type { ParquetFacts } from './parquetRows';
 
@@ -25,6 +27,8 @@ const leastHeap = 256 * 2 ** 20;
 const mostHeap = 8 * 2 ** 30;
 /** Memory of a Node process beside its heap, and room for the bytes that are being decoded. */
 const besideHeap = 256 * 2 ** 20;
+/** Below this the process does not even start. */
+const leastDecoder = 48 * 2 ** 20;
 const leastSeconds = 60;
 /** A fraction of what one core of an idle machine decodes: the machine may have more to do. */
 const bytesPerSecond = 2e6;
@@ -51,27 +55,37 @@ export function tableLimits(facts: ParquetFacts, size: number): TableLimits {
 /**
  * Reads the rows of a Parquet file in a process of its own. The decoder trusts counts inside of the file; a damaged one makes it claim memory without end or
  * loop: the process then reaches its limit of memory or time and is ended, and the file is refused (`unsupported`: it may be sound and large). `script`: `table.js` next to the running script, as
- * built; a program that runs from source decodes in its own process. Errors: `malformed-file`, `unsupported`.
+ * built; a program that runs from source decodes in its own process. `memoryLimit`: bytes that this process and that one may take together, with the margin that a job's own
+ * process has. Errors: `malformed-file`, `unsupported`, `insufficient-memory`.
  */
 export async function parquetInOwnProcess(
   file: string,
-  script = join(__dirname, 'table.js'),
+  { script = join(__dirname, 'table.js'), memoryLimit }: { readonly script?: string; readonly memoryLimit?: number | undefined } = {},
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const facts = await parquetFacts(file);
   if (!existsSync(script)) return parquetRows(file);
   const { size } = await stat(file);
-  return readRows(file, script, facts, tableLimits(facts, size));
+  return readRows(file, script, facts, { ...tableLimits(facts, size), together: (memoryLimit ?? Infinity) * memoryMargin });
 }
 
 async function readRows(
   file: string,
   script: string,
   facts: ParquetFacts,
-  limits: TableLimits,
+  limits: TableLimits & { readonly together: number },
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const lacks = () =>
+    new LoomweightError(
+      'insufficient-memory',
+      `Reading ${file} needs more memory than the limit of the job, ${formatBytes(limits.together)} with a margin of 10 %: a table of ${facts.rows} rows with ${facts.values} values takes about ` +
+        `${formatBytes(decodingBytes(facts))} beside the job itself. Raise --max-memory, or convert the table to .npy files, which are read in parts.`,
+      { file, rows: facts.rows, values: facts.values, limit: limits.together },
+    );
+  const left = limits.together - process.memoryUsage.rss();
+  if (left < leastDecoder) throw lacks();
   const child = fork(script, [], {
     serialization: 'advanced',
-    execArgv: [`--max-old-space-size=${Math.ceil(limits.heap / 2 ** 20)}`],
+    execArgv: [`--max-old-space-size=${Math.ceil(Math.min(limits.heap, left) / 2 ** 20)}`],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
   });
@@ -92,7 +106,9 @@ async function readRows(
       let names: readonly string[] = [];
       const watch = async () => {
         const bytes = child.pid === undefined ? undefined : await residentSize(child.pid);
-        if (bytes !== undefined && bytes > limits.resident) reject(exceeds(memory));
+        if (bytes === undefined) return;
+        if (bytes + process.memoryUsage.rss() > limits.together) reject(lacks());
+        else if (bytes > limits.resident) reject(exceeds(memory));
       };
       timers.push(setInterval(() => void watch(), sizeIntervalMs));
       timers.push(setTimeout(() => reject(exceeds(`time (${Math.ceil(limits.seconds)} s)`)), limits.seconds * 1000));
@@ -108,7 +124,9 @@ async function readRows(
         // V8 aborts a process whose heap reaches its limit; Windows has no signals and gives the exit code of an abort.
         reject(
           signal === 'SIGABRT' || code === 134
-            ? exceeds(memory)
+            ? left < limits.heap
+              ? lacks()
+              : exceeds(memory)
             : damaged(`the process that decoded it ended (${signal ?? `exit code ${code}`}), out of memory or by a fault of the data`),
         ),
       );

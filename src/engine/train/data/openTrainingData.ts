@@ -22,13 +22,13 @@ const heldOutShare = 10;
  * training samples (seeded) is held out. Text for language models: see `openTextData`.
  * Errors: `not-found`, `malformed-file`; `invalid-argument` with both shapes where data does not fit the model's inputs, or the loss not the labels.
  */
-export async function openTrainingData(spec: DataSpec, model: OpenTrainable, seed: number): Promise<TrainingData> {
+export async function openTrainingData(spec: DataSpec, model: OpenTrainable, seed: number, memoryLimit?: number): Promise<TrainingData> {
   if (model.kind === 'text') return openTextData(spec, model, seed);
   const signatures: readonly InputSignature[] = model
     .inputs(1)
     .map(({ name, dtype, shape }) => ({ name, dtype, shape: ['batch', ...shape.slice(1)] }));
   const read = (split: string): Promise<DataSplit> =>
-    readDataSplit({ data: spec.data, split, inputs: signatures, columns: spec.columns ?? {} });
+    readDataSplit({ data: spec.data, split, inputs: signatures, columns: spec.columns ?? {}, memoryLimit });
   const train = await read('train');
   checkSplit(train, signatures);
   checkFinite(train);

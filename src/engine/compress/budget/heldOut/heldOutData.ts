@@ -14,11 +14,11 @@ import type { HeldOut } from './types';
 
 /** Samples of the split `train` between those that gradients are measured on, scored as by `evaluate`: cross-entropy, or log loss of a single logit. */
 export async function heldOutData(
-  { spec, runtime, signal }: MeasureContext,
+  { spec, runtime, signal, memoryLimit }: MeasureContext,
   inputs: readonly InputSignature[],
   calibration: string,
 ): Promise<HeldOut | undefined> {
-  const batches = await heldOutBatches(calibration, inputs);
+  const batches = await heldOutBatches(calibration, inputs, memoryLimit);
   if (batches.length === 0) return undefined;
   const model = await openTrainable(spec.model);
   const build = new GraphBuilder(operators, 'held_out');
