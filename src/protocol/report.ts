@@ -170,6 +170,8 @@ export interface TrainingReport {
   readonly modeReason: string;
   readonly stepsPerSecond: number;
   readonly resumedFrom?: number;
+  /** Numbers of threads with which it ran, in turn, where it was resumed with another. */
+  readonly threads?: readonly number[];
   readonly curve: readonly { readonly step: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>> }[];
   readonly evaluations: readonly TrainingEvaluation[];
 }

@@ -5,6 +5,12 @@ export function verdictOf({ passed, verdict }: Pick<Verification, 'passed' | 've
   return verdict ?? (passed ? 'passed' : 'failed');
 }
 
+/** The verdict of an output in several formats: that of the worst. */
+export function worstVerdict(verifications: readonly Pick<Verification, 'passed' | 'verdict'>[]): Verdict {
+  const verdicts = verifications.map(verdictOf);
+  return (['failed', 'changed'] as const).find((verdict) => verdicts.includes(verdict)) ?? 'passed';
+}
+
 /** How far compression moved the model, and the limit, as a sentence. */
 export function changeText({ of, measured, limit, unit }: OutputChange): string {
   const percent = (value: number): string => `${Number((100 * value).toPrecision(3))} %`;

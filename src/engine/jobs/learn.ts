@@ -25,7 +25,7 @@ export const learnKind: ComputingKind<LearnSpec, LearnReport> = {
       'Data is a folder of NumPy files (<split>-<input>.npy, <split>-label.npy; splits train, val, test), a CSV or Parquet file with a column split, or a ' +
         'text file for language models.',
       'Ctrl-C keeps a checkpoint next to the output; --resume continues from it and gives bit-identical results on the same provider with the same number of ' +
-        'threads. A checkpoint is never overwritten: --start-over deletes it and begins again.',
+        'threads; with another number, the report says so. A checkpoint is never overwritten: --start-over deletes it and begins again.',
     ],
     examples: [
       'loomweight learn-bits digits-mlp.onnx --data digits-data --target-bits 3 --out out/digits-3bit',

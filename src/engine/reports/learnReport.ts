@@ -52,7 +52,8 @@ export function learnText(report: LearnReport, { verbose, out }: { readonly verb
     [
       'Training',
       `${training.steps} steps, ${formatNumber(training.stepsPerSecond, 3)} per second, best at step ${training.bestStep}` +
-        `${training.resumedFrom === undefined ? '' : `, resumed at step ${training.resumedFrom}`}\n${training.modeReason}`,
+        `${training.resumedFrom === undefined ? '' : `, resumed at step ${training.resumedFrom}`}` +
+        `${training.threads === undefined ? '' : `, with ${training.threads.join(', then ')} threads`}\n${training.modeReason}`,
     ],
     ['Verification', verificationText(report.verification)],
     ['Speed', report.latency?.summary],
@@ -97,6 +98,7 @@ export function learnPage(report: LearnReport): ReportPageView {
       rows: [
         { label: 'Steps', value: `${formatCount(training.steps)}, best at step ${formatCount(training.bestStep)}` },
         ...(training.resumedFrom === undefined ? [] : [{ label: 'Resumed at step', value: formatCount(training.resumedFrom) }]),
+        ...(training.threads === undefined ? [] : [{ label: 'Threads in turn', value: training.threads.join(', then ') }]),
         { label: 'Speed', value: `${formatNumber(training.stepsPerSecond, 3)} steps/s` },
         { label: 'Way', value: training.modeReason },
       ],

@@ -17,6 +17,8 @@ export interface Checkpoint {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly curve: SavedCurve;
   readonly evaluations: readonly TrainingEvaluation[];
+  /** Numbers of threads with which it ran, in turn. Checkpoints of earlier versions do not state them. */
+  readonly threads?: readonly number[];
   readonly state: StateValues;
   /** Variables of the best evaluation so far, and its rank. */
   readonly best?: { readonly step: number; readonly rank: readonly number[]; readonly state: StateValues } | undefined;
@@ -205,7 +207,7 @@ function parseJson(text: string): unknown {
 }
 
 function isManifest(value: Partial<Manifest>): value is Manifest {
-  const { version, step, stateFile = '', best, settings, evaluations } = value;
+  const { version, step, stateFile = '', best, settings, evaluations, threads } = value;
   return (
     version === manifestVersion &&
     Number.isSafeInteger(step) &&
@@ -213,7 +215,8 @@ function isManifest(value: Partial<Manifest>): value is Manifest {
     (best === undefined || (tensorFile.test(best.file) && Array.isArray(best.rank))) &&
     typeof settings === 'object' &&
     settings !== null &&
-    Array.isArray(evaluations)
+    Array.isArray(evaluations) &&
+    (threads === undefined || (Array.isArray(threads) && threads.every((count) => Number.isInteger(count))))
   );
 }
 

@@ -14,6 +14,7 @@ import { buildStepGraph } from './stepGraph';
 import { StepRunner } from './stepRunner';
 import { TrainingRun } from './trainingRun';
 import type { TrainRequest } from './trainRequest';
+import { threadCounts, threadNotes } from './threadCounts';
 import { chooseUpdates } from './updates/chooseUpdates';
 
 /** What a training has found. */
@@ -29,6 +30,8 @@ export interface TrainingResult<Result> {
   readonly stepsPerSecond: number;
   /** Step of the checkpoint that was resumed. */
   readonly resumedFrom?: number;
+  /** Numbers of threads with which it ran, in turn. */
+  readonly threads: readonly number[];
   /** Removes the checkpoint; for when the result is safely written. */
   discardCheckpoint(): Promise<void>;
 }
@@ -93,6 +96,9 @@ async function runOwned<Result>(request: TrainRequest<Result>, owner: Checkpoint
   if (resumed !== undefined) releaseArrays(first.values(), []);
   if (spec.resume && resumed === undefined) context.note('No checkpoint to resume: training started from the beginning.');
 
+  const threads = threadCounts(resumed, spec.steps, runtime.environment.threads);
+  threadNotes(threads).forEach((note) => context.note(note));
+
   const choice: ModeChoice =
     request.mode === undefined ? await chooseMode(runtime) : { mode: request.mode, reason: `Requested mode: ${request.mode}.` };
   const graph = buildStepGraph(
@@ -126,12 +132,14 @@ async function runOwned<Result>(request: TrainRequest<Result>, owner: Checkpoint
       mode: choice.mode,
       state: resumed?.state ?? first,
       resumed,
+      threads,
     });
     const ended = await run.finish();
     return {
       ...ended,
       frozen,
       checkpoints,
+      threads,
       mode: choice.mode,
       modeReason: choice.reason,
       ...(resumed ? { resumedFrom: resumed.step } : {}),

@@ -33,6 +33,8 @@ export interface TrainingParts {
   readonly state: StateValues;
   readonly checkpoints: CheckpointFolder | undefined;
   readonly resumed: Checkpoint | undefined;
+  /** Numbers of threads with which it has run so far, with this run. */
+  readonly threads: readonly number[];
 }
 
 /** One training from its first (or resumed) step to its last: runs of steps, and between them refreshes, evaluations, checkpoints, progress. */
@@ -168,13 +170,14 @@ export class TrainingRun {
   }
 
   private async save(): Promise<void> {
-    const { checkpoints, settings } = this.parts;
+    const { checkpoints, settings, threads } = this.parts;
     this.lastCheckpoint = performance.now();
     await checkpoints?.save({
       step: this.step,
       settings,
       curve: this.curve.save(),
       evaluations: this.evaluations,
+      threads,
       state: this.state,
       ...(this.best ? { best: this.best } : {}),
     });

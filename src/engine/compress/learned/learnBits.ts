@@ -14,9 +14,11 @@ import { openTrainable } from '../../train/models/openTrainable';
 import { openTrainingData } from '../../train/data/openTrainingData';
 import { learnSettings } from '../../train/learnSettings';
 import { modelGroups } from '../../train/modelGroups';
+import { threadNotes } from '../../train/threadCounts';
 import { train, type TrainingResult } from '../../train/trainer';
 import { weightObjective, type TrainedWeights } from '../../train/weightObjective';
 import type { TrainableModel } from '../../train/contract';
+import { worstVerdict } from '../../../protocol/verdict';
 import { failedVerification } from '../../outputs/verification/failedVerification';
 import { isWeightFile, listFiles } from '../../outputs/outputFiles';
 import { refuseInPlace } from '../../models/refuseInPlace';
@@ -181,6 +183,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
     layers: first.layers,
     verification: {
       passed: written.every(({ verification }) => verification.passed),
+      verdict: worstVerdict(written.map(({ verification }) => verification)),
       scope: first.verification.scope,
       checks,
     },
@@ -193,6 +196,7 @@ async function reportOf(request: ReportRequest): Promise<LearnReport> {
       modeReason: training.modeReason,
       stepsPerSecond: training.stepsPerSecond,
       ...(training.resumedFrom === undefined ? {} : { resumedFrom: training.resumedFrom }),
+      ...(training.threads.length < 2 ? {} : { threads: training.threads }),
       curve: training.curve,
       evaluations: training.evaluations,
     },
@@ -239,7 +243,7 @@ async function writeReports(report: LearnReport, written: readonly WrittenFormat
         .filter(({ path }) => inSubfolder(path, each.subfolder))
         .map(({ path, bytes }) => ({ path: path.slice(each.subfolder.length + 1), bytes })),
       primary: each.primary,
-      notes: each.notes,
+      notes: [...threadNotes(report.training.threads ?? []), ...each.notes],
     };
     await writeFile(join(folder, each.subfolder, 'report.json'), `${JSON.stringify(own, undefined, 2)}\n`);
   }

@@ -12,6 +12,8 @@ import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../../../src/protocol/report';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { workContext } from '../../../support/workContext';
+import type { Runtime } from '../../../../src/engine/runtime/types';
+import { learnText } from '../../../../src/engine/reports/learnReport';
 import { openRuntime, temporaryFolder } from '../../../support/fixtures';
 
 const sample = (name: string) => fileURLToPath(new URL(`../../../../media/samples/digits/${name}`, import.meta.url));
@@ -19,6 +21,7 @@ const fixture = (name: string) => fileURLToPath(new URL(`../../../fixtures/${nam
 
 const folder = temporaryFolder();
 const runtime = await openRuntime();
+const twoThreads = await openRuntime(2);
 
 function specOf(name: string, more: Partial<LearnSpec> = {}): LearnSpec {
   const given = { model: sample('digits-mlp.onnx'), data: sample('data'), out: join(folder, name), targetBits: 3, steps: 300, ...more };
@@ -27,11 +30,11 @@ function specOf(name: string, more: Partial<LearnSpec> = {}): LearnSpec {
 
 function learn(
   spec: LearnSpec,
-  more: { readonly signal?: AbortSignal; readonly progress?: (step: number) => void } = {},
+  more: { readonly signal?: AbortSignal; readonly progress?: (step: number) => void; readonly on?: Runtime } = {},
 ): Promise<LearnReport> {
   return learnBits(
     spec,
-    workContext(runtime, {
+    workContext(more.on ?? runtime, {
       memoryLimit: 8e9,
       seed: spec.seed ?? 0,
       progress: ({ training }) => training && more.progress?.(training.step),
@@ -56,7 +59,8 @@ describe('learning widths of the digits network', () => {
     expect((report.sizes.true * 8 - rest) / weights).toBeLessThanOrEqual(3 + 8 / weights);
     expect(report.quality.before?.value).toBeCloseTo(352 / 360, 5);
     expect(report.quality.after?.value).toBeGreaterThanOrEqual(348 / 360);
-    expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
+    expect(report.verification).toMatchObject({ passed: true, verdict: 'passed', scope: 'whole' });
+    expect(report.training).not.toHaveProperty('threads');
   });
 
   test('groups of one layer have several widths, and the histogram counts every weight', () => {
@@ -101,6 +105,25 @@ test('an interrupted run leaves a checkpoint and no output, and resumes to the s
   expect(resumed.training.resumedFrom).toBeGreaterThan(0);
   expect(await readFile(join(broken.out, 'model.loomq'))).toEqual(await readFile(join(through.out, 'model.loomq')));
   expect((await readdir(folder)).filter((name) => name.startsWith('broken'))).toEqual(['broken']);
+});
+
+test('a training that is resumed with other threads says so, in the report of every format too', async () => {
+  const spec = specOf('threads', { formats: ['archive', 'onnx-packed'], steps: 60, evaluateEvery: 20 });
+  const controller = new AbortController();
+  await expect(learn(spec, { signal: controller.signal, progress: (step) => step >= 20 && controller.abort() })).rejects.toMatchObject({
+    code: 'cancelled',
+  });
+  const report = await learn({ ...spec, resume: true }, { on: twoThreads });
+  const counts = [1, 2];
+  expect(report.training.threads).toEqual(counts);
+  expect(report.notes.join('\n')).toContain(`resumed with another number of threads (${counts.join(', then ')})`);
+  for (const format of report.formats) {
+    const own = JSON.parse(await readFile(join(spec.out, format, 'report.json'), 'utf8')) as LearnReport;
+    expect(own.training.threads).toEqual(counts);
+    expect(own.notes.join('\n')).toContain('another number of threads');
+    expect(own.verification.verdict).toBe('passed');
+  }
+  expect(learnText(report, { verbose: false })).toContain(`with ${counts.join(', then ')} threads`);
 });
 
 test('a language model learns widths; its tied embedding is counted once', async () => {
