@@ -127,6 +127,11 @@ export class OnnxEditor {
     return body === undefined ? uses : uses.filter(({ node }) => this.bodyOf(node) === body);
   }
 
+  /** The node of the main graph that makes a value; undefined for weights, inputs and values of bodies. */
+  makerOf(value: string): NodeProto | undefined {
+    return this.index.makerOf(value);
+  }
+
   /** True if a value is an output of the main graph, or of the body of the node that makes it. */
   isOutput(value: string, maker?: NodeProto): boolean {
     return this.bodies.isOutput(value, (maker && this.bodyOf(maker)) ?? this.mainGraph);

@@ -21,6 +21,8 @@ export class ModelIndex {
   private readonly valueInfo = new NamedItems<ValueInfoProto>();
   /** Constant nodes with a tensor, by the name of what they make. */
   private readonly constants = new Map<string, NodeProto>();
+  /** Nodes of the main graph by what they make. */
+  private readonly makers = new Map<string, NodeProto>();
   /** Users by value, in every graph of the model: places among the inputs of each node. */
   private readonly users = new Map<string, Map<NodeProto, Set<number>>>();
   private isStored = true;
@@ -36,7 +38,7 @@ export class ModelIndex {
     this.initializers.append(graph.initializer);
     this.inputs.append(graph.input);
     this.valueInfo.append(graph.valueInfo);
-    graph.node.forEach((node) => this.noteConstant(node));
+    graph.node.forEach((node) => this.noteOutputs(node));
     eachGraph(model, ({ node }) => node.forEach((item) => this.noteInputs(item)));
   }
 
@@ -68,6 +70,11 @@ export class ModelIndex {
 
   isUsed(name: string): boolean {
     return this.users.has(name);
+  }
+
+  /** The node of the main graph that makes a value. */
+  makerOf(name: string): NodeProto | undefined {
+    return this.makers.get(name);
   }
 
   hasNode(node: NodeProto): boolean {
@@ -127,7 +134,7 @@ export class ModelIndex {
   insertNodes(before: NodeProto | undefined, nodes: readonly NodeProto[]): void {
     this.nodes.insertBefore(before, nodes);
     for (const node of nodes) {
-      this.noteConstant(node);
+      this.noteOutputs(node);
       this.noteInputs(node);
       eachGraphOfNode(node, (graph) => graph.node.forEach((item) => this.noteInputs(item)));
     }
@@ -138,6 +145,7 @@ export class ModelIndex {
     this.nodes.remove(node);
     const name = node.output[0];
     if (name !== undefined && this.constants.get(name) === node) this.constants.delete(name);
+    for (const output of node.output) if (this.makers.get(output) === node) this.makers.delete(output);
     this.forgetInputs(node);
     eachGraphOfNode(node, (graph) => graph.node.forEach((item) => this.forgetInputs(item)));
     this.isStored = false;
@@ -172,7 +180,8 @@ export class ModelIndex {
     return [node, initializer, input, valueInfo].map(({ length }) => length).join(' ');
   }
 
-  private noteConstant(node: NodeProto): void {
+  private noteOutputs(node: NodeProto): void {
+    for (const output of node.output) this.makers.set(output, node);
     const name = node.output[0];
     if (name !== undefined && !this.constants.has(name) && constantTensor(node) !== undefined) this.constants.set(name, node);
   }

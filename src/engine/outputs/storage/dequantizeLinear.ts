@@ -104,6 +104,9 @@ export const dequantizeLinear: MatrixForm = {
 
   dense: (build, stored, layout) => denseWeight(build, stored, layout),
 
+  // ONNX Runtime 1.30 and 1.31: QLinearMatMul, MatMulIntegerToFloat and QGemm take no 2-bit weights, the first two no scales by blocks. The fusion to them checks neither for these types.
+  fusesWrongly: (layout, op) => containerBits(layout) === 2 || (op === 'MatMul' && containerBits(layout) === 8 && blockSize(layout) > 0),
+
   linear: (build, stored, layout, x) => build.op('MatMul', [x, denseWeight(build, stored, layout)]),
 };
 

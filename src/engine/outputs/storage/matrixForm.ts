@@ -39,6 +39,11 @@ export interface MatrixForm {
   linear(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, x: Value): Value;
   /** The float32 weight as [columns, rows]; absent if the form is a fused kernel. */
   dense?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout): Value;
+  /**
+   * True where ONNX Runtime fuses a product (MatMul, Gemm) of the dense weight and an activation behind DequantizeLinear into an integer kernel that the layout does not fit: another node must then be
+   * between weight and product.
+   */
+  fusesWrongly?(layout: MatrixLayout, op: string): boolean;
   /** Rows for ids [batch, sequence] as float32 [batch, sequence, columns]; absent if the form cannot give single rows. */
   gather?(build: GraphBuilder, stored: Readonly<Record<string, Value>>, layout: MatrixLayout, ids: Value): Value;
 }

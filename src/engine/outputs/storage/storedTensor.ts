@@ -38,6 +38,8 @@ export interface StoredTensor {
   gather?(build: GraphBuilder, stored: StoredPieces, ids: Value): Value;
   /** The float32 weight as [columns, rows]; absent if the form is a fused kernel. */
   dense?(build: GraphBuilder, stored: StoredPieces): Value;
+  /** True where the runtime's fusion of the dense weight with a dequantised activation must be prevented (see `MatrixForm`). */
+  fusesWrongly?(op: string): boolean;
   /** The float32 weight as [rows, columns], for users of any kind. Taken before `dense`, except where `largerThanFolds` and the users are linear. */
   matrix?(build: GraphBuilder, stored: StoredPieces): Value;
   /** True if the whole weight is too large for the runtime to fold at load. */
@@ -71,6 +73,7 @@ export function storedMatrix(form: MatrixForm, layout: MatrixLayout): StoredTens
     },
     linear: (build, stored, x) => form.linear(build, stored, layout, x),
     ...(form.gather ? { gather: (build, stored, ids) => form.gather!(build, stored, layout, ids) } : {}),
+    ...(form.fusesWrongly ? { fusesWrongly: (op) => form.fusesWrongly!(layout, op) } : {}),
     ...(form.dense ? { dense: (build, stored) => form.dense!(build, stored, layout) } : {}),
   };
 }

@@ -10,6 +10,7 @@ import { weightPlaces, type WeightPlace } from '../../models/weightPlaces';
 import { operators } from '../../ops/index';
 import type { DType } from '../../../protocol/dtypes';
 import type { PlannedEntry } from '../planned/plannedStore';
+import { isDequantized } from './dequantizedValue';
 import type { Pieces } from '../storage/matrixForm';
 import type { StoredPieces, StoredTensor } from '../storage/storedTensor';
 
@@ -157,6 +158,8 @@ function rewriteUse(rewrite: Rewrite, { node, chain, dtype, input }: WeightPlace
     let weight = stored.dense(build, values);
     if (node.opType === 'Conv')
       weight = build.op('Reshape', [build.op('Transpose', [weight], { perm: ints([1, 0]) }), build.int64(entry.storedShape)]);
+    else if (stored.fusesWrongly?.(node.opType) === true && isDequantized(editor, node.input[0] ?? ''))
+      weight = build.op('Reshape', [weight, build.int64([stored.columns, stored.rows])]);
     // A weight [columns, rows] in front of the product is what the runtime can fuse: the Gemm takes it untransposed.
     if (node.opType === 'Gemm') node.attribute = node.attribute.filter(({ name }) => name !== 'transB');
     build.output(inType(build, weight, dtype));

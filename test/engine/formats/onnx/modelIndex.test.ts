@@ -112,7 +112,10 @@ test.each(['digits-mlp', 'digits-a', 'nested', 'storages'])('%s: after any edits
         for (const [kind, first, second] of list) edit(editor, inputs, kind, first, second);
         const known = [...editor.weights()].map(([key, { name: own, uses }]) => [key, own, sorted(uses)] as const);
         const names = [...editor.weights().keys()];
+        const outputs = mainNodes.get(editor)!.flatMap(({ output }) => output);
+        const makers = outputs.map((output) => editor.makerOf(output));
         const { graph } = editor;
+        expect(makers).toEqual(outputs.map((output) => [...graph.node].reverse().find((node) => node.output.includes(output))));
         const { names: expected, uses } = scanned(graph);
         expect(names).toEqual(expected);
         expect(known).toEqual(expected.map((key) => [key, key, sorted(uses.get(key) ?? [])]));
