@@ -7,6 +7,7 @@ import { encodeModel } from '../../../src/engine/formats/onnx/encodeModel';
 import { GraphBuilder } from '../../../src/engine/graph/builder';
 import { operators } from '../../../src/engine/ops';
 import { test } from '../../support/fixtures';
+import { propertySeed } from '../../support/propertySeed';
 import { workContext } from '../../support/workContext';
 
 const [inner, outer] = [64, 48];
@@ -61,6 +62,27 @@ describe.each([1e-9, 2e-6, 2e-5])('a budget for weights of size %d', (size) => {
     expect(measured[0]).toBeLessThan(measured[1]! * (unit === 'tensor' ? 2 : 1.5));
     expect(measured[0]).toBeGreaterThan(measured[1]! / 1.5);
   });
+});
+
+test('no budget is exceeded, whatever the size of all weights or of some rows', { timeout: 120_000 }, async ({ folder, runtime }) => {
+  const random = new SeededRandom(propertySeed);
+  const pick = <T>(all: readonly T[]): T => all[random.nextBelow(all.length)] as T;
+  for (let round = 0; round < 30; round += 1) {
+    const spec = {
+      kind: 'compress',
+      model: model(folder, 10 ** (-9 * random.next() - 1.5), pick([1, 3, 7])),
+      method: 'rtn',
+      parameters: pick([{}, { groupSize: 32 }, { clip: false }, { symmetric: true }]),
+      format: 'archive',
+      out: join(folder, `out-${round}`),
+      budget: 1.5 + 5 * random.next(),
+      unit: pick(['tensor', 'channel', 'group'] as const),
+      sensitivity: 'error',
+    } as const;
+    const { bitsPerWeight, verification } = await compressModel(spec, workContext(runtime));
+    expect(bitsPerWeight, JSON.stringify(spec)).toBeLessThanOrEqual(spec.budget);
+    expect(verification.passed).toBe(true);
+  }
 });
 
 describe.each(['onnx', 'onnx-fast', 'onnx-packed', 'archive'] as const)('as %s', (format) => {
