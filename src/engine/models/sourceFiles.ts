@@ -50,7 +50,7 @@ export async function refuseChangedFiles(files: SourceFiles): Promise<void> {
     throw new LoomweightError(
       'malformed-file',
       `The source was ${now === undefined ? 'removed' : now.inode === before.inode ? 'written to' : 'replaced'} while the job read it: ${quoteName(path)}. ` +
-        'The result would belong to neither version, so nothing was written. Run the job again when no other program changes the model.',
+        'The result would belong to neither version, so no output was written. Run the job again when no other program changes the model.',
       { path },
     );
   }

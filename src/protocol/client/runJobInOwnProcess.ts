@@ -6,7 +6,7 @@ import type { JobReport } from '../report';
 import { EngineProcess } from './engineProcess';
 import type { EngineProcessOptions } from './engineProcess';
 import type { OutputToCome } from './outputToCome';
-import { nativeAbort } from './nativeAbort';
+import { keptOfEnded, nativeAbort } from './nativeAbort';
 import { removeUnfinished } from './removeUnfinished';
 import { memoryMargin, residentSize, sizeIntervalMs } from './residentSize';
 
@@ -91,7 +91,7 @@ function watchMemory(engine: EngineProcess, limit: number | undefined): MemoryWa
       error = new LoomweightError(
         'insufficient-memory',
         `The job needs more memory than its limit: ${formatBytes(bytes)} in use, limit ${formatBytes(limit)} (--max-memory) plus 10 %. ` +
-          'It was stopped and nothing was written. Raise the limit, or use a smaller window, batch or model.',
+          `It was stopped. ${keptOfEnded} Raise the limit, or use a smaller window, batch or model.`,
         { residentBytes: bytes, limitBytes: limit },
       );
       void engine.kill();

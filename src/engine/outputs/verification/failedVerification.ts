@@ -11,7 +11,7 @@ export function failedVerification(report: { readonly verification: Verification
   );
   return new LoomweightError(
     'verification-failed',
-    `The output differs from what was planned. ${text.join('; ')}. ${kept === undefined ? 'Nothing was written; use --keep-failed to keep such an output.' : `It was kept in ${kept}.`}`,
+    `The output differs from what was planned. ${text.join('; ')}. ${kept === undefined ? 'No output was written; use --keep-failed to keep such an output.' : `It was kept in ${kept}.`}`,
     { checks: failed, ...(kept === undefined ? {} : { kept }) },
   );
 }
