@@ -2,6 +2,7 @@ import { access, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { byteLength, type DType } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
+import { namingForeignFiles } from '../../formats/files/foreignFile';
 import { readNpy } from '../../formats/npy/openNpy';
 import type { DataSplit, InputSignature, SampleArray } from './dataSplit';
 import { readTable } from './readTable';
@@ -57,7 +58,7 @@ export async function findArray(folder: string, split: string, name: string): Pr
 
 async function readArray(folder: string, split: string, name: string): Promise<SampleArray> {
   const file = await findArray(folder, split, name);
-  const { dtype, shape, bytes } = await readNpy(file);
+  const { dtype, shape, bytes } = await namingForeignFiles(file, () => readNpy(file));
   const make = arrayTypes[dtype];
   if (!make || shape.length === 0)
     throw new LoomweightError('unsupported', `${file} cannot be fed to a graph: it contains ${dtype}[${shape.join(', ')}].`, {

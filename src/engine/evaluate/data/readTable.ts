@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import { LoomweightError } from '../../../protocol/errors';
+import { namingForeignFiles, refusePointerFile } from '../../formats/files/foreignFile';
 import { isParquet, unreadable } from './parquetRows';
 import { parquetInOwnProcess } from './tableProcess';
 
@@ -16,7 +17,7 @@ const largestTableBytes = 1 << 30;
 /**
  * Reads a CSV file (comma, UTF-8, header in the first line, RFC 4180 quoting) or a Parquet file.
  * `memoryLimit`: bytes that the job may use, for a Parquet table with the process that decodes it.
- * Errors: `malformed-file` with the line where known, `unsupported` for files over 1 GiB, `not-found`, `insufficient-memory`.
+ * Errors: `malformed-file` with the line where known, `unsupported` for files over 1 GiB and for what is no table, `not-found`, `insufficient-memory`.
  */
 export async function readTable(file: string, memoryLimit?: number): Promise<Table> {
   const { size } = await stat(file);
@@ -26,7 +27,8 @@ export async function readTable(file: string, memoryLimit?: number): Promise<Tab
       `Tables can have at most 1 GiB, but ${file} has ${size} bytes. Convert it to .npy files, which are read in parts.`,
       { file, size },
     );
-  return (await isParquet(file)) ? readParquet(file, memoryLimit) : readCsv(file);
+  await refusePointerFile(file);
+  return (await isParquet(file)) ? readParquet(file, memoryLimit) : namingForeignFiles(file, () => readCsv(file));
 }
 
 async function readCsv(file: string): Promise<Table> {

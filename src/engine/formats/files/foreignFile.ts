@@ -15,7 +15,7 @@ const headBytes = 1024;
 
 const convert =
   "Convert it to safetensors with the tool that made it, for example with transformers' save_pretrained, or export it to ONNX.";
-const download = 'Download the model file itself.';
+const download = 'Download the file itself.';
 
 interface Signature {
   readonly matches: (head: Uint8Array, text: string) => boolean;
@@ -32,17 +32,19 @@ const textAt =
     text.startsWith(word, offset);
 
 const packed = (name: string): ((text: string) => ForeignFile) => {
-  return () => ({ what: `a file compressed with ${name}`, advice: 'Unpack it and name the model file inside.' });
+  return () => ({ what: `a file compressed with ${name}`, advice: 'Unpack it and name the file inside.' });
+};
+
+const pointer: Signature = {
+  matches: textAt(0, 'version https://git-lfs.github.com/spec/'),
+  file: () => ({
+    what: 'a Git LFS pointer, a text of some lines in place of the file',
+    advice: "Run 'git lfs pull' in its repository, or download the file itself.",
+  }),
 };
 
 const signatures: readonly Signature[] = [
-  {
-    matches: textAt(0, 'version https://git-lfs.github.com/spec/'),
-    file: () => ({
-      what: 'a Git LFS pointer, a text of some lines in place of the file',
-      advice: "Run 'git lfs pull' in its repository, or download the file itself.",
-    }),
-  },
+  pointer,
   {
     matches: (_, text) => /^\s*(<!doctype html|<html|<head|<body)/i.test(text),
     file: () => ({ what: 'a web page (HTML), such as the page about the file or an error', advice: download }),
@@ -62,7 +64,7 @@ const signatures: readonly Signature[] = [
   { matches: bytesAt(0, 0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), file: packed('xz') },
   { matches: bytesAt(0, 0x28, 0xb5, 0x2f, 0xfd), file: packed('Zstandard') },
   { matches: bytesAt(0, 0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c), file: packed('7-Zip') },
-  { matches: textAt(257, 'ustar'), file: () => ({ what: 'a tar archive', advice: 'Unpack it and name the model file inside.' }) },
+  { matches: textAt(257, 'ustar'), file: () => ({ what: 'a tar archive', advice: 'Unpack it and name the file inside.' }) },
   { matches: bytesAt(0, 0x89, 0x48, 0x44, 0x46), file: () => ({ what: 'an HDF5 file, as Keras writes', advice: convert }) },
   { matches: textAt(4, 'TFL3'), file: () => ({ what: 'a TensorFlow Lite model', advice: 'Export the original model to ONNX.' }) },
   {
@@ -90,7 +92,23 @@ function zipFile(text: string): ForeignFile {
     return { what: 'a zip archive of NumPy arrays (.npz)', advice: 'Name the .npy files inside, or convert them to safetensors.' };
   if (/^(metadata\.json|config\.json|model\.weights\.h5)$/.test(first))
     return { what: 'a Keras model in a zip archive (.keras)', advice: convert };
-  return { what: 'a zip archive', advice: 'Unpack it and name the model file inside.' };
+  return { what: 'a zip archive', advice: 'Unpack it and name the file inside.' };
+}
+
+/** Refuses the text of a Git LFS pointer, which would be read as if it were the file. `head`: the first bytes of the file. Error: `unsupported`. */
+export function refusePointer(path: string, head: Uint8Array): void {
+  const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, headBytes)).toString('latin1');
+  if (pointer.matches(head, text)) throw foreignFileError(path, pointer.file(text));
+}
+
+/** The same for a file on disk. Errors: also `not-found`, `invalid-argument` (a pipe, a device). */
+export async function refusePointerFile(path: string): Promise<void> {
+  const file = await RandomAccessFile.open(path);
+  try {
+    refusePointer(path, await file.read(0, Math.min(file.size, headBytes)));
+  } finally {
+    await file.close();
+  }
 }
 
 /** Recognises a file by its first bytes; undefined where they say nothing. */
@@ -115,13 +133,13 @@ export async function recognizeForeignFile(path: string): Promise<ForeignFile | 
   }
 }
 
-/** The error for such a file in the place of a model's. */
+/** The error for such a file in the place of another. */
 export function foreignFileError(path: string, { what, advice }: ForeignFile, cause?: unknown): LoomweightError {
   const { code, message, details } = unsupportedContent(path, 'foreign-file', `${path} is ${what}. ${advice}`);
   return new LoomweightError(code, message, details, cause === undefined ? undefined : { cause });
 }
 
-/** Runs the reading of a model; where it fails because a file is something else altogether, the error says what that file is. */
+/** Runs the reading of a file; where it fails because a file is something else altogether, the error says what that file is. */
 export async function namingForeignFiles<T>(path: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();

@@ -1,5 +1,6 @@
 import { LoomweightError } from '../../../protocol/errors';
 import { malformedFile } from '../malformed';
+import { refusePointer } from './foreignFile';
 import { RandomAccessFile } from './randomAccessFile';
 
 /** Companion files (config, tokenizer, index) are small; a larger one is refused before it is read. */
@@ -18,8 +19,8 @@ export function decodeUtf8(bytes: Uint8Array, file: string, offset = 0): string 
 const largestString = 500e6;
 
 /**
- * Reads a whole text; invalid bytes become replacement characters. Errors: `not-found`, `unsupported`, `invalid-argument` (a pipe, a
- * device).
+ * Reads a whole text; invalid bytes become replacement characters. Errors: `not-found`, `unsupported` (also for a Git LFS pointer),
+ * `invalid-argument` (a pipe, a device).
  */
 export async function readText(path: string): Promise<string> {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await readWhole(path, largestString, 'Split it, or use a part of it'));
@@ -38,7 +39,9 @@ async function readWhole(path: string, largest: number, advice: string): Promise
       throw new LoomweightError('unsupported', `${path} has ${file.size} bytes, but at most ${largest} can be read as text. ${advice}.`, {
         path,
       });
-    return await file.read(0, file.size);
+    const bytes = await file.read(0, file.size);
+    refusePointer(path, bytes);
+    return bytes;
   } finally {
     await file.close();
   }
