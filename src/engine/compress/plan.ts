@@ -4,6 +4,7 @@ import { elementCount, floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { TensorRole } from '../../protocol/model';
+import { embeddingName } from '../architectures/decoder/expectedTensors';
 import { findQuantizer } from './quantizers';
 import { isPinnedWidth, type PinnedWidth } from '../../common/allocation/types';
 import { matrixSize, type MatrixSize } from '../outputs/planned/plannedSizes';
@@ -11,7 +12,7 @@ import type { PlannedLayer } from '../outputs/planned/plannedStore';
 import type { PlannedLayout } from '../outputs/planned/plannedTensor';
 import type { QuantizableTensor, Quantizer } from './quantizers/quantizer';
 import type { GuessedRole } from '../models/guessRole';
-import type { ModelSource } from '../models/modelSource';
+import { withoutHeadCopy, type ModelSource } from '../models/modelSource';
 import { withWrittenTypes } from '../models/writtenTypes';
 import { leftOut, sentencesOf } from './leftOut';
 import { keptTransforms } from './keptTransforms';
@@ -63,7 +64,6 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
       used: false,
     };
   });
-  const tied = source.decoder?.config.tiedEmbeddings === true;
   if (spec.embeddings && ![...source.tensors.values()].some(({ role }) => role === 'embedding'))
     throw new LoomweightError('unsupported', `${source.container.path} has no embedding that can be compressed. Omit --embeddings.`, {
       path: source.container.path,
@@ -74,7 +74,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
   for (const [name, { entry, role, transposed, rowAxes = 1, guess }] of source.tensors) {
     const asked =
       blockRoles.includes(role) ||
-      (role === 'embedding' && (spec.embeddings || (tied && spec.head))) ||
+      (role === 'embedding' && (spec.embeddings || (source.tied === true && spec.head))) ||
       (role === 'head' && spec.head) ||
       isNamed(guess, spec.tensors);
     if (!asked || !wanted(name) || guessed.has(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
@@ -161,11 +161,23 @@ export function layersOf(plan: CompressPlan): ReadonlyMap<string, PlannedLayer> 
   return new Map([...plan].map(([name, planned]) => [name, layerOf(planned)]));
 }
 
-/** The source, with the tensors that the method does not change in the types that it requests. */
+/** The source, with the tensors that the method does not change in the types that it requests, and without a copy of an embedding that it changes. */
 export function prepareSource(source: ModelSource, spec: CompressSpec): ModelSource {
   const quantizer = findQuantizer(spec.method);
   const parameters = resolved(quantizer, spec.parameters);
-  return quantizer.writtenType ? withWrittenTypes(source, (stored) => quantizer.writtenType!(stored, parameters)) : source;
+  const typed = quantizer.writtenType ? withWrittenTypes(source, (stored) => quantizer.writtenType!(stored, parameters)) : source;
+  return changesEmbedding(source, spec, quantizer) ? withoutHeadCopy(typed) : typed;
+}
+
+function changesEmbedding(
+  { tensors, tied }: ModelSource,
+  { embeddings, head, tensors: filter }: CompressSpec,
+  quantizer: Quantizer,
+): boolean {
+  const [rows, columns] = tensors.get(embeddingName)?.entry.shape ?? [];
+  if (rows === undefined || columns === undefined || !(embeddings || (tied === true && head))) return false;
+  if (filter !== undefined && !globMatcher(filter)(embeddingName)) return false;
+  return quantizer.appliesTo({ name: embeddingName, role: 'embedding', shape: [rows, columns] }) === true;
 }
 
 function resolved(quantizer: Quantizer, given: Readonly<Record<string, unknown>>, where = ''): ParamValues {

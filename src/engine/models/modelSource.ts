@@ -35,6 +35,10 @@ export interface ModelSource {
   /** Undefined for files without a graph and for ONNX models, which bring their own. */
   readonly decoder: SourceDecoder | undefined;
   readonly architecture: string;
+  /** True if the output layer of a known architecture is the embedding. */
+  readonly tied?: boolean;
+  /** True if `tensors` has the embedding again, as the output layer that is tied to it: a copy that must not stay where the embedding changes (`withoutHeadCopy`). */
+  readonly headIsCopy?: boolean;
   /** Why tensors of an ONNX model cannot be compressed: the end of a sentence by name. */
   readonly reasons?: ReadonlyMap<string, string>;
   /** Its files as they were when it was opened. */
@@ -80,12 +84,14 @@ export async function openSource(model: string): Promise<ModelSource> {
         ...(guess ? { guess } : {}),
       });
     }
-    const { decoder, notRunnable, notes = [] } = recognized ?? {};
+    const { decoder, notRunnable, tied = false, headIsCopy = false, notes = [] } = recognized ?? {};
     return {
       container,
       tensors,
       files,
       decoder,
+      tied,
+      headIsCopy,
       architecture: decoder?.config.architecture ?? architectureName(container),
       ...(found ? { reasons: found.reasons } : {}),
       ...(notRunnable ? { notRunnable } : {}),
@@ -95,6 +101,18 @@ export async function openSource(model: string): Promise<ModelSource> {
     await container.close();
     throw error;
   }
+}
+
+/**
+ * The source without the copy of the embedding that its file has as the output layer. Readers that find another tensor there than the embedding take it for an output layer of its own, so it is left out
+ * where the embedding changes. The source itself where there is no copy.
+ */
+export function withoutHeadCopy(source: ModelSource): ModelSource {
+  if (source.headIsCopy !== true) return source;
+  const tensors = new Map(source.tensors);
+  tensors.delete(headName);
+  const note = `${headName} repeats the embedding, to which config.json ties it: they are one tensor, written once as the embedding.`;
+  return { ...source, tensors, headIsCopy: false, notes: [...source.notes, note] };
 }
 
 /** The newest IR version that the bundled ONNX Runtime reads. */

@@ -18,6 +18,10 @@ export interface RecognizedDecoder {
   readonly notRunnable: LoomweightError | undefined;
   /** The tensors of the architecture, whether or not it can be run. */
   readonly expected: readonly ExpectedTensor[];
+  /** True if the output layer is the embedding. */
+  readonly tied: boolean;
+  /** True if the file holds the embedding again, as the output layer that is tied to it. */
+  readonly headIsCopy: boolean;
   /** What a user should know of how config and file were understood. */
   readonly notes: readonly string[];
 }
@@ -36,6 +40,8 @@ export async function recognizeDecoder(container: TensorContainer): Promise<Reco
     decoder: notRunnable ? undefined : { architecture, config: untied.config },
     notRunnable,
     expected: architecture.expectedTensors(untied.config),
+    tied: untied.config.tiedEmbeddings,
+    headIsCopy: untied.headIsCopy,
     notes: untied.notes,
   };
 }
@@ -79,14 +85,16 @@ const chunkBytes = 1 << 20;
 async function withOwnHead(
   container: TensorContainer,
   config: DecoderConfig,
-): Promise<{ readonly config: DecoderConfig; readonly notes: readonly string[] }> {
+): Promise<{ readonly config: DecoderConfig; readonly headIsCopy: boolean; readonly notes: readonly string[] }> {
   const head = container.tensors.get(headName);
   const embedding = container.tensors.get(embeddingName);
-  if (!config.tiedEmbeddings || !head || !embedding || head.shape.join() !== embedding.shape.join()) return { config, notes: [] };
+  if (!config.tiedEmbeddings || !head || !embedding || head.shape.join() !== embedding.shape.join())
+    return { config, headIsCopy: false, notes: [] };
   if (head.dtype === embedding.dtype && (await haveEqualBytes(container, headName, embeddingName, head.bytes)))
-    return { config, notes: [] };
+    return { config, headIsCopy: true, notes: [] };
   return {
     config: { ...config, tiedEmbeddings: false },
+    headIsCopy: false,
     notes: [
       `config.json ties the output layer to the embedding, but ${headName} has values of its own: it is used as the output layer, as in transformers 5. ` +
         'Set tie_word_embeddings to false in config.json, or remove the tensor, so that every tool agrees.',

@@ -160,6 +160,54 @@ describe('a config that ties the head to the embedding, and a file that has a he
   });
 });
 
+describe('a tied config, and a file that has the embedding again as its head', () => {
+  const plain = join(models, 'tiny-llama-linear');
+  const copied = async (folder: string): Promise<string> => {
+    const model = join(folder, 'copied');
+    cpSync(plain, model, { recursive: true, filter: (name) => !name.endsWith('.safetensors') });
+    const source = await openContainer(plain);
+    const embedding = source.tensors.get('model.embed_tokens.weight')!;
+    const entries = [...source.tensors.values()];
+    const writer = await SafetensorsWriter.create(
+      model,
+      [...entries, { ...embedding, name: 'lm_head.weight' }].map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    );
+    for (const { name } of entries) await writer.write(name, await source.read(name));
+    await writer.write('lm_head.weight', await source.read(embedding.name));
+    await writer.finish();
+    await source.close();
+    return model;
+  };
+  const weights = (folder: string, file: string) => readFileSync(join(folder, file));
+
+  test.for(['embeddings', 'head'] as const)('with --%s the two are compressed and written once', async (asked, { folder, runtime }) => {
+    const model = await copied(folder);
+    for (const format of ['hf', 'archive'] as const) {
+      const settings = { format, [asked]: true, parameters: { bits: 4 } };
+      const [report, expected] = [
+        await run(model, join(folder, format), runtime, settings),
+        await run(plain, join(folder, `${format}-plain`), runtime, settings),
+      ];
+      expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
+      expect(report.layers.map(({ name }) => name)).toEqual(expected.layers.map(({ name }) => name));
+      expect(report.layers.map(({ name }) => name)).toContain('model.embed_tokens.weight');
+      expect(report.notes.filter((note) => note.startsWith('lm_head.weight repeats the embedding'))).toHaveLength(1);
+      const file = format === 'hf' ? 'model.safetensors' : 'model.loomq';
+      expect(weights(join(folder, format), file).equals(weights(join(folder, `${format}-plain`), file))).toBe(true);
+    }
+  });
+
+  test('where the embedding stays, so does the copy', async ({ folder, runtime }) => {
+    const model = await copied(folder);
+    const report = await run(model, join(folder, 'hf'), runtime, { format: 'hf', parameters: { bits: 4 } });
+    expect(report.verification.passed).toBe(true);
+    expect(report.notes.join(' ')).not.toContain('repeats the embedding');
+    const written = await openContainer(join(folder, 'hf'));
+    expect(await written.read('lm_head.weight')).toEqual(await written.read('model.embed_tokens.weight'));
+    await written.close();
+  });
+});
+
 test('a kernel of one axis of places is compressed alike from safetensors and from ONNX', async ({ folder, runtime }) => {
   const values = Float32Array.from({ length: 8 * 4 * 3 }, (_, index) => Math.sin(index * 1.7));
   const bytes = new Uint8Array(values.buffer);

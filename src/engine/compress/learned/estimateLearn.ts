@@ -11,7 +11,7 @@ import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
 import { findWeightMethod } from '../../train/methods/index';
 import { refuseInPlace } from '../../models/refuseInPlace';
-import { openSource } from '../../models/modelSource';
+import { openSource, withoutHeadCopy } from '../../models/modelSource';
 import { checkFormats } from './checkFormats';
 
 /** What a training will need, from headers alone. */
@@ -42,7 +42,7 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   const checkpoint = checkpointFolderOf(spec);
   await refuseOwned(checkpoint);
   await refuseCheckpoint(checkpoint, spec);
-  const source = await openSource(spec.model);
+  const source = withoutHeadCopy(await openSource(spec.model));
   try {
     checkFormats(spec, source);
     const { graph } = source.container;

@@ -22,7 +22,7 @@ import { worstVerdict } from '../../../protocol/verdict';
 import { failedVerification } from '../../outputs/verification/failedVerification';
 import { isWeightFile, listFiles } from '../../outputs/outputFiles';
 import { refuseInPlace } from '../../models/refuseInPlace';
-import { hashSource, openSource, type ModelSource } from '../../models/modelSource';
+import { hashSource, openSource, withoutHeadCopy, type ModelSource } from '../../models/modelSource';
 import { checkFormats } from './checkFormats';
 import { deflatedBits } from './deflatedBits';
 import { exportLearned, type ExportedLearned } from './exportLearned';
@@ -38,7 +38,7 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
   const started = performance.now();
   const { context, notes } = collectNotes(given);
   await refuseInPlace(spec);
-  const source = await openSource(spec.model);
+  const source = withoutHeadCopy(await openSource(spec.model));
   try {
     checkFormats(spec, source);
     const model = await openTrainable(spec.model, {
@@ -50,7 +50,7 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
     try {
       const data = await openTrainingData(spec, model, context.seed, context.memoryLimit);
       const plan = await planMethod(spec, model);
-      for (const note of model.notes) context.note(note);
+      for (const note of new Set([...source.notes, ...model.notes])) context.note(note);
       for (const choice of data.choices) context.note(`${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`);
       // A folder that cannot be written is better known now than after the training.
       await (await createOutputFolder(spec.out)).discard();
