@@ -14,6 +14,7 @@ import { openForInspection } from '../../../src/engine/outputs/readableOutput';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import type { CompressSpec } from '../../../src/protocol/jobs';
 import { test } from '../../support/fixtures';
+import { modelWithHeadCopy, tiedModel } from '../../support/headCopy';
 import { failureOf } from '../../support/formatFiles';
 import { writeHeaderModel } from '../../support/headerModel';
 import { workContext } from '../../support/workContext';
@@ -161,32 +162,15 @@ describe('a config that ties the head to the embedding, and a file that has a he
 });
 
 describe('a tied config, and a file that has the embedding again as its head', () => {
-  const plain = join(models, 'tiny-llama-linear');
-  const copied = async (folder: string): Promise<string> => {
-    const model = join(folder, 'copied');
-    cpSync(plain, model, { recursive: true, filter: (name) => !name.endsWith('.safetensors') });
-    const source = await openContainer(plain);
-    const embedding = source.tensors.get('model.embed_tokens.weight')!;
-    const entries = [...source.tensors.values()];
-    const writer = await SafetensorsWriter.create(
-      model,
-      [...entries, { ...embedding, name: 'lm_head.weight' }].map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-    );
-    for (const { name } of entries) await writer.write(name, await source.read(name));
-    await writer.write('lm_head.weight', await source.read(embedding.name));
-    await writer.finish();
-    await source.close();
-    return model;
-  };
   const weights = (folder: string, file: string) => readFileSync(join(folder, file));
 
   test.for(['embeddings', 'head'] as const)('with --%s the two are compressed and written once', async (asked, { folder, runtime }) => {
-    const model = await copied(folder);
+    const model = await modelWithHeadCopy(folder);
     for (const format of ['hf', 'archive'] as const) {
       const settings = { format, [asked]: true, parameters: { bits: 4 } };
       const [report, expected] = [
         await run(model, join(folder, format), runtime, settings),
-        await run(plain, join(folder, `${format}-plain`), runtime, settings),
+        await run(tiedModel, join(folder, `${format}-plain`), runtime, settings),
       ];
       expect(report.verification).toMatchObject({ passed: true, scope: 'whole' });
       expect(report.layers.map(({ name }) => name)).toEqual(expected.layers.map(({ name }) => name));
@@ -198,7 +182,7 @@ describe('a tied config, and a file that has the embedding again as its head', (
   });
 
   test('where the embedding stays, so does the copy', async ({ folder, runtime }) => {
-    const model = await copied(folder);
+    const model = await modelWithHeadCopy(folder);
     const report = await run(model, join(folder, 'hf'), runtime, { format: 'hf', parameters: { bits: 4 } });
     expect(report.verification.passed).toBe(true);
     expect(report.notes.join(' ')).not.toContain('repeats the embedding');

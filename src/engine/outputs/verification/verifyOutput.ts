@@ -12,7 +12,7 @@ import { verifyBytes } from './verifyBytes';
 import { verifyGraphFile } from './verifyGraphFile';
 import { verifyLogits } from './verifyLogits';
 import { verifyOnnxModel } from './verifyOnnxModel';
-import { verifyValues } from './verifyValues';
+import { roundingOf, verifyValues } from './verifyValues';
 import { fitsWhole } from './wholeModelMemory';
 
 /** Rounding of float32 sums in another order: what a block of exactly equal weights may differ by. */
@@ -86,21 +86,21 @@ async function blocksOf(request: VerificationRequest): Promise<VerificationCheck
         // Plain values that a transform changed belong to the result as well.
         compressed: new Set(planned.entries().map(({ name }) => name)),
         // Changed plain values alone differ by rounding at least.
-        limitOf: (names) =>
-          Math.max(
-            exactError,
-            blockErrorLimit(
-              names
-                .filter((name) => planned.isCompressed(name))
-                .map((name) => Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? exactError : 0)),
-            ),
-          ),
+        limitOf: (names) => Math.max(exactError, blockErrorLimit(names.flatMap((name) => errorsOf(request, name)))),
       },
       context,
     );
   } finally {
     await reader.close();
   }
+}
+
+/** How much a tensor of a block may differ from that of the source: as planned; what was trained in float32 is also rounded to the type in which it is written. */
+function errorsOf({ source, planned, written, trained }: VerificationRequest, name: string): readonly number[] {
+  const type = trained && written.roundedToSource ? source.container.tensors.get(name)?.dtype : undefined;
+  const rounding = (type && roundingOf[type]?.[0]) ?? 0;
+  if (!planned.isCompressed(name)) return rounding > 0 ? [rounding] : [];
+  return [Math.max((planned.entry(name) as PlannedEntry).relativeError, trained ? Math.max(exactError, rounding) : 0)];
 }
 
 /** Compressed tensors as the finished file holds them, in the order of the model; plain values, whose bytes were checked, as planned; the others from `base`. */

@@ -8,7 +8,7 @@ import type { PlannedEntry } from '../planned/plannedStore';
 import type { VerificationRequest } from './verificationRequest';
 
 /** Largest relative error of rounding a number to a type, and the largest absolute one where its exponents end. */
-const roundingOf: Partial<Record<DType, readonly [relative: number, absolute: number]>> = {
+export const roundingOf: Partial<Record<DType, readonly [relative: number, absolute: number]>> = {
   float16: [2 ** -11, 2 ** -25],
   bfloat16: [2 ** -9, 2 ** -134],
 };

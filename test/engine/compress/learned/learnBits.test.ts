@@ -11,6 +11,7 @@ import type { LearnSpec } from '../../../../src/protocol/jobs';
 import { completeLearnSpec } from '../../../../src/protocol/learnDefaults';
 import type { LearnReport } from '../../../../src/protocol/report';
 import { encodeNpy } from '../../../support/encodeNpy';
+import { modelWithHeadCopy, tiedModel } from '../../../support/headCopy';
 import { workContext } from '../../../support/workContext';
 import type { Runtime } from '../../../../src/engine/runtime/types';
 import { learnText } from '../../../../src/engine/reports/learnReport';
@@ -148,6 +149,33 @@ test('a language model learns widths; its tied embedding is counted once', async
   expect(report.verification.passed).toBe(true);
   expect(new Set(report.layers.map(({ name }) => name)).size).toBe(report.layers.length);
   expect(report.training.evaluations.length).toBeGreaterThan(1);
+});
+
+test('where the file repeats a tied embedding as its head, what is trained is written once', async () => {
+  const learned = async (model: string, name: string): Promise<ReadonlyMap<string, Uint8Array>> => {
+    const out = join(folder, name);
+    const data = fixture('text/eval-play.txt');
+    const settings = {
+      targetBits: 4,
+      steps: 10,
+      batch: 2,
+      window: 16,
+      minimumSize: 0,
+      formats: ['hf'] as const,
+      parameters: { groupSize: 16 },
+    };
+    const report = await learn(completeLearnSpec({ model, data, out, ...settings }, true));
+    expect(report.verification.passed).toBe(true);
+    const written = await openContainer(out);
+    const tensors = new Map<string, Uint8Array>();
+    for (const key of written.tensors.keys()) tensors.set(key, await written.read(key));
+    await written.close();
+    return tensors;
+  };
+  await mkdir(join(folder, 'repeated'));
+  const repeated = await learned(await modelWithHeadCopy(join(folder, 'repeated')), 'repeated-out');
+  expect(repeated.has('lm_head.weight')).toBe(false);
+  expect(repeated).toEqual(await learned(tiedModel, 'once-out'));
 });
 
 test('fixed widths need no target', async () => {

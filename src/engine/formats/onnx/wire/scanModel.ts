@@ -1,4 +1,5 @@
 import type { Diagnostic } from '../../../../protocol/model';
+import { isStandard } from '../walk';
 import { callKey, checkFunctionCalls, type CallCounts } from './functionCalls';
 import { ScanReport } from './scanReport';
 import { scanTensor, type ScannedTensor } from './scanTensor';
@@ -163,7 +164,7 @@ class Scan {
       else if (field.number === 5) attributes.push(field);
       else if (field.number === 7) domain = this.text(field, 'domain');
     });
-    const title = domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`;
+    const title = isStandard({ domain }) ? op : `${domain}.${op}`;
     if (this.operators.has(title) || this.operators.size < mostOperators) this.operators.set(title, (this.operators.get(title) ?? 0) + 1);
     const key = callKey(domain, op);
     this.calls.set(key, (this.calls.get(key) ?? 0) + 1);
