@@ -5,12 +5,13 @@ import { estimateChoosing } from './budget/estimateChoosing';
 import { findWriter } from '../outputs/writers';
 import type { PlannedLayer } from '../outputs/planned/plannedStore';
 import { storeLimit } from './planning/storeLimit';
-import { outputBytes } from '../outputs/writers/sizes';
+import { float32Bytes, outputBytes } from '../outputs/writers/sizes';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
 import { roleNotes } from './roleNotes';
 import { openSource, type ModelSource } from '../models/modelSource';
 import { comparingSeconds } from '../outputs/verification/runningTime';
-import { fitsWhole, processBytes, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
+import { processBytes } from '../runtime/estimate';
+import { fitsWhole, wholeModelBytes } from '../outputs/verification/wholeModelMemory';
 
 /** What a compression will need, from headers alone. */
 export interface CompressEstimate {
@@ -61,7 +62,9 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const whole = fits ? wholeModelBytes(source, writer, changes) : 0;
     const running = fits && changes && source.container.format === 'onnx' ? await comparingSeconds(source.container.path) : 0;
     return {
-      hostMemoryBytes: Math.round(processBytes + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes)),
+      hostMemoryBytes: Math.round(
+        processBytes(float32Bytes(source)) + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes),
+      ),
       // Codes of up to four bits take half a byte in the temporary file.
       diskBytes: output.bytes + (planned - resident) + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.

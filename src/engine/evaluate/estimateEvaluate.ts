@@ -8,6 +8,7 @@ import { openContainer } from '../models/openContainer';
 import { checkDataHeaders } from './data/checkDataHeaders';
 import { tableMemory, tableNotes } from './data/tableMemory';
 import { readOnnxSettings } from './onnxLanguageModel';
+import { processBytes } from '../runtime/estimate';
 import { planOnnx } from './planOnnxFile';
 import { planScoring } from './scoringPlan';
 import { encodedTextBytes } from './textMemory';
@@ -21,8 +22,6 @@ export interface EvaluateEstimate {
   readonly notes: readonly string[];
 }
 
-/** The process with the runtime loaded, before and after a model is opened. */
-const [processBytes, openBytes] = [180e6, 250e6];
 /** Multiply-adds a second, taken low; a rough figure for two cores. */
 const flopsPerSecond = 50e9;
 const readBytesPerSecond = 300e6;
@@ -59,7 +58,7 @@ export async function estimateEvaluate(
       const reading = await tableMemory(spec.data);
       return {
         // The data is read before the model is loaded.
-        hostMemoryBytes: Math.max(openBytes + 2 * bytes, processBytes + reading),
+        hostMemoryBytes: processBytes(bytes) + Math.max(2 * bytes, reading),
         diskBytes: 0,
         seconds: 2 + bytes / readBytesPerSecond,
         notes: spec.text === undefined ? ['the time for the data itself is not known in advance', ...tableNotes(reading)] : [],

@@ -12,7 +12,7 @@ import { peakResidentBytes } from '../runtime/peakResidentBytes';
 import type { ReadingKind } from './stepKind';
 
 /** Node, our code and a few chunks: streaming keeps it there whatever the models' size. */
-const memoryBytes = 250e6;
+const memoryBytes = 150e6;
 /** A compressed layer of an ONNX file is decoded whole: codes, their transposed copy and float values for each stored byte of 2-bit codes. */
 const decodedForms = 28;
 /** Both models are read once and reduced; measured at 400 to 700 MB/s, taken low. */

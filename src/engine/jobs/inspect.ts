@@ -7,7 +7,7 @@ import { summaryText } from '../reports/summaryText';
 import type { ReadingKind } from './stepKind';
 
 /** Headers and names only. */
-const memoryBytes = 200e6;
+const memoryBytes = 110e6;
 
 /** Reads the headers of a model, as a step of a recipe. The command of that name answers in its own process and is not a job. */
 export const inspectKind: ReadingKind<InspectSpec, InspectReport> = {

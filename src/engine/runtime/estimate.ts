@@ -18,3 +18,11 @@ export interface EstimateContext {
   /** Bytes that the process may hold; work is planned below it. */
   readonly memoryLimit: number;
 }
+
+/**
+ * Bytes of a job's process with the runtime loaded, beside what it holds of a model: Node, our code, ONNX Runtime, and garbage that the collector leaves for a while, which is
+ * more where the arrays are larger. Measured: 97 to 133 MiB for models of some kilobytes, some 170 MiB beside those of 16 MB and more (docs/benchmarks.md).
+ */
+export function processBytes(weightBytes: number): number {
+  return 130e6 + Math.min(50e6, 4 * weightBytes);
+}

@@ -12,6 +12,7 @@ import { findRuntimePackage, loadOrt } from './loadOrt';
 import type { RuntimePackage } from './loadOrt';
 import { thisMachine } from './machine';
 import type { Machine } from './machine';
+import { releaseArrays } from './releaseArrays';
 import { createSession } from './session';
 import type { SessionContext } from './session';
 import { SessionCache } from './sessionCache';
@@ -85,7 +86,10 @@ class OrtRuntime implements Runtime {
       verifyGraph(graph, operators, { allowUnknownOperators: true });
       const model = { name: graph.name, model: encodeModel(graph), ...(folder === undefined ? {} : { folder }) };
       try {
-        return await createSession(this.context, model, sessionOptions);
+        const session = await createSession(this.context, model, sessionOptions);
+        // The session has read the message.
+        releaseArrays([model.model], []);
+        return session;
       } catch (error) {
         if (!LoomweightError.is(error)) throw error;
         throw new LoomweightError(

@@ -13,6 +13,7 @@ import { continueStep } from '../recipe/continueStep';
 import { describeRecipe, recipeView } from '../recipe/recipeReport';
 import { runRecipe } from '../recipe/runRecipe';
 import { findNvidiaCard } from '../runtime/cudaChecks';
+import { processBytes } from '../runtime/estimate';
 import type { EstimateContext, JobEstimate } from '../runtime/estimate';
 import { thisMachine } from '../runtime/machine';
 import { announceComputing } from '../runtime/neighbours';
@@ -184,15 +185,12 @@ export class JobRunner {
   }
 }
 
-/** The process itself, which needs no graphics memory. */
-const processBytes = 180e6;
-
 /** A kind that does not know its device memory is taken to need there what it holds on the host: weights and activations. */
 function withDeviceMemory(estimate: JobEstimate): JobEstimate {
   if (estimate.deviceMemoryBytes !== undefined) return estimate;
   return {
     ...estimate,
-    deviceMemoryBytes: Math.max(0, estimate.hostMemoryBytes - processBytes),
+    deviceMemoryBytes: Math.max(0, estimate.hostMemoryBytes - processBytes(0)),
     notes: [...(estimate.notes ?? []), 'GPU memory is forecast as the peak memory of the job on the host.'],
   };
 }

@@ -9,6 +9,9 @@ import { checkpointFolderOf } from '../../train/checkpointFolder';
 import { refuseOwned } from '../../train/checkpointOwner';
 import { refuseCheckpoint } from '../../train/refuseCheckpoint';
 import { overwritesState } from '../../train/overwriting';
+import { processBytes } from '../../runtime/estimate';
+import { allNodes } from '../../graph/passes/settings';
+import { readableGraph } from '../../evaluate/readableGraph';
 import { findWeightMethod } from '../../train/methods/index';
 import { refuseInPlace } from '../../models/refuseInPlace';
 import { openSource, withoutHeadCopy } from '../../models/modelSource';
@@ -22,8 +25,6 @@ export interface LearnEstimate {
   readonly notes: readonly string[];
 }
 
-/** The process with the runtime loaded, before a model is opened. */
-const baseBytes = 180e6;
 /**
  * Copies of the state (weights and an optimiser's slots) at the end of a run: the arrays that went in, two steps of the Loop, and what the runtime's binding copies out;
  * another one for the output unless it overwrites the input.
@@ -33,8 +34,8 @@ const stateCopies = { overwritten: 4, kept: 5 };
 const workPerSecond = 40e9;
 
 /**
- * Memory, disk and time of learning. Activations of a step are counted for language models (batch x window tokens, with the logits) and by the size of a
- * sample otherwise. The time is an allowance: it is measured as soon as training runs.
+ * Memory, disk and time of learning. Activations of a step are counted: for language models by batch x window tokens, with the logits; for others from the shapes in
+ * the graph. The time is an allowance: it is measured as soon as training runs.
  */
 export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   const { workingCopies } = findWeightMethod(spec.method);
@@ -55,13 +56,13 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
       ? tokens *
         4 *
         (config.layers * 34 * config.hiddenSize + config.layers * 2 * config.heads * (spec.window ?? 256) + 4 * config.vocabularySize)
-      : spec.batch * 4 * 400_000;
+      : 4 * (await activationsOf(source.container.path, spec.batch));
     const dataBytes = await sizeOf(spec.data);
     const training = (copiesOfState(spec, parameters) + workingCopies) * 4 * parameters + activations + 2 * dataBytes;
     // A table is read while the model is open, before training begins.
     const table = await tableMemory(spec.data);
     return {
-      hostMemoryBytes: Math.round(baseBytes + Math.max(training, 4 * parameters + table)),
+      hostMemoryBytes: Math.round(processBytes(4 * parameters) + Math.max(training, 4 * parameters + table)),
       // Each format is at most float32; the checkpoint holds weights, slots and the best state, and while the next one is written there are two.
       diskBytes: Math.round(spec.formats.length * 4 * parameters + 2 * (carriedCopies(spec) + 1) * 4 * parameters + 25e6),
       seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
@@ -70,6 +71,14 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
   } finally {
     await source.container.close();
   }
+}
+
+/** Numbers that a step on a batch holds of what the nodes of a graph give: the values, their gradients, and as much in between. */
+async function activationsOf(path: string, batch: number): Promise<number> {
+  const graph = await readableGraph(path);
+  const lengthOf = (length: number | string | undefined): number => (typeof length === 'number' ? length : batch);
+  const shapes = graph ? allNodes(graph).flatMap(({ outputs }) => outputs.map((output) => output?.type.shape ?? [])) : [];
+  return 3 * shapes.reduce((sum, shape) => sum + shape.reduce<number>((product, length) => product * lengthOf(length), 1), 0);
 }
 
 /** Copies of the weights that a training carries from step to step: themselves and the optimiser's slots. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { SeededRandom } from '../../../common/random';
 import { throwIfCancelled } from '../../../protocol/errors';
 import type { LatencyReport, OutputChange, VerificationCheck } from '../../../protocol/report';
-import type { DecoderConfig, ExpectedTensor } from '../../architectures/architecture';
+import type { DecoderConfig } from '../../architectures/architecture';
 import { floatWeights } from '../../architectures/decoder/floatWeights';
 import { containerWeights } from '../../models/decoderWeights';
 import { runnableDecoder, type SourceDecoder } from '../../models/recognizeDecoder';
@@ -19,6 +19,8 @@ import { openRunnable } from './runnableFile';
 import { jitteredValues } from './sampleFeeds';
 import { languageModelFeeds, sampleIds } from './sampleInputs';
 import type { VerificationRequest } from './verificationRequest';
+import { elementCount } from '../../../protocol/dtypes';
+import { releaseArrays } from '../../runtime/releaseArrays';
 import { createTemporaryFolder } from '../../formats/files/temporaryFolder';
 
 /** Limit of the design in nats, where activations are rounded to int8. */
@@ -41,8 +43,7 @@ export async function verifyLogits(request: VerificationRequest, decoder: Source
   const { context, source, trained } = request;
   const { architecture, config } = decoder;
   context.progress({ phase: 'Checking the whole model', done: 0, total: 4, unit: 'steps' });
-  const weights = await readWeights(architecture.expectedTensors(config), context.signal, trained ?? containerWeights(source.container));
-  const float = await context.runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
+  const float = await sessionOf(request, { architecture, config }, trained ?? containerWeights(source.container));
   try {
     return await compareWith(float, request, decoder);
   } finally {
@@ -51,7 +52,8 @@ export async function verifyLogits(request: VerificationRequest, decoder: Source
 }
 
 /** `float`: the session of the float weights, kept open until both have been timed in turns. */
-async function compareWith(float: Session, request: VerificationRequest, { architecture, config }: SourceDecoder): Promise<LogitsResult> {
+async function compareWith(float: Session, request: VerificationRequest, decoder: SourceDecoder): Promise<LogitsResult> {
+  const { config } = decoder;
   const { source, planned: store, written, folder, context } = request;
   const { runtime } = context;
   const ids = sampleIds(config, context.seed, Math.min(32, config.contextLength));
@@ -63,16 +65,9 @@ async function compareWith(float: Session, request: VerificationRequest, { archi
   context.progress({ phase: 'Checking the whole model', done: 1, total: 4, unit: 'steps' });
   const typeOf = (name: string) => (written.roundedToSource ? source.container.tensors.get(name)?.dtype : undefined);
   const reader = plannedWeights(store, containerWeights(source.container), typeOf);
-  const logitsOfPlan = async (change: (values: Float32Array) => Float32Array): Promise<Float32Array> => {
-    const weights = await readWeights(architecture.expectedTensors(config), context.signal, reader, change);
-    const reference = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
-    try {
-      return await logitsOf(reference, feeds);
-    } finally {
-      await reference.release();
-    }
-  };
-  const planned = await logitsOfPlan((values) => values);
+  const logitsOfPlan = async (change?: (values: Float32Array) => Float32Array): Promise<Float32Array> =>
+    logitsOnce(await sessionOf(request, decoder, reader, change), feeds);
+  const planned = await logitsOfPlan();
   const expected = {
     planned: [asOutput(planned)],
     rounded: async () => {
@@ -148,12 +143,7 @@ function divergenceCheck(planned: Float32Array, logits: Float32Array, classes: n
 }
 
 async function runLogits({ context }: VerificationRequest, file: string, options: SessionOptions, feeds: Feeds): Promise<Float32Array> {
-  const session = await context.runtime.createFromFile(file, options);
-  try {
-    return await logitsOf(session, feeds);
-  } finally {
-    await session.release();
-  }
+  return logitsOnce(await context.runtime.createFromFile(file, options), feeds);
 }
 
 async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
@@ -161,39 +151,53 @@ async function logitsOf(session: Session, feeds: Feeds): Promise<Float32Array> {
 }
 
 /** The written directory opened like any other model, its config and its tensors, and run. */
-async function logitsOfDirectory(
-  { folder, written: { primary }, context: { runtime, signal } }: VerificationRequest,
-  { tiedEmbeddings }: DecoderConfig,
-  feeds: Feeds,
-): Promise<Float32Array> {
-  throwIfCancelled(signal);
-  const written = await openContainer(join(folder, primary));
+async function logitsOfDirectory(request: VerificationRequest, { tiedEmbeddings }: DecoderConfig, feeds: Feeds): Promise<Float32Array> {
+  throwIfCancelled(request.context.signal);
+  const written = await openContainer(join(request.folder, request.written.primary));
   try {
     const { architecture, config: read } = await runnableDecoder(written);
     // Whether a head of its own counts is decided once, for the source.
     const config = { ...read, tiedEmbeddings };
-    const weights = await readWeights(architecture.expectedTensors(config), signal, containerWeights(written));
-    const session = await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)));
-    try {
-      return await logitsOf(session, feeds);
-    } finally {
-      await session.release();
-    }
+    return await logitsOnce(await sessionOf(request, { architecture, config }, containerWeights(written)), feeds);
   } finally {
     await written.close();
   }
 }
 
-async function readWeights(
-  tensors: readonly ExpectedTensor[],
-  signal: AbortSignal | undefined,
-  reader: WeightReader,
-  change = (values: Float32Array): Float32Array => values,
-): Promise<Map<string, Float32Array>> {
-  const weights = new Map<string, Float32Array>();
-  for (const { name } of tensors) {
-    throwIfCancelled(signal);
-    weights.set(name, change(await reader.read(name)));
+/** The logits of a session that is used once. */
+async function logitsOnce(session: Session, feeds: Feeds): Promise<Float32Array> {
+  try {
+    return await logitsOf(session, feeds);
+  } finally {
+    await session.release();
   }
-  return weights;
+}
+
+/**
+ * A session of the decoder in float32 with the weights that `reader` gives, changed by `change`. The session has copies of them: the arrays are given back at once, or
+ * several models would be in memory until the garbage collector comes. The caller releases the session.
+ */
+async function sessionOf(
+  { context: { runtime, signal } }: VerificationRequest,
+  { architecture, config }: Pick<SourceDecoder, 'architecture' | 'config'>,
+  reader: WeightReader,
+  change?: (values: Float32Array) => Float32Array,
+): Promise<Session> {
+  const weights = new Map<string, Float32Array>();
+  const own = new Set<Float32Array>();
+  try {
+    for (const { name, shape } of architecture.expectedTensors(config)) {
+      throwIfCancelled(signal);
+      const target = new Float32Array(elementCount(shape));
+      const values = await reader.read(name, target);
+      // A reader that keeps its values gives them as they are: they are not ours.
+      if (values === target) own.add(values);
+      const changed = change?.(values) ?? values;
+      if (changed !== values) own.add(changed);
+      weights.set(name, changed);
+    }
+    return await runtime.createFromGraph(architecture.buildLanguageModel(config, floatWeights(weights)), { keep: false });
+  } finally {
+    releaseArrays(own, []);
+  }
 }

@@ -1,16 +1,18 @@
 import { freemem } from 'node:os';
+import { processBytes } from '../../runtime/estimate';
 import { float32Bytes } from '../writers/sizes';
 import type { OutputWriter } from '../writers/outputWriter';
 import type { ModelSource } from '../../models/modelSource';
 
 /** Largest model that is built as one message: protobuf ends at 2 GiB, and the float graph is held inline. */
 const largestFloat = 2 ** 30;
-/** The process with the runtime loaded, before a model is opened (measured: 110 to 160 MB), and chunks on their way from and to disk. */
-export const processBytes = 180e6 + 64e6;
 /** Further copies of weights that are inside an ONNX file: the runtime reads the whole message before it takes the weights from it. */
 const inlineCopies = 2;
-/** Copies of a language model's weights: as arrays, in the encoded message, in the session and repacked for its kernels, and what the session before has not given back yet. */
-const decoderCopies = 6;
+/**
+ * Copies of a language model's weights: three and a half in the session of the original, which stays open to be timed beside the result; as arrays, in the encoded message, in
+ * the session of the reference and repacked for its kernels.
+ */
+const decoderCopies = 8;
 
 /**
  * Memory of running source and result in turn, beside the process itself. 0 where the output is the source, byte for byte. `changes`: weights are planned.
@@ -23,7 +25,9 @@ export function wholeModelBytes(source: ModelSource, writer: Pick<OutputWriter, 
     (sum, { entry }) => sum + (entry.location?.file === source.container.path ? entry.bytes : 0),
     0,
   );
-  return changes || inline < weights / 2 ? writer.comparing * weights + inlineCopies * inline : 0;
+  if (changes) return writer.comparing * weights + inlineCopies * inline;
+  // What is converted without a change is only run where weights that were beside the file come into it.
+  return inline < weights / 2 ? (writer.comparing + inlineCopies) * weights : 0;
 }
 
 /**
@@ -41,5 +45,5 @@ export function fitsWhole(
 ): boolean {
   if (source.decoder && float32Bytes(source) >= largestFloat) return false;
   const needed = wholeModelBytes(source, writer, changes);
-  return memoryLimit === undefined ? needed < freemem() / 2 : processBytes + residentBytes + needed <= memoryLimit;
+  return memoryLimit === undefined ? needed < freemem() / 2 : processBytes(float32Bytes(source)) + residentBytes + needed <= memoryLimit;
 }
