@@ -5,6 +5,7 @@ import type { CompressReport } from '../../protocol/report';
 import { checkWeights } from './decoderWeights';
 import { headName } from '../architectures/decoder/expectedTensors';
 import type { TensorContainer, TensorEntry } from '../formats/container';
+import { refusePointerFile } from '../formats/files/foreignFile';
 import { guessRole, type GuessedRole } from './guessRole';
 import { openContainer } from './openContainer';
 import { recognizeDecoder, type SourceDecoder } from './recognizeDecoder';
@@ -61,6 +62,8 @@ export async function openSource(model: string): Promise<ModelSource> {
   try {
     const paths = sourcePaths(container);
     const files = new Map([...(await noteFiles(paths)), ...[...given].filter(([path]) => paths.includes(path))]);
+    // They are written beside the result as they are.
+    for (const companion of container.companions ?? []) await refusePointerFile(companion);
     const recognized = await recognizeDecoder(container);
     const needed = recognized?.expected ?? [];
     checkWeights(container, needed);

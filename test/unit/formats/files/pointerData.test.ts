@@ -1,3 +1,4 @@
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { checkDataHeaders } from '../../../../src/engine/evaluate/data/checkDataHeaders';
@@ -5,6 +6,8 @@ import { readDataSplit } from '../../../../src/engine/evaluate/data/readDataSpli
 import { readTable } from '../../../../src/engine/evaluate/data/readTable';
 import { readText } from '../../../../src/engine/formats/files/readText';
 import { loadTokenizer } from '../../../../src/engine/text/tokenizer';
+import { openSource } from '../../../../src/engine/models/modelSource';
+import { projectRoot } from '../../../support/sourceTree';
 import { encodeNpy } from '../../../support/encodeNpy';
 import { test } from '../../../support/fixtures';
 import { failureOf, writeInto } from '../../../support/formatFiles';
@@ -32,6 +35,14 @@ test.for<readonly [name: string, read: (file: string, folder: string) => Promise
   expect(message).toBe(
     `${file} is a Git LFS pointer, a text of some lines in place of the file. Run 'git lfs pull' in its repository, or download the file itself.`,
   );
+});
+
+test('a companion of a model that is a pointer is refused before it is copied beside a result', async ({ folder }) => {
+  const model = join(folder, 'model');
+  cpSync(join(projectRoot, 'media/samples/loom-base'), model, { recursive: true });
+  await (await openSource(model)).container.close();
+  const file = writeInto(model, 'generation_config.json', pointer);
+  expect((await failureOf(() => openSource(model))).message).toMatch(`${file} is a Git LFS pointer`);
 });
 
 test('data that is a web page or a packed file is named where it cannot be read; a page may be a text', async ({ folder }) => {
