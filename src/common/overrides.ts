@@ -57,7 +57,7 @@ export function readOverrides(text: string, rules: OverrideRules): readonly Over
   return overrides;
 }
 
-/** The same as text, which reads back as it was. */
+/** The same as text. It reads back as it was, unless a glob has a semicolon in it. */
 export function overridesText(overrides: readonly Override[]): string {
   return overrides
     .map(({ glob, parameters }) => {

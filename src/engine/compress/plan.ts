@@ -4,7 +4,7 @@ import { elementCount, floatDTypes } from '../../protocol/dtypes';
 import { LoomweightError } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { TensorRole } from '../../protocol/model';
-import { embeddingName } from '../architectures/decoder/expectedTensors';
+import { embeddingName, headName } from '../architectures/decoder/expectedTensors';
 import { findQuantizer } from './quantizers';
 import { isPinnedWidth, type PinnedWidth } from '../../common/allocation/types';
 import { matrixSize, type MatrixSize } from '../outputs/planned/plannedSizes';
@@ -51,13 +51,13 @@ const blockRoles: readonly TensorRole[] = ['query', 'key', 'value', 'attention-o
  */
 export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Quantizer = findQuantizer(spec.method)): CompressPlan {
   const general = resolved(quantizer, spec.parameters);
-  const wanted = spec.tensors === undefined ? () => true : globMatcher(spec.tensors);
+  const wanted = spec.tensors === undefined ? () => true : matcherIn(source, spec.tensors);
   const overrides = (spec.overrides ?? []).map(({ glob, parameters }) => {
     const { bits, ...rest } = parameters;
     const pinned = spec.budget !== undefined && isPinnedWidth(bits) ? bits : undefined;
     return {
       glob,
-      matches: globMatcher(glob),
+      matches: matcherIn(source, glob),
       parameters: resolved(quantizer, { ...spec.parameters, ...(pinned === undefined ? parameters : rest) }, ` In the override '${glob}'.`),
       given: new Set([...Object.keys(spec.parameters), ...Object.keys(parameters)]),
       pinned,
@@ -75,7 +75,8 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
     const asked =
       blockRoles.includes(role) ||
       (role === 'embedding' && (spec.embeddings || (source.tied === true && spec.head))) ||
-      (role === 'head' && spec.head) ||
+      // A copy of a tied embedding never changes alone.
+      (role === 'head' && spec.head && source.headIsCopy !== true) ||
       isNamed(guess, spec.tensors);
     if (!asked || !wanted(name) || guessed.has(name) || !floatDTypes.includes(entry.dtype) || entry.shape.length < 2) continue;
     const first = elementCount(entry.shape.slice(0, rowAxes));
@@ -169,14 +170,17 @@ export function prepareSource(source: ModelSource, spec: CompressSpec): ModelSou
   return changesEmbedding(source, spec, quantizer) ? withoutHeadCopy(typed) : typed;
 }
 
-function changesEmbedding(
-  { tensors, tied }: ModelSource,
-  { embeddings, head, tensors: filter }: CompressSpec,
-  quantizer: Quantizer,
-): boolean {
+/** Matches names by a glob. A tied embedding has the name of the output layer too: users know it by either. */
+function matcherIn({ tied }: ModelSource, glob: string): (name: string) => boolean {
+  const matches = globMatcher(glob);
+  return (name) => matches(name) || (tied === true && name === embeddingName && matches(headName));
+}
+
+function changesEmbedding(source: ModelSource, { embeddings, head, tensors: filter }: CompressSpec, quantizer: Quantizer): boolean {
+  const { tensors, tied } = source;
   const [rows, columns] = tensors.get(embeddingName)?.entry.shape ?? [];
   if (rows === undefined || columns === undefined || !(embeddings || (tied === true && head))) return false;
-  if (filter !== undefined && !globMatcher(filter)(embeddingName)) return false;
+  if (filter !== undefined && !matcherIn(source, filter)(embeddingName)) return false;
   return quantizer.appliesTo({ name: embeddingName, role: 'embedding', shape: [rows, columns] }) === true;
 }
 

@@ -33,14 +33,15 @@ export class AnsweringProcess {
     return oldest === undefined ? 0 : performance.now() - oldest;
   }
 
-  /** Asks. Errors as `EngineProcess.call`. */
+  /** Asks. `waitedMs`: for how long the question has been waiting already, in another process. Errors as `EngineProcess.call`. */
   ask<Method extends EngineMethod>(
     method: Method,
     request: EngineRequest<Method>,
     signal: AbortSignal,
+    waitedMs: number,
   ): AskedQuestion<EngineResult<Method>> {
     const question = {};
-    this.open.set(question, performance.now());
+    this.open.set(question, performance.now() - waitedMs);
     this.callers += 1;
     const settled = this.process.call(method, request, { signal }).finally(() => this.open.delete(question));
     const answer = orCancelled(settled, signal).finally(() => {

@@ -11,7 +11,7 @@ const nativeSignals: Readonly<Record<string, string>> = {
 };
 
 /** What is left of a job whose process ended early: finished steps of a recipe stay, and so does the checkpoint of a training. */
-export const keptOfEnded = 'Nothing unfinished is kept except a checkpoint.';
+export const keptOfEnded = 'Nothing unfinished is kept, except the last checkpoint of a training.';
 
 /** Keys of specifications whose values are models, in the order in which a person would name them. */
 const modelKeys = ['model', 'first', 'second', 'base', 'donor', 'recipe'] as const;

@@ -16,6 +16,9 @@ const defaultPatienceMs = 1000;
 /** Processes that may be busy with slow questions beside the resident one: each may hold the headers of a model in memory. */
 const mostBusy = 4;
 
+/** A question that has been late once waits only this fraction of the time in the next process: others that were behind the same one may be slow too. */
+const hurry = 5;
+
 /** Clock and patience in milliseconds, for tests. */
 export interface ResidentEngineSettings {
   /** The clock that crashes are counted by. Default `Date.now`. */
@@ -24,12 +27,9 @@ export interface ResidentEngineSettings {
   readonly patienceMs?: number;
 }
 
-/** An answer: a result, or an error that the engine gave. */
-type Outcome<Result> = { readonly result: Result } | { readonly error: unknown };
-
 /**
  * The engine process for quick requests: started by the first request, started again by the next one after a crash, given up after 4 crashes in 3 minutes until `reset`.
- * A question that has waited a second behind an older one is asked again in a new process, which is the resident one from then on; the old process ends with its last
+ * A question that has waited a second behind an older one is asked again in a new process, and given up in the old one: which is the resident one from then on; the old process ends with its last
  * question (decision 0023).
  */
 export class ResidentEngine {
@@ -59,29 +59,19 @@ export class ResidentEngine {
     request: EngineRequest<Method>,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<EngineResult<Method>> {
-    const over = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
-    const attempts: Promise<Outcome<EngineResult<Method>>>[] = [];
-    try {
-      for (;;) {
-        const process = await this.answering().catch((error: unknown) => {
-          if (attempts.length === 0) throw error;
-          return undefined;
-        });
-        // Where no other process starts, the question waits for those that were asked.
-        if (process === undefined) return resultOf(await Promise.any(attempts));
-        const question = process.ask(method, request, signal);
-        attempts.push(outcomeOf(question.answer));
-        const late = this.untilLate(() => question.isBehindAnother(), over.signal);
-        const outcome = await Promise.race([Promise.any(attempts), late]);
-        if (outcome !== undefined) return resultOf(outcome);
+    for (let patience = this.patienceMs; ; patience = this.patienceMs / hurry) {
+      const process = await this.answering();
+      const over = new AbortController();
+      const signal = options.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
+      try {
+        const question = process.ask(method, request, signal, this.patienceMs - patience);
+        const late = this.untilLate(() => question.isBehindAnother(), patience, over.signal);
+        const outcome = await Promise.race([question.answer.then((result) => ({ result })), late]);
+        if (outcome) return outcome.result;
         this.retire(process);
+      } finally {
+        over.abort();
       }
-    } catch (error) {
-      // Every process that was asked has crashed.
-      throw error instanceof AggregateError ? error.errors.at(-1) : error;
-    } finally {
-      over.abort();
     }
   }
 
@@ -113,14 +103,16 @@ export class ResidentEngine {
 
   /** The resident process, another one if a question has kept the last one busy for longer than the next should wait. */
   private async answering(): Promise<AnsweringProcess> {
-    if (this.resident && this.resident.oldestMs >= this.patienceMs && this.busy.size < mostBusy) this.retire(this.resident);
+    const { resident } = this;
+    // One that nobody waits for any more ends with its retirement.
+    if (resident && resident.oldestMs >= this.patienceMs && (this.busy.size < mostBusy || !resident.isUsed)) this.retire(resident);
     return this.resident ?? this.starting ?? this.start();
   }
 
   /** Resolves after the patience is over, if the question still waits for another one then and there may be one more process. */
-  private async untilLate(isBehindAnother: () => boolean, over: AbortSignal): Promise<undefined> {
+  private async untilLate(isBehindAnother: () => boolean, patience: number, over: AbortSignal): Promise<undefined> {
     do {
-      const isOver = await sleep(this.patienceMs, false, { signal: over, ref: false }).catch(() => true);
+      const isOver = await sleep(patience, false, { signal: over, ref: false }).catch(() => true);
       if (isOver) return;
     } while (!isBehindAnother() || this.busy.size >= mostBusy);
   }
@@ -182,20 +174,5 @@ export class ResidentEngine {
   private recordCrash(reason: string): void {
     this.crashes.push(this.now());
     this.crashEmitter.fire(reason);
-  }
-}
-
-function resultOf<Result>(outcome: Outcome<Result>): Result {
-  if ('error' in outcome) throw outcome.error;
-  return outcome.result;
-}
-
-/** The answer of a process. Rejects only if the process died before it gave one: another may still answer. */
-async function outcomeOf<Result>(answer: Promise<Result>): Promise<Outcome<Result>> {
-  try {
-    return { result: await answer };
-  } catch (error) {
-    if (error instanceof LoomweightError && error.code === 'engine-crashed') throw error;
-    return { error };
   }
 }

@@ -181,6 +181,35 @@ describe('a tied config, and a file that has the embedding again as its head', (
     }
   });
 
+  test('a glob that names the head means the embedding: both are one tensor, and what is written is what was asked for', async ({
+    folder,
+    runtime,
+  }) => {
+    const model = await modelWithHeadCopy(folder);
+    const common = { head: true, parameters: { bits: 4 } };
+    for (const format of ['hf', 'archive', 'onnx-fast'] as const) {
+      const settings = { ...common, format, overrides: [{ glob: 'lm_head.weight', parameters: { bits: 8 } }] };
+      const { layers } = await run(model, join(folder, `${format}-override`), runtime, settings);
+      expect(layers.find(({ name }) => name === 'model.embed_tokens.weight')?.bits).toBe(8);
+    }
+    const report = await run(model, join(folder, 'only'), runtime, {
+      ...common,
+      format: 'hf',
+      tensors: 'lm_head*',
+      parameters: { bits: 1 },
+    });
+    expect(report.layers.map(({ name }) => name)).toEqual(['model.embed_tokens.weight']);
+    expect(report.verification.change?.measured).toBeGreaterThan(0.001);
+    // What others read: a text is scored differently, and the file has no head beside the changed embedding.
+    const text = join(models, '..', 'text', 'eval-play.txt');
+    const loss = async (path: string) =>
+      (await evaluateModel({ kind: 'evaluate', model: path, text, window: 32, limit: 4 }, workContext(runtime))).value;
+    expect(Math.abs((await loss(join(folder, 'only'))) - (await loss(model)))).toBeGreaterThan(0.01);
+    const written = await openContainer(join(folder, 'only'));
+    expect([...written.tensors.keys()]).not.toContain('lm_head.weight');
+    await written.close();
+  });
+
   test('where the embedding stays, so does the copy', async ({ folder, runtime }) => {
     const model = await modelWithHeadCopy(folder);
     const report = await run(model, join(folder, 'hf'), runtime, { format: 'hf', parameters: { bits: 4 } });

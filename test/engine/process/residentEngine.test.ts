@@ -102,6 +102,21 @@ describe('while one question blocks the thread of its process', () => {
     expect(crashes).toEqual([]);
   });
 
+  test('a quick question behind several slow ones waits a fifth for each after the first', async () => {
+    const patience = 3000;
+    resident = new ResidentEngine(() => ({ enginePath }), { patienceMs: patience });
+    await quick('up');
+    const gave = new AbortController();
+    const asked = [1, 2, 3, 4].map(() => failure(slow(30_000, gave.signal)));
+    const began = performance.now();
+    expect(await quick('last')).toBe('last');
+    // A whole patience for each would be four of them.
+    expect(performance.now() - began).toBeLessThan(3.8 * patience);
+    gave.abort();
+    for (const each of asked) expect((await each).code).toBe('cancelled');
+    await until(() => resident?.busyProcesses === 0);
+  });
+
   test('a given-up question holds nobody up, and its process is ended', async () => {
     const first = await start();
     const gave = new AbortController();

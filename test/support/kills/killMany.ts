@@ -52,15 +52,16 @@ export async function killMany(
         cleared();
         return seconds;
       };
-      let duration: number = durations.get(name) ?? measured();
+      const duration = durations.get(name) ?? measured();
+      let longest = duration;
       const sum = { finished: 0, kills: 0, leftOver: [] as readonly string[], ...counts.get(name) };
-      // Of a job that has finished by its time to die another one is started, to die earlier: the first took longer than those that find its files in the cache.
+      // Of a job that has finished by its time to die another one is started, to die earlier.
       for (let killed = false; !killed;) {
         const victim = victims[random.nextBelow(victims.length)]!;
-        const seconds = random.next() * duration;
+        const seconds = random.next() * longest;
         const { finished, leftOver } = await killOne(place, words, { seconds, victim, next, watched: join(inputs.made, 'recipe') });
         for (const path of leftOver) told(`${name}, ${victim} killed after ${seconds.toFixed(2)} s: ${path}`);
-        if (finished) duration = seconds;
+        if (finished) longest = seconds;
         killed = !finished;
         sum.finished += finished ? 1 : 0;
         sum.leftOver = [...sum.leftOver, ...leftOver];

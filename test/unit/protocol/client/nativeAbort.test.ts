@@ -21,7 +21,7 @@ test('what a recipe or a training keeps is not denied', () => {
   const output = ['FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory'];
   for (const details of [{ signal: 'SIGABRT', output }, { signal: 'SIGFPE' }]) {
     const message = nativeAbort(crash(details), { kind: 'recipe', recipe: '/r' } as unknown as JobSpec)?.message;
-    expect(message).toContain('Nothing unfinished is kept except a checkpoint.');
+    expect(message).toContain('Nothing unfinished is kept, except the last checkpoint of a training.');
     expect(message).not.toMatch(/nothing was written/i);
   }
 });
