@@ -11,7 +11,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { compressModel } from '../../src/engine/compress/compressModel';
 import { learnBits } from '../../src/engine/compress/learned/learnBits';
-import { measureQuality } from '../../src/engine/compress/learned/measureQuality';
+import { openJobData } from '../../src/engine/evaluate/data/jobData';
+import { findHeldOut, measureQuality } from '../../src/engine/compress/learned/measureQuality';
 import { createRuntime } from '../../src/engine/runtime/runtime';
 import { findWeightMethod } from '../../src/engine/train/methods/index';
 import type { LearnSpec } from '../../src/protocol/jobs';
@@ -134,7 +135,12 @@ async function rounded(run: string, seed: number): Promise<Outcome> {
     },
     workContext(runtime, { memoryLimit }),
   );
-  const measured = await measureQuality(specOf('float', {}, out), out, workContext(runtime, { memoryLimit, seed }));
+  const learning = specOf('float', {}, out);
+  const heldOut = await findHeldOut(learning, openJobData(learning));
+  const measured = await measureQuality(
+    { spec: learning, heldOut, model: out, name: 'the output' },
+    workContext(runtime, { memoryLimit, seed }),
+  );
   return {
     run,
     start: 'trained',

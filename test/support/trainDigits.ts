@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { LearnSpec } from '../../src/protocol/jobs';
+import { openJobData } from '../../src/engine/evaluate/data/jobData';
 import { openTrainingData } from '../../src/engine/train/data/openTrainingData';
 import type { WeightMethod } from '../../src/engine/train/contract';
 import { floatTraining } from '../../src/engine/train/methods/float';
@@ -89,7 +90,7 @@ export async function trainWith(
     ...(spec.window === undefined ? {} : { window: spec.window }),
     ...(spec.start === undefined ? {} : { start: spec.start }),
     seed,
-    arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }) },
+    arrays: { data: openJobData(spec) },
   });
   try {
     const data = await openTrainingData(spec, model, seed);

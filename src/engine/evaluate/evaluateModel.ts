@@ -5,7 +5,7 @@ import type { TensorContainer } from '../formats/container';
 import { finalActivation, type FinalActivation } from '../graph/passes/finalActivation';
 import { openContainer } from '../models/openContainer';
 import type { WorkContext } from '../runtime/workContext';
-import { readDataSplit } from './data/readDataSplit';
+import { openJobData, type JobData } from './data/jobData';
 import { checkSplit } from './data/dataSplit';
 import { evaluateOnData } from './evaluateData';
 import { evaluateText } from './evaluateText';
@@ -13,10 +13,10 @@ import { readableGraph } from './readableGraph';
 
 /**
  * Measures a model: perplexity on a text, or accuracy or AUC on data, always with the mean loss. Checks everything that can be
- * checked (files, inputs, shapes) before anything runs. Errors: `invalid-argument`, `unsupported`, `malformed-file`,
+ * checked (files, inputs, shapes) before anything runs. `data`: the job's data, where it was opened already. Errors: `invalid-argument`, `unsupported`, `malformed-file`,
  * `insufficient-memory`, `cancelled`.
  */
-export async function evaluateModel(spec: EvaluateSpec, context: WorkContext): Promise<EvaluateReport> {
+export async function evaluateModel(spec: EvaluateSpec, context: WorkContext, data?: JobData): Promise<EvaluateReport> {
   const given = [spec.text, spec.data].filter((value) => value !== undefined).length;
   if (given !== 1)
     throw new LoomweightError(
@@ -41,13 +41,20 @@ export async function evaluateModel(spec: EvaluateSpec, context: WorkContext): P
         peakRssBytes: peakRss(),
       };
     }
-    return await scoreData(container, spec, context, start);
+    const source = data ?? openJobData({ data: spec.data as string, columns: spec.columns, memoryLimit: context.memoryLimit });
+    return await scoreData(container, source, spec, context, start);
   } finally {
     await container.close();
   }
 }
 
-async function scoreData(container: TensorContainer, spec: EvaluateSpec, context: WorkContext, start: number): Promise<EvaluateReport> {
+async function scoreData(
+  container: TensorContainer,
+  data: JobData,
+  spec: EvaluateSpec,
+  context: WorkContext,
+  start: number,
+): Promise<EvaluateReport> {
   const { graph } = container;
   if (!graph)
     throw new LoomweightError(
@@ -55,13 +62,7 @@ async function scoreData(container: TensorContainer, spec: EvaluateSpec, context
       `Evaluating on data requires an ONNX graph, but ${container.path} has only weights. Evaluate language models with --text.`,
       { path: container.path },
     );
-  const split = await readDataSplit({
-    data: spec.data as string,
-    split: spec.split ?? 'test',
-    inputs: graph.inputs,
-    columns: spec.columns ?? {},
-    memoryLimit: context.memoryLimit,
-  });
+  const split = await data.read(spec.split ?? 'test', graph.inputs);
   checkSplit(split, graph.inputs);
   const session = await context.runtime.createFromFile(container.path);
   try {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { elementCount } from '../../../protocol/dtypes';
 import type { LearnSpec } from '../../../protocol/jobs';
 import { isTextData } from '../../../protocol/learnDefaults';
-import { tableMemory, tableNotes } from '../../evaluate/data/tableMemory';
+import { tableNeeds, tableNotes } from '../../evaluate/data/tableMemory';
 import { checkDataHeaders } from '../../evaluate/data/checkDataHeaders';
 import { checkpointFolderOf } from '../../train/checkpointFolder';
 import { refuseOwned } from '../../train/checkpointOwner';
@@ -59,14 +59,14 @@ export async function estimateLearn(spec: LearnSpec): Promise<LearnEstimate> {
       : 4 * (await activationsOf(source.container.path, spec.batch));
     const dataBytes = await sizeOf(spec.data);
     const training = (copiesOfState(spec, parameters) + workingCopies) * 4 * parameters + activations + 2 * dataBytes;
-    // A table is read while the model is open, before training begins.
-    const table = await tableMemory(spec.data);
+    // A table is read once, while the model is open, before training begins.
+    const table = await tableNeeds(spec.data);
     return {
-      hostMemoryBytes: Math.round(processBytes(4 * parameters) + Math.max(training, 4 * parameters + table)),
+      hostMemoryBytes: Math.round(processBytes(4 * parameters) + Math.max(training + table.kept, 4 * parameters + table.reading)),
       // Each format is at most float32; the checkpoint holds weights, slots and the best state, and while the next one is written there are two.
       diskBytes: Math.round(spec.formats.length * 4 * parameters + 2 * (carriedCopies(spec) + 1) * 4 * parameters + 25e6),
       seconds: Math.round(5 + (3 * spec.steps * Math.max(tokens, 1) * parameters) / workPerSecond),
-      notes: ['The training time is a rough allowance; the running job reports the measured time.', ...tableNotes(table)],
+      notes: ['The training time is a rough allowance; the running job reports the measured time.', ...tableNotes(table.reading)],
     };
   } finally {
     await source.container.close();

@@ -11,6 +11,7 @@ import { collectNotes, type WorkContext } from '../../runtime/workContext';
 import { checkpointFolderOf } from '../../train/checkpointFolder';
 import { planMethod } from '../../train/planMethod';
 import { openTrainable } from '../../train/models/openTrainable';
+import { openJobData } from '../../evaluate/data/jobData';
 import { openTrainingData } from '../../train/data/openTrainingData';
 import { learnSettings } from '../../train/learnSettings';
 import { modelGroups } from '../../train/modelGroups';
@@ -27,7 +28,7 @@ import { checkFormats } from './checkFormats';
 import { deflatedBits } from './deflatedBits';
 import { exportLearned, type ExportedLearned } from './exportLearned';
 import { trainedTensors } from './trainedTensors';
-import { measureQuality } from './measureQuality';
+import { findHeldOut, measureQuality, type HeldOutQuality } from './measureQuality';
 
 /**
  * Trains a model with widths that are learned (or fixed, for the companions), writes the best state in every format asked for, and verifies each
@@ -39,23 +40,26 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
   const { context, notes } = collectNotes(given);
   await refuseInPlace(spec);
   const source = withoutHeadCopy(await openSource(spec.model));
+  const jobData = openJobData({ data: spec.data, columns: spec.columns, memoryLimit: context.memoryLimit });
   try {
     checkFormats(spec, source);
     const model = await openTrainable(spec.model, {
       ...(spec.window === undefined ? {} : { window: spec.window }),
       start: spec.start ?? 'trained',
       seed: context.seed,
-      arrays: { data: spec.data, ...(spec.columns === undefined ? {} : { columns: spec.columns }), memoryLimit: context.memoryLimit },
+      arrays: { data: jobData },
     });
     try {
-      const data = await openTrainingData(spec, model, context.seed, context.memoryLimit);
+      const data = await openTrainingData(spec, model, context.seed, jobData);
+      const heldOut = await findHeldOut(spec, jobData);
       const plan = await planMethod(spec, model);
       for (const note of new Set([...source.notes, ...model.notes])) context.note(note);
       for (const choice of data.choices) context.note(`${choice.slice(0, 1).toUpperCase()}${choice.slice(1)}.`);
       // A folder that cannot be written is better known now than after the training.
       await (await createOutputFolder(spec.out)).discard();
       context.progress({ phase: 'Measuring the original', done: 0, total: 1, unit: 'steps' });
-      const before = spec.start === 'scratch' ? undefined : await measureQuality(spec, spec.model, context);
+      const before =
+        spec.start === 'scratch' ? undefined : await measureQuality({ spec, heldOut, model: spec.model, name: 'the original' }, context);
       const { targetBits, penalty, steps, batch } = spec;
       const training = await train({
         spec,
@@ -70,7 +74,7 @@ export async function learnBits(spec: LearnSpec, given: WorkContext): Promise<Le
       });
       const output = await createOutputFolder(spec.out);
       try {
-        const written = await writeAll({ spec, context: given, source, model, weights: training.result, folder: output.path });
+        const written = await writeAll({ spec, context: given, source, model, heldOut, weights: training.result, folder: output.path });
         const report = await reportOf({ spec, context, source, training, written, before, notes, folder: output.path, started });
         await writeReports(report, written, output.path);
         throwIfCancelled(context.signal);
@@ -105,11 +109,12 @@ interface WriteRequest {
   readonly context: WorkContext;
   readonly source: ModelSource;
   readonly model: TrainableModel;
+  readonly heldOut: HeldOutQuality | undefined;
   readonly weights: TrainedWeights;
   readonly folder: string;
 }
 
-async function writeAll({ spec, context, source, model, weights, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
+async function writeAll({ spec, context, source, model, heldOut, weights, folder }: WriteRequest): Promise<readonly WrittenFormat[]> {
   const { learned, rest } = trainedTensors(model, weights.state, weights.quantized, (name) => source.tensors.has(name));
   const written: WrittenFormat[] = [];
   for (const [index, format] of spec.formats.entries()) {
@@ -140,7 +145,8 @@ async function writeAll({ spec, context, source, model, weights, folder }: Write
     } satisfies ModelReportHead & Pick<LearnReport, 'settings' | 'source' | 'verification'>;
     await writeFile(join(target, 'report.json'), JSON.stringify(provisional));
     context.progress({ phase: `Measuring ${format}`, done: index, total: spec.formats.length, unit: 'formats' });
-    written.push({ ...result, format, subfolder, notes, quality: await measureQuality(spec, target, context) });
+    const quality = await measureQuality({ spec, heldOut, model: target, name: `the ${format} output` }, own);
+    written.push({ ...result, format, subfolder, notes, quality });
   }
   return written;
 }

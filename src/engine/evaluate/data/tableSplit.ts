@@ -26,12 +26,29 @@ export function tableSplit(table: Table, file: string, split: string, inputs: re
   const rows = splitColumn === undefined ? table.rows : table.rows.filter((row) => String(row[splitColumn]) === split);
   const read = (key: string, integer: boolean, shape: readonly (number | string)[]): SampleArray => {
     const chosen = columnsOf(table, file, ownEntry(columns, key) ?? key);
-    const values = rows.flatMap((row, index) => chosen.flatMap((column) => cellNumbers(row[column], file, column, index)));
-    const width = rows.length === 0 ? chosen.length : values.length / rows.length;
+    // Straight into an array: values of JavaScript take several times its bytes.
+    let values = new Float64Array(16);
+    let count = 0;
+    const reserve = (length: number): void => {
+      const larger = new Float64Array(length);
+      larger.set(values.subarray(0, count));
+      values = larger;
+    };
+    for (const [index, row] of rows.entries()) {
+      // Rows have one width, as a rule.
+      if (index === 1) reserve(count * rows.length);
+      for (const column of chosen)
+        forEachNumber(row[column], { file, column, row: index }, (value) => {
+          if (count === values.length) reserve(2 * count + 16);
+          values[count] = value;
+          count += 1;
+        });
+    }
+    const width = rows.length === 0 ? chosen.length : count / rows.length;
     return {
       dtype: integer ? 'int64' : 'float64',
       shape: [rows.length, ...innerShape(width, shape)],
-      data: integer ? BigInt64Array.from(values, (value) => wholeNumber(value, key)) : Float64Array.from(values),
+      data: integer ? wholeNumbers(values.subarray(0, count), key) : count === values.length ? values : values.slice(0, count),
     };
   };
   return {
@@ -43,7 +60,7 @@ export function tableSplit(table: Table, file: string, split: string, inputs: re
 }
 
 /** Axes after the first: as the graph has them where the number of values agrees, else one flat axis (none for a single value). */
-function innerShape(width: number, shape: readonly (number | string)[]): readonly number[] {
+export function innerShape(width: number, shape: readonly (number | string)[]): readonly number[] {
   const inner = shape.slice(1);
   if (inner.every((axis): axis is number => typeof axis === 'number') && elementCount(inner) === width) return inner;
   return inner.length === 0 && width === 1 ? [] : [width];
@@ -60,9 +77,16 @@ function columnsOf(table: Table, file: string, pattern: string): readonly string
   return chosen;
 }
 
-function cellNumbers(cell: unknown, file: string, column: string, row: number): number[] {
-  if (Array.isArray(cell) || (ArrayBuffer.isView(cell) && !(cell instanceof DataView)))
-    return Array.from(cell as ArrayLike<unknown>).flatMap((part) => cellNumbers(part, file, column, row));
+/** The numbers of a cell, which may be a list or a list of lists. */
+function forEachNumber(
+  cell: unknown,
+  place: { readonly file: string; readonly column: string; readonly row: number },
+  take: (value: number) => void,
+): void {
+  if (Array.isArray(cell) || (ArrayBuffer.isView(cell) && !(cell instanceof DataView))) {
+    for (const part of cell as Iterable<unknown>) forEachNumber(part, place, take);
+    return;
+  }
   const value =
     typeof cell === 'string'
       ? cell.trim() === ''
@@ -71,17 +95,21 @@ function cellNumbers(cell: unknown, file: string, column: string, row: number): 
       : typeof cell === 'number' || typeof cell === 'bigint' || typeof cell === 'boolean'
         ? Number(cell)
         : NaN;
-  if (Number.isNaN(value))
-    throw new LoomweightError(
-      'malformed-file',
-      `Row ${row + 1} of column '${column}' in ${file} must contain a number, got ${JSON.stringify(cell) ?? 'nothing'}.`,
-      { file, column, row: row + 1 },
-    );
-  return [value];
+  if (!Number.isNaN(value)) return take(value);
+  const { file, column, row } = place;
+  throw new LoomweightError(
+    'malformed-file',
+    `Row ${row + 1} of column '${column}' in ${file} must contain a number, got ${JSON.stringify(cell) ?? 'nothing'}.`,
+    { file, column, row: row + 1 },
+  );
 }
 
-function wholeNumber(value: number, key: string): bigint {
-  if (!Number.isSafeInteger(value))
-    throw new LoomweightError('invalid-argument', `Input '${key}' takes integers, but the table has ${value}.`, { input: key });
-  return BigInt(value);
+function wholeNumbers(values: Float64Array, key: string): BigInt64Array {
+  const whole = new BigInt64Array(values.length);
+  values.forEach((value, index) => {
+    if (!Number.isSafeInteger(value))
+      throw new LoomweightError('invalid-argument', `Input '${key}' takes integers, but the table has ${value}.`, { input: key });
+    whole[index] = BigInt(value);
+  });
+  return whole;
 }

@@ -1,8 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
 import { LoomweightError } from '../../../protocol/errors';
 import type { TrainSpec } from '../../../protocol/training';
 import { checkSplit, type DataSplit, type InputSignature } from '../../evaluate/data/dataSplit';
-import { readDataSplit } from '../../evaluate/data/readDataSplit';
+import { openJobData, type JobData } from '../../evaluate/data/jobData';
 import { chooseLoss, outputShapes } from '../loss';
 import type { OpenTrainable } from '../models/graphTrainable';
 import { PoolRandom } from '../poolRandom';
@@ -22,17 +21,20 @@ const heldOutShare = 10;
  * training samples (seeded) is held out. Text for language models: see `openTextData`.
  * Errors: `not-found`, `malformed-file`; `invalid-argument` with both shapes where data does not fit the model's inputs, or the loss not the labels.
  */
-export async function openTrainingData(spec: DataSpec, model: OpenTrainable, seed: number, memoryLimit?: number): Promise<TrainingData> {
+export async function openTrainingData(
+  spec: DataSpec,
+  model: OpenTrainable,
+  seed: number,
+  source: JobData = openJobData(spec),
+): Promise<TrainingData> {
   if (model.kind === 'text') return openTextData(spec, model, seed);
   const signatures: readonly InputSignature[] = model
     .inputs(1)
     .map(({ name, dtype, shape }) => ({ name, dtype, shape: ['batch', ...shape.slice(1)] }));
-  const read = (split: string): Promise<DataSplit> =>
-    readDataSplit({ data: spec.data, split, inputs: signatures, columns: spec.columns ?? {}, memoryLimit });
-  const train = await read('train');
+  const train = await source.read('train', signatures);
   checkSplit(train, signatures);
   checkFinite(train);
-  const validationSplit = (await mayHaveSplit(spec, 'val')) ? await read('val') : undefined;
+  const validationSplit = (await source.has('val')) ? await source.read('val', signatures) : undefined;
   const output = firstOutput(model);
   const loss = chooseLoss(spec.loss, output, { integers: hasWholeLabels(train), description: train.description });
   const classes = output.at(-1) as number;
@@ -73,13 +75,6 @@ function firstOutput(model: OpenTrainable): readonly number[] {
   const [first] = outputShapes(model).values();
   if (first) return first;
   throw new LoomweightError('unsupported', `'${model.name}' has no output, so nothing can be trained.`);
-}
-
-/** True if a folder has files of a split, or a table's rows name their split (there may be none of this one). */
-async function mayHaveSplit(spec: DataSpec, split: string): Promise<boolean> {
-  const status = await stat(spec.data).catch(() => undefined);
-  if (!status?.isDirectory()) return spec.columns?.['split'] !== undefined;
-  return (await readdir(spec.data)).includes(`${split}-label.npy`);
 }
 
 /** One value that is not finite makes every weight NaN at the step that meets it. float16 is checked in its stored form: an exponent of ones. */

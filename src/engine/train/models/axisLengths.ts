@@ -1,13 +1,10 @@
 import { LoomweightError } from '../../../protocol/errors';
-import type { ColumnMap } from '../../evaluate/data/tableSplit';
-import { readDataSplit } from '../../evaluate/data/readDataSplit';
+import type { JobData } from '../../evaluate/data/jobData';
 import type { Value } from '../../graph/graph';
 import type { BatchInput } from '../batches';
 
-/** Data that a model will be trained on: a path as jobs name it, or the shapes of arrays by input, samples first. */
-export type TrainingArrays =
-  | { readonly data: string; readonly columns?: ColumnMap; readonly memoryLimit?: number | undefined }
-  | { readonly shapes: ReadonlyMap<string, readonly number[]> };
+/** Data that a model will be trained on: that of the job, or the shapes of arrays by input, samples first. */
+export type TrainingArrays = { readonly data: JobData } | { readonly shapes: ReadonlyMap<string, readonly number[]> };
 
 const inputTypes: readonly string[] = ['float32', 'int64', 'int32', 'bool', 'uint8'] satisfies BatchInput['dtype'][];
 
@@ -67,8 +64,7 @@ function isOpen({ type }: Value): boolean {
 
 async function shapesOfData(values: readonly Value[], arrays: TrainingArrays): Promise<ReadonlyMap<string, readonly number[]>> {
   if ('shapes' in arrays) return arrays.shapes;
-  const { data, columns, memoryLimit } = arrays;
   const inputs = values.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape ?? ['batch'] }));
-  const split = await readDataSplit({ data, split: 'train', inputs, columns: columns ?? {}, memoryLimit });
+  const split = await arrays.data.read('train', inputs);
   return new Map([...split.inputs].map(([name, { shape }]) => [name, shape]));
 }

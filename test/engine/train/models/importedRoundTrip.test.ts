@@ -5,6 +5,7 @@ import { dequantizeLearned } from '../../../../src/engine/formats/archive/dequan
 import { SeededRandom } from '../../../../src/common/random';
 import { exportLearned } from '../../../../src/engine/compress/learned/exportLearned';
 import { trainedTensors } from '../../../../src/engine/compress/learned/trainedTensors';
+import { openJobData } from '../../../../src/engine/evaluate/data/jobData';
 import { openSource } from '../../../../src/engine/models/modelSource';
 import { decodeToFloat32 } from '../../../../src/engine/formats/decode';
 import { encodeModel } from '../../../../src/engine/formats/onnx/encodeModel';
@@ -196,7 +197,7 @@ describe('symbolic lengths of the graph', () => {
   test.each(rows)('%s takes them from the arrays of the data', async (name) => {
     const model = fixture(`onnx/${name}.onnx`);
     const data = writeData({ input_ids: { width: 7, limit: 40 }, attention_mask: { width: 7, limit: 2 } }, 16);
-    const opened = await openTrainable(model, { arrays: { data } });
+    const opened = await openTrainable(model, { arrays: { data: openJobData({ data }) } });
     expect(opened.inputs(3).map((input) => [input.name, input.shape])).toEqual([
       ['input_ids', [3, 7]],
       ['attention_mask', [3, 7]],

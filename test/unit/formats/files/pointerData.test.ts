@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { checkDataHeaders } from '../../../../src/engine/evaluate/data/checkDataHeaders';
 import { readDataSplit } from '../../../../src/engine/evaluate/data/readDataSplit';
 import { readTable } from '../../../../src/engine/evaluate/data/readTable';
+import { tableMemory } from '../../../../src/engine/evaluate/data/tableMemory';
 import { readText } from '../../../../src/engine/formats/files/readText';
 import { loadTokenizer } from '../../../../src/engine/text/tokenizer';
 import { openSource } from '../../../../src/engine/models/modelSource';
@@ -21,6 +22,7 @@ const inputs = [{ name: 'x', dtype: 'float32', shape: ['batch', 2] }] as const;
 test.for<readonly [name: string, read: (file: string, folder: string) => Promise<unknown>]>([
   ['table.csv', (file) => readTable(file)],
   ['table.parquet', (file) => readTable(file)],
+  ['forecast.parquet', (file) => tableMemory(file)],
   ['before.csv', (file) => checkDataHeaders(file, 'train', inputs)],
   ['text.txt', (file) => readText(file)],
   ['samples.jsonl', (file) => readText(file)],
