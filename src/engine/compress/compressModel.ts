@@ -6,6 +6,7 @@ import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { CompressSpec } from '../../protocol/jobs';
 import type { CompressReport, LayerReport } from '../../protocol/report';
 import { version } from '../../../package.json';
+import { openJobData, type JobData } from '../evaluate/data/jobData';
 import { createOutputFolder } from '../formats/files/outputFolder';
 import { HostThreads } from '../kernels/host/threads/hostThreads';
 import { hashSource, openSource, type ModelSource } from '../models/modelSource';
@@ -51,14 +52,17 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
     const planned = makePlan(source, spec);
     for (const note of [...source.notes, ...roleNotes(source, planned)]) context.note(note);
     if (sumOf([...planned.values()], ({ tensor }) => tensor.shape[0] * tensor.shape[1]) >= manyWeights) threads.start();
-    const chosen = spec.budget === undefined ? undefined : await chooseWidths({ ...context, spec, source, plan: planned, writer });
+    const { memoryLimit } = context;
+    const calibration = spec.calibration === undefined ? undefined : openJobData({ data: spec.calibration, memoryLimit });
+    const chosen =
+      spec.budget === undefined ? undefined : await chooseWidths({ ...context, spec, source, plan: planned, writer, calibration });
     const plan = chosen?.plan ?? planned;
     writer.check(source, layersOf(plan));
     for (const note of transformNotes(source, spec.tensors)) context.note(note);
     const output = await createOutputFolder(spec.out);
     const store = new PlannedStore(output.path, storeLimit(context.memoryLimit));
     try {
-      const run = { spec, source, plan, writer, context, chosen, store, threads, notes, folder: output.path };
+      const run = { spec, source, plan, writer, context, chosen, calibration, store, threads, notes, folder: output.path };
       const report = await compress(run, started);
       throwIfCancelled(context.signal);
       if (!report.verification.passed && !spec.keepFailed) throw failedVerification(report);
@@ -86,6 +90,7 @@ interface Compression {
   readonly writer: OutputWriter;
   readonly context: WorkContext;
   readonly chosen: ChosenWidths | undefined;
+  readonly calibration: JobData | undefined;
   readonly store: PlannedStore;
   readonly threads: HostThreads;
   readonly notes: readonly string[];
@@ -94,14 +99,14 @@ interface Compression {
 }
 
 async function compress(run: Compression, started: number): Promise<CompressReport> {
-  const { spec, source, plan, writer, context, chosen, store, threads, folder } = run;
+  const { spec, source, plan, writer, context, chosen, calibration, store, threads, folder } = run;
   const stored = new Map<string, number>();
   const layers = rarely(() => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name))));
   context.progress({ phase: 'Compressing', done: 0, total: plan.size, unit: 'tensors' });
   await planModel({ source, plan, store, threads, calibration: spec.calibration, folder }, context, (done, message) =>
     context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers(done, plan.size) }),
   );
-  const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder, threads }, { store, ...chosen }));
+  const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder, threads, calibration }, { store, ...chosen }));
   const written = await writer.write({
     source,
     planned: store,

@@ -1,6 +1,6 @@
 import { formatSeconds } from '../../../common/units';
 import type { CompressSpec } from '../../../protocol/jobs';
-import { tableMemory, tableNotes } from '../../evaluate/data/tableMemory';
+import { tableNeeds, tableNotes } from '../../evaluate/data/tableMemory';
 import type { CompressPlan } from '../plan';
 import type { ModelSource } from '../../models/modelSource';
 import { defaultMeasure } from './chooseWidths';
@@ -31,12 +31,15 @@ export async function estimateChoosing(
   const passes = spec.calibration === undefined || spec.calibration === 'random' ? 0 : 2 + (spec.measure ?? 0);
   const weights = [...plan.values()].reduce((sum, { tensor }) => sum + tensor.shape[0] * tensor.shape[1], 0);
   const measuring = passes === 0 ? 0 : (passes * weights) / roundingsPerSecond + runEstimate(source, 2 * passes).seconds;
-  const table = await tableMemory(spec.calibration);
+  const table = await tableNeeds(spec.calibration);
   const seconds = own.seconds + roundings / roundingsPerSecond + measuring;
   return {
     seconds,
-    // Calibration data is read before anything is measured on it.
-    hostMemoryBytes: Math.max(own.hostMemoryBytes, table),
-    notes: [`Choosing bits with the sensitivity '${measure.id}' takes about ${formatSeconds(seconds)} of that.`, ...tableNotes(table)],
+    // Calibration data is read, once, before anything is measured on it.
+    hostMemoryBytes: Math.max(own.hostMemoryBytes + table.kept, table.reading),
+    notes: [
+      `Choosing bits with the sensitivity '${measure.id}' takes about ${formatSeconds(seconds)} of that.`,
+      ...tableNotes(table.reading),
+    ],
   };
 }

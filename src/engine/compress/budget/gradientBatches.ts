@@ -2,7 +2,7 @@ import { SeededRandom } from '../../../common/random';
 import { elementCount } from '../../../protocol/dtypes';
 import { LoomweightError } from '../../../protocol/errors';
 import { checkSplit, sliceSamples, type DataSplit } from '../../evaluate/data/dataSplit';
-import { readDataSplit } from '../../evaluate/data/readDataSplit';
+import type { JobData } from '../../evaluate/data/jobData';
 import type { RuntimeTensor } from '../../runtime/types';
 import type { MeasureContext } from './measure';
 import { sampleNote, tokenSample } from './tokenSample';
@@ -22,9 +22,8 @@ export const samplesPerBatch = 16;
 
 /** Token windows for decoders; samples of `--calibration DATA` (split `train`), or seeded random values, for ONNX models. */
 export async function gradientBatches(context: MeasureContext): Promise<GradientBatches> {
-  const { source, spec, note, memoryLimit } = context;
+  const { source, spec, note, calibration } = context;
   const seed = spec.seed ?? 0;
-  const random = spec.calibration === undefined || spec.calibration === 'random';
   if (source.decoder) {
     const { windows, length, ids } = await tokenSample(source.container, source.decoder.config, spec.calibration, seed);
     note(sampleNote({ windows, length }, spec.calibration));
@@ -39,11 +38,11 @@ export async function gradientBatches(context: MeasureContext): Promise<Gradient
       'unsupported',
       `Gradients require a graph, but ${source.container.path} has only weights. Use --sensitivity error.`,
     );
-  if (random) {
+  if (calibration === undefined || spec.calibration === 'random') {
     note(`Sensitivity was measured on random inputs; --calibration with a folder of the model's own data predicts better.`);
     return { batches: randomBatches(graph.inputs, seed), batch: samplesPerBatch, window: undefined };
   }
-  const split = await readDataSplit({ data: spec.calibration as string, split: 'train', inputs: graph.inputs, columns: {}, memoryLimit });
+  const split = await calibration.read('train', graph.inputs);
   checkSplit(split, graph.inputs);
   const batches = splitBatches(split, graph.inputs);
   note(`Sensitivity was measured on ${batches.length * samplesPerBatch} samples of ${split.description}.`);
@@ -78,11 +77,10 @@ function randomBatches(inputs: readonly Input[], seed: number): Record<string, R
 
 /** Batches of the split `train` of a data set, with labels, between those used for the sensitivity. */
 export async function heldOutBatches(
-  data: string,
+  data: JobData,
   inputs: readonly Input[],
-  memoryLimit: number | undefined,
 ): Promise<readonly { readonly inputs: Readonly<Record<string, RuntimeTensor>>; readonly labels: readonly number[] }[]> {
-  const split = await readDataSplit({ data, split: 'train', inputs, columns: {}, memoryLimit });
+  const split = await data.read('train', inputs);
   checkSplit(split, inputs);
   const starts = batchStarts(split.samples);
   return starts.flatMap((start, index) => {

@@ -1,4 +1,5 @@
 import type { CompressSpec, SensitivityMeasure } from '../../../protocol/jobs';
+import type { JobData } from '../../evaluate/data/jobData';
 import type { WorkContext } from '../../runtime/workContext';
 import type { CompressPlan, TensorPlan } from '../plan';
 import type { ModelSource } from '../../models/modelSource';
@@ -17,6 +18,8 @@ export interface MeasureContext extends WorkContext {
   readonly spec: CompressSpec;
   readonly source: ModelSource;
   readonly plan: CompressPlan;
+  /** The data of `--calibration`, where it is given. */
+  readonly calibration: JobData | undefined;
 }
 
 /** Tells how far measuring is. */

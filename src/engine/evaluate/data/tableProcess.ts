@@ -65,23 +65,24 @@ export async function parquetInOwnProcess(
   const facts = await parquetFacts(file);
   if (!existsSync(script)) return parquetRows(file);
   const { size } = await stat(file);
-  return readRows(file, script, facts, { ...tableLimits(facts, size), together: (memoryLimit ?? Infinity) * memoryMargin });
+  return readRows(file, script, facts, { ...tableLimits(facts, size), job: memoryLimit ?? Infinity });
 }
 
 async function readRows(
   file: string,
   script: string,
   facts: ParquetFacts,
-  limits: TableLimits & { readonly together: number },
+  limits: TableLimits & { readonly job: number },
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const lacks = () =>
     new LoomweightError(
       'insufficient-memory',
-      `Reading ${file} needs more memory than the limit of the job, ${formatBytes(limits.together)} with a margin of 10 %: a table of ${facts.rows} rows with ${facts.values} values takes about ` +
-        `${formatBytes(decodingBytes(facts))} beside the job itself. Raise --max-memory, or convert the table to .npy files, which are read in parts.`,
-      { file, rows: facts.rows, values: facts.values, limit: limits.together },
+      `Reading ${file} needs more memory than the job's limit of ${formatBytes(limits.job)} plus 10 %: a table of ${facts.rows} rows with ${facts.values} values takes about ` +
+        `${formatBytes(decodingBytes(facts))} beside the job itself. Raise the limit or free memory, or convert the table to .npy files, which are read in parts.`,
+      { file, rows: facts.rows, values: facts.values, limit: limits.job },
     );
-  const left = limits.together - process.memoryUsage.rss();
+  const together = limits.job * memoryMargin;
+  const left = together - process.memoryUsage.rss();
   if (left < leastDecoder) throw lacks();
   const child = fork(script, [], {
     serialization: 'advanced',
@@ -107,7 +108,7 @@ async function readRows(
       const watch = async () => {
         const bytes = child.pid === undefined ? undefined : await residentSize(child.pid);
         if (bytes === undefined) return;
-        if (bytes + process.memoryUsage.rss() > limits.together) reject(lacks());
+        if (bytes + process.memoryUsage.rss() > together) reject(lacks());
         else if (bytes > limits.resident) reject(exceeds(memory));
       };
       timers.push(setInterval(() => void watch(), sizeIntervalMs));

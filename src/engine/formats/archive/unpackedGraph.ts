@@ -82,8 +82,9 @@ export async function openUnpacked(file: string, graph: string): Promise<TensorC
   try {
     const path = join(folder.path, 'model.onnx');
     await writeFilledGraph(archive, graph, path);
+    const weightFiles = [file, ...(await filesOfGraph(graph))];
     const container = await openOnnx(path);
-    return unpackedFrom([file, ...(await filesOfGraph(graph))], container, async () => {
+    return unpackedFrom(weightFiles, container, async () => {
       await container.close();
       await folder.remove();
     });

@@ -52,9 +52,11 @@ function metadataScaling(model: Model, metadata: RopeMetadata): Scaling | null {
   throw refused(model, `scales rotary positions by the factor ${factor}, but a factor must be above 0. Convert the model to GGUF again.`);
 }
 
+const extrapolation = 'rope.scaling.yarn_ext_factor';
+
 /** Keys of llama.cpp whose other values config.json has no place for. */
 const neutral: Readonly<Record<string, number>> = {
-  'rope.scaling.yarn_ext_factor': 1,
+  [extrapolation]: 1,
   'rope.scaling.yarn_attn_factor': 1,
   'rope.scaling.yarn_log_multiplier': 0,
 };
@@ -79,7 +81,9 @@ function yarnScaling(model: Model, { family, read }: RopeMetadata): Scaling {
   if (factor === undefined || original === undefined)
     throw refused(model, `scales rotary positions by YaRN, but its metadata lack ${lacks.join(' and ')}. Convert the model to GGUF again.`);
   for (const [key, value] of Object.entries(neutral)) {
-    const given = read(key) ?? value;
+    const stated = read(key) ?? value;
+    // llama.cpp writes and reads a negative factor as its default, which is 1 under YaRN.
+    const given = key === extrapolation && stated < 0 ? value : stated;
     if (given !== value)
       throw refused(model, `scales rotary positions by YaRN with ${name(key)} ${given}, which config.json of Hugging Face cannot express.`);
   }

@@ -80,6 +80,12 @@ test.for<readonly [what: string, more: Readonly<Record<string, GgufField>>, scal
     { type: 'yarn', rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 },
   ],
   [
+    // llama_context_default_params: yarn_ext_factor -1, which llama_context replaces by 1 for YaRN.
+    'YaRN with the default of llama.cpp for its extrapolation',
+    yarn({ 'llama.rope.scaling.yarn_ext_factor': { float32: -1 } }),
+    { type: 'yarn', rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 },
+  ],
+  [
     'YaRN with all its numbers',
     yarn({
       'llama.rope.scaling.attn_factor': { float32: 1.5 },
@@ -129,6 +135,13 @@ test.for<readonly [what: string, file: string, more: Readonly<Record<string, Ggu
     yarn({ 'llama.rope.scaling.yarn_ext_factor': { float32: 0.5 } }),
     model(),
     /with llama\.rope\.scaling\.yarn_ext_factor 0\.5, which config\.json of Hugging Face cannot express/,
+  ],
+  [
+    'YaRN with a negative logarithmic multiplier',
+    'model',
+    yarn({ 'llama.rope.scaling.yarn_log_multiplier': { float32: -1 } }),
+    model(),
+    /with llama\.rope\.scaling\.yarn_log_multiplier -1, which/,
   ],
   [
     'a negative base',

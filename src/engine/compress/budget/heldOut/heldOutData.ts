@@ -1,5 +1,6 @@
 import { elementCount } from '../../../../protocol/dtypes';
 import { throwIfCancelled } from '../../../../protocol/errors';
+import type { JobData } from '../../../evaluate/data/jobData';
 import type { InputSignature } from '../../../evaluate/data/dataSplit';
 import { binaryAuc, classAccuracy } from '../../../evaluate/metrics';
 import { GraphBuilder } from '../../../graph/builder';
@@ -14,11 +15,11 @@ import type { HeldOut } from './types';
 
 /** Samples of the split `train` between those that gradients are measured on, scored as by `evaluate`: cross-entropy, or log loss of a single logit. */
 export async function heldOutData(
-  { spec, runtime, signal, memoryLimit }: MeasureContext,
+  { spec, runtime, signal }: MeasureContext,
   inputs: readonly InputSignature[],
-  calibration: string,
+  calibration: JobData,
 ): Promise<HeldOut | undefined> {
-  const batches = await heldOutBatches(calibration, inputs, memoryLimit);
+  const batches = await heldOutBatches(calibration, inputs);
   if (batches.length === 0) return undefined;
   const model = await openTrainable(spec.model);
   const build = new GraphBuilder(operators, 'held_out');
