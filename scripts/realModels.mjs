@@ -105,7 +105,8 @@ for (const name of readdirSync(models)
     if (format !== 'archive') copies.set(format, path.join(out, report.primary));
     else {
       // What an archive holds is run as the ONNX model that it unpacks to.
-      const unpacked = path.join(out, 'unpacked');
+      const unpacked = `${out}-unpacked`;
+      rmSync(unpacked, { recursive: true, force: true });
       const back = compress(out, unpacked, ['none'], 'onnx');
       if (back.status === 0) copies.set(format, path.join(unpacked, JSON.parse(back.stdout).primary));
       else problems.push(`${format} unpacked: ${errorOf(back)}`);
