@@ -29,6 +29,12 @@ export function brokenRules(
           key,
           message: `Method '${method.id}' has fixed widths; ${words.name(key)} applies only to methods that learn them.`,
         }));
+      case 'needsStatistics':
+        if (method === undefined || method.needs.length > 0) return [];
+        return given.map((key) => ({
+          key,
+          message: `Method '${method.id}' needs no calibration; ${words.name(key)} applies only to methods that do.`,
+        }));
     }
   });
 }

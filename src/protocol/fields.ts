@@ -61,7 +61,9 @@ export type FieldRule =
   /** The keys mean something beside another one only, or with `orStatistics` also to a method that needs statistics. */
   | { readonly rule: 'belongs'; readonly keys: readonly string[]; readonly to: string; readonly orStatistics?: true }
   /** The keys apply only to methods that learn widths. */
-  | { readonly rule: 'learnsWidths'; readonly keys: readonly string[] };
+  | { readonly rule: 'learnsWidths'; readonly keys: readonly string[] }
+  /** The keys apply only to methods that need statistics. */
+  | { readonly rule: 'needsStatistics'; readonly keys: readonly string[] };
 
 /** Something wrong with the fields of a step: the key to point at, absent if one is missing, and a sentence. */
 export interface FieldProblem {

@@ -57,8 +57,11 @@ export interface CompressSpec extends JobSpec {
   readonly budget?: number;
   readonly unit?: AllocationUnit;
   readonly sensitivity?: SensitivityMeasure;
-  /** A `.txt` or `.jsonl` for sensitivity, or `random`; default the measure's own. */
+  /** A `.txt` or `.jsonl`, or `random`: what methods with statistics are calibrated on, and what sensitivity is measured on; default the method's and the measure's own. */
   readonly calibration?: string;
+  /** For methods with statistics: windows of the calibration text, and tokens of each. */
+  readonly samples?: number;
+  readonly window?: number;
   /** With a text or data for calibration: other sizes of which the loss is measured too, from half to twice the budget. */
   readonly measure?: number;
 }

@@ -84,7 +84,7 @@ export class BlockRunner {
       sums.add(results);
       await output?.write(first, (results['next'] as RuntimeTensor).data as Float32Array);
     }
-    return sums.finish(windows * length, this.nameIn(block));
+    return sums.finish({ tokens: windows * length, windows }, this.nameIn(block));
   }
 
   /** Releases sessions. The runner may not be used afterwards. */

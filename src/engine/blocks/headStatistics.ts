@@ -47,7 +47,7 @@ export async function headStatistics(
         }),
       );
     }
-    return sums.finish(windows * length, (tensor) => tensor).get(name) ?? new Map<string, Statistic>();
+    return sums.finish({ tokens: windows * length, windows }, (tensor) => tensor).get(name) ?? new Map<string, Statistic>();
   } finally {
     await session.release();
   }

@@ -21,10 +21,10 @@ export class TapSums {
   }
 
   /** After the last run. `nameOf` gives the name of a weight for the one that the graph has. */
-  finish(tokens: number, nameOf: (name: string) => string): Statistics {
+  finish(seen: Pick<Statistic, 'tokens' | 'windows'>, nameOf: (name: string) => string): Statistics {
     const statistics = new Map<string, Map<string, Statistic>>();
     this.outputs.forEach(({ kind, shape, tensors }, index) => {
-      const statistic = { shape, tokens, values: kind.finish(this.sums[index] as Float64Array, tokens) };
+      const statistic = { shape, ...seen, values: kind.finish(this.sums[index] as Float64Array, seen.tokens) };
       for (const tensor of tensors) {
         const own = statistics.get(nameOf(tensor)) ?? new Map<string, Statistic>();
         own.set(kind.id, statistic);

@@ -103,8 +103,11 @@ async function compress(run: Compression, started: number): Promise<CompressRepo
   const stored = new Map<string, number>();
   const layers = rarely(() => store.compressed().map((name) => progressLayer(source, store.entry(name) as PlannedEntry, stored.get(name))));
   context.progress({ phase: 'Compressing', done: 0, total: plan.size, unit: 'tensors' });
-  await planModel({ source, plan, store, threads, calibration: spec.calibration, folder }, context, (done, message) =>
-    context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers(done, plan.size) }),
+  await planModel(
+    { source, plan, store, threads, calibration: spec.calibration, samples: spec.samples, window: spec.window, folder },
+    context,
+    (done, message) =>
+      context.progress({ phase: 'Compressing', done, total: plan.size, unit: 'tensors', message, layers: layers(done, plan.size) }),
   );
   const points = chosen && (await measuredPoints({ ...context, spec, source, plan, folder, threads, calibration }, { store, ...chosen }));
   const written = await writer.write({
@@ -221,6 +224,8 @@ function settingsOf(spec: CompressSpec): Readonly<Record<string, unknown>> {
     ...(spec.tensors === undefined ? {} : { tensors: spec.tensors }),
     ...(spec.budget === undefined ? {} : { bits: 'by budget', budget: spec.budget, unit: spec.unit ?? 'tensor' }),
     ...(spec.calibration === undefined ? {} : { calibration: spec.calibration }),
+    ...(spec.samples === undefined ? {} : { samples: spec.samples }),
+    ...(spec.window === undefined ? {} : { window: spec.window }),
     ...(spec.overrides === undefined || spec.overrides.length === 0 ? {} : { overrides: spec.overrides }),
     embeddings: spec.embeddings === true,
     head: spec.head === true,

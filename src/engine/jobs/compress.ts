@@ -46,13 +46,31 @@ const budgetFields: readonly Field[] = [
   ),
   {
     key: 'calibration',
-    doc: 'With a budget: text to measure sensitivity on, or a folder of data for ONNX models, or random.',
+    doc: 'Text to calibrate the method on and, with a budget, to measure sensitivity on; or random. With a budget also a folder of data for ONNX models.',
     type: { kind: 'file', words: ['random'] },
     flag: {
       value: 'FILE',
-      doc: "With --budget: text to measure sensitivity on (.txt, or .jsonl with objects that have 'text'); for ONNX models a folder of data with the split train; or random.",
+      doc: "Text (.txt, or .jsonl with objects that have 'text') to calibrate methods on that need it, such as gptq, and with --budget to measure sensitivity on; or random. With --budget also a folder of data with the split train, for ONNX models.",
     },
   },
+  wholeNumber('samples', 'For methods that are calibrated: number of windows of the calibration text. Default: 128.', 1, {
+    max: 1_000_000,
+    flag: {
+      value: 'N',
+      doc: 'For methods that are calibrated: number of windows, drawn from all over the text with --seed. Default: 128.',
+    },
+  }),
+  wholeNumber(
+    'window',
+    "For methods that are calibrated: tokens of a window. Default: 256, or the model's context if that is shorter.",
+    2,
+    {
+      flag: {
+        value: 'TOKENS',
+        doc: "For methods that are calibrated: tokens of a window. Default: 256, or the model's context if that is shorter.",
+      },
+    },
+  ),
   wholeNumber(
     'measure',
     'With calibration: number of other sizes, from half to twice the budget, whose loss is also measured. Default: 0.',
@@ -86,6 +104,7 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
     examples: [
       'loomweight compress loom-base --method rtn --bits 4 --group-size 32 --out out/loom-base-4bit',
       "loomweight compress loom-base --method rtn --bits 3 --override '*.down_proj.weight=bits:8' --format onnx-packed --out out/loom-base-3bit",
+      'loomweight compress loom-base --method gptq --bits 3 --calibration books.txt --out out/loom-base-gptq',
       'loomweight compress loom-base --budget 3.5 --calibration books.txt --out out/loom-base-3.5bit',
       'loomweight compress loom-base --method rtn --bits 4 --embeddings --format hf --out out/loom-base-hf',
       'loomweight compress model.gguf --method none --format hf --out out/model',
@@ -135,14 +154,20 @@ export const compressKind: ComputingKind<CompressSpec, CompressReport> = {
   ],
   rules: [
     { rule: 'some', keys: ['method', 'budget'], what: 'how to compress, or the bits per weight to reach.' },
-    { rule: 'belongs', keys: budgetFields.map(({ key }) => key).filter((key) => !['budget', 'calibration'].includes(key)), to: 'budget' },
+    { rule: 'belongs', keys: ['unit', 'sensitivity', 'measure'], to: 'budget' },
     { rule: 'belongs', keys: ['calibration'], to: 'budget', orStatistics: true },
     { rule: 'belongs', keys: ['measure'], to: 'calibration' },
+    { rule: 'needsStatistics', keys: ['samples', 'window'] },
   ],
   methods: describeMethods,
   check: (values, words) => {
-    const { budget, calibration, measure, parameters } = values as Partial<CompressSpec>;
+    const { budget, calibration, measure, method, parameters } = values as Partial<CompressSpec>;
+    const calibrating = (['samples', 'window'] as const).filter((key) => method === undefined && values[key] !== undefined);
     return [
+      ...calibrating.map((key) => ({
+        key,
+        message: `Without ${words.name('method')} a budget rounds to nearest, which needs no calibration; ${words.name(key)} applies only to methods that do.`,
+      })),
       ...(budget !== undefined && parameters?.['bits'] !== undefined
         ? [
             {

@@ -59,6 +59,10 @@ function ruleSchemas(rule: FieldRule, methods: readonly MethodDescription[]): re
       const fixed = methods.filter(({ learnsWidths }) => learnsWidths !== true).map(({ id }) => id);
       return [{ if: names(fixed), then: { not: { anyOf: each } } }];
     }
+    case 'needsStatistics': {
+      const calibrated = methods.filter(({ needs }) => needs.length > 0).map(({ id }) => id);
+      return [{ if: { not: names(calibrated) }, then: { not: { anyOf: each } } }];
+    }
   }
 }
 

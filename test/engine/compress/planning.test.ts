@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DecoderRuns } from '../../../src/engine/compress/budget/decoderRuns';
-import { tokenSample } from '../../../src/engine/compress/budget/tokenSample';
 import { makePlan } from '../../../src/engine/compress/plan';
+import { calibrationWindows } from '../../../src/engine/compress/planning/calibrationWindows';
 import { planModel } from '../../../src/engine/compress/planning/planModel';
 import { defineQuantizer, type BlockOffer, type Quantizer } from '../../../src/engine/compress/quantizers/quantizer';
 import { rtn } from '../../../src/engine/compress/quantizers/rtn';
@@ -25,6 +25,9 @@ const runtime = await openRuntime();
 let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'loomweight-planning-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Windows and tokens of a window. */
+const few = { samples: 6, window: 48 };
 
 /** A method by blocks: rounding that weighs columns by their moments, with all that it was offered noted. */
 function byBlocks(offers: BlockOffer[], more: Partial<Quantizer> = {}): Quantizer {
@@ -56,7 +59,7 @@ async function planned(model: string, quantizer: Quantizer, more: Partial<Compre
   const store = new PlannedStore(folder, limit);
   const seen: string[] = [];
   await planModel(
-    { source, plan, store, calibration: 'random', folder, threads: new HostThreads(1) },
+    { source, plan, store, calibration: 'random', ...few, folder, threads: new HostThreads(1) },
     workContext(runtime),
     (_done, name) => seen.push(name),
   );
@@ -74,7 +77,7 @@ describe.each(['models/tiny-llama', 'models/tiny-mistral', 'models/tiny-qwen2'])
     const inBlocks = offers.filter(({ tensors }) => /layers\./.test(tensors[0]!.tensor.name));
     expect(inBlocks.length).toBe(config.layers);
     // The moments are those that the sensitivity measure gathers by itself from the float model.
-    const sample = await tokenSample(source.container, config, 'random', 0);
+    const sample = await calibrationWindows(source.container, config, { calibration: 'random', ...few }, 0);
     const runs = new DecoderRuns(containerWeights(source.container), config, sample, workContext(runtime));
     const expected = await runs.inputMoments(() => undefined);
     await runs.release();

@@ -1,6 +1,7 @@
 import { resolveParams } from '../../../src/common/params';
 import { rtn as method } from '../../../src/engine/compress/quantizers/rtn';
 import { float32Of, inputTensor, numberParam, type GoldenRunner } from './golden';
+import { outputError } from './layerInputs';
 
 /** Round to nearest as the GPTQ authors' quantiser does it. */
 export const rtn: GoldenRunner = (golden, check) => {
@@ -25,19 +26,3 @@ export const rtn: GoldenRunner = (golden, check) => {
   check.compare('quantized', back);
   check.compare('output_error', outputError(weights, back, float32Of(inputTensor(golden, 'x')), columns));
 };
-
-/** Squares of the outputs' differences, summed over outputs and averaged over activation rows, in float64. */
-function outputError(weights: Float32Array, rounded: Float32Array, activations: Float32Array, columns: number): number {
-  const rows = weights.length / columns;
-  let sum = 0;
-  for (let token = 0; token < activations.length; token += columns)
-    for (let row = 0; row < rows; row += 1) {
-      let difference = 0;
-      for (let column = 0; column < columns; column += 1)
-        difference +=
-          ((rounded[row * columns + column] as number) - (weights[row * columns + column] as number)) *
-          (activations[token + column] as number);
-      sum += difference * difference;
-    }
-  return sum / (activations.length / columns);
-}

@@ -5,6 +5,7 @@ import { diffqQuantizer } from './diffqQuantizer';
 import { diffqTorchPack } from './diffqTorchPack';
 import { diffqTrainStep } from './diffqTrainStep';
 import { GoldenCheck, readGolden, type GoldenRunner } from './golden';
+import { gptq } from './gptq';
 import { ortMatMulNBits } from './ortMatMulNBits';
 import { rtn } from './rtn';
 
@@ -18,6 +19,7 @@ export const goldenRunners: Readonly<Record<string, GoldenRunner>> = {
   diffq_torch_pack: diffqTorchPack,
   ort_matmulnbits: ortMatMulNBits,
   rtn,
+  gptq,
 };
 
 /** How a folder of goldens came out. */

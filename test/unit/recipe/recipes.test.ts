@@ -139,7 +139,10 @@ describe('findings give the position and what to do', () => {
       ["6:17 An override needs glob, a pattern of tensor names such as '*.down_proj.weight'."],
     ],
     [step('    out: other\n'), ["6:5 The key 'out' appears twice. Remove one."]],
-    ['steps:\n  - { kind: compress, model: model, method: gptx, out: o }\n', ['2:45 Unknown method "gptx". Methods: rtn, none.']],
+    [
+      'steps:\n  - { kind: compress, model: model, method: nothing, out: o }\n',
+      ['2:45 Unknown method "nothing". Methods: rtn, gptq, none.'],
+    ],
     [
       'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n',
       [

@@ -25,6 +25,8 @@ export interface Tap {
 export interface Statistic {
   readonly shape: readonly number[];
   readonly tokens: number;
+  /** Windows in which the tokens came: published methods average over sequences. */
+  readonly windows: number;
   readonly values: Float64Array;
 }
 

@@ -2,7 +2,7 @@ import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import { LoomweightError } from '../../../protocol/errors';
 import type { ParetoPoint } from '../../../protocol/report';
 import { PlannedStore } from '../../outputs/planned/plannedStore';
-import { planTensors } from '../planning/planTensors';
+import { planModel } from '../planning/planModel';
 import { storeLimit } from '../planning/storeLimit';
 import type { ChosenWidths } from './chosenWidths';
 import { openHeldOut } from './heldOut/heldOut';
@@ -61,7 +61,14 @@ async function lossOf(context: PointsContext, plan: PlannedChoice['plan'], heldO
   // The store of the choice that is written holds the file name of the folder.
   const store = new PlannedStore(context.folder, storeLimit(context.memoryLimit), '.planned-measured');
   try {
-    await planTensors({ source: context.source, plan, store, threads: context.threads }, context);
+    const { source, threads, folder, spec } = context;
+    const { calibration, samples, window } = spec;
+    // What planning notes was noted for the choice that is written.
+    await planModel(
+      { source, plan, store, threads, folder, calibration, samples, window },
+      { ...context, note: () => undefined },
+      () => undefined,
+    );
     return await heldOut.loss(store);
   } finally {
     await store.dispose();

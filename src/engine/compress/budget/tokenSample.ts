@@ -97,12 +97,13 @@ export async function heldOutWindows(
 }
 
 /** Every window begins with the start token, where the model has one. */
-function started(sample: TokenSample, bos: number | undefined): TokenSample {
+export function started(sample: TokenSample, bos: number | undefined): TokenSample {
   if (bos !== undefined) for (let window = 0; window < sample.windows; window += 1) sample.ids[window * sample.length] = BigInt(bos);
   return sample;
 }
 
-async function encodeFile(container: TensorContainer, config: DecoderConfig, file: string): Promise<readonly number[]> {
+/** Token ids of a text, or of the `text` of JSON lines. Errors: `malformed-file` for lines without text and a tokenizer that does not fit. */
+export async function encodeFile(container: TensorContainer, config: DecoderConfig, file: string): Promise<readonly number[]> {
   const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
   const inside = container.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
   const tokenizer = inside && !(await hasTokenizer([folder])) ? inside : await loadTokenizer([folder]);

@@ -11,10 +11,10 @@ import type { SourceDecoder } from '../../models/recognizeDecoder';
 import type { WeightReader } from '../../models/weightReader';
 import { plannedWeights } from '../../outputs/planned/plannedWeights';
 import type { WorkContext } from '../../runtime/workContext';
-import { tokenSample } from '../budget/tokenSample';
 import type { TensorPlan } from '../plan';
 import type { Quantizer } from '../quantizers/quantizer';
 import { addPlanned } from './addPlanned';
+import { calibrationNote, calibrationWindows } from './calibrationWindows';
 import type { Planning, PlanningProgress } from './planning';
 import { offerOf } from './planTensors';
 import { readMatrix, storedValues } from './sourceReader';
@@ -40,9 +40,9 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
       { method: quantizer.id, path: source.container.path },
     );
   const { config } = decoder;
-  const { windows, length, ids } = await tokenSample(source.container, config, planning.calibration, context.seed);
-  if (planning.calibration === undefined)
-    context.note(`${quantizer.label} was calibrated on random tokens; --calibration with typical text of the model gives better results.`);
+  const sample = await calibrationWindows(source.container, config, planning, context.seed);
+  const { windows, length, ids } = sample;
+  context.note(calibrationNote(quantizer.label, sample, planning));
   const memoryBytes = Math.min(mostHidden, (context.memoryLimit ?? Infinity) / 8);
   const hidden = await HiddenStates.create({ windows, length, hiddenSize: config.hiddenSize }, { memoryBytes, folder });
   const weights = containerWeights(source.container);
@@ -106,7 +106,7 @@ async function planTogether(
   quantizer: Quantizer,
   members: readonly TensorPlan[],
   statisticsOf: (name: string) => ReturnType<Statistics['get']>,
-  { signal }: WorkContext,
+  { signal, note }: WorkContext,
 ): Promise<void> {
   throwIfCancelled(signal);
   const weights = new Map<string, Float32Array>();
@@ -116,6 +116,7 @@ async function planTogether(
     statisticsOf,
     read: (name) => storedValues(source, name),
     signal,
+    note,
     threads,
   });
   await addPlanned(source, store, plan, made, weights);

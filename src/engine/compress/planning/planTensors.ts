@@ -14,7 +14,7 @@ import { SourceReader, storedValues } from './sourceReader';
  */
 export async function planTensors(
   { source, plan, store, threads }: Pick<Planning, 'source' | 'plan' | 'store' | 'threads'>,
-  { signal }: Pick<TaskContext, 'signal'>,
+  { signal, note }: Pick<TaskContext, 'signal' | 'note'>,
   progress: PlanningProgress = () => undefined,
 ): Promise<void> {
   // Threads work on weights and codes where they are; what is planned stays in the memory of the codes.
@@ -36,6 +36,7 @@ export async function planTensors(
         statisticsOf: () => undefined,
         read: (other) => storedValues(source, other),
         signal,
+        note,
         threads,
       });
       spilling = await addPlanned(source, store, plan, made, new Map([[name, asStored ? undefined : weights]]));

@@ -10,6 +10,9 @@ export interface Planning {
   readonly store: PlannedStore;
   /** A text, or `random`: what runs through the blocks. Default: random tokens, with a note. */
   readonly calibration: string | undefined;
+  /** Windows, and tokens of a window; defaults: `calibrationSize`. */
+  readonly samples?: number | undefined;
+  readonly window?: number | undefined;
   /** Folder for temporary files: the job's own. */
   readonly folder: string;
   /** Threads of the job. */

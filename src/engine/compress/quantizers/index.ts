@@ -1,11 +1,12 @@
 import type { MethodDescription } from '../../../protocol/methods';
 import { LoomweightError } from '../../../protocol/errors';
 import type { Quantizer } from './quantizer';
+import { gptq } from './gptq';
 import { none } from './none';
 import { rtn } from './rtn';
 
 /** Every quantisation method. To add one: a file like rtn.ts and a line here. */
-export const quantizers: readonly Quantizer[] = [rtn, none];
+export const quantizers: readonly Quantizer[] = [rtn, gptq, none];
 
 /** The method with that id. Throws `invalid-argument` that lists what there is. */
 export function findQuantizer(id: string): Quantizer {

@@ -38,6 +38,8 @@ export interface BlockOffer {
   /** Values of another tensor of the model as it is stored: norms that a transform changes. */
   read(name: string): Promise<Float32Array>;
   readonly signal: AbortSignal | undefined;
+  /** Adds a sentence to the report. */
+  note(text: string): void;
   /** Threads for loops over weights. Offered weights and buffers for codes may be in memory that all of them see. */
   readonly threads: HostThreads;
 }
@@ -92,7 +94,7 @@ export interface Quantizer {
    */
   blockErrorLimit(weightErrors: readonly number[]): number;
   planBlock(offer: BlockOffer): Promise<BlockPlan>;
-  /** Data-free methods: plans one matrix at once. A budget tries its options with it. */
+  /** Plans one matrix at once without statistics: data-free methods as they do, others by what comes close. A budget tries its options with it. */
   plan?(offered: Omit<OfferedTensor, 'parameters' | 'groupBits'>, parameters: ParamValues): QuantizedMatrix;
 }
 

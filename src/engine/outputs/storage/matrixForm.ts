@@ -53,6 +53,6 @@ export function plainMatrixOnly(format: string, layout: MatrixLayout): string | 
   if (layout.widthsByGroup)
     return `${format} stores one width per tensor; use onnx-packed, archive or hf, or choose widths for whole tensors`;
   if (layout.zeroPointsAreFloat) return `${format} stores integer zero points only; use onnx-packed, archive or hf`;
-  if (layout.columnsAreSorted) return `${format} stores groups of adjacent columns only; use onnx-packed, archive or hf`;
+  if (layout.columnsAreSorted) return `${format} stores groups of adjacent columns only; use onnx-packed or hf`;
   return undefined;
 }

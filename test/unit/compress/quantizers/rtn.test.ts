@@ -6,6 +6,7 @@ import { resolveParams } from '../../../../src/common/params';
 import { SeededRandom } from '../../../../src/common/random';
 import { describeMethods, findQuantizer, quantizers } from '../../../../src/engine/compress/quantizers';
 import { matrixSize } from '../../../../src/engine/outputs/planned/plannedSizes';
+import { correlatedInputs, planWithInputs, statisticsOfInputs } from '../../../support/planWithInputs';
 import { matrixLayoutOf, type MatrixLayout, type QuantizedMatrix } from '../../../../src/engine/outputs/planned/plannedTensor';
 
 const goldens = fileURLToPath(new URL('../../../golden/peers', import.meta.url));
@@ -129,7 +130,7 @@ describe('properties', () => {
 });
 
 describe('contract of every method', () => {
-  test.each(quantizers.map((each) => [each.id, each] as const))('%s', (id, quantizer) => {
+  test.each(quantizers.map((each) => [each.id, each] as const))('%s', async (id, quantizer) => {
     const { values } = resolveParams(quantizer.parameters, {});
     const tensor = { name: 'w', role: 'linear', shape: [16, 80] } as const;
     expect(quantizer.source.url).toMatch(/^https:\/\//);
@@ -138,7 +139,10 @@ describe('contract of every method', () => {
     if (quantizer.mayLeaveAll) return expect(quantizer.appliesTo(tensor)).toMatch(/^this method/);
     const weights = normals(16 * 80, 9);
     const kept = weights.slice();
-    const [first, second] = [quantizer.plan!({ tensor, weights }, values), quantizer.plan!({ tensor, weights }, values)];
+    const statistics = statisticsOfInputs(correlatedInputs(120, 80, 3), 80);
+    const planned = async () => (await planWithInputs(quantizer, { rows: 16, weights, parameters: values }, statistics)) as QuantizedMatrix;
+    const [first, second] = [await planned(), await planned()];
+    if (quantizer.needs.length === 0) expect(first).toEqual(quantizer.plan!({ tensor, weights }, values));
     expect(second).toEqual(first);
     expect(weights).toEqual(kept);
     const size = matrixSize(quantizer.layoutOf(tensor, values) as MatrixLayout);

@@ -1,0 +1,158 @@
+import type { BooleanParam, NumberParam, ParamValues } from '../../../common/params';
+import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { Statistic } from '../../blocks/taps/tap';
+import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
+import { factorHessian, type FactoredHessian, type HessianOptions } from './gptq/factoredHessian';
+import { sweepMatrix } from './gptq/sweepMatrix';
+import { bitsParameter, groupingOf, groupSizeParameter, matrixLayout, scalesParameter, symmetricParameter } from './parameters';
+import { defineQuantizer, type BlockOffer, type OfferedTensor } from './quantizer';
+import { losesScales } from './rounding/halfScales';
+import { rtn } from './rtn';
+
+/** Columns of a block of the sweep; also where dynamic groups get their scales from, as in the published code. */
+const blockSize = 128;
+
+const damping: NumberParam = {
+  key: 'damping',
+  label: 'Damping',
+  doc: 'Share of the mean squared input that is added to each squared input. Raised where the inputs depend on each other too much to be factored.',
+  kind: 'number',
+  min: 0,
+  max: 1,
+  default: 0.01,
+};
+
+const actOrder: BooleanParam = {
+  key: 'actOrder',
+  label: 'Activation order',
+  doc: 'Rounds columns with large inputs first, so that the others can correct their errors.',
+  kind: 'boolean',
+  default: true,
+};
+
+const staticGroups: BooleanParam = {
+  key: 'staticGroups',
+  label: 'Static groups',
+  doc: 'With activation order: groups are adjacent columns, with scales from the original weights. Off: groups follow the order of rounding, which only hf and onnx-packed store.',
+  kind: 'boolean',
+  default: true,
+};
+
+const clip: BooleanParam = {
+  key: 'clip',
+  label: 'Clip',
+  doc: 'Shortens the range of each group where that lowers the sum of its errors to the power 2.4. Off: the range covers every weight.',
+  kind: 'boolean',
+  default: false,
+};
+
+/** Rounds column after column and moves the columns that follow to make up for the error. */
+export const gptq = defineQuantizer({
+  id: 'gptq',
+  label: 'GPTQ',
+  summary: 'Rounds a layer column after column and corrects the columns that follow, so that its outputs on calibration text change least.',
+  source: {
+    title: 'GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers',
+    authors: 'Frantar, Ashkboos, Hoefler, Alistarh',
+    year: 2022,
+    url: 'https://arxiv.org/abs/2210.17323',
+    equation: 'Algorithm 1',
+  },
+  parameters: [
+    bitsParameter({ min: 1, max: 8, default: 4 }),
+    groupSizeParameter({ default: 32 }),
+    symmetricParameter({ default: false }),
+    scalesParameter(),
+    clip,
+    actOrder,
+    staticGroups,
+    damping,
+  ],
+  // What is lost by rounding to nearest ranks widths and groups as what is lost by this method does.
+  budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [32, 64, 128, 'row'], clip: [true] },
+  plan: (offered, parameters) => rtn.plan(offered, parameters),
+  needs: ['gram'],
+  unit: 'block',
+  propagate: 'result',
+  appliesTo: rtn.appliesTo,
+  layoutOf: ({ shape: [rows, columns] }, parameters) => {
+    const layout = matrixLayout(rows, columns, parameters);
+    return isSorted(rows, columns, parameters) ? { ...layout, columnsAreSorted: true } : layout;
+  },
+  blockErrorLimit: rtn.blockErrorLimit,
+  planBlock: async (offer) => {
+    const planned = new Map<string, QuantizedMatrix>();
+    const hessians = new Hessians(offer);
+    for (const offered of offer.tensors) {
+      throwIfCancelled(offer.signal);
+      const { name } = offered.tensor;
+      const gram = offer.statisticsOf(name)?.get('gram');
+      planned.set(name, gram ? planSwept(offered, hessians.of(name, gram, offered)) : await planWithoutInputs(offer, offered));
+    }
+    return { planned };
+  },
+});
+
+/** True if groups are cut from the columns in the order of rounding. */
+function isSorted(rows: number, columns: number, parameters: ParamValues): boolean {
+  return parameters['actOrder'] === true && parameters['staticGroups'] !== true && groupingOf(rows, columns, parameters).groupsPerRow > 1;
+}
+
+/** Factored Hessians of one block: layers with the same inputs share them, the last one is kept. */
+class Hessians {
+  private last: { readonly gram: Statistic; readonly options: HessianOptions; readonly hessian: FactoredHessian } | undefined;
+
+  constructor(private readonly offer: Pick<BlockOffer, 'note'>) {}
+
+  of(name: string, gram: Statistic, { parameters }: OfferedTensor): FactoredHessian {
+    const options = { damping: Number(parameters['damping']), actOrder: parameters['actOrder'] === true };
+    const { last } = this;
+    if (last?.gram === gram && last.options.damping === options.damping && last.options.actOrder === options.actOrder) return last.hessian;
+    this.last = undefined;
+    const hessian = factorHessian(name, gram, options);
+    this.last = { gram, options, hessian };
+    if (hessian.damping > options.damping)
+      this.offer.note(
+        `The inputs of '${name}' depend on each other too much for a damping of ${options.damping}; ${hessian.damping} was used.`,
+      );
+    return hessian;
+  }
+}
+
+function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedMatrix {
+  const { tensor, weights, parameters, groupBits, codes } = offered;
+  const [rows, columns] = tensor.shape;
+  if (groupBits && isSorted(rows, columns, parameters))
+    throw new LoomweightError(
+      'invalid-argument',
+      `Widths of single groups or channels require static groups, but '${tensor.name}' has groups in the order of rounding. Omit --no-static-groups, or use --no-act-order.`,
+      { tensor: tensor.name },
+    );
+  const plan = (scaleDType: 'float16' | 'float32') =>
+    sweepMatrix({
+      name: tensor.name,
+      rows,
+      columns,
+      weights,
+      hessian,
+      ...groupingOf(rows, columns, parameters),
+      bits: Number(parameters['bits']),
+      symmetric: parameters['symmetric'] === true,
+      clip: parameters['clip'] === true,
+      scaleDType,
+      staticGroups: parameters['staticGroups'] === true || groupBits !== undefined,
+      blockSize,
+      ...(groupBits ? { groupBits } : {}),
+      ...(codes ? { codes } : {}),
+    }).matrix;
+  const matrix = plan(parameters['scales'] === 'float32' ? 'float32' : 'float16');
+  return losesScales(matrix) ? plan('float32') : matrix;
+}
+
+/** An embedding is looked up and multiplies nothing: its rows are rounded to nearest. */
+async function planWithoutInputs(offer: BlockOffer, offered: OfferedTensor): Promise<QuantizedMatrix> {
+  const { name } = offered.tensor;
+  offer.note(`'${name}' has no inputs to calibrate on and was rounded to nearest.`);
+  const { planned } = await rtn.planBlock({ ...offer, tensors: [offered] });
+  return planned.get(name) as QuantizedMatrix;
+}
