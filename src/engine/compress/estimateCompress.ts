@@ -4,6 +4,7 @@ import type { CompressSpec } from '../../protocol/jobs';
 import { estimateChoosing } from './budget/estimateChoosing';
 import { findWriter } from '../outputs/writers';
 import type { PlannedLayer } from '../outputs/planned/plannedStore';
+import { estimateCalibrating } from './planning/estimateCalibrating';
 import { storeLimit } from './planning/storeLimit';
 import { float32Bytes, outputBytes } from '../outputs/writers/sizes';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
@@ -49,6 +50,7 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
         ? written
         : { ...written, bytes: outputBytes(source, layers, underBudget(source, spec.budget)) };
     const choosing = spec.budget === undefined ? noChoosing : await estimateChoosing(spec, source, plan);
+    const calibrating = estimateCalibrating(source, plan, spec, context.memoryLimit);
     const writing = largestTensorBytes(source, plan) + output.extraMemory;
     // Blocks are compared only where the plan changes some.
     const blocks = plan.size === 0 ? 0 : blockBytes(source);
@@ -63,17 +65,26 @@ export async function estimateCompress(spec: CompressSpec, context: CompressEsti
     const running = fits && changes && source.container.format === 'onnx' ? await comparingSeconds(source.container.path) : 0;
     return {
       hostMemoryBytes: Math.round(
-        processBytes(float32Bytes(source)) + resident + Math.max(writing, blocks, whole, choosing.hostMemoryBytes),
+        processBytes(float32Bytes(source)) +
+          resident +
+          Math.max(writing, blocks, whole, choosing.hostMemoryBytes, calibrating.hostMemoryBytes),
       ),
       // Codes of up to four bits take half a byte in the temporary file.
-      diskBytes: output.bytes + (planned - resident) + 2e6 + companionBytes,
+      diskBytes: output.bytes + (planned - resident) + calibrating.diskBytes + 2e6 + companionBytes,
       // Planned once; read for planning, for checking blocks and for hashing; written once and read back twice.
-      seconds: 1 + choosing.seconds + running + weights / weightsPerSecond + (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
+      seconds:
+        1 +
+        choosing.seconds +
+        calibrating.seconds +
+        running +
+        weights / weightsPerSecond +
+        (3 * sourceBytes + 3 * output.bytes) / bytesPerSecond,
       notes: [
         ...transformNotes(source, spec.tensors),
         ...source.notes,
         ...roleNotes(source, plan),
         ...choosing.notes,
+        ...calibrating.notes,
         ...(fits || !(source.decoder || source.container.format === 'onnx')
           ? []
           : [

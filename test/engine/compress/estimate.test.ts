@@ -22,21 +22,22 @@ afterAll(() => {
 });
 
 interface Measured {
-  readonly estimate: { readonly hostMemoryBytes: number; readonly diskBytes: number };
+  readonly estimate: { readonly hostMemoryBytes: number; readonly diskBytes: number; readonly notes: readonly string[] };
   readonly peak: number;
   readonly written: number;
   readonly scope: string;
   readonly passed: boolean;
 }
 
-function run(model: string, format: OutputFormat, limit?: number): Measured {
+function run(model: string, format: OutputFormat, limit?: number, more: Partial<CompressSpec> = {}): Measured {
   const spec: CompressSpec = {
     kind: 'compress',
     model,
     method: 'rtn',
     parameters: {},
     format,
-    out: join(folder, `${format}-${limit ?? 'free'}`),
+    out: join(folder, `${format}-${limit ?? 'free'}-${more.method ?? 'rtn'}`),
+    ...more,
   };
   const given = [JSON.stringify(spec), ...(limit === undefined ? [] : [String(limit)])];
   // Outside the repository the runtime is found through NODE_PATH.
@@ -62,6 +63,18 @@ test.each(['onnx-fast', 'hf', 'onnx-packed'] as const)(
 test('the sample model, with the whole model run for verification', () => {
   const { estimate, peak, scope } = run(sample, 'onnx-packed');
   expect(scope).toBe('whole');
+  expect(peak).toBeLessThan(estimate.hostMemoryBytes);
+  expect(estimate.hostMemoryBytes).toBeLessThan(2.5 * peak);
+});
+
+test('a method that is calibrated: statistics, factors and hidden states are in the forecast', () => {
+  const model = join(folder, 'one-block');
+  // One block whose Gram matrices, not its weights, are what counts.
+  execFileSync(process.execPath, [maker, model, '1', '256', '1792', '512']);
+  const gptq = { method: 'gptq', calibration: 'random', samples: 4 };
+  const { estimate, peak, passed } = run(model, 'archive', 600_000_000, gptq);
+  expect(passed).toBe(true);
+  expect(estimate.notes.join(' ')).toContain('Calibrating on 4 windows of 256 tokens');
   expect(peak).toBeLessThan(estimate.hostMemoryBytes);
   expect(estimate.hostMemoryBytes).toBeLessThan(2.5 * peak);
 });

@@ -15,12 +15,10 @@ import type { TensorPlan } from '../plan';
 import type { Quantizer } from '../quantizers/quantizer';
 import { addPlanned } from './addPlanned';
 import { calibrationNote, calibrationWindows } from './calibrationWindows';
+import { hiddenLimit } from './hiddenLimit';
 import type { Planning, PlanningProgress } from './planning';
 import { offerOf } from './planTensors';
 import { readMatrix, storedValues } from './sourceReader';
-
-/** Bytes of hidden states that stay in memory where nothing limits it. */
-const mostHidden = 1e9;
 
 /**
  * Plans a language model block after block: the calibration tokens run through a block, the statistics that the method needs are gathered at its linear layers, the
@@ -43,7 +41,7 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
   const sample = await calibrationWindows(source.container, config, planning, context.seed);
   const { windows, length, ids } = sample;
   context.note(calibrationNote(quantizer.label, sample, planning));
-  const memoryBytes = Math.min(mostHidden, (context.memoryLimit ?? Infinity) / 8);
+  const memoryBytes = hiddenLimit(context.memoryLimit);
   const hidden = await HiddenStates.create({ windows, length, hiddenSize: config.hiddenSize }, { memoryBytes, folder });
   const weights = containerWeights(source.container);
   const runner = new BlockRunner(config, context, { windowsPerRun: 1, resident: false });

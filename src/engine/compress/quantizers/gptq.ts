@@ -12,6 +12,9 @@ import { rtn } from './rtn';
 /** Columns of a block of the sweep; also where dynamic groups get their scales from, as in the published code. */
 const blockSize = 128;
 
+/** Multiply-adds a second on one core (docs/benchmarks.md), on the low side. */
+const productsPerSecond = 8e8;
+
 const damping: NumberParam = {
   key: 'damping',
   label: 'Damping',
@@ -80,6 +83,11 @@ export const gptq = defineQuantizer({
     return isSorted(rows, columns, parameters) ? { ...layout, columnsAreSorted: true } : layout;
   },
   blockErrorLimit: rtn.blockErrorLimit,
+  planningCost: ({ shape: [rows, columns] }) => ({
+    // The factor; weights in float64, and in the order of the sweep.
+    bytes: 8 * columns * columns + 16 * rows * columns + 8 * blockSize * rows,
+    seconds: (columns ** 3 / 3 + (rows * columns * columns) / 2) / productsPerSecond,
+  }),
   planBlock: async (offer) => {
     const planned = new Map<string, QuantizedMatrix>();
     const hessians = new Hessians(offer);

@@ -94,6 +94,8 @@ export interface Quantizer {
    */
   blockErrorLimit(weightErrors: readonly number[]): number;
   planBlock(offer: BlockOffer): Promise<BlockPlan>;
+  /** Unit `block`: memory that planning one tensor takes besides its weights, its statistics and its codes, and seconds on one core. For the forecast. */
+  planningCost?(tensor: QuantizableTensor): { readonly bytes: number; readonly seconds: number };
   /** Plans one matrix at once without statistics: data-free methods as they do, others by what comes close. A budget tries its options with it. */
   plan?(offered: Omit<OfferedTensor, 'parameters' | 'groupBits'>, parameters: ParamValues): QuantizedMatrix;
 }
