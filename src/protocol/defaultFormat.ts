@@ -5,7 +5,7 @@ import type { OutputFormat, TensorOverride } from './jobs';
 
 /**
  * The default format, and why: `hf` for a method without codes and for a bare weight file, which has no configuration to build a graph from;
- * `onnx-fast` where every width and group has a kernel, else `onnx-packed`.
+ * `onnx-packed` for a method that prunes; `onnx-fast` where every width and group has a kernel, else `onnx-packed`.
  */
 export function defaultFormat(
   model: string,
@@ -14,9 +14,11 @@ export function defaultFormat(
   overrides: readonly TensorOverride[],
   budget?: number,
 ): { readonly format: OutputFormat; readonly reason: string } {
-  if (!specs.some(({ key }) => key === 'bits')) return { format: 'hf', reason: 'the method compresses no weights' };
+  const prunes = specs.some(({ key }) => key === 'sparsity');
+  if (!prunes && !specs.some(({ key }) => key === 'bits')) return { format: 'hf', reason: 'the method compresses no weights' };
   if (model.toLowerCase().endsWith('.safetensors'))
     return { format: 'hf', reason: 'a weights file has no configuration to build a graph from' };
+  if (prunes) return { format: 'onnx-packed', reason: 'it stores pruned weights as a mask and values' };
   if (budget !== undefined) return { format: 'onnx-packed', reason: 'it can store every width that the budget may choose' };
   for (const given of [parameters, ...overrides.map((override) => ({ ...parameters, ...override.parameters }))]) {
     const { bits, groupSize } = resolveParams(specs, given).values;

@@ -83,7 +83,7 @@ export function makePlan(source: ModelSource, spec: CompressSpec, quantizer: Qua
     const others = elementCount(entry.shape.slice(rowAxes));
     const [rows, columns] = transposed ? [others, first] : [first, others];
     if (rows * columns === 0) continue;
-    const tensor: QuantizableTensor = { name, role, shape: [rows, columns] };
+    const tensor: QuantizableTensor = { name, role, shape: [rows, columns], dtype: entry.dtype };
     const applies = quantizer.appliesTo(tensor);
     if (applies !== true) {
       refusals.set(name, applies);

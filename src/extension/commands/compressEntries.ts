@@ -27,7 +27,7 @@ export interface CompressDraft extends OutputChoice {
   /** How the loss is predicted under a budget; empty to choose automatically. */
   sensitivity: SensitivityMeasure | '';
   unit: AllocationUnit | '';
-  /** A text, or `random`; empty for what the measure needs. */
+  /** A text, or `random`; empty for what the measure needs, or random tokens for a method that is calibrated. */
   calibration: string;
   /** As typed. */
   overrides: string;
@@ -51,6 +51,7 @@ export function compressEntries(draft: CompressDraft, title: string, samples: st
     ...missingWidth(draft),
     ...parameters.map((entry, index): HubEntry => (isMain(index) ? { ...entry, main: true } : entry)),
     ...(budget === undefined ? [] : budgetEntries(draft, title, samples)),
+    ...(budget === undefined && method.needs.length > 0 ? [calibrationEntry(draft, title, samples)] : []),
     formatEntry(draft, title),
     { ...outputEntry(draft, title), main: true },
     overridesEntry(draft, title),
@@ -152,21 +153,32 @@ function budgetEntries(draft: CompressDraft, title: string, samples: string): re
 }
 
 function calibrationEntry(draft: CompressDraft, title: string, samples: string): HubEntry {
+  // A method that is calibrated takes random tokens where it is given nothing.
+  const ofMethod = draft.method.needs.length > 0;
   return {
     label: 'Calibration',
-    value: draft.calibration === '' ? 'automatic' : basename(draft.calibration),
-    detail: 'The text or inputs on which the sensitivity is measured',
+    value: draft.calibration === '' ? (ofMethod ? 'random tokens' : 'automatic') : basename(draft.calibration),
+    detail: ofMethod ? 'The text that the method is calibrated on' : 'The text or inputs on which the sensitivity is measured',
     main: true,
     edit: async () => {
       const sample = join(samples, 'text', 'books.txt');
       const chosen = await choose<string>(
         [
-          { label: 'Automatic', detail: 'What the measure of sensitivity needs', value: '' },
-          { label: 'Random inputs', detail: 'Needs no data; for models of any kind', value: 'random' },
+          ...(ofMethod
+            ? [{ label: 'Random tokens', detail: 'Needs no data; a typical text gives better results', value: '' }]
+            : [
+                { label: 'Automatic', detail: 'What the measure of sensitivity needs', value: '' },
+                { label: 'Random inputs', detail: 'Needs no data; for models of any kind', value: 'random' },
+              ]),
           { label: 'Sample text', detail: 'Bundled with Loomweight; for language models', value: sample },
           { icon: 'file-text', label: 'Choose a text…', detail: 'A .txt or .jsonl file like what the model will read', value: ':file' },
         ],
-        { title, placeholder: 'Choose what to measure on', back: true, current: draft.calibration },
+        {
+          title,
+          placeholder: ofMethod ? 'Choose what to calibrate on' : 'Choose what to measure on',
+          back: true,
+          current: draft.calibration,
+        },
       );
       draft.calibration = chosen === ':file' ? await pickFile(title, { Texts: ['txt', 'md', 'jsonl'], All: ['*'] }) : chosen;
     },

@@ -76,7 +76,9 @@ function draftKey(model: string, { method, budget }: MethodChoice): string {
 
 /** A method with its own widths, or a budget that chooses widths for the method that allows it. */
 async function pickMethod(context: CommandContext, title: string, back: boolean): Promise<MethodChoice> {
-  const methods = context.engine.ask('methods', {}).then((list) => list.filter(({ family }) => family === 'quantizer'));
+  const methods = context.engine
+    .ask('methods', {})
+    .then((list) => list.filter(({ family }) => family === 'quantizer' || family === 'pruner'));
   return choose(
     methods.then((list): readonly Choice<MethodChoice>[] => {
       const items = list.map((method) => ({
@@ -112,7 +114,7 @@ function specOf(draft: CompressDraft): CompressSpec {
     ...(underBudget && { budget: Number(draft.budget) }),
     ...(underBudget && draft.unit !== '' && { unit: draft.unit }),
     ...(underBudget && draft.sensitivity !== '' && { sensitivity: draft.sensitivity }),
-    ...(underBudget && draft.calibration !== '' && { calibration: draft.calibration }),
+    ...((underBudget || draft.method.needs.length > 0) && draft.calibration !== '' && { calibration: draft.calibration }),
     format: draft.format,
     out: draft.out,
     ...(overrides.length > 0 && { overrides }),

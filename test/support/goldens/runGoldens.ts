@@ -7,6 +7,7 @@ import { diffqTrainStep } from './diffqTrainStep';
 import { GoldenCheck, readGolden, type GoldenRunner } from './golden';
 import { gptq } from './gptq';
 import { ortMatMulNBits } from './ortMatMulNBits';
+import { magnitude, wanda } from './pruning';
 import { rtn } from './rtn';
 
 /** What runs a golden, by the method it names. A new method that has goldens gets a line here. */
@@ -20,6 +21,8 @@ export const goldenRunners: Readonly<Record<string, GoldenRunner>> = {
   ort_matmulnbits: ortMatMulNBits,
   rtn,
   gptq,
+  magnitude,
+  wanda,
 };
 
 /** How a folder of goldens came out. */

@@ -1,12 +1,14 @@
 import type { MethodDescription } from '../../../protocol/methods';
 import { LoomweightError } from '../../../protocol/errors';
 import type { Quantizer } from './quantizer';
+import { magnitude } from '../pruners/magnitude';
+import { wanda } from '../pruners/wanda';
 import { gptq } from './gptq';
 import { none } from './none';
 import { rtn } from './rtn';
 
-/** Every quantisation method. To add one: a file like rtn.ts and a line here. */
-export const quantizers: readonly Quantizer[] = [rtn, gptq, none];
+/** Every quantisation and pruning method. To add one: a file like rtn.ts or pruners/wanda.ts and a line here. */
+export const quantizers: readonly Quantizer[] = [rtn, gptq, magnitude, wanda, none];
 
 /** The method with that id. Throws `invalid-argument` that lists what there is. */
 export function findQuantizer(id: string): Quantizer {
@@ -19,9 +21,9 @@ export function findQuantizer(id: string): Quantizer {
 
 /** The compression methods as plain data: for flags, panels, recipes and docs/methods.md. */
 export function describeMethods(): MethodDescription[] {
-  return quantizers.map(({ id, label, summary, source, parameters, needs }) => ({
+  return quantizers.map(({ id, family = 'quantizer', label, summary, source, parameters, needs }) => ({
     id,
-    family: 'quantizer',
+    family,
     label,
     summary,
     source,

@@ -12,6 +12,8 @@ export interface QuantizableTensor {
   readonly role: TensorRole;
   /** [out, in]; convolution kernels folded to [out, in * kernel]. */
   readonly shape: readonly [rows: number, columns: number];
+  /** Type in the source's file. */
+  readonly dtype?: DType;
 }
 
 /** One tensor of a block, with its weights. */
@@ -57,6 +59,8 @@ export interface BlockPlan {
 /** A quantisation or pruning method: a descriptor and a planning function. The runner never asks which method it runs. */
 export interface Quantizer {
   readonly id: string;
+  /** Default: `quantizer`. */
+  readonly family?: 'quantizer' | 'pruner';
   readonly label: string;
   readonly summary: string;
   readonly source: MethodSource;

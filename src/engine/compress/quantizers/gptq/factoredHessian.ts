@@ -1,5 +1,6 @@
 import { LoomweightError } from '../../../../protocol/errors';
 import type { Statistic } from '../../../blocks/taps/tap';
+import { requireFiniteInputs } from '../finiteInputs';
 import { inverseFactor } from '../../../kernels/host/secondOrder/inverseFactor';
 
 /** Second derivatives of a layer's squared output error, ready for a sweep. */
@@ -37,10 +38,10 @@ export function factorHessian(name: string, gram: Statistic, options: HessianOpt
   const dead: number[] = [];
   for (let column = 0; column < columns; column += 1) {
     const value = scale * (gram.values[column * columns + column] as number);
-    if (!Number.isFinite(value)) throw notFinite(name, column);
     if (value === 0) dead.push(column);
     diagonal[column] = value === 0 ? 1 : value;
   }
+  requireFiniteInputs(name, diagonal);
   const order = options.actOrder ? byDescending(diagonal) : undefined;
   const mean = diagonal.reduce((sum, value) => sum + value, 0) / columns;
   const factor = new Float64Array(columns * columns);
@@ -87,13 +88,4 @@ function fill(
     else for (let column = 0; column < columns; column += 1) target[start + column] = scale * (gram[line + column] as number);
     target[start + row] = (diagonal[from] as number) + added;
   }
-}
-
-function notFinite(name: string, column: number): LoomweightError {
-  return new LoomweightError(
-    'malformed-file',
-    `The inputs of '${name}' are not finite on the calibration tokens (first at column ${column}): weights of an earlier layer contain NaN or infinity, or overflow. ` +
-      `Repair the model, or use the method rtn.`,
-    { tensor: name, column },
-  );
 }
