@@ -55,11 +55,11 @@ describe('exit code 2: bad arguments', () => {
     [['compress', model, '--method', 'rtn', '--out', 'out', '--bits', '9'], "--bits must be a whole number from 1 to 8, got '9'."],
     [
       ['compress', model, '--method', 'nothing', '--out', 'out'],
-      "--method must be one of rtn, gptq, magnitude, wanda, none, got 'nothing'.",
+      "--method must be one of rtn, gptq, magnitude, wanda, sparsegpt, none, got 'nothing'.",
     ],
     [
       ['compress', model, '--format', 'hf', '--out', 'out'],
-      "'compress' needs --method rtn|gptq|magnitude|wanda|none or --budget BITS. See 'loomweight compress --help'.",
+      "'compress' needs --method ID or --budget BITS. See 'loomweight compress --help'.",
     ],
     [['compress', model, '--budget', 'few', '--out', 'out'], "--budget must be a number above 0 and at most 32, got 'few'."],
     [['compress', model, '--budget', '3', '--bits', '4', '--out', 'out'], 'A budget chooses the bits of every tensor. Omit --bits'],

@@ -42,6 +42,22 @@ test.each(['hf', 'onnx-packed'] as const)('wanda 2:4 as %s: read back, verified,
   for (const { bitsPerWeight } of report.layers) expect(bitsPerWeight).toBeCloseTo(9, 1);
 });
 
+test('sparsegpt with 4 bits for what is kept: stored as a mask and codes', async () => {
+  const report = await prune({
+    method: 'sparsegpt',
+    calibration: text,
+    samples: 4,
+    window: 64,
+    tensors: '*.layers.0.*',
+    format: 'onnx-packed',
+    parameters: { bits: 4 },
+  });
+  expect(report.verification.passed).toBe(true);
+  await expectErrorsAgree(sample, join(folder, 'out'), report.layers);
+  // A place in the mask, half a code, and scale and zero point of 32 weights.
+  for (const { bitsPerWeight } of report.layers) expect(bitsPerWeight).toBeLessThan(1.02 + 2 + 24 / 32);
+});
+
 test('magnitude on an ONNX model: the file shrinks to the mask and what is kept', async () => {
   const report = await prune({ model: digits, method: 'magnitude', parameters: { sparsity: 0.75 }, format: 'onnx-packed' });
   expect(report.verification.passed).toBe(true);

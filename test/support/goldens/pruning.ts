@@ -5,7 +5,7 @@ import { float32Of, inputTensor, numberParam, type Golden, type GoldenCheck, typ
 import { outputError } from './layerInputs';
 
 /** `n` of each `m` consecutive weights are pruned; 0 of 0: none in particular. */
-function wanted(golden: Golden) {
+export function wanted(golden: Golden) {
   const [n, m] = [numberParam(golden, 'n'), numberParam(golden, 'm')];
   return { sparsity: numberParam(golden, 'sparsity'), ...(m > 0 ? { window: { kept: m - n, m } } : {}) };
 }

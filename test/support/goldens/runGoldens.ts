@@ -9,6 +9,7 @@ import { gptq } from './gptq';
 import { ortMatMulNBits } from './ortMatMulNBits';
 import { magnitude, wanda } from './pruning';
 import { rtn } from './rtn';
+import { sparsegpt } from './sparsegpt';
 
 /** What runs a golden, by the method it names. A new method that has goldens gets a line here. */
 export const goldenRunners: Readonly<Record<string, GoldenRunner>> = {
@@ -23,6 +24,7 @@ export const goldenRunners: Readonly<Record<string, GoldenRunner>> = {
   gptq,
   magnitude,
   wanda,
+  sparsegpt,
 };
 
 /** How a folder of goldens came out. */

@@ -46,7 +46,7 @@ describe('completion', () => {
 
   test('methods, parameters and their values', () => {
     const step = `${head}  - kind: compress\n    method: rtn\n`;
-    expect(complete(`${head}  - kind: compress\n    method: |`)).toEqual(['rtn', 'gptq', 'magnitude', 'wanda', 'none']);
+    expect(complete(`${head}  - kind: compress\n    method: |`)).toEqual(['rtn', 'gptq', 'magnitude', 'wanda', 'sparsegpt', 'none']);
     expect(complete(`${step}    parameters:\n      |`)).toEqual(['bits', 'groupSize', 'symmetric', 'scales', 'clip']);
     expect(complete(`${step}    parameters:\n      bits: |`)).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
     expect(complete(`${step}    parameters:\n      groupSize: |`)).toEqual(['32', 'row', 'tensor']);

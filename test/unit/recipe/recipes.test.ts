@@ -141,7 +141,7 @@ describe('findings give the position and what to do', () => {
     [step('    out: other\n'), ["6:5 The key 'out' appears twice. Remove one."]],
     [
       'steps:\n  - { kind: compress, model: model, method: nothing, out: o }\n',
-      ['2:45 Unknown method "nothing". Methods: rtn, gptq, magnitude, wanda, none.'],
+      ['2:45 Unknown method "nothing". Methods: rtn, gptq, magnitude, wanda, sparsegpt, none.'],
     ],
     [
       'steps:\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n  - { kind: compress, name: a, model: model, method: rtn, out: o }\n',

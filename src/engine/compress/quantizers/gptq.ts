@@ -1,37 +1,13 @@
-import type { BooleanParam, NumberParam, ParamValues } from '../../../common/params';
+import type { BooleanParam, ParamValues } from '../../../common/params';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
-import type { Statistic } from '../../blocks/taps/tap';
 import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
-import { factorHessian, type FactoredHessian, type HessianOptions } from './gptq/factoredHessian';
+import type { FactoredHessian } from './gptq/factoredHessian';
+import { actOrderParameter, dampingParameter, SharedHessians, sweepBlock, sweepCost } from './gptq/sharedHessians';
 import { sweepMatrix } from './gptq/sweepMatrix';
 import { bitsParameter, groupingOf, groupSizeParameter, matrixLayout, scalesParameter, symmetricParameter } from './parameters';
 import { defineQuantizer, type BlockOffer, type OfferedTensor } from './quantizer';
 import { losesScales } from './rounding/halfScales';
 import { rtn } from './rtn';
-
-/** Columns of a block of the sweep; also where dynamic groups get their scales from, as in the published code. */
-const blockSize = 128;
-
-/** Multiply-adds a second on one core (docs/benchmarks.md), on the low side. */
-const productsPerSecond = 8e8;
-
-const damping: NumberParam = {
-  key: 'damping',
-  label: 'Damping',
-  doc: 'Share of the mean squared input that is added to each squared input. Raised where the inputs depend on each other too much to be factored.',
-  kind: 'number',
-  min: 0,
-  max: 1,
-  default: 0.01,
-};
-
-const actOrder: BooleanParam = {
-  key: 'actOrder',
-  label: 'Activation order',
-  doc: 'Rounds columns with large inputs first, so that the others can correct their errors.',
-  kind: 'boolean',
-  default: true,
-};
 
 const staticGroups: BooleanParam = {
   key: 'staticGroups',
@@ -67,9 +43,9 @@ export const gptq = defineQuantizer({
     symmetricParameter({ default: false }),
     scalesParameter(),
     clip,
-    actOrder,
+    actOrderParameter,
     staticGroups,
-    damping,
+    dampingParameter,
   ],
   // What is lost by rounding to nearest ranks widths and groups as what is lost by this method does.
   budgetChoices: { bits: [1, 2, 3, 4, 5, 6, 7, 8], groupSize: [32, 64, 128, 'row'], clip: [true] },
@@ -83,19 +59,17 @@ export const gptq = defineQuantizer({
     return isSorted(rows, columns, parameters) ? { ...layout, columnsAreSorted: true } : layout;
   },
   blockErrorLimit: rtn.blockErrorLimit,
-  planningCost: ({ shape: [rows, columns] }) => ({
-    // The factor; weights in float64, and in the order of the sweep.
-    bytes: 8 * columns * columns + 16 * rows * columns + 8 * blockSize * rows,
-    seconds: (columns ** 3 / 3 + (rows * columns * columns) / 2) / productsPerSecond,
-  }),
+  planningCost: sweepCost,
   planBlock: async (offer) => {
     const planned = new Map<string, QuantizedMatrix>();
-    const hessians = new Hessians(offer);
+    const hessians = new SharedHessians(offer);
     for (const offered of offer.tensors) {
       throwIfCancelled(offer.signal);
-      const { name } = offered.tensor;
+      const { tensor, parameters } = offered;
+      const { name } = tensor;
       const gram = offer.statisticsOf(name)?.get('gram');
-      planned.set(name, gram ? planSwept(offered, hessians.of(name, gram, offered)) : await planWithoutInputs(offer, offered));
+      const options = { damping: Number(parameters['damping']), actOrder: parameters['actOrder'] === true };
+      planned.set(name, gram ? planSwept(offered, hessians.of(name, gram, options)) : await planWithoutInputs(offer, offered));
     }
     return { planned };
   },
@@ -104,27 +78,6 @@ export const gptq = defineQuantizer({
 /** True if groups are cut from the columns in the order of rounding. */
 function isSorted(rows: number, columns: number, parameters: ParamValues): boolean {
   return parameters['actOrder'] === true && parameters['staticGroups'] !== true && groupingOf(rows, columns, parameters).groupsPerRow > 1;
-}
-
-/** Factored Hessians of one block: layers with the same inputs share them, the last one is kept. */
-class Hessians {
-  private last: { readonly gram: Statistic; readonly options: HessianOptions; readonly hessian: FactoredHessian } | undefined;
-
-  constructor(private readonly offer: Pick<BlockOffer, 'note'>) {}
-
-  of(name: string, gram: Statistic, { parameters }: OfferedTensor): FactoredHessian {
-    const options = { damping: Number(parameters['damping']), actOrder: parameters['actOrder'] === true };
-    const { last } = this;
-    if (last?.gram === gram && last.options.damping === options.damping && last.options.actOrder === options.actOrder) return last.hessian;
-    this.last = undefined;
-    const hessian = factorHessian(name, gram, options);
-    this.last = { gram, options, hessian };
-    if (hessian.damping > options.damping)
-      this.offer.note(
-        `The inputs of '${name}' depend on each other too much for a damping of ${options.damping}; ${hessian.damping} was used.`,
-      );
-    return hessian;
-  }
 }
 
 function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedMatrix {
@@ -149,7 +102,7 @@ function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedM
       clip: parameters['clip'] === true,
       scaleDType,
       staticGroups: parameters['staticGroups'] === true || groupBits !== undefined,
-      blockSize,
+      blockSize: sweepBlock,
       ...(groupBits ? { groupBits } : {}),
       ...(codes ? { codes } : {}),
     }).matrix;
