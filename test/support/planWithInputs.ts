@@ -2,6 +2,7 @@ import { SeededRandom } from '../../src/common/random';
 import type { Statistic } from '../../src/engine/blocks/taps/tap';
 import { findTapKind } from '../../src/engine/blocks/taps';
 import type { BlockOffer, OfferedTensor, Quantizer } from '../../src/engine/compress/quantizers/quantizer';
+import { hostProducts } from '../../src/engine/kernels/host/secondOrder/subtractProduct';
 import { HostThreads } from '../../src/engine/kernels/host/threads/hostThreads';
 import type { PlannedTensor } from '../../src/engine/outputs/planned/plannedTensor';
 
@@ -62,6 +63,7 @@ export async function planWithInputs(
     read: () => Promise.reject(new Error('nothing else is read')),
     signal: undefined,
     note,
+    products: hostProducts,
     threads: new HostThreads(1),
   });
   return planned.get('w') as PlannedTensor;

@@ -6,14 +6,17 @@ import { float32Of, inputTensor, numberParam, outputTensor, type GoldenRunner } 
 import { gramOf, outputError } from './layerInputs';
 
 /** GPTQ of one layer as its authors' code does it, with float32 scales. */
-export const gptq: GoldenRunner = (golden, check) => {
+export const gptq: GoldenRunner = async (golden, check) => {
   const weights = float32Of(inputTensor(golden, 'w'));
   const inputs = inputTensor(golden, 'x');
   const [rows, columns] = inputTensor(golden, 'w').shape as [number, number];
   const group = numberParam(golden, 'group_size');
   const gram = gramOf(inputs);
-  const hessian = factorHessian('w', gram, { damping: numberParam(golden, 'percdamp'), actOrder: golden.params['act_order'] === true });
-  const { matrix, loss } = sweepMatrix({
+  const hessian = await factorHessian('w', gram, {
+    damping: numberParam(golden, 'percdamp'),
+    actOrder: golden.params['act_order'] === true,
+  });
+  const { matrix, loss } = await sweepMatrix({
     name: 'w',
     rows,
     columns,

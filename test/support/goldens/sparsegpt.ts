@@ -7,16 +7,16 @@ import { gramOf, outputError } from './layerInputs';
 import { wanted } from './pruning';
 
 /** SparseGPT of one layer as its authors' code does it, with float32 scales. */
-export const sparsegpt: GoldenRunner = (golden, check) => {
+export const sparsegpt: GoldenRunner = async (golden, check) => {
   const weights = float32Of(inputTensor(golden, 'w'));
   const [rows, columns] = inputTensor(golden, 'w').shape as [number, number];
   const inputs = inputTensor(golden, 'x');
   const bits = numberParam(golden, 'bits');
   const grouping = groupingOf(rows, columns, { groupSize: 'row' });
-  const { tensor, loss } = sweepPruned({
+  const { tensor, loss } = await sweepPruned({
     tensor: { name: 'w', role: 'linear', shape: [rows, columns] },
     weights,
-    hessian: factorHessian('w', gramOf(inputs), { damping: numberParam(golden, 'percdamp'), actOrder: false }),
+    hessian: await factorHessian('w', gramOf(inputs), { damping: numberParam(golden, 'percdamp'), actOrder: false }),
     sparsity: wanted(golden),
     blockSize: numberParam(golden, 'block_size'),
     ...(bits > 0 ? { rounding: { bits, symmetric: golden.params['sym'] === true, scaleDType: 'float32', ...grouping } } : {}),

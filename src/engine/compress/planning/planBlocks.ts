@@ -6,6 +6,7 @@ import { headStatistics } from '../../blocks/headStatistics';
 import { HiddenStates } from '../../blocks/hiddenStates';
 import type { Statistic, Statistics } from '../../blocks/taps/tap';
 import { walkBlocks } from '../../blocks/walkBlocks';
+import type { Products } from '../../kernels/host/secondOrder/subtractProduct';
 import { containerWeights } from '../../models/decoderWeights';
 import type { SourceDecoder } from '../../models/recognizeDecoder';
 import type { WeightReader } from '../../models/weightReader';
@@ -18,6 +19,7 @@ import { calibrationNote, calibrationWindows } from './calibrationWindows';
 import { hiddenLimit } from './hiddenLimit';
 import type { Planning, PlanningProgress } from './planning';
 import { offerOf } from './planTensors';
+import { RuntimeProducts } from './runtimeProducts';
 import { readMatrix, storedValues } from './sourceReader';
 
 /**
@@ -45,6 +47,7 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
   const hidden = await HiddenStates.create({ windows, length, hiddenSize: config.hiddenSize }, { memoryBytes, folder });
   const weights = containerWeights(source.container);
   const runner = new BlockRunner(config, context, { windowsPerRun: 1, resident: false });
+  const products = new RuntimeProducts(context.runtime);
   const count = counter(progress);
   let last: HiddenStates | undefined;
   try {
@@ -60,16 +63,17 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
         const members = blockTensors(config, block).map(({ name }) => name);
         const planned = members.flatMap((name) => plan.get(name) ?? []);
         if (planned.length === 0) return undefined;
-        await planTogether(planning, quantizer, planned, (name) => statistics.get(name), context);
+        await planTogether(planning, quantizer, planned, (name) => statistics.get(name), context, products);
         for (const { tensor } of planned) count(tensor.name);
         return { weights: plannedWeights(store, weights), changed: new Set(members.filter((name) => store.has(name))) };
       },
     });
-    await planOutside(planning, decoder, quantizer, { weights, hidden: last, context, count });
+    await planOutside(planning, decoder, quantizer, { weights, hidden: last, context, products, count });
   } finally {
     // A walk that fails closes the states itself; closing twice does no harm.
     await (last ?? hidden).close();
     await runner.release();
+    await products.release();
   }
 }
 
@@ -82,6 +86,7 @@ async function planOutside(
     readonly weights: WeightReader;
     readonly hidden: HiddenStates;
     readonly context: WorkContext;
+    readonly products: Products;
     readonly count: (name: string) => void;
   },
 ): Promise<void> {
@@ -89,12 +94,12 @@ async function planOutside(
   for (const [name, planned] of planning.plan) {
     if (planning.store.has(name)) continue;
     throwIfCancelled(run.context.signal);
-    const { weights, hidden, context } = run;
+    const { weights, hidden, context, products } = run;
     const gathered: ReadonlyMap<string, Statistic> | undefined =
       name === head && quantizer.needs.length > 0
         ? await headStatistics({ config, weights, hidden, kinds: quantizer.needs, windowsPerRun: 1 }, context)
         : undefined;
-    await planTogether(planning, quantizer, [planned], () => gathered, context);
+    await planTogether(planning, quantizer, [planned], () => gathered, context, products);
     run.count(name);
   }
 }
@@ -105,6 +110,7 @@ async function planTogether(
   members: readonly TensorPlan[],
   statisticsOf: (name: string) => ReturnType<Statistics['get']>,
   { signal, note }: WorkContext,
+  products: Products,
 ): Promise<void> {
   throwIfCancelled(signal);
   const weights = new Map<string, Float32Array>();
@@ -115,6 +121,7 @@ async function planTogether(
     read: (name) => storedValues(source, name),
     signal,
     note,
+    products,
     threads,
   });
   await addPlanned(source, store, plan, made, weights);

@@ -1,4 +1,5 @@
 import { throwIfCancelled } from '../../../protocol/errors';
+import { hostProducts } from '../../kernels/host/secondOrder/subtractProduct';
 import { ReusedBuffer } from '../../kernels/host/reusedBuffer';
 import { sharedBytes, sharedFloat32 } from '../../kernels/host/threads/sharedMemory';
 import type { TaskContext } from '../../runtime/workContext';
@@ -37,6 +38,7 @@ export async function planTensors(
         read: (other) => storedValues(source, other),
         signal,
         note,
+        products: hostProducts,
         threads,
       });
       spilling = await addPlanned(source, store, plan, made, new Map([[name, asStored ? undefined : weights]]));

@@ -1,5 +1,6 @@
 import type { IntegerOrWordParam, ParamValues } from '../../../common/params';
 import { throwIfCancelled } from '../../../protocol/errors';
+import type { Products } from '../../kernels/host/secondOrder/subtractProduct';
 import type { SparseTensor } from '../../outputs/planned/plannedTensor';
 import type { FactoredHessian } from '../quantizers/gptq/factoredHessian';
 import { dampingParameter, SharedHessians, sweepBlock, sweepCost } from '../quantizers/gptq/sharedHessians';
@@ -65,7 +66,7 @@ export const sparsegpt = defineQuantizer({
   planningCost: sweepCost,
   planBlock: async (offer) => {
     const planned = new Map<string, SparseTensor>();
-    const hessians = new SharedHessians(offer);
+    const hessians = new SharedHessians(offer, offer.products);
     for (const offered of offer.tensors) {
       throwIfCancelled(offer.signal);
       const { tensor, weights, parameters } = offered;
@@ -73,9 +74,9 @@ export const sparsegpt = defineQuantizer({
       const gram = offer.statisticsOf(tensor.name)?.get('gram');
       if (!gram) offer.note(`'${tensor.name}' has no inputs to calibrate on and was pruned by the magnitude of its weights.`);
       const hessian = gram
-        ? hessians.of(tensor.name, gram, { damping: Number(parameters['damping']), actOrder: false })
+        ? await hessians.of(tensor.name, gram, { damping: Number(parameters['damping']), actOrder: false })
         : independentInputs(tensor.shape[1]);
-      planned.set(tensor.name, planPruned(offered, hessian));
+      planned.set(tensor.name, await planPruned(offered, hessian, offer.products));
     }
     return { planned };
   },
@@ -92,10 +93,14 @@ function independentInputs(columns: number): FactoredHessian {
   return { order: undefined, dead: [], factor, damping: 0 };
 }
 
-function planPruned({ tensor, weights, parameters }: OfferedTensor, hessian: FactoredHessian): SparseTensor {
+async function planPruned(
+  { tensor, weights, parameters }: OfferedTensor,
+  hessian: FactoredHessian,
+  products: Products,
+): Promise<SparseTensor> {
   const [rows, columns] = tensor.shape;
-  const plan = (scaleDType: 'float16' | 'float32'): SparseTensor =>
-    sweepPruned({
+  const plan = async (scaleDType: 'float16' | 'float32'): Promise<SparseTensor> => {
+    const { tensor: planned } = await sweepPruned({
       tensor,
       weights,
       hessian,
@@ -111,7 +116,10 @@ function planPruned({ tensor, weights, parameters }: OfferedTensor, hessian: Fac
             },
           }
         : {}),
-    }).tensor;
-  const made = plan(parameters['scales'] === 'float32' ? 'float32' : 'float16');
+      products,
+    });
+    return planned;
+  };
+  const made = await plan(parameters['scales'] === 'float32' ? 'float32' : 'float16');
   return made.quantized && losesScales(made.quantized) ? plan('float32') : made;
 }

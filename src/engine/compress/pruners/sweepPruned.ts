@@ -1,5 +1,6 @@
 import { halfEvenShift } from '../../../common/rounding';
 import { sweepColumns } from '../../kernels/host/secondOrder/sweepColumns';
+import type { Products } from '../../kernels/host/secondOrder/subtractProduct';
 import type { QuantizedMatrix, SparseTensor } from '../../outputs/planned/plannedTensor';
 import type { FactoredHessian } from '../quantizers/gptq/factoredHessian';
 import { gridsOf } from '../quantizers/gptq/groupGrids';
@@ -19,6 +20,8 @@ export interface PrunedSweep {
   readonly sparsity: Pick<Sparsity, 'sparsity' | 'window'> & Partial<Sparsity>;
   /** Columns of a block of the sweep. */
   readonly blockSize: number;
+  /** What moves the columns behind a block. Default: the loop. */
+  readonly products?: Products;
   /** How kept weights are rounded; absent: they stay floats. */
   readonly rounding?: Pick<Grouping, 'granularity' | 'groupSize' | 'groupsPerRow'> & {
     readonly bits: number;
@@ -32,10 +35,10 @@ export interface PrunedSweep {
  * floor(count * sparsity) in rising order are pruned, so one more than that many. In windows: the cheapest of a row's next m, when the sweep reaches them. Scales of kept weights
  * come from the original weights. Gives the planned tensor and half the increase of the squared output error that the sweep predicts, in units of the Hessian.
  */
-export function sweepPruned({ tensor, weights, hessian, sparsity: wanted, blockSize, rounding }: PrunedSweep): {
+export async function sweepPruned({ tensor, weights, hessian, sparsity: wanted, blockSize, rounding, products }: PrunedSweep): Promise<{
   readonly tensor: SparseTensor;
   readonly loss: number;
-} {
+}> {
   const [rows, columns] = tensor.shape;
   const { factor, dead } = hessian;
   const values = Float64Array.from(weights);
@@ -47,12 +50,13 @@ export function sweepPruned({ tensor, weights, hessian, sparsity: wanted, blockS
   const { window, sparsity } = wanted;
   let blockStart = 0;
   let blockEnd = 0;
-  const loss = sweepColumns({
+  const loss = await sweepColumns({
     rows,
     columns,
     weights: values,
     factor,
     blockSize,
+    products,
     startBlock: (from, to) => {
       [blockStart, blockEnd] = [from, to];
       if (!window && sparsity > 0) pruneBlock(pruned, cost, { rows, columns, from, to, sparsity });

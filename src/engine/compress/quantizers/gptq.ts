@@ -1,5 +1,6 @@
 import type { BooleanParam, ParamValues } from '../../../common/params';
 import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import type { Products } from '../../kernels/host/secondOrder/subtractProduct';
 import type { QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 import type { FactoredHessian } from './gptq/factoredHessian';
 import { actOrderParameter, dampingParameter, SharedHessians, sweepBlock, sweepCost } from './gptq/sharedHessians';
@@ -62,14 +63,17 @@ export const gptq = defineQuantizer({
   planningCost: sweepCost,
   planBlock: async (offer) => {
     const planned = new Map<string, QuantizedMatrix>();
-    const hessians = new SharedHessians(offer);
+    const hessians = new SharedHessians(offer, offer.products);
     for (const offered of offer.tensors) {
       throwIfCancelled(offer.signal);
       const { tensor, parameters } = offered;
       const { name } = tensor;
       const gram = offer.statisticsOf(name)?.get('gram');
       const options = { damping: Number(parameters['damping']), actOrder: parameters['actOrder'] === true };
-      planned.set(name, gram ? planSwept(offered, hessians.of(name, gram, options)) : await planWithoutInputs(offer, offered));
+      planned.set(
+        name,
+        gram ? await planSwept(offered, await hessians.of(name, gram, options), offer.products) : await planWithoutInputs(offer, offered),
+      );
     }
     return { planned };
   },
@@ -80,7 +84,7 @@ function isSorted(rows: number, columns: number, parameters: ParamValues): boole
   return parameters['actOrder'] === true && parameters['staticGroups'] !== true && groupingOf(rows, columns, parameters).groupsPerRow > 1;
 }
 
-function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedMatrix {
+async function planSwept(offered: OfferedTensor, hessian: FactoredHessian, products: Products): Promise<QuantizedMatrix> {
   const { tensor, weights, parameters, groupBits, codes } = offered;
   const [rows, columns] = tensor.shape;
   if (groupBits && isSorted(rows, columns, parameters))
@@ -89,8 +93,8 @@ function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedM
       `Widths of single groups or channels require static groups, but '${tensor.name}' has groups in the order of rounding. Omit --no-static-groups, or use --no-act-order.`,
       { tensor: tensor.name },
     );
-  const plan = (scaleDType: 'float16' | 'float32') =>
-    sweepMatrix({
+  const plan = async (scaleDType: 'float16' | 'float32'): Promise<QuantizedMatrix> => {
+    const { matrix: planned } = await sweepMatrix({
       name: tensor.name,
       rows,
       columns,
@@ -105,8 +109,11 @@ function planSwept(offered: OfferedTensor, hessian: FactoredHessian): QuantizedM
       blockSize: sweepBlock,
       ...(groupBits ? { groupBits } : {}),
       ...(codes ? { codes } : {}),
-    }).matrix;
-  const matrix = plan(parameters['scales'] === 'float32' ? 'float32' : 'float16');
+      products,
+    });
+    return planned;
+  };
+  const matrix = await plan(parameters['scales'] === 'float32' ? 'float32' : 'float16');
   return losesScales(matrix) ? plan('float32') : matrix;
 }
 

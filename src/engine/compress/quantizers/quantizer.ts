@@ -3,6 +3,7 @@ import type { DType } from '../../../protocol/dtypes';
 import type { MethodSource } from '../../../protocol/methods';
 import type { TensorRole } from '../../../protocol/model';
 import type { Statistic } from '../../blocks/taps/tap';
+import type { Products } from '../../kernels/host/secondOrder/subtractProduct';
 import type { HostThreads } from '../../kernels/host/threads/hostThreads';
 import type { PlannedLayout, PlannedTensor, QuantizedMatrix } from '../../outputs/planned/plannedTensor';
 
@@ -42,6 +43,8 @@ export interface BlockOffer {
   readonly signal: AbortSignal | undefined;
   /** Adds a sentence to the report. */
   note(text: string): void;
+  /** Products of large matrices. */
+  readonly products: Products;
   /** Threads for loops over weights. Offered weights and buffers for codes may be in memory that all of them see. */
   readonly threads: HostThreads;
 }

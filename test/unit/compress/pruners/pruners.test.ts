@@ -9,6 +9,7 @@ import type { Quantizer } from '../../../../src/engine/compress/quantizers/quant
 import { dequantizePlanned } from '../../../../src/engine/outputs/planned/dequantize';
 import { layoutOf, type SparseTensor } from '../../../../src/engine/outputs/planned/plannedTensor';
 import { correlatedInputs, normals, planWithInputs, statisticsOfInputs } from '../../../support/planWithInputs';
+import { hostProducts } from '../../../../src/engine/kernels/host/secondOrder/subtractProduct';
 import { propertySeed } from '../../../support/propertySeed';
 
 const seeded = { seed: propertySeed, numRuns: 60 };
@@ -108,6 +109,7 @@ describe.each(methods)('%s', (_, method) => {
       read: () => Promise.reject(new Error('nothing else is read')),
       signal: undefined,
       note: () => undefined,
+      products: hostProducts,
       threads: undefined as never,
     });
     expect(planned.get('w')).toMatchObject({ dtype });

@@ -7,6 +7,7 @@ import { rtn } from '../../../../src/engine/compress/quantizers/rtn';
 import { dequantize } from '../../../../src/engine/outputs/planned/dequantize';
 import { matrixLayoutOf, type QuantizedMatrix } from '../../../../src/engine/outputs/planned/plannedTensor';
 import { correlatedInputs, normals, planWithInputs, statisticsOfInputs } from '../../../support/planWithInputs';
+import { hostProducts } from '../../../../src/engine/kernels/host/secondOrder/subtractProduct';
 import { propertySeed } from '../../../support/propertySeed';
 
 function settings(given: Record<string, unknown>): ParamValues {
@@ -236,6 +237,7 @@ test('layers with the same inputs share one factorisation', async () => {
     read: () => Promise.reject(new Error('nothing else is read')),
     signal: undefined,
     note: () => undefined,
+    products: hostProducts,
     threads: undefined as never,
   });
   expect(both.get('k')).toEqual(both.get('q'));
@@ -246,6 +248,7 @@ test('layers with the same inputs share one factorisation', async () => {
     read: () => Promise.reject(new Error('')),
     signal: undefined,
     note: () => undefined,
+    products: hostProducts,
     threads: undefined as never,
   });
   expect(reads).toBe(2 * once);

@@ -2,6 +2,7 @@ import { LoomweightError } from '../../../../protocol/errors';
 import type { Statistic } from '../../../blocks/taps/tap';
 import { requireFiniteInputs } from '../finiteInputs';
 import { inverseFactor } from '../../../kernels/host/secondOrder/inverseFactor';
+import type { Products } from '../../../kernels/host/secondOrder/subtractProduct';
 
 /** Second derivatives of a layer's squared output error, ready for a sweep. */
 export interface FactoredHessian {
@@ -31,7 +32,7 @@ const mostDamping = 1;
  * H = 2 / windows * X^T X of the inputs of the layer `name`, damped and factored. A diagonal element 0 becomes 1: the input is never seen. Where H is not positive definite to
  * working precision, damping is raised tenfold until it is. Errors: `malformed-file` for inputs that are not finite.
  */
-export function factorHessian(name: string, gram: Statistic, options: HessianOptions): FactoredHessian {
+export async function factorHessian(name: string, gram: Statistic, options: HessianOptions, products?: Products): Promise<FactoredHessian> {
   const columns = gram.shape[0] as number;
   const scale = 2 / gram.windows;
   const diagonal = new Float64Array(columns);
@@ -47,7 +48,7 @@ export function factorHessian(name: string, gram: Statistic, options: HessianOpt
   const factor = new Float64Array(columns * columns);
   for (let { damping } = options; ; damping = nextDamping(damping)) {
     fill(factor, gram.values, { columns, scale, order, diagonal, added: damping * mean });
-    if (inverseFactor(factor, columns)) return { order, dead, factor, damping };
+    if (await inverseFactor(factor, columns, products)) return { order, dead, factor, damping };
     if (damping >= mostDamping)
       throw new LoomweightError('runtime', `The Gram matrix of the inputs of '${name}' cannot be factored, even with much damping.`, {
         tensor: name,

@@ -1,5 +1,6 @@
 import type { BooleanParam, NumberParam } from '../../../../common/params';
 import type { Statistic } from '../../../blocks/taps/tap';
+import type { Products } from '../../../kernels/host/secondOrder/subtractProduct';
 import type { BlockOffer, QuantizableTensor } from '../quantizer';
 import { factorHessian, type FactoredHessian, type HessianOptions } from './factoredHessian';
 
@@ -27,10 +28,10 @@ export const actOrderParameter: BooleanParam = {
   default: true,
 };
 
-/** Memory and time of sweeping over one tensor: its factor, and its weights in float64 and in the order of the sweep. */
+/** Memory and time of sweeping over one tensor: its factor, its weights in float64 and in the order of the sweep, and products on their way. */
 export function sweepCost({ shape: [rows, columns] }: QuantizableTensor): { readonly bytes: number; readonly seconds: number } {
   return {
-    bytes: 8 * columns * columns + 16 * rows * columns + 8 * sweepBlock * rows,
+    bytes: 8 * columns * columns + 16 * rows * columns + 16 * sweepBlock * (rows + columns) + Math.min(64e6, 8 * rows * columns),
     seconds: (columns ** 3 / 3 + (rows * columns * columns) / 2) / productsPerSecond,
   };
 }
@@ -39,15 +40,18 @@ export function sweepCost({ shape: [rows, columns] }: QuantizableTensor): { read
 export class SharedHessians {
   private last: { readonly gram: Statistic; readonly options: HessianOptions; readonly hessian: FactoredHessian } | undefined;
 
-  constructor(private readonly offer: Pick<BlockOffer, 'note'>) {}
+  constructor(
+    private readonly offer: Pick<BlockOffer, 'note'>,
+    private readonly products: Products,
+  ) {}
 
   /** The Hessian of the layer `name`. Adds a note where damping was raised. Errors: those of `factorHessian`. */
-  of(name: string, gram: Statistic, options: HessianOptions): FactoredHessian {
+  async of(name: string, gram: Statistic, options: HessianOptions): Promise<FactoredHessian> {
     const { last } = this;
     if (last?.gram === gram && last.options.damping === options.damping && last.options.actOrder === options.actOrder) return last.hessian;
     // Its memory is wanted for the next.
     this.last = undefined;
-    const hessian = factorHessian(name, gram, options);
+    const hessian = await factorHessian(name, gram, options, this.products);
     this.last = { gram, options, hessian };
     if (hessian.damping > options.damping)
       this.offer.note(

@@ -1,5 +1,6 @@
 import { halfEvenShift } from '../../../../common/rounding';
 import { sweepColumns } from '../../../kernels/host/secondOrder/sweepColumns';
+import type { Products } from '../../../kernels/host/secondOrder/subtractProduct';
 import type { QuantizedMatrix } from '../../../outputs/planned/plannedTensor';
 import type { Grouping } from '../parameters';
 import type { FactoredHessian } from './factoredHessian';
@@ -17,6 +18,8 @@ export interface SweptMatrix extends GridSettings, Pick<Grouping, 'granularity' 
   readonly groupBits?: Uint8Array;
   /** Columns of a block of the sweep. */
   readonly blockSize: number;
+  /** What moves the columns behind a block. Default: the loop. */
+  readonly products?: Products;
   /** A buffer of rows * columns for the codes. */
   readonly codes?: Uint8Array;
 }
@@ -31,7 +34,7 @@ export interface SweptResult {
  * Rounds a matrix by GPTQ. Where scales come from, as in the published code: of rows and of the whole tensor from the weights before columns of dead inputs become 0; of static groups
  * after that; of other groups from the weights as they are at the start of the block in which the group begins, in the order of the sweep.
  */
-export function sweepMatrix(swept: SweptMatrix): SweptResult {
+export async function sweepMatrix(swept: SweptMatrix): Promise<SweptResult> {
   const { rows, columns, bits, granularity, groupSize, groupsPerRow, hessian, groupBits, blockSize } = swept;
   const { order, dead, factor } = hessian;
   const whole = granularity !== 'group' || groupsPerRow === 1;
@@ -54,12 +57,13 @@ export function sweepMatrix(swept: SweptMatrix): SweptResult {
   const { scales, zeroPoints } = grids;
   const tops = groupBits && Uint8Array.from(groupBits, (width) => 2 ** width - 1);
   const top = 2 ** bits - 1;
-  const loss = sweepColumns({
+  const loss = await sweepColumns({
     rows,
     columns,
     weights,
     factor,
     blockSize,
+    products: swept.products,
     startBlock: (from, to) => {
       if (!dynamic) return;
       for (let group = Math.ceil(from / groupSize); group * groupSize < to; group += 1) placeGroup(swept, weights, group, grids);

@@ -5,12 +5,20 @@ export interface MatrixPart {
   readonly stride: number;
 }
 
+/** What subtracts products of matrices: the loop below, or something faster for large ones. */
+export interface Products {
+  /** True if large products are much cheaper made at once, even with zeros in them. */
+  readonly large: boolean;
+  /** c -= a b in place, as `subtractProduct`. */
+  subtract(c: MatrixPart, a: MatrixPart, b: MatrixPart, rows: number, inner: number, columns: number): Promise<void> | void;
+}
+
 /** Columns that are worked on together: with the rows of `b` that meet them they stay in the cache. */
 const columnsAtOnce = 256;
 
 /**
  * c -= a b in place, float64: a [rows, inner], b [inner, columns], c [rows, columns]. `c` overlaps neither `a` nor `b`. Two rows of `c` and four of `b` at a time, so that
- * a load serves two products: 1.8 times as fast as one row and one row (docs/benchmarks.md). Terms are added in the order of `inner`, four at a time.
+ * a load serves two products. Terms are added in the order of `inner`, four at a time.
  */
 export function subtractProduct(c: MatrixPart, a: MatrixPart, b: MatrixPart, rows: number, inner: number, columns: number): void {
   for (let first = 0; first < columns; first += columnsAtOnce) {
@@ -73,3 +81,6 @@ function subtractFromOne(c: MatrixPart, a: MatrixPart, b: MatrixPart, row: numbe
     for (let column = 0; column < count; column += 1) c.values[target + column] = c.values[target + column]! - p * b.values[from + column]!;
   }
 }
+
+/** Products by the loop on the calling thread. */
+export const hostProducts: Products = { large: false, subtract: subtractProduct };

@@ -1,4 +1,4 @@
-import { subtractProduct } from './subtractProduct';
+import { hostProducts, type Products } from './subtractProduct';
 
 /** A sweep over the columns of a weight matrix that replaces every weight and moves those to its right so that the layer's output changes least. */
 export interface ColumnSweep {
@@ -14,6 +14,8 @@ export interface ColumnSweep {
   readonly startBlock?: (from: number, to: number) => void;
   /** The new value of a weight that has become `value`. Rows are independent; within a row columns come in order. */
   readonly replace: (row: number, column: number, value: number) => number;
+  /** What moves the columns behind a block. Default: the loop. */
+  readonly products?: Products | undefined;
 }
 
 /**
@@ -22,7 +24,16 @@ export interface ColumnSweep {
  * Errors reach the later columns of a block at once and the columns behind the block together. Gives the predicted increase of the layer's squared output error,
  * 1/2 sum e^2 in the units of H. Sources: Frantar et al. 2022, GPTQ, section 3; Frantar and Alistarh 2023, SparseGPT, section 3.
  */
-export function sweepColumns({ rows, columns, weights, factor, blockSize, startBlock, replace }: ColumnSweep): number {
+export async function sweepColumns({
+  rows,
+  columns,
+  weights,
+  factor,
+  blockSize,
+  startBlock,
+  replace,
+  products = hostProducts,
+}: ColumnSweep): Promise<number> {
   const errors = new Float64Array(rows * blockSize);
   const inner = new Float64Array(blockSize * blockSize);
   let loss = 0;
@@ -46,7 +57,7 @@ export function sweepColumns({ rows, columns, weights, factor, blockSize, startB
           weights[start + later] = weights[start + later]! - error * inner[line + later]!;
       }
     }
-    subtractProduct(
+    await products.subtract(
       { values: weights, start: to, stride: columns },
       { values: errors, start: 0, stride: blockSize },
       { values: factor, start: from * columns + to, stride: columns },

@@ -49,10 +49,10 @@ test('subtractProduct is c - a b for parts of larger matrices', () => {
 });
 
 describe('inverseFactor', () => {
-  test.each([1, 2, 5, 63, 64, 65, 128, 150])('size %i: U is upper triangular and U H U^T is the identity', (size) => {
+  test.each([1, 2, 5, 63, 64, 65, 128, 150])('size %i: U is upper triangular and U H U^T is the identity', async (size) => {
     const h = gram(size, size + 20, size);
     const factor = h.slice();
-    expect(inverseFactor(factor, size)).toBe(true);
+    expect(await inverseFactor(factor, size)).toBe(true);
     for (let row = 0; row < size; row += 1) {
       for (let column = 0; column < row; column += 1) expect(factor[row * size + column]).toBe(0);
       expect(factor[row * size + row]).toBeGreaterThan(0);
@@ -73,25 +73,25 @@ describe('inverseFactor', () => {
       }
   });
 
-  test('a matrix that is singular, indefinite or not finite is refused', () => {
-    expect(inverseFactor(new Float64Array(9), 3)).toBe(false);
-    expect(inverseFactor(Float64Array.from([1, 2, 2, 1]), 2)).toBe(false);
-    expect(inverseFactor(Float64Array.from([1, 0, 0, NaN]), 2)).toBe(false);
-    expect(inverseFactor(Float64Array.from([Infinity, 0, 0, 1]), 2)).toBe(false);
+  test('a matrix that is singular, indefinite or not finite is refused', async () => {
+    expect(await inverseFactor(new Float64Array(9), 3)).toBe(false);
+    expect(await inverseFactor(Float64Array.from([1, 2, 2, 1]), 2)).toBe(false);
+    expect(await inverseFactor(Float64Array.from([1, 0, 0, NaN]), 2)).toBe(false);
+    expect(await inverseFactor(Float64Array.from([Infinity, 0, 0, 1]), 2)).toBe(false);
   });
 });
 
-test('a sweep that replaces the first weight moves the others to the least-squares optimum', () => {
+test('a sweep that replaces the first weight moves the others to the least-squares optimum', async () => {
   // With only column 0 replaced and the others free, the optimum is w_j - e H^-1_0j / H^-1_00, computed here by solving the remaining system.
   const size = 40;
   const h = gram(size, 80, 3);
   const factor = h.slice();
-  inverseFactor(factor, size);
+  await inverseFactor(factor, size);
   for (const blockSize of [8, 64]) {
     const weights = normals(size, 4);
     const before = weights.slice();
     const delta = 0.5;
-    sweepColumns({
+    await sweepColumns({
       rows: 1,
       columns: size,
       weights,
@@ -110,14 +110,14 @@ test('a sweep that replaces the first weight moves the others to the least-squar
   }
 });
 
-test('the predicted loss of a sweep is half the quadratic error of what it did', () => {
+test('the predicted loss of a sweep is half the quadratic error of what it did', async () => {
   const [rows, size] = [3, 50];
   const h = gram(size, 100, 5);
   const factor = h.slice();
-  inverseFactor(factor, size);
+  await inverseFactor(factor, size);
   const weights = normals(rows * size, 6);
   const before = weights.slice();
-  const loss = sweepColumns({
+  const loss = await sweepColumns({
     rows,
     columns: size,
     weights,
