@@ -27,6 +27,7 @@ import { measuredPoints } from './budget/measuredPoints';
 import { layersOf, makePlan, prepareSource, type CompressPlan } from './plan';
 import { transformNotes } from './keptTransforms';
 import { planModel } from './planning/planModel';
+import { requireDecoder } from './planning/requireDecoder';
 import { storeLimit } from './planning/storeLimit';
 import { findQuantizer } from './quantizers';
 import { roleNotes } from './roleNotes';
@@ -50,6 +51,9 @@ export async function compressModel(spec: CompressSpec, given: WorkContext): Pro
   try {
     const source = prepareSource(opened, spec);
     const planned = makePlan(source, spec);
+    const quantizer = findQuantizer(spec.method);
+    // Before a budget measures anything.
+    if (quantizer.unit === 'block') requireDecoder(source, quantizer);
     for (const note of [...source.notes, ...roleNotes(source, planned)]) context.note(note);
     if (sumOf([...planned.values()], ({ tensor }) => tensor.shape[0] * tensor.shape[1]) >= manyWeights) threads.start();
     const { memoryLimit } = context;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compressModel } from '../../../src/engine/compress/compressModel';
+import { estimateCompress } from '../../../src/engine/compress/estimateCompress';
 import { calibrationWindows } from '../../../src/engine/compress/planning/calibrationWindows';
 import { openSource } from '../../../src/engine/models/modelSource';
 import type { CompressSpec } from '../../../src/protocol/jobs';
@@ -164,6 +165,13 @@ describe('bad input', () => {
 
   test('an ONNX model without an architecture', async () => {
     const model = fileURLToPath(new URL('../../../media/samples/digits/digits-mlp.onnx', import.meta.url));
-    await expect(compress({ model, format: 'onnx-packed', calibration: text })).rejects.toMatchObject({ code: 'unsupported' });
+    for (const budget of [{}, { budget: 4, sensitivity: 'divergence' as const }])
+      await expect(compress({ model, format: 'onnx-packed', calibration: text, ...budget })).rejects.toMatchObject({
+        code: 'unsupported',
+        message: expect.stringContaining('The method gptq runs a language model block by block') as string,
+      });
+    await expect(
+      estimateCompress({ kind: 'compress', model, method: 'gptq', parameters: {}, format: 'onnx-packed', out: join(folder, 'out') }),
+    ).rejects.toMatchObject({ code: 'unsupported' });
   });
 });

@@ -6,6 +6,7 @@ import type { ModelSource } from '../../models/modelSource';
 import type { CompressPlan } from '../plan';
 import { calibrationSize } from './calibrationWindows';
 import { hiddenLimit } from './hiddenLimit';
+import { requireDecoder } from './requireDecoder';
 
 /** Multiply-adds of the runtime a second on one core, on the low side. */
 const productsPerSecond = 2e10;
@@ -22,7 +23,7 @@ const nothing: CalibratingEstimate = { hostMemoryBytes: 0, diskBytes: 0, seconds
 
 /**
  * Memory, disk and time of gathering statistics and of a method that plans from them: one block twice (as the runner feeds it and as the method gets it), its statistics, what planning
- * its largest tensor takes, and hidden states up to their share of the limit. Nothing for methods that plan tensor by tensor. Errors: those of `calibrationSize`.
+ * its largest tensor takes, and hidden states up to their share of the limit. Nothing for methods that plan tensor by tensor. Errors: those of `calibrationSize` and `requireDecoder`.
  */
 export function estimateCalibrating(
   source: ModelSource,
@@ -31,8 +32,8 @@ export function estimateCalibrating(
   memoryLimit: number | undefined,
 ): CalibratingEstimate {
   const quantizer = [...plan.values()][0]?.quantizer;
-  if (quantizer?.unit !== 'block' || !source.decoder) return nothing;
-  const { config } = source.decoder;
+  if (quantizer?.unit !== 'block') return nothing;
+  const { config } = requireDecoder(source, quantizer);
   const { windows, length } = calibrationSize(config, spec);
   const hidden = hiddenBytes({ windows, length, hiddenSize: config.hiddenSize });
   const resident = Math.min(hidden, hiddenLimit(memoryLimit));

@@ -1,4 +1,4 @@
-import { LoomweightError, throwIfCancelled } from '../../../protocol/errors';
+import { throwIfCancelled } from '../../../protocol/errors';
 import { blockTensors, headMatrixName } from '../../architectures/decoder/expectedTensors';
 import { BlockRunner } from '../../blocks/blockRunner';
 import { embedWindows } from '../../blocks/embedTokens';
@@ -19,6 +19,7 @@ import { calibrationNote, calibrationWindows } from './calibrationWindows';
 import { hiddenLimit } from './hiddenLimit';
 import type { Planning, PlanningProgress } from './planning';
 import { offerOf } from './planTensors';
+import { requireDecoder } from './requireDecoder';
 import { RuntimeProducts } from './runtimeProducts';
 import { readMatrix, storedValues } from './sourceReader';
 
@@ -32,13 +33,7 @@ export async function planBlocks(planning: Planning, context: WorkContext, progr
   const { source, plan, store, folder } = planning;
   const quantizer = [...plan.values()][0]?.quantizer;
   if (!quantizer) return;
-  const { decoder } = source;
-  if (!decoder)
-    throw new LoomweightError(
-      'unsupported',
-      `The method ${quantizer.id} runs a language model block by block on calibration text, but ${source.container.path} is not a model directory with a supported architecture. Use the method rtn.`,
-      { method: quantizer.id, path: source.container.path },
-    );
+  const decoder = requireDecoder(source, quantizer);
   const { config } = decoder;
   const sample = await calibrationWindows(source.container, config, planning, context.seed);
   const { windows, length, ids } = sample;
