@@ -18,6 +18,7 @@ const engineOrder = [
   ['text'],
   ['blocks'],
   ['evaluate'],
+  ['generate'],
   ['calibrate', 'train'],
   ['outputs'],
   ['compress', 'merge'],

@@ -4,8 +4,16 @@ import type { Arguments } from './arguments';
 import type { CommandShape } from './commandShape';
 import type { Terminal } from './terminal';
 
-/** Runs a job to its end with progress on the terminal. `maxMemory`: limit in bytes for the whole process, where it is not the specification's own. */
-export type RunJob = (spec: JobSpec, terminal: Terminal, options?: { readonly maxMemory?: number }) => Promise<JobReport>;
+/** How a command runs its job. */
+export interface RunJobOptions {
+  /** Limit in bytes for the whole process, where it is not the specification's own. */
+  readonly maxMemory?: number;
+  /** The text of the job's progress goes to stdout as it comes, and a line break behind it. Without effect under --json. */
+  readonly streams?: boolean;
+}
+
+/** Runs a job to its end with progress on the terminal. */
+export type RunJob = (spec: JobSpec, terminal: Terminal, options?: RunJobOptions) => Promise<JobReport>;
 
 /** What a command may use while it runs. */
 export interface CommandContext {

@@ -34,10 +34,10 @@ export function kindCommand(kind: StepKind, command: CommandWords): Command {
       const say = (text: string) => {
         if (!terminal.quiet) terminal.writeError(`${printable(text)}\n`);
       };
-      return runJob({ ...specOf(kind, values, { words, say }), ...given.shared }, terminal);
+      return runJob({ ...specOf(kind, values, { words, say }), ...given.shared }, terminal, { streams: command.streams === true });
     },
     text: (report, { arguments: given, terminal }) =>
-      kind.text(report, { verbose: terminal.verbose, ...outOf(kind, given, terminal.folder) }),
+      command.streams === true ? '' : kind.text(report, { verbose: terminal.verbose, ...outOf(kind, given, terminal.folder) }),
   });
 }
 

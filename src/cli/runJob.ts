@@ -6,6 +6,7 @@ import { isRecipe } from '../protocol/jobs';
 import type { RunJob } from './command';
 import { ProgressLine } from './progressLine';
 import { withStopSignals } from './stopSignals';
+import { TextStream } from './textStream';
 
 /** `dist/engine.js`, beside the command line. */
 function enginePath(): string {
@@ -21,8 +22,9 @@ function enginePath(): string {
  * Runs a job in its own process with progress on stderr. The first Ctrl-C asks it to stop (it is gone within 2.5 s), the
  * second ends it now. Errors: those of the job; `cancelled`.
  */
-export const runJob: RunJob = async (spec, terminal, options = {}) => {
+export const runJob: RunJob = async (spec, terminal, { streams = false, ...options } = {}) => {
   const line = new ProgressLine(terminal);
+  const stream = streams && !terminal.json ? new TextStream(terminal) : undefined;
   let job: number | undefined;
   const run = (signal: AbortSignal) =>
     runJobInOwnProcess(spec, {
@@ -33,7 +35,11 @@ export const runJob: RunJob = async (spec, terminal, options = {}) => {
         job = pid;
       },
       onProgress: (progress) => {
-        if (!signal.aborted) line.update(progress);
+        if (signal.aborted) return;
+        if (stream && progress.text !== undefined) {
+          line.clear();
+          stream.show(progress.text);
+        } else line.update(progress);
       },
       onLog: ({ level, message }) => {
         if (terminal.quiet || (level === 'info' && !terminal.verbose && !isRecipe(spec))) return;
@@ -55,6 +61,7 @@ export const runJob: RunJob = async (spec, terminal, options = {}) => {
     });
   } finally {
     line.clear();
+    stream?.end();
   }
 };
 

@@ -112,6 +112,20 @@ export interface EvaluateSpec extends JobSpec {
   readonly outputs?: OutputReading;
 }
 
+/** Let a language model continue a text. */
+export interface GenerateSpec extends JobSpec {
+  readonly kind: 'generate';
+  readonly model: string;
+  /** Default: only the start token. */
+  readonly prompt?: string;
+  readonly greedy?: boolean;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly repetitionPenalty?: number;
+}
+
 /** Compare two models tensor by tensor. */
 export interface CompareSpec extends JobSpec {
   readonly kind: 'compare';
@@ -170,6 +184,8 @@ export interface JobProgress {
   }[];
   /** Training so far: the newest values and thinned curves. */
   readonly training?: TrainingProgress;
+  /** Generating: the text so far, without a last character that is not complete yet. */
+  readonly text?: string;
 }
 
 /** What a job will need, before it starts. */

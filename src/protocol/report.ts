@@ -258,6 +258,27 @@ export interface EvaluateReport extends JobReport {
   readonly peakRssBytes: number;
 }
 
+/** What `generate` prints. */
+export interface GenerateReport extends JobReport {
+  readonly kind: 'generate';
+  readonly prompt: string;
+  /** What the model wrote behind the prompt. */
+  readonly text: string;
+  readonly promptTokens: readonly number[];
+  readonly tokens: readonly number[];
+  /** `end`: the model wrote an end token, which is the last of `tokens`; `length`: the limit was reached. */
+  readonly stopped: 'end' | 'length';
+  /** What the text depends on: start token, sampling, form of the model. */
+  readonly choices: readonly string[];
+  readonly seed: number;
+  readonly environment: RunEnvironment;
+  readonly seconds: number;
+  /** Of `seconds`: without opening and loading the model. */
+  readonly generatingSeconds: number;
+  readonly tokensPerSecond: number;
+  readonly peakRssBytes: number;
+}
+
 /** One tensor in `compare A B`. */
 export interface TensorComparison {
   readonly name: string;

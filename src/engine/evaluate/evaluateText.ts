@@ -5,7 +5,7 @@ import type { EvaluateSpec } from '../../protocol/jobs';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
 import { checkTokens } from '../text/checkTokens';
-import { hasTokenizer, loadTokenizer, parseTokenizer } from '../text/tokenizer';
+import { openTokenizer } from '../text/openTokenizer';
 import { cutWindows, type TextWindows } from '../text/windows';
 import { checkWeights, containerWeights } from '../models/decoderWeights';
 import type { WorkContext } from '../runtime/workContext';
@@ -114,9 +114,7 @@ async function prepareText(
       `A window of ${window} tokens exceeds the model's context of ${contextLength}. Use a smaller --window.`,
       { window, contextLength },
     );
-  // A tokenizer.json that the user put beside a GGUF file comes before the one inside.
-  const inside = container?.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
-  const tokenizer = inside && !(await hasTokenizer(folders)) ? inside : await loadTokenizer(folders);
+  const tokenizer = await openTokenizer(folders, container);
   const text = await readText(spec.text as string);
   const ids = tokenizer.encode(text);
   if (vocabularySize !== undefined) checkTokens(ids, vocabularySize);

@@ -1,7 +1,5 @@
 import path from 'node:path';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
-import type { DType } from '../../protocol/dtypes';
-import type { GraphSummary } from '../../protocol/model';
 import type { TensorContainer } from '../formats/container';
 import { readText } from '../formats/files/readText';
 import { dequantizedCopy } from '../models/dequantizedCopy';
@@ -9,6 +7,7 @@ import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import { inputIds, targetIds, type TextWindows } from '../text/windows';
 import type { TaskContext, WorkContext } from '../runtime/workContext';
 import { LogitsLoss } from './logitsLoss';
+import { asInteger, emptyInput, type Port } from './onnxInputs';
 import type { OnnxSizes } from './onnxScoringPlan';
 import { isSlowProduct } from './slowProducts';
 
@@ -60,9 +59,6 @@ function parseObject(text: string, file: string): Readonly<Record<string, unknow
   }
   throw new LoomweightError('malformed-file', `${file} must contain a JSON object.`, { path: file });
 }
-
-type Port = GraphSummary['inputs'][number];
-const cachePattern = /^past_key_values\.|^past_key_\d|^past_value_\d|^past\./;
 
 /**
  * An ONNX language model with Optimum's names, ours or another tool's: `input_ids`, and where the graph has them `attention_mask`,
@@ -157,37 +153,3 @@ export class OnnxLanguageModel {
 }
 
 const names = (ports: readonly Port[]) => ports.map(({ name }) => name).join(', ') || 'none';
-
-/** What an input other than the ids gets for whole windows: ones, positions from 0, or an empty cache. */
-function emptyInput(input: Port, count: number, length: number): RuntimeTensor {
-  const filled = (value: (index: number) => number) =>
-    asInteger(
-      input,
-      BigInt64Array.from({ length: count * length }, (_, index) => BigInt(value(index % length))),
-      [count, length],
-    );
-  if (input.name === 'input_ids' || input.name === 'attention_mask') return filled(() => 1);
-  if (input.name === 'position_ids') return filled((index) => index);
-  if (input.name === 'token_type_ids') return filled(() => 0);
-  if (input.name === 'use_cache_branch') return { dtype: 'bool', shape: [1], data: Uint8Array.of(0) };
-  const [, heads, , size] = input.shape;
-  if (cachePattern.test(input.name) && input.shape.length === 4 && typeof heads === 'number' && typeof size === 'number') {
-    const half = input.dtype === 'float16';
-    if (half || input.dtype === 'float32')
-      return { dtype: input.dtype as DType, shape: [count, heads, 0, size], data: half ? new Uint16Array(0) : new Float32Array(0) };
-  }
-  throw new LoomweightError(
-    'unsupported',
-    `Evaluation on text has no value for the input '${input.name}' (${input.dtype}[${input.shape.join(', ')}]). ` +
-      "Supported inputs: input_ids, attention_mask, position_ids, token_type_ids, use_cache_branch and a four-axis cache 'past_key_values.*'.",
-    { input: input.name, shape: input.shape },
-  );
-}
-
-function asInteger(input: Port, values: BigInt64Array, shape: readonly number[]): RuntimeTensor {
-  if (input.dtype === 'int32') return { dtype: 'int32', shape, data: Int32Array.from(values, Number) };
-  if (input.dtype === 'int64') return { dtype: 'int64', shape, data: values };
-  throw new LoomweightError('unsupported', `The input '${input.name}' must be int64 or int32, but is ${input.dtype}.`, {
-    input: input.name,
-  });
-}

@@ -44,7 +44,7 @@ async function packedWeights(path: string, provider: string): Promise<PackedWeig
 }
 
 /** Self-unpacking graphs grow when they are loaded; the report of their making says to what. */
-async function loadedBytesOf(container: TensorContainer, fileBytes: number): Promise<number> {
+export async function loadedBytesOf(container: TensorContainer, fileBytes: number): Promise<number> {
   for (const folder of [path.dirname(container.path), path.dirname(path.dirname(container.path))]) {
     const report: Readonly<Record<string, unknown>> = await readJsonObject(path.join(folder, 'report.json')).catch(() => ({}));
     const { loadedBytes } = report;

@@ -16,9 +16,14 @@ const bytesPerTokenizerByte = 12;
  * carries itself. A missing file counts nothing: it is reported when it is read.
  */
 export async function encodedTextBytes(folders: readonly string[], text: string, inside?: ReadonlyMap<string, string>): Promise<number> {
+  return processBytes + (await tokenizerBytes(folders, inside)) + bytesPerTextByte * (await sizeOf(text));
+}
+
+/** What a tokenizer takes while it encodes a short text, from the size of its file; as in `encodedTextBytes`. */
+export async function tokenizerBytes(folders: readonly string[], inside?: ReadonlyMap<string, string>): Promise<number> {
   let tokenizer = inside?.get('tokenizer.json')?.length ?? 0;
   for (const folder of folders) tokenizer ||= await sizeOf(path.join(folder, 'tokenizer.json'));
-  return processBytes + encodingBytes + bytesPerTokenizerByte * tokenizer + bytesPerTextByte * (await sizeOf(text));
+  return encodingBytes + bytesPerTokenizerByte * tokenizer;
 }
 
 async function sizeOf(file: string): Promise<number> {

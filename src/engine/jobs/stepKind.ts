@@ -23,6 +23,8 @@ export interface CommandWords {
   readonly details?: readonly string[];
   /** Examples for the help; each line works as written. */
   readonly examples: readonly string[];
+  /** Its result is a text: stdout gets the text of its progress as it comes, instead of the report in words. */
+  readonly streams?: true;
 }
 
 /** What filling in defaults may use. */

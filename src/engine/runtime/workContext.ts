@@ -2,7 +2,7 @@ import type { JobProgress } from '../../protocol/jobs';
 import type { Runtime } from './types';
 
 /** Progress reported by running work; the reporter adds elapsed time and memory. */
-export type ProgressStep = Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers' | 'training'>;
+export type ProgressStep = Pick<JobProgress, 'phase' | 'done' | 'total' | 'unit' | 'message' | 'layers' | 'training' | 'text'>;
 
 /** Context of work that does not use the runtime. Passed down unchanged; never redeclared. */
 export interface TaskContext {

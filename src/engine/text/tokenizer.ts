@@ -47,6 +47,11 @@ export class TextTokenizer {
     }
     return configBos === undefined ? undefined : { id: configBos, source: 'bos_token_id of config' };
   }
+
+  /** False if tokenizer_config says that a text gets no start token (`add_bos_token`). */
+  get addsBeginning(): boolean {
+    return this.settings['add_bos_token'] !== false;
+  }
 }
 
 /** Loads the tokenizer of a model: tokenizer.json in the first of the folders that has one. Errors: `not-found`, `malformed-file`. */

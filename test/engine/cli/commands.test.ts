@@ -6,7 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Inspection } from '../../../src/engine/reports/summaryText';
 import type { DevicesReport } from '../../../src/protocol/devices';
 import type { MethodDescription } from '../../../src/protocol/methods';
-import type { CompareReport, CompressReport, EvaluateReport, LearnReport, RecipeReport } from '../../../src/protocol/report';
+import type {
+  CompareReport,
+  CompressReport,
+  EvaluateReport,
+  GenerateReport,
+  LearnReport,
+  RecipeReport,
+} from '../../../src/protocol/report';
 import { CommandLine } from '../../support/commandLine';
 
 const samples = join(__dirname, '..', '..', '..', 'media', 'samples');
@@ -197,4 +204,35 @@ test('learn-bits trains, writes two formats and prints a summary', async () => {
   expect(stdout).toMatch(/fc1\.weight/);
   expect(stdout).toMatch(/archive: .* times smaller than float32\), accuracy 0\.9/);
   expect(stderr).toMatch(/^Forecast: /m);
+});
+
+describe('generate', () => {
+  const words = ['generate', model, '--prompt', 'It was a dark night', '--max-tokens', '24'];
+
+  test('writes the text, and nothing else, to stdout', async () => {
+    const report = await cli.json<GenerateReport>([...words, '--greedy']);
+    expect(report).toMatchObject({
+      kind: 'generate',
+      stopped: 'length',
+      text: expect.stringMatching(/^, and the other two of the sea/) as string,
+    });
+    const { stdout, stderr } = await cli.run([...words, '--greedy', '--quiet']);
+    expect(stdout).toBe(`${report.text}\n`);
+    expect(stderr).toBe('');
+  });
+
+  test('is reproducible by its seed', async () => {
+    const text = async (seed: string) => (await cli.run([...words, '--seed', seed, '--quiet'])).stdout;
+    const first = await text('5');
+    expect(first.length).toBeGreaterThan(20);
+    expect(await text('5')).toBe(first);
+    expect(await text('6')).not.toBe(first);
+  });
+
+  test('refuses what the context does not hold with exit code 2', async () => {
+    const { code, stdout, stderr } = await cli.run(['generate', model, '--max-tokens', '512']);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain("exceed the model's context of 512");
+  });
 });

@@ -55,6 +55,7 @@ export function killedKinds({ samples, made }: KillInputs): readonly KilledKind[
     ...['onnx', 'onnx-fast', 'onnx-packed', 'archive'].map((format) => compress(digits, format)),
     compress(loom, 'hf', '--method', 'rtn', '--bits', '8', '--max-memory', '400MiB'),
     { name: 'evaluate on text', words: ['evaluate', loom, '--text', text, '--window', '128', '--limit', '40'] },
+    { name: 'generate', words: ['generate', loom, '--max-tokens', '400'] },
     { name: 'compare', words: ['compare', loom, loom] },
     { name: 'compare an archive', words: ['compare', digits, archive] },
     { name: 'inspect', words: ['inspect', loom, '--stats'] },

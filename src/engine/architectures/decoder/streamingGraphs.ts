@@ -4,7 +4,7 @@ import { operators } from '../../ops/index';
 import type { DecoderConfig, WeightSource } from '../architecture';
 import { causalMask, decoderBlock, rmsNorm } from './decoderBlock';
 import { finalNormName } from './expectedTensors';
-import { fusedDecoderBlock } from './fusedBlock';
+import { fusedDecoderBlock, fusedLengths, rotaryTables } from './fusedBlock';
 import { inputWeights } from './inputWeights';
 import { axisLength } from './languageModel';
 import { rotaryAngles } from './rope';
@@ -37,17 +37,34 @@ export function blockGraph(
   const hidden = build.input('hidden', { dtype: 'float32', shape: ['batch', 'sequence', config.hiddenSize] });
   const sequence = axisLength(build, hidden, 1);
   const output = fused
-    ? fusedDecoderBlock(build, config, weights, 0, { hidden, sequence, slidingWindow })
+    ? fusedBlock(build, config, weights, { hidden, sequence, slidingWindow })
     : plainBlock(build, config, weights, { hidden, sequence, slidingWindow });
   if (next) build.output(output, 'next');
   return build.finish();
+}
+
+/** What a block sees: hidden [batch, sequence, hiddenSize], sequence [] int64. */
+interface StreamedBlock {
+  readonly hidden: Value;
+  readonly sequence: Value;
+  readonly slidingWindow: number | undefined;
+}
+
+function fusedBlock(
+  build: GraphBuilder,
+  config: DecoderConfig,
+  weights: WeightSource,
+  { hidden, sequence, slidingWindow }: StreamedBlock,
+): Value {
+  const positions = { ...fusedLengths(build, sequence, hidden), ...rotaryTables(build, config, sequence) };
+  return fusedDecoderBlock(build, config, weights, 0, { hidden, positions, slidingWindow }).hidden;
 }
 
 function plainBlock(
   build: GraphBuilder,
   config: DecoderConfig,
   weights: WeightSource,
-  { hidden, sequence, slidingWindow }: { readonly hidden: Value; readonly sequence: Value; readonly slidingWindow: number | undefined },
+  { hidden, sequence, slidingWindow }: StreamedBlock,
 ): Value {
   const positions = build.op('Unsqueeze', [build.op('Range', [build.int64(0), sequence, build.int64(1)]), build.int64([0])]);
   const angles = rotaryAngles(build, config, positions);

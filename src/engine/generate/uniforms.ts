@@ -1,0 +1,13 @@
+import { SeededRandom } from '../../common/random';
+
+/** Random numbers of a sequence in (0, 1], one for each token drawn, in order. */
+export type Uniforms = () => number;
+
+/**
+ * Uniform numbers with 24 bits, as float32 has them: a function of seed, sequence and the number of draws before, so that neither batches nor the length of a run change what is drawn.
+ */
+export function uniformsOf(seed: number, sequence: number): Uniforms {
+  const base = new SeededRandom(seed).nextUint32();
+  const random = new SeededRandom(base ^ new SeededRandom(sequence ^ 0x5bd1e995).nextUint32());
+  return () => ((random.nextUint32() >>> 8) + 1) / 2 ** 24;
+}

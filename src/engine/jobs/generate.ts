@@ -1,0 +1,108 @@
+import { modelName } from '../../common/modelName';
+import { formatPairs } from '../../common/textTable';
+import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
+import { modelField, wholeNumber, yesOrNo } from '../../protocol/fields';
+import type { Field } from '../../protocol/fields';
+import type { GenerateSpec } from '../../protocol/jobs';
+import type { ReportPageView } from '../../protocol/panels/reportPage';
+import type { GenerateReport } from '../../protocol/report';
+import { environmentFacts } from '../reports/modelDocument';
+import type { ComputingKind } from './stepKind';
+
+/** A number above 0. */
+function positive(key: string, doc: string, max?: number): Field {
+  const spec = { key, label: key, doc, kind: 'number' as const, min: 0, above: true, default: 1, ...(max !== undefined && { max }) };
+  return { key, doc, type: { kind: 'value', spec } };
+}
+
+/** Lets a model write. */
+export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
+  id: 'generate',
+  label: 'Generate',
+  summary: 'Lets a language model continue a text.',
+  command: {
+    summary: 'Let a language model continue a text.',
+    details: [
+      'Stdout gets what the model writes behind the prompt, as it is written, and with --json the report alone. Generation ends with the ' +
+        "model's end token, or after --max-tokens. Prompt and generated tokens must fit in the model's context.",
+      'A Hugging Face directory, a GGUF file or an archive is generated from its weights in float32; an ONNX model runs as it is in its file.',
+    ],
+    examples: [
+      'loomweight generate loom-base --prompt "It was a dark night" --max-tokens 64',
+      'loomweight generate out/loom-base-4bit --prompt "It was a dark night" --greedy',
+      'loomweight generate loom-base --temperature 0.8 --top-k 50 --seed 7',
+    ],
+    streams: true,
+  },
+  fields: [
+    modelField('A Hugging Face directory, a GGUF file, a folder that Loomweight wrote, or an ONNX language model.'),
+    { key: 'prompt', doc: 'Text to continue. Default: only the start token.', type: { kind: 'text' } },
+    yesOrNo('greedy', 'Take the most probable token each time instead of drawing one.'),
+    wholeNumber('maxTokens', 'Largest number of tokens to generate. Default: 256, or what the context has room for.', 1),
+    positive('temperature', 'Logits are divided by it: below 1 probable tokens become more probable. Default: 1.', 100),
+    wholeNumber('topK', 'Draw from this many most probable tokens only. Default: all.', 1),
+    positive('topP', 'Draw from the most probable tokens that together reach this probability only. Default: 1, all.', 1),
+    positive('repetitionPenalty', 'Makes tokens that are in the text already less probable if above 1. Default: 1.', 10),
+  ],
+  rules: [
+    { rule: 'exclusive', keys: ['greedy', 'temperature'] },
+    { rule: 'exclusive', keys: ['greedy', 'topK'] },
+    { rule: 'exclusive', keys: ['greedy', 'topP'] },
+  ],
+
+  inputs: ({ model }) => [model],
+  outputs: () => [],
+  describe: ({ model, prompt }) => ({ title: `Generate with ${modelName(model)}`, subtitle: prompt ?? '', opens: 'report' }),
+
+  forecast: async (spec) => {
+    const { estimateGenerate } = await import('../generate/generateText');
+    return estimateGenerate(spec);
+  },
+  computes: true,
+  run: async (spec, context) => {
+    const { generateText } = await import('../generate/generateText');
+    return generateText(spec, context);
+  },
+
+  outcome: ({ tokens, tokensPerSecond }) => `${formatCount(tokens.length)} tokens · ${formatNumber(tokensPerSecond, 3)} tokens/s`,
+  text: generatedText,
+  page: generatedPage,
+};
+
+function generatedText(report: GenerateReport): string {
+  const { environment, tokens, promptTokens } = report;
+  return formatPairs([
+    ['Text', report.text],
+    ['Tokens', `${formatCount(tokens.length)} behind ${formatCount(promptTokens.length)} of prompt, ${stopped(report)}`],
+    ['Choices', report.choices],
+    ['Ran on', `${environment.provider}, ${environment.threads} threads, ${environment.runtime}`],
+    ['Time', `${formatSeconds(report.seconds)}, ${formatCount(Math.round(report.tokensPerSecond))} tokens/s`],
+    ['Memory', `${formatBytes(report.peakRssBytes)} at peak`],
+  ]);
+}
+
+function stopped(report: GenerateReport): string {
+  return report.stopped === 'end' ? 'ended by the model' : 'ended by the limit';
+}
+
+function generatedPage(report: GenerateReport, spec: GenerateSpec | undefined): ReportPageView {
+  return {
+    title: spec ? modelName(spec.model) : 'Generated text',
+    subtitle: report.prompt === '' ? 'Generated from the start token' : report.prompt,
+    figures: [
+      { label: 'Tokens', value: formatCount(report.tokens.length), note: stopped(report) },
+      { label: 'Speed', value: `${formatNumber(report.tokensPerSecond, 3)} tokens/s` },
+      { label: 'Time', value: formatSeconds(report.seconds) },
+    ],
+    sections: [
+      { kind: 'list', heading: 'Text', items: report.text.split('\n').filter((line) => line.trim() !== '') },
+      { kind: 'list', heading: 'Conditions', items: report.choices },
+      {
+        kind: 'facts',
+        heading: 'Environment',
+        rows: [...environmentFacts(report.environment), { label: 'Peak memory', value: formatBytes(report.peakRssBytes) }],
+      },
+    ],
+    actions: [],
+  };
+}
