@@ -62,7 +62,8 @@ export function overviewHelp(commands: readonly Command[]): string {
 /** `loomweight compress --help`. */
 export function commandHelp(command: Command): string {
   const details = (command.details ?? []).flatMap((text) => ['', ...wrap(text, lineWidth)]).map((line) => `${line}\n`);
-  const sections: string[] = [`${command.summary}\n`, ...details, `\nUsage: ${usageLine(command)}\n`];
+  const summary = wrap(command.summary, lineWidth).map((line) => `${line}\n`);
+  const sections: string[] = [...summary, ...details, `\nUsage: ${usageLine(command)}\n`];
   if (command.positionals.length > 0)
     sections.push(`\nArguments:\n${definitions(command.positionals.map(({ name, doc }) => [name, doc]))}`);
   if (command.options.length > 0)

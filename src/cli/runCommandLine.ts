@@ -13,7 +13,7 @@ import { processTerminal } from './terminal';
 import type { OutputChoices, Terminal } from './terminal';
 
 /** Commands that are planned: naming one is not a typing error, so no other command is suggested. */
-const laterCommands = ['calibrate', 'assess', 'splice', 'merge', 'doctor'];
+const laterCommands = ['assess', 'splice', 'merge', 'doctor'];
 
 /** What a command line works with; the defaults are those of the program. */
 export interface CommandLineParts {

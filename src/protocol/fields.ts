@@ -6,8 +6,8 @@ export type FieldType =
   | { readonly kind: 'model' }
   /** A file or folder, or one of `words`. `mixed`: also several texts with their shares, `a.txt:0.7,b.txt:0.3`. */
   | { readonly kind: 'file'; readonly words?: readonly string[]; readonly mixed?: boolean }
-  /** A folder to write. */
-  | { readonly kind: 'output' }
+  /** A folder to write; with `file`, a file with that ending. */
+  | { readonly kind: 'output'; readonly file?: string }
   | { readonly kind: 'text' }
   | { readonly kind: 'size' }
   /** A method of the kind. `default`: the method where none is named. */

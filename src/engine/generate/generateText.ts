@@ -1,10 +1,10 @@
+import { constantTemperature } from '../../common/temperatureSchedule';
 import { LoomweightError } from '../../protocol/errors';
 import type { GenerateSpec } from '../../protocol/jobs';
 import type { GenerateReport } from '../../protocol/report';
 import type { JobEstimate } from '../runtime/estimate';
 import type { WorkContext } from '../runtime/workContext';
 import { checkTokens } from '../text/checkTokens';
-import { constantTemperature } from './generator';
 import { openTextModel, weightBytes, type TextModel } from './openTextModel';
 import type { Sampling } from './sampling';
 import { TextSoFar } from './textSoFar';

@@ -1,17 +1,6 @@
+import type { TemperatureSchedule } from '../../common/temperatureSchedule';
 import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import type { Drawing } from './advance';
-
-/** Temperatures of a sequence: `first` falls or rises in equal steps to `last` over `length` tokens of every document, and stays there. */
-export interface TemperatureSchedule {
-  readonly first: number;
-  readonly last: number;
-  readonly length: number;
-}
-
-/** A constant temperature. */
-export function constantTemperature(temperature: number): TemperatureSchedule {
-  return { first: temperature, last: temperature, length: 0 };
-}
 
 /** Sequences that are generated together. */
 export interface GenerationRequest {

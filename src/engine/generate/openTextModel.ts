@@ -29,6 +29,8 @@ export interface TextModel {
   /** Tokens that end a text. */
   readonly ends: readonly number[];
   readonly notes: readonly string[];
+  /** Bytes of the keys and values of one token. */
+  readonly cacheBytes: number;
   /** Largest resident size of the process while `batch` sequences of `length` tokens are generated. */
   memory(batch: number, length: number): Promise<number>;
   generator(drawing: Omit<Drawing, 'vocabulary'>, context: Pick<WorkContext, 'runtime' | 'signal'>): Promise<TokenGenerator>;
@@ -36,13 +38,11 @@ export interface TextModel {
 }
 
 /** What the kinds of models differ in. */
-type Parts = Pick<TextModel, 'contextLength' | 'vocabularySize' | 'notes' | 'generator'> & {
+type Parts = Pick<TextModel, 'contextLength' | 'vocabularySize' | 'notes' | 'cacheBytes' | 'generator'> & {
   readonly folders: readonly string[];
   readonly bosTokenId: number | undefined;
   readonly eosTokenIds: readonly number[];
   readonly weightMemory: () => Promise<number>;
-  /** Bytes of keys and values of one token. */
-  readonly cacheBytes: number;
 };
 
 /** Opens a model for generation: a decoder whose weights can be read (Hugging Face directory, GGUF, archive), or an ONNX language model. Errors: those of opening, `unsupported`. */
@@ -51,19 +51,20 @@ export async function openTextModel(model: string): Promise<TextModel> {
   try {
     const parts = container.format === 'onnx' ? await onnxParts(container) : await decoderParts(container);
     const tokenizer = await openTokenizer(parts.folders, container);
-    const { bosTokenId, contextLength, vocabularySize, notes, generator } = parts;
+    const { bosTokenId, contextLength, vocabularySize, notes, cacheBytes, generator } = parts;
     return {
       container,
       contextLength,
       vocabularySize,
       notes,
+      cacheBytes,
       generator,
       beginning: tokenizer.beginning(bosTokenId),
       ends: [...new Set([...parts.eosTokenIds, ...(await generationEnds(parts.folders))])],
       memory: async (batch, length) => {
         const logits = 4 * batch * (vocabularySize ?? 32_000);
         // Present and past of one block at a time in the runtime, and both of all blocks on the way from run to run.
-        const cache = 4 * batch * length * parts.cacheBytes;
+        const cache = 4 * batch * length * cacheBytes;
         return (
           processBytes +
           (await tokenizerBytes(parts.folders, container.generatedCompanions)) +

@@ -1,6 +1,7 @@
+import type { TemperatureSchedule } from '../../common/temperatureSchedule';
 import type { RuntimeTensor } from '../runtime/types';
 import type { Drawing } from './advance';
-import type { GenerationRequest, TemperatureSchedule } from './generator';
+import type { GenerationRequest } from './generator';
 import { penalises, stateNames } from './generationGraphs';
 import { uniformsOf } from './uniforms';
 

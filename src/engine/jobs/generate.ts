@@ -2,18 +2,12 @@ import { modelName } from '../../common/modelName';
 import { formatPairs } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import { modelField, wholeNumber, yesOrNo } from '../../protocol/fields';
-import type { Field } from '../../protocol/fields';
 import type { GenerateSpec } from '../../protocol/jobs';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
 import type { GenerateReport } from '../../protocol/report';
 import { environmentFacts } from '../reports/modelDocument';
+import { positiveNumber, samplingFields } from './samplingFields';
 import type { ComputingKind } from './stepKind';
-
-/** A number above 0. */
-function positive(key: string, doc: string, max?: number): Field {
-  const spec = { key, label: key, doc, kind: 'number' as const, min: 0, above: true, default: 1, ...(max !== undefined && { max }) };
-  return { key, doc, type: { kind: 'value', spec } };
-}
 
 /** Lets a model write. */
 export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
@@ -39,10 +33,8 @@ export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
     { key: 'prompt', doc: 'Text to continue. Default: only the start token.', type: { kind: 'text' } },
     yesOrNo('greedy', 'Take the most probable token each time instead of drawing one.'),
     wholeNumber('maxTokens', 'Largest number of tokens to generate. Default: 256, or what the context has room for.', 1),
-    positive('temperature', 'Logits are divided by it: below 1 probable tokens become more probable. Default: 1.', 100),
-    wholeNumber('topK', 'Draw from this many most probable tokens only. Default: all.', 1),
-    positive('topP', 'Draw from the most probable tokens that together reach this probability only. Default: 1, all.', 1),
-    positive('repetitionPenalty', 'Makes tokens that are in the text already less probable if above 1. Default: 1.', 10),
+    positiveNumber('temperature', 'Logits are divided by it: below 1 probable tokens become more probable. Default: 1.', 100),
+    ...samplingFields,
   ],
   rules: [
     { rule: 'exclusive', keys: ['greedy', 'temperature'] },

@@ -1,3 +1,4 @@
+import { calibrateKind } from './calibrate';
 import { compareKind } from './compare';
 import { compressKind } from './compress';
 import { evaluateKind } from './evaluate';
@@ -7,4 +8,12 @@ import { learnKind } from './learn';
 import type { StepKind } from './stepKind';
 
 /** Every kind of step, in the order of help and completions. */
-export const stepKinds: readonly StepKind[] = [inspectKind, compressKind, learnKind, evaluateKind, compareKind, generateKind];
+export const stepKinds: readonly StepKind[] = [
+  inspectKind,
+  compressKind,
+  learnKind,
+  evaluateKind,
+  compareKind,
+  generateKind,
+  calibrateKind,
+];

@@ -46,7 +46,7 @@ export function fieldEntries(context: CommandContext, form: Form): readonly HubE
   return form.kind.fields.flatMap((field): readonly HubEntry[] => {
     switch (field.type.kind) {
       case 'output':
-        return [outputEntry(form.output, form.title)];
+        return [outputEntry(form.output, form.title, field.type.file)];
       case 'parameters':
         return parameterEntries(methodOfForm(form)?.parameters ?? [], form.parameters, form.title);
       default: {

@@ -1,4 +1,5 @@
 import { modelName } from '../../common/modelName';
+import type { Field } from '../../protocol/fields';
 import { freeOutput } from '../models/freeOutput';
 import { wholeModel } from '../models/modelFiles';
 import { showError } from '../shown/notifications';
@@ -34,7 +35,11 @@ export async function startJob(context: CommandContext, target: unknown): Promis
   for (;;) {
     const entries = () => {
       if (!form.output.outChosen && models[0] !== undefined)
-        form.output.out = freeOutput(models[0], [kind.id, methodOfForm(form)?.id].filter((word) => word !== undefined).join('-'));
+        form.output.out = freeOutput(
+          models[0],
+          [kind.id, methodOfForm(form)?.id].filter((word) => word !== undefined).join('-'),
+          endingOf(kind.fields),
+        );
       return fieldEntries(context, form);
     };
     await settingsHub({ title, next: 'show the forecast', entries });
@@ -52,4 +57,10 @@ export async function startJob(context: CommandContext, target: unknown): Promis
       return;
     }
   }
+}
+
+/** The ending of the file that the kind writes; none for a folder. */
+function endingOf(fields: readonly Field[]): string {
+  const output = fields.find(({ type }) => type.kind === 'output')?.type;
+  return output?.kind === 'output' ? (output.file ?? '') : '';
 }

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
+import { constantTemperature } from '../../../src/common/temperatureSchedule';
 import type { DecoderConfig } from '../../../src/engine/architectures/architecture';
 import { DecoderGenerator, type DecoderGeneratorOptions } from '../../../src/engine/generate/decoderGenerator';
-import { constantTemperature, type GenerationRequest } from '../../../src/engine/generate/generator';
+import type { GenerationRequest } from '../../../src/engine/generate/generator';
 import { containerWeights } from '../../../src/engine/models/decoderWeights';
 import { openContainer } from '../../../src/engine/models/openContainer';
 import { runnableDecoder } from '../../../src/engine/models/recognizeDecoder';

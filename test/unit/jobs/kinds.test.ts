@@ -18,8 +18,11 @@ describe.each(stepKinds.map((kind) => [kind.id, kind] as const))('the kind %s', 
   });
 
   test('writes a model only into a folder that one of its fields names', () => {
-    const folders = kind.fields.filter(({ type }) => type.kind === 'output').length;
-    expect(folders).toBe(kind.writesModel === true ? 1 : 0);
+    const outputs = kind.fields.flatMap(({ type }) => (type.kind === 'output' ? [type] : []));
+    expect(outputs.filter(({ file }) => file === undefined).length).toBe(kind.writesModel === true ? 1 : 0);
+    // Anything else that is written is one file with its ending.
+    expect(outputs.length).toBeLessThanOrEqual(1);
+    for (const { file = '.x' } of outputs) expect(file).toMatch(/^\.\w+$/);
   });
 
   test('is plain data for forms', () => {

@@ -149,7 +149,9 @@ test('a recipe that writes to two disks is checked against both', async () => {
 describe('the command line', () => {
   test('has the command in its help, with a flag for each field', async () => {
     expect((await commandLine('--help')).out).toMatch(/^ +stamp-model +Copy a model, for tests\.$/m);
-    expect((await commandLine('run', '--help')).out).toMatch(/kind inspect, compress, learn, evaluate, compare,\s+generate\s+and\s+stamp/);
+    expect((await commandLine('run', '--help')).out).toMatch(
+      /kind inspect, compress, learn, evaluate, compare,\s+generate,\s+calibrate\s+and\s+stamp/,
+    );
     const { out } = await commandLine('stamp-model', '--help');
     expect(out).toContain('Usage: loomweight stamp-model MODEL --out DIR [options]');
     for (const flag of ['--method ID', '--pressure N', '--copies N', '--ink blue|red', '--out DIR']) expect(out).toContain(`  ${flag}`);

@@ -20,7 +20,7 @@ describe('completion', () => {
 
   test('a new step starts with its kind', () => {
     expect(complete(`${head}  - |`)).toEqual(['kind', 'name']);
-    expect(complete(`${head}  - kind: |`)).toEqual(['inspect', 'compress', 'learn', 'evaluate', 'compare', 'generate']);
+    expect(complete(`${head}  - kind: |`)).toEqual(['inspect', 'compress', 'learn', 'evaluate', 'compare', 'generate', 'calibrate']);
     const [first] = completeRecipe({ text: `${head}  `, position: { line: 4, character: 2 } }, stepKinds);
     expect(first?.insertText).toBe('- kind: ');
   });

@@ -120,9 +120,9 @@ describe('findings give the position and what to do', () => {
     ],
     [
       'steps:\n  - kind: comprss\n',
-      ["2:11 kind must be one of inspect, compress, learn, evaluate, compare, generate. Did you mean 'compress'?"],
+      ["2:11 kind must be one of inspect, compress, learn, evaluate, compare, generate, calibrate. Did you mean 'compress'?"],
     ],
-    ['steps:\n  - model: model\n', ['2:5 The step has no kind. Kinds: inspect, compress, learn, evaluate, compare, generate.']],
+    ['steps:\n  - model: model\n', ['2:5 The step has no kind. Kinds: inspect, compress, learn, evaluate, compare, generate, calibrate.']],
     ['steps:\n  - 5\n', ["2:5 A step is a mapping with the key kind, such as 'kind: compress'."]],
     [step('    parameters: { bits: 9 }\n'), ['6:25 bits must be a whole number from 1 to 8, got 9.']],
     [step('    parameters: { bist: 4 }\n'), ["6:19 Method 'rtn' has no parameter 'bist'. Did you mean 'bits'?"]],

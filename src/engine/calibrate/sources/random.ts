@@ -1,0 +1,26 @@
+import { LoomweightError } from '../../../protocol/errors';
+import { SeededRandom } from '../../../common/random';
+import type { CalibrationSource } from './source';
+
+/** Uniform random tokens of the whole vocabulary behind the start token: the control that says what a text is worth. */
+export const randomSource: CalibrationSource = {
+  runsModel: false,
+  describe: () => ['uniform random tokens of the whole vocabulary'],
+  batch: () => 1,
+  sequences: ({ spec: { samples }, model: { vocabularySize, beginning }, length, context: { seed } }) => {
+    if (vocabularySize === undefined)
+      throw new LoomweightError(
+        'unsupported',
+        'Random tokens require the size of the vocabulary: config.json must be beside the model, with vocab_size.',
+        {},
+      );
+    const start = beginning === undefined ? [] : [beginning.id];
+    return Promise.resolve(
+      Array.from({ length: samples }, (_, sequence) => {
+        const random = new SeededRandom(new SeededRandom(seed).nextUint32() ^ new SeededRandom(sequence).nextUint32());
+        const drawn = Array.from({ length: length - start.length }, () => random.nextBelow(vocabularySize));
+        return { ids: [...start, ...drawn], origin: {} };
+      }),
+    );
+  },
+};

@@ -1,0 +1,172 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect } from 'vitest';
+import { calibrateModel, estimateCalibrate } from '../../../src/engine/calibrate/calibrateModel';
+import { formatSample, readCalibrationSet, type CalibrationSample } from '../../../src/engine/calibrate/calibrationSet';
+import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
+import type { Runtime } from '../../../src/engine/runtime/types';
+import type { WorkContext } from '../../../src/engine/runtime/workContext';
+import type { CalibrateReport, CalibrateSpec } from '../../../src/protocol/calibration';
+import { decoderGraph } from '../../support/decoderGraph';
+import { test } from '../../support/fixtures';
+import { projectRoot, readText } from '../../support/sourceTree';
+import { workContext } from '../../support/workContext';
+
+const sample = 'media/samples/loom-base';
+const model = path.join(projectRoot, sample);
+// sha256sum of the sample's model.safetensors.
+const digest = 'd3e23a13e89188172009c19e957c1acbe5df67d5f1e04b22d4a9643f72880e79';
+
+interface Made {
+  readonly report: CalibrateReport;
+  readonly file: string;
+  readonly samples: readonly CalibrationSample[];
+}
+
+async function calibrate(
+  runtime: Runtime,
+  out: string,
+  more: Partial<CalibrateSpec> = {},
+  context: Partial<WorkContext> = {},
+): Promise<Made> {
+  const spec: CalibrateSpec = { kind: 'calibrate', model, source: 'self', samples: 3, length: 40, out, ...more };
+  const report = await calibrateModel(spec, workContext(runtime, context));
+  return { report, file: readFileSync(out, 'utf8'), samples: await readCalibrationSet(out) };
+}
+
+describe('text that the model writes', () => {
+  test('is saved with its origin, and read again', async ({ runtime, folder }) => {
+    const { report, file, samples } = await calibrate(runtime, path.join(folder, 'self.jsonl'), { temperature: '2:1:8,0.5', topK: 100 });
+    expect(report).toMatchObject({ source: 'self', samples: 3, length: 40, tokens: 120, model: digest, bytes: Buffer.byteLength(file) });
+    expect(report.perSample).toHaveLength(3);
+    expect(samples.map(({ ids }) => [ids.length, ids[0]])).toEqual([
+      [40, 0],
+      [40, 0],
+      [40, 0],
+    ]);
+    expect(samples.map(({ origin }) => origin)).toEqual(
+      ['2:1:8', '0.5', '2:1:8'].map((temperature, sequence) => ({
+        source: 'self',
+        seed: 0,
+        sequence,
+        temperature,
+        topK: 100,
+        model: digest,
+        provider: 'cpu',
+      })),
+    );
+    expect(samples.map(formatSample).join('')).toBe(file);
+    // English words, not the noise of random tokens.
+    expect(samples.map(({ text }) => text).join(' ')).toMatch(/\b(the|and|of|to|he|it|in)\b.*\b(the|and|of|to|he|it|in)\b/s);
+    expect(new Set(samples.map(({ text }) => text)).size).toBe(3);
+    expect(file).not.toContain(folder);
+    expect(file).not.toContain(projectRoot);
+  });
+
+  test('is the same for the same seed, and other for another', async ({ runtime, folder }) => {
+    const first = await calibrate(runtime, path.join(folder, 'a.jsonl'), {}, { seed: 4 });
+    expect((await calibrate(runtime, path.join(folder, 'b.jsonl'), {}, { seed: 4 })).file).toBe(first.file);
+    expect((await calibrate(runtime, path.join(folder, 'c.jsonl'), {}, { seed: 5 })).file).not.toBe(first.file);
+  });
+
+  test('goes over several batches with sequences of their own', async ({ runtime, folder }) => {
+    const { samples } = await calibrate(runtime, path.join(folder, 'a.jsonl'), { samples: 70, length: 12 });
+    expect(samples.map(({ origin }) => origin.sequence)).toEqual(Array.from({ length: 70 }, (_, index) => index));
+    expect(new Set(samples.map(({ ids }) => ids.join())).size).toBe(70);
+  });
+
+  test('comes from an ONNX model too', async ({ runtime, folder }) => {
+    mkdirSync(path.join(folder, 'onnx'));
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) cpSync(path.join(model, name), path.join(folder, name));
+    await writeOnnxModel(await decoderGraph(sample), path.join(folder, 'onnx', 'model.onnx'));
+    const more = { samples: 2, length: 10 };
+    const fromGraph = await calibrate(runtime, path.join(folder, 'a.jsonl'), { ...more, model: path.join(folder, 'onnx', 'model.onnx') });
+    const fromWeights = await calibrate(runtime, path.join(folder, 'b.jsonl'), more);
+    expect(fromGraph.samples.map(({ ids }) => ids)).toEqual(fromWeights.samples.map(({ ids }) => ids));
+    expect(fromGraph.report.model).not.toBe(digest);
+  });
+});
+
+test('random tokens cover the vocabulary evenly', async ({ runtime, folder }) => {
+  const { samples, report } = await calibrate(runtime, path.join(folder, 'r.jsonl'), { source: 'random', samples: 64, length: 257 });
+  const drawn = samples.flatMap(({ ids }) => ids.slice(1));
+  const quarters = [0, 0, 0, 0];
+  for (const id of drawn) quarters[Math.floor(id / 1024)] = (quarters[Math.floor(id / 1024)] as number) + 1;
+  const expected = drawn.length / 4;
+  // Chi-square with 3 degrees of freedom: exceeded by one of 1,000.
+  expect(quarters.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(16.3);
+  expect(samples.every(({ ids, origin }) => ids[0] === 0 && origin.temperature === undefined)).toBe(true);
+  // 4,096 tokens drawn 16,384 times: all but exp(-4) of them occur.
+  expect(report.statistics.vocabularyCoverage).toBeCloseTo(1 - Math.exp(-4), 1);
+});
+
+describe('refused before anything runs', () => {
+  test.for([
+    ['samples longer than the context', { length: 513 }, /Samples of 513 tokens exceed the model's context of 512/],
+    [
+      'a graph that is no language model',
+      { model: path.join(projectRoot, 'media/samples/digits/digits-mlp.onnx') },
+      /requires an ONNX graph with the input 'input_ids'/,
+    ],
+  ] as const)('%s', async ([, more, message], { runtime, folder }) => {
+    const out = path.join(folder, 'none.jsonl');
+    await expect(calibrate(runtime, out, more)).rejects.toThrow(message);
+    await expect(estimateCalibrate({ kind: 'calibrate', model, source: 'self', samples: 3, out, ...more })).rejects.toThrow(message);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test('a model without a start token', async ({ runtime, folder }) => {
+    const changed = path.join(folder, 'model');
+    cpSync(model, changed, { recursive: true });
+    for (const [name, key] of [
+      ['config.json', 'bos_token_id'],
+      ['tokenizer_config.json', 'bos_token'],
+    ] as const)
+      writeFileSync(path.join(changed, name), JSON.stringify({ ...(JSON.parse(readText(`${sample}/${name}`)) as object), [key]: null }));
+    const self = calibrate(runtime, path.join(folder, 'a.jsonl'), { model: changed });
+    await expect(self).rejects.toThrow(/requires a start token .* Set bos_token_id in config.json/);
+    const { samples } = await calibrate(runtime, path.join(folder, 'b.jsonl'), { model: changed, source: 'random' });
+    expect(samples[0]?.ids).toHaveLength(40);
+  });
+
+  test('a file that exists', async ({ runtime, folder }) => {
+    const out = path.join(folder, 'mine.jsonl');
+    writeFileSync(out, 'mine');
+    await expect(calibrate(runtime, out)).rejects.toThrow(/already exists/);
+    expect(readFileSync(out, 'utf8')).toBe('mine');
+  });
+});
+
+test('a cancelled run leaves nothing', async ({ runtime, folder }) => {
+  const controller = new AbortController();
+  const progress: WorkContext['progress'] = ({ phase }) => phase === 'Generating' && controller.abort();
+  await expect(calibrate(runtime, path.join(folder, 'a.jsonl'), {}, { signal: controller.signal, progress })).rejects.toMatchObject({
+    code: 'cancelled',
+  });
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('the forecast covers what is written', async ({ runtime, folder }) => {
+  const out = path.join(folder, 'a.jsonl');
+  const { diskBytes } = await estimateCalibrate({ kind: 'calibrate', model, source: 'self', samples: 20, length: 200, out });
+  const { report } = await calibrate(runtime, out, { samples: 20, length: 200 });
+  expect(report.bytes).toBeLessThan(diskBytes);
+});
+
+describe('a damaged file is refused with its line', () => {
+  const line = formatSample({ ids: [0, 5], text: 'a', origin: { source: 'self', seed: 0, sequence: 0, model: 'x', provider: 'cpu' } });
+
+  test.for([
+    ['', /has no samples/],
+    [`${line}{"text":"b"}\n`, /Line 2 .* requires "ids"/],
+    [`${line}\n\nnot JSON\n`, /Line 4 .* must be a JSON object/],
+    [line.replace('[0,5]', '[0,-5]'), /Line 1 .* requires "ids"/],
+    [line.replace('"text":"a"', '"text":7'), /requires "text"/],
+    [line.replace('"seed":0,', ''), /requires "source", "seed"/],
+    [line.replace('[0,5]', '[0,900]'), /Line 1 .* has token 900, but the model's vocabulary ends at 99/],
+  ] as const)('%j', async ([content, message], { folder }) => {
+    const file = path.join(folder, 'set.jsonl');
+    writeFileSync(file, content);
+    await expect(readCalibrationSet(file, 100)).rejects.toThrow(message);
+  });
+});
