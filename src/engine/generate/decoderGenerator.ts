@@ -17,6 +17,8 @@ export interface DecoderGeneratorOptions {
   readonly signal?: AbortSignal | undefined;
   /** Tokens in one run of the loop. Default: chosen by time, which changes no token. */
   readonly tokensPerRun?: number;
+  /** Bytes of weights up to which they are constants of the graph; more are its inputs. */
+  readonly constantBytes?: number;
   /** Gives the logits to `onLogits` of a request. */
   readonly logits?: boolean;
 }
@@ -36,7 +38,7 @@ export class DecoderGenerator implements TokenGenerator {
   /** Reads all weights into memory, float32. Errors: those of the reader and the runtime, `cancelled`. */
   static async create(options: DecoderGeneratorOptions): Promise<DecoderGenerator> {
     const { config, runtime, drawing, signal, logits = false } = options;
-    const { feeds, source } = await readGenerationWeights(config, options.weights, signal);
+    const { feeds, source } = await readGenerationWeights(config, options.weights, { constantBytes: options.constantBytes, signal });
     const fused = runtime.environment.provider === 'cpu' && canFuseBlock(config);
     const graph = loopGraph({ config, fused, weights: source }, drawing, { logits });
     return new DecoderGenerator(options, feeds, await runtime.createFromGraph(graph, { keep: false }));

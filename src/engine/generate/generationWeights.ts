@@ -38,7 +38,14 @@ export function generationWeightMemory(config: DecoderConfig): number {
 }
 
 /** Reads the weights. Matrices are transposed to [in, out], so that a product with few rows reads them in order. Errors: those of the reader, `cancelled`. */
-export async function readGenerationWeights(config: DecoderConfig, reader: WeightReader, signal?: AbortSignal): Promise<GenerationWeights> {
+export async function readGenerationWeights(
+  config: DecoderConfig,
+  reader: WeightReader,
+  {
+    constantBytes = largestConstants,
+    signal,
+  }: { readonly constantBytes?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Promise<GenerationWeights> {
   const tensors = new Map<string, RuntimeTensor & { readonly data: Float32Array }>();
   const head = headMatrixName(config);
   for (const { name, shape, role } of expectedDecoderTensors(config)) {
@@ -49,7 +56,7 @@ export async function readGenerationWeights(config: DecoderConfig, reader: Weigh
     if (shape.length === 2 && (role !== 'embedding' || name === head))
       tensors.set(productName(name), { dtype: 'float32', shape: [columns, rows], data: transposeMatrix(values, rows, columns) });
   }
-  if (generationWeightBytes(config) > largestConstants)
+  if (generationWeightBytes(config) > constantBytes)
     return {
       feeds: Object.fromEntries(tensors),
       source: (outer) => weightsIn((name, shape) => outer.input(name, { dtype: 'float32', shape })),

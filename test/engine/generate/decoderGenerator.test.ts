@@ -111,6 +111,27 @@ describe('logits', () => {
   });
 });
 
+test.for([tiny[0] as string, tiny[3] as string, sample])(
+  'weights as inputs of the graph give the same tokens as constants: %s',
+  async (model, { runtime }) => {
+    const made: (readonly (readonly number[])[])[] = [];
+    for (const constantBytes of [0, 1e9])
+      await withGenerator(model, runtime, { sampling: { greedy: true }, constantBytes }, async (generator) => {
+        made.push(
+          await generator.generate(
+            request({
+              prompts: [
+                [5, 9],
+                [7, 8],
+              ],
+            }),
+          ),
+        );
+      });
+    expect(made[0]).toEqual(made[1]);
+  },
+);
+
 describe('the same seed gives the same tokens', () => {
   test.for([...tiny.slice(0, 2), sample])('whatever the length of a run: %s', async (model, { runtime }) => {
     const made: (readonly (readonly number[])[])[] = [];
