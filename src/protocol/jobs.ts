@@ -118,6 +118,8 @@ export interface GenerateSpec extends JobSpec {
   readonly model: string;
   /** Default: only the start token. */
   readonly prompt?: string;
+  /** Continue the prompt as it is although the model has a chat template. */
+  readonly raw?: boolean;
   readonly greedy?: boolean;
   readonly maxTokens?: number;
   readonly temperature?: number;

@@ -4,6 +4,7 @@ import type { GenerateSpec } from '../../protocol/jobs';
 import type { GenerateReport } from '../../protocol/report';
 import type { JobEstimate } from '../runtime/estimate';
 import type { WorkContext } from '../runtime/workContext';
+import { fillChatTemplate } from '../text/chatTemplate';
 import { checkTokens } from '../text/checkTokens';
 import { openTextModel, weightBytes, type TextModel } from './openTextModel';
 import type { Sampling } from './sampling';
@@ -92,11 +93,11 @@ export async function estimateGenerate(spec: GenerateSpec): Promise<JobEstimate>
   }
 }
 
-function plan({ prompt: text = '', maxTokens }: GenerateSpec, { tokenizer, beginning, contextLength, vocabularySize }: TextModel): Plan {
-  const ids = tokenizer.encode(text);
-  if (vocabularySize !== undefined) checkTokens(ids, vocabularySize);
-  const starts = beginning !== undefined && ids[0] !== beginning.id && (ids.length === 0 || tokenizer.addsBeginning);
-  const prompt = starts ? [beginning.id, ...ids] : ids;
+function plan(spec: GenerateSpec, model: TextModel): Plan {
+  const { contextLength, vocabularySize } = model;
+  const { maxTokens } = spec;
+  const { prompt, choices } = encodedPrompt(spec, model);
+  if (vocabularySize !== undefined) checkTokens(prompt, vocabularySize);
   if (prompt.length === 0)
     throw new LoomweightError(
       'invalid-argument',
@@ -119,6 +120,23 @@ function plan({ prompt: text = '', maxTokens }: GenerateSpec, { tokenizer, begin
   return {
     prompt,
     tokens: maxTokens ?? Math.min(defaultTokens, room),
+    choices,
+  };
+}
+
+/** The prompt in the model's chat template, where it has one and the prompt is not raw; otherwise behind the start token. */
+function encodedPrompt(
+  { prompt: text = '', raw = false }: GenerateSpec,
+  { tokenizer, beginning, chatTemplate }: TextModel,
+): Omit<Plan, 'tokens'> {
+  if (chatTemplate !== undefined && !raw && text !== '') {
+    const prompt = tokenizer.encode(fillChatTemplate(chatTemplate, text, tokenizer));
+    return { prompt, choices: [`prompt in the chat template of the model: ${prompt.length} tokens`] };
+  }
+  const ids = tokenizer.encode(text);
+  const starts = beginning !== undefined && ids[0] !== beginning.id && (ids.length === 0 || tokenizer.addsBeginning);
+  return {
+    prompt: starts ? [beginning.id, ...ids] : ids,
     choices: [
       `prompt encoded without special tokens: ${ids.length} tokens`,
       starts ? `it starts with BOS ${beginning.id} (${beginning.source})` : 'no BOS is put before it',

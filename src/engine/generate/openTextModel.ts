@@ -10,6 +10,7 @@ import { checkWeights, containerWeights } from '../models/decoderWeights';
 import { openContainer } from '../models/openContainer';
 import { runnableDecoder } from '../models/recognizeDecoder';
 import type { WorkContext } from '../runtime/workContext';
+import { readChatTemplate } from '../text/chatTemplate';
 import { openTokenizer } from '../text/openTokenizer';
 import type { TextTokenizer } from '../text/tokenizer';
 import type { Drawing } from './advance';
@@ -22,6 +23,8 @@ import { checkLanguageModel, OnnxGenerator } from './onnxGenerator';
 export interface TextModel {
   readonly container: TensorContainer;
   readonly tokenizer: TextTokenizer;
+  /** A Jinja template that makes a conversation of a prompt; undefined for models that are not made for that. */
+  readonly chatTemplate: string | undefined;
   readonly contextLength: number;
   /** Undefined if the files beside an ONNX graph do not say it. */
   readonly vocabularySize: number | undefined;
@@ -75,6 +78,7 @@ export async function openTextModel(model: string): Promise<TextModel> {
         );
       },
       tokenizer,
+      chatTemplate: await readChatTemplate(parts.folders, tokenizer),
       close: () => container.close(),
     };
   } catch (error) {

@@ -19,6 +19,7 @@ export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
     details: [
       'Stdout gets what the model writes behind the prompt, as it is written, and with --json the report alone. Generation ends with the ' +
         "model's end token, or after --max-tokens. Prompt and generated tokens must fit in the model's context.",
+      'Where the model has a chat template, the prompt is the message of a user, and what is written is the answer; --raw switches that off.',
       'A Hugging Face directory, a GGUF file or an archive is generated from its weights in float32; an ONNX model runs as it is in its file.',
     ],
     examples: [
@@ -31,12 +32,14 @@ export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
   fields: [
     modelField('A Hugging Face directory, a GGUF file, a folder that Loomweight wrote, or an ONNX language model.'),
     { key: 'prompt', doc: 'Text to continue. Default: only the start token.', type: { kind: 'text' } },
+    yesOrNo('raw', "Continue the prompt as it is, without the model's chat template."),
     yesOrNo('greedy', 'Take the most probable token each time instead of drawing one.'),
     wholeNumber('maxTokens', 'Largest number of tokens to generate. Default: 256, or what the context has room for.', 1),
     positiveNumber('temperature', 'Logits are divided by it: below 1 probable tokens become more probable. Default: 1.', 100),
     ...samplingFields,
   ],
   rules: [
+    { rule: 'belongs', keys: ['raw'], to: 'prompt' },
     { rule: 'exclusive', keys: ['greedy', 'temperature'] },
     { rule: 'exclusive', keys: ['greedy', 'topK'] },
     { rule: 'exclusive', keys: ['greedy', 'topP'] },

@@ -39,13 +39,28 @@ export class TextTokenizer {
    * `source` names the file, for reports.
    */
   beginning(configBos: number | undefined): { readonly id: number; readonly source: string } | undefined {
-    const token = this.settings['bos_token'];
-    const content = typeof token === 'object' && token !== null ? (token as JsonObject)['content'] : token;
-    if (typeof content === 'string') {
+    const content = this.specialToken('bos_token');
+    if (content !== undefined) {
       const id = this.encoder.idOf(content);
       if (id !== undefined) return { id, source: `bos_token '${content}' of tokenizer_config` };
     }
     return configBos === undefined ? undefined : { id: configBos, source: 'bos_token_id of config' };
+  }
+
+  /** The text of a special token that tokenizer_config names. */
+  specialToken(key: 'bos_token' | 'eos_token'): string | undefined {
+    const token = this.settings[key];
+    const content = typeof token === 'object' && token !== null ? (token as JsonObject)['content'] : token;
+    return typeof content === 'string' ? content : undefined;
+  }
+
+  /** `chat_template` of tokenizer_config; of several the one named `default`. */
+  get chatTemplate(): string | undefined {
+    const given = this.settings['chat_template'];
+    if (!Array.isArray(given)) return typeof given === 'string' ? given : undefined;
+    const found: unknown = given.find((each: Partial<JsonObject> | null) => each?.['name'] === 'default');
+    const template = (found as Partial<JsonObject> | undefined)?.['template'];
+    return typeof template === 'string' ? template : undefined;
   }
 
   /** False if tokenizer_config says that a text gets no start token (`add_bos_token`). */

@@ -12,7 +12,8 @@ import { workContext } from '../../support/workContext';
 
 const sample = 'media/samples/loom-base';
 const model = path.join(projectRoot, sample);
-const { cases } = JSON.parse(readText('test/golden/generation.json')) as {
+const { cases, chat } = JSON.parse(readText('test/golden/generation.json')) as {
+  chat: { readonly name: string; readonly template: string; readonly prompt: string; readonly ids: readonly number[] }[];
   cases: { readonly prompt: string; readonly ids: readonly number[]; readonly tokens: readonly number[]; readonly text: string }[];
 };
 const spec = (more: Partial<GenerateSpec> = {}): GenerateSpec => ({ kind: 'generate', model, prompt: 'It was a dark night', ...more });
@@ -102,6 +103,45 @@ describe('start and end', () => {
     const changed = changedSample(folder, { 'tokenizer_config.json': { add_bos_token: false } });
     const { promptTokens } = await generateText(spec({ model: changed, maxTokens: 1 }), workContext(runtime));
     expect(promptTokens).toEqual(cases[1]?.ids.slice(1));
+  });
+});
+
+describe('a chat template', () => {
+  const [turns] = chat as [(typeof chat)[number]];
+
+  test.for(chat.map(({ name }, index) => [name, index] as const))(
+    'is filled in as by transformers: %s',
+    async ([, index], { runtime, folder }) => {
+      const { template, prompt, ids } = chat[index] as (typeof chat)[number];
+      const inConfig = changedSample(path.join(folder, 'a'), { 'tokenizer_config.json': { chat_template: template } });
+      const named = [
+        { name: 'tool_use', template: 'no' },
+        { name: 'default', template },
+      ];
+      const inList = changedSample(path.join(folder, 'b'), { 'tokenizer_config.json': { chat_template: named } });
+      const inFile = changedSample(path.join(folder, 'c'), { 'tokenizer_config.json': { chat_template: 'no' } });
+      writeFileSync(path.join(inFile, 'chat_template.jinja'), template);
+      for (const changed of [inConfig, inList, inFile]) {
+        const report = await generateText(spec({ model: changed, prompt, maxTokens: 1 }), workContext(runtime));
+        expect(report.promptTokens).toEqual(ids);
+      }
+    },
+  );
+
+  test('is not applied to a raw prompt, nor without a prompt', async ({ runtime, folder }) => {
+    const changed = changedSample(folder, { 'tokenizer_config.json': { chat_template: turns.template } });
+    const tokens = async (more: Partial<GenerateSpec>) =>
+      (await generateText(spec({ model: changed, maxTokens: 1, ...more }), workContext(runtime))).promptTokens;
+    expect(await tokens({ raw: true })).toEqual(cases[1]?.ids);
+    expect(await tokens({ prompt: '' })).toEqual([0]);
+  });
+
+  test('that fails is named as such', async ({ runtime, folder }) => {
+    for (const template of ["{{ raise_exception('Only tools.') }}", '{% if %}']) {
+      const changed = changedSample(folder, { 'tokenizer_config.json': { chat_template: template } });
+      const refused = generateText(spec({ model: changed }), workContext(runtime));
+      await expect(refused).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('chat template') as string });
+    }
   });
 });
 

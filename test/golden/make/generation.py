@@ -1,4 +1,4 @@
-"""Makes test/golden/generation.json: what transformers generates from a bundled model.
+"""Makes test/golden/generation.json: what transformers generates from a bundled model, and what its chat templates give.
 
     python generation.py ROOT
 
@@ -38,9 +38,26 @@ for prompt in prompts:
     cases.append({"prompt": prompt, "ids": ids, "tokens": tokens, "text": tokenizer.decode(tokens),
                   "smallestMargin": round(float((top[:, 0] - top[:, 1]).min()), 6)})
 
+# Chat templates in the styles of published models, filled in for one message of a user.
+templates = {
+    "turns": "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+             "{{ raise_exception('Roles must alternate.') }}{% endif %}{{ '[INST] ' + message['content'] | trim + ' [/INST]' }}{% endfor %}",
+    "markers": "{%- if messages[0].role == 'system' %}\n{{- messages[0].content }}\n{%- else %}\n{{- 'You are kind.' + eos_token }}\n{%- endif %}\n"
+               "{%- for m in messages %}\n    {{- '<|' + m.role + '|>\\n' + m.content + eos_token + '\\n' }}\n{%- endfor %}\n"
+               "{%- if add_generation_prompt %}\n    {{- '<|assistant|>\\n' }}\n{%- endif %}\n",
+}
+chat = []
+wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+for name, template in templates.items():
+    text = wrapped.apply_chat_template([{"role": "user", "content": " Who goes there? "}], chat_template=template, tokenize=False,
+                                       add_generation_prompt=True)
+    chat.append({"name": name, "template": template, "prompt": " Who goes there? ", "text": text,
+                 "ids": tokenizer.encode(text, add_special_tokens=False).ids})
+
 header = {
-    "what": "greedy continuation of prompts by media/samples/loom-base: token ids of BOS and prompt, new token ids, their text",
+    "what": "greedy continuation of prompts by media/samples/loom-base: token ids of BOS and prompt, new token ids, their text; chat templates: the text and "
+            "token ids that a prompt becomes",
     "source": f"transformers {transformers.__version__}, torch {torch.__version__}, eager attention, float32",
     "made": "python test/golden/make/generation.py ROOT",
 }
-(root / "test/golden/generation.json").write_text(json.dumps({"header": header, "cases": cases}) + "\n")
+(root / "test/golden/generation.json").write_text(json.dumps({"header": header, "cases": cases, "chat": chat}) + "\n")
