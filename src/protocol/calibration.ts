@@ -30,6 +30,8 @@ export interface SequenceStatistics {
   readonly distinct: readonly number[];
   /** Share of 4-grams that occurred before in their sequence. */
   readonly repetition: number;
+  /** exp of the mean negative log probability of the tokens under the model; only of text that it wrote. Start tokens of packed documents do not count. */
+  readonly perplexity?: number;
 }
 
 /** What a whole set is like. */

@@ -9,8 +9,9 @@ import { hashFiles } from '../models/hashFile';
 import type { JobEstimate } from '../runtime/estimate';
 import type { WorkContext } from '../runtime/workContext';
 import { formatSample, type CalibrationSample } from './calibrationSet';
-import { sequenceStatistics, setStatistics } from './setStatistics';
+import { sequenceStatistics, setStatistics, writtenPerplexity } from './setStatistics';
 import { sources } from './sources';
+import type { SourceSequence } from './sources/source';
 
 /** The default length is at most this: the one of the published studies. */
 const largestDefaultLength = 2048;
@@ -56,6 +57,10 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
       await output.discard();
     }
     const ids = samples.map((sample) => sample.ids);
+    const perplexityOf = (written: readonly SourceSequence[]) => {
+      const perplexity = writtenPerplexity(written, { start: model.beginning?.id, ends: model.ends });
+      return perplexity === undefined ? {} : { perplexity };
+    };
     const tokens = samples.length * length;
     return {
       kind: 'calibrate',
@@ -65,9 +70,13 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
       tokens,
       model: hash,
       seed: context.seed,
-      statistics: setStatistics(ids, { vocabularySize: model.vocabularySize, start: model.beginning?.id }),
-      perSample: samples.map((sample) => ({
+      statistics: {
+        ...setStatistics(ids, { vocabularySize: model.vocabularySize, start: model.beginning?.id }),
+        ...perplexityOf(sequences),
+      },
+      perSample: samples.map((sample, index) => ({
         ...sequenceStatistics([sample.ids]),
+        ...perplexityOf(sequences.slice(index, index + 1)),
         beginning: sample.text.trim().slice(0, beginningLength),
       })),
       choices,

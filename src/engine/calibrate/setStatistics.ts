@@ -55,3 +55,21 @@ function entropyOf(sequences: readonly (readonly number[])[]): number {
 function gramsOf(ids: readonly number[], length: number): string[] {
   return Array.from({ length: Math.max(0, ids.length - length + 1) }, (_, at) => ids.slice(at, at + length).join());
 }
+
+/**
+ * Perplexity of written sequences under their model: exp of the mean negative log probability over all tokens but the first of each sequence, and but start tokens behind an end token, which are put
+ * there. `logProbabilities` in nats, one fewer than `ids`. Undefined without any.
+ */
+export function writtenPerplexity(
+  sequences: readonly { readonly ids: readonly number[]; readonly logProbabilities?: readonly number[] }[],
+  { start, ends }: { readonly start: number | undefined; readonly ends: readonly number[] },
+): number | undefined {
+  let [sum, count] = [0, 0];
+  for (const { ids, logProbabilities = [] } of sequences)
+    for (const [index, value] of logProbabilities.entries()) {
+      if (ids[index + 1] === start && ends.includes(ids[index] as number)) continue;
+      sum += value;
+      count += 1;
+    }
+  return count === 0 ? undefined : Math.exp(-sum / count);
+}

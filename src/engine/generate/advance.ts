@@ -1,4 +1,4 @@
-import type { GraphBuilder } from '../graph/builder';
+import { int, type GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/graph';
 import { drawTokens, isAnyOf, markSeen, type Sampling } from './sampling';
 
@@ -16,6 +16,8 @@ export interface Drawing {
   readonly vocabulary: number;
   readonly sampling: Sampling;
   readonly end: DocumentEnd;
+  /** Also gives how probable each token is to the model. */
+  readonly logProbabilities?: boolean;
 }
 
 /** What is carried from token to token besides the cache. */
@@ -45,6 +47,15 @@ export function scheduledTemperature(build: GraphBuilder, index: Value, { first,
   const share = build.op('Min', [build.op('Div', [index, length]), build.float32(1)]);
   // Exact at both ends, which first + share * (last - first) is not.
   return build.op('Add', [build.op('Mul', [first, build.op('Sub', [build.float32(1), share])]), build.op('Mul', [last, share])]);
+}
+
+/**
+ * Natural logarithm of the probability that the model itself, at temperature 1 and without limits, gives to `tokens` [batch]: [batch] float32 from `logits` [batch, vocabulary].
+ */
+export function logProbabilityOf(build: GraphBuilder, logits: Value, tokens: Value): Value {
+  const all = build.op('LogSoftmax', [logits], { axis: int(-1) });
+  const one = build.op('GatherElements', [all, build.op('Unsqueeze', [tokens, build.int64([1])])], { axis: int(1) });
+  return build.op('Squeeze', [one, build.int64([1])]);
 }
 
 /** Draws the next token of every sequence from `logits` [batch, vocabulary] and moves the state on. */

@@ -4,7 +4,7 @@ import type { WeightReader } from '../models/weightReader';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import type { Drawing } from './advance';
 import { checkRequest, Drawn, type GenerationRequest, type TokenGenerator } from './generator';
-import { after, cacheNames, loopGraph } from './generationGraphs';
+import { after, cacheNames, logProbabilitiesName, loopGraph } from './generationGraphs';
 import { readGenerationWeights } from './generationWeights';
 import { firstState, temperatureFeeds, uniformRows, type Feeds } from './stateFeeds';
 
@@ -53,7 +53,14 @@ export class DecoderGenerator implements TokenGenerator {
     const temperatures = temperatureFeeds(request);
     const first = firstState(request, drawing);
     const names = Object.keys(first);
-    const outputs = ['tokens', ...(logits ? ['logits'] : []), ...names.map(after), ...this.cachePairs().map(([, present]) => present)];
+    const probabilities = drawing.logProbabilities === true ? [logProbabilitiesName] : [];
+    const outputs = [
+      'tokens',
+      ...probabilities,
+      ...(logits ? ['logits'] : []),
+      ...names.map(after),
+      ...this.cachePairs().map(([, present]) => present),
+    ];
     let fed = int64([batch, (request.prompts[0] as readonly number[]).length], BigInt64Array.from(request.prompts.flat(), BigInt));
     let carried = { ...first, ...this.emptyCache(batch) };
     let perRun = tokensPerRun ?? firstRun;
@@ -73,6 +80,7 @@ export class DecoderGenerator implements TokenGenerator {
       );
       const tokens = (results['tokens'] as RuntimeTensor).data as BigInt64Array;
       if (logits) request.onLogits?.((results['logits'] as RuntimeTensor).data as Float32Array);
+      for (const name of probabilities) request.onLogProbabilities?.((results[name] as RuntimeTensor).data as Float32Array);
       fed = int64([batch, 1], tokens.slice(tokens.length - batch));
       carried = this.carry(results, names);
       made += steps;

@@ -6,7 +6,7 @@ import { axisLength } from '../architectures/decoder/languageModel';
 import { GraphBuilder, int } from '../graph/builder';
 import type { Graph, Value } from '../graph/graph';
 import { operators } from '../ops';
-import { advance, type Drawing, type DrawState, type TemperatureInputs } from './advance';
+import { advance, logProbabilityOf, type Drawing, type DrawState, type TemperatureInputs } from './advance';
 
 /** What the graph of a generation is built from. */
 export interface GenerationModel {
@@ -20,6 +20,9 @@ export interface GenerationModel {
 /** Names of the state's inputs. */
 export const stateNames = { index: 'index', finished: 'finished', seen: 'seen' } as const;
 
+/** The output with the log probability of each token, [drawn, batch] float32; of one draw [batch]. */
+export const logProbabilitiesName = 'log_probabilities';
+
 /** The output that carries a value of the state on. */
 export const after = (name: string): string => `${name}/after`;
 
@@ -31,7 +34,7 @@ export const cacheNames = (block: number) =>
  * Many tokens in one run: a Loop over `cachedStep` and the drawing. The first turn takes all of `ids`, each further one the token drawn before. Inputs: steps [] int64; ids [batch, sequence] int64,
  * of which with a cache there is one; the state (`index` [batch] float32, where the drawing has them `finished` [batch] bool and `seen` [batch, vocabulary] float32); first_temperature,
  * last_temperature, schedule_length [batch] float32; uniform [steps, batch] float32; past.N.key and .value [batch, keyValueHeads, past, headSize] float32; the weights. Outputs: tokens [drawn, batch]
- * int64 (fewer than `steps` where every sequence is finished), the state under `after(name)`, present.N.key and .value, and with `logits` those of each turn, [drawn, batch, vocabulary] float32.
+ * int64 (fewer than `steps` where every sequence is finished), their log probabilities where the drawing has them, the state under `after(name)`, present.N.key and .value, and with `logits` those of each turn, [drawn, batch, vocabulary] float32.
  */
 export function loopGraph(model: GenerationModel, drawing: Drawing, { logits: withLogits = false } = {}): Graph {
   const { config } = model;
@@ -61,14 +64,21 @@ export function loopGraph(model: GenerationModel, drawing: Drawing, { logits: wi
   for (const [, value] of namedState(next)) body.output(value);
   for (const { key, value } of present) for (const each of [key, value]) body.output(each);
   body.output(next.token, 'drawn');
-  if (withLogits) body.output(logits, 'drawn_from');
+  const scanned = ['tokens'];
+  if (drawing.logProbabilities === true) {
+    body.output(logProbabilityOf(body, logits, next.token));
+    scanned.push(logProbabilitiesName);
+  }
+  if (withLogits) {
+    body.output(logits, 'drawn_from');
+    scanned.push('logits');
+  }
 
   const names = namedState(state).map(([name]) => name);
   const start = [ids, ...namedState(state).map(([, value]) => value), ...past.flatMap(({ key, value }) => [key, value])];
   const attributes = { body: { kind: 'graph' as const, value: body.finish() } };
-  const results = build.node('Loop', [steps, undefined, ...start], attributes, { outputs: start.length + (withLogits ? 2 : 1) });
-  build.output(results[start.length] as Value, 'tokens');
-  if (withLogits) build.output(results[start.length + 1] as Value, 'logits');
+  const results = build.node('Loop', [steps, undefined, ...start], attributes, { outputs: start.length + scanned.length });
+  for (const [index, name] of scanned.entries()) build.output(results[start.length + index] as Value, name);
   for (const [index, name] of names.entries()) build.output(results[1 + index] as Value, after(name));
   const caches = results.slice(1 + names.length);
   for (let block = 0; block < config.layers; block += 1)
@@ -88,6 +98,7 @@ export function drawGraph(drawing: Drawing): Graph {
   const uniform = build.input('uniform', { dtype: 'float32', shape: ['batch'] });
   const next = advance(build, drawing, logits, { token, ...stateInputs(build, drawing) }, { temperatures, uniform });
   build.output(next.token, 'drawn');
+  if (drawing.logProbabilities === true) build.output(logProbabilityOf(build, logits, next.token), logProbabilitiesName);
   for (const [name, value] of namedState(next)) build.output(value, after(name));
   return build.finish();
 }

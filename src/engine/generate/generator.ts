@@ -16,6 +16,8 @@ export interface GenerationRequest {
   readonly signal?: AbortSignal | undefined;
   /** Told what has been drawn since the last time: rows of one token for each sequence. */
   readonly onTokens?: (rows: readonly (readonly number[])[]) => void;
+  /** Given the log probabilities of the same tokens before that, [rows, batch], where the drawing has them. */
+  readonly onLogProbabilities?: (values: Float32Array) => void;
   /** Given the logits of the same tokens, [rows, batch, vocabulary], by generators that were asked for them. */
   readonly onLogits?: (logits: Float32Array) => void;
 }

@@ -5,7 +5,7 @@ import type { TensorContainer } from '../formats/container';
 import type { Runtime, RuntimeTensor, Session } from '../runtime/types';
 import type { Drawing } from './advance';
 import { checkRequest, Drawn, type GenerationRequest, type TokenGenerator } from './generator';
-import { after, drawGraph } from './generationGraphs';
+import { after, drawGraph, logProbabilitiesName } from './generationGraphs';
 import { firstState, temperatureFeeds, uniformRows, type Feeds } from './stateFeeds';
 
 const purpose = 'Generating';
@@ -84,6 +84,8 @@ export class OnnxGenerator implements TokenGenerator {
       } else {
         rows = rows.map((row, index) => [...row, Number(next[index])]);
       }
+      if (drawing.logProbabilities === true)
+        request.onLogProbabilities?.((results[logProbabilitiesName] as RuntimeTensor).data as Float32Array);
       drawn.add(next);
     }
     return drawn.tokens;

@@ -106,9 +106,11 @@ function checkCalibrate(values: FieldValues, words: FieldWords): readonly FieldP
 
 /** Figures of a set, with what they mean. */
 function statisticsRows({ statistics }: CalibrateReport): readonly { readonly label: string; readonly value: string }[] {
-  const { unigramEntropy, distinct, repetition, differentTokens, vocabularyCoverage, documents, differentSequences } = statistics;
+  const { unigramEntropy, distinct, repetition, perplexity, differentTokens, vocabularyCoverage, documents, differentSequences } =
+    statistics;
   const coverage = vocabularyCoverage === undefined ? '' : `, ${percent(vocabularyCoverage)} of the vocabulary`;
   return [
+    ...(perplexity === undefined ? [] : [{ label: 'Perplexity', value: `${formatNumber(perplexity, 5)} under the model itself` }]),
     { label: 'Documents', value: formatCount(documents) },
     { label: 'Different tokens', value: `${formatCount(differentTokens)}${coverage}` },
     { label: 'Unigram entropy', value: `${formatNumber(unigramEntropy, 4)} bits per token` },

@@ -3,7 +3,12 @@ import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { calibrateModel, estimateCalibrate } from '../../../src/engine/calibrate/calibrateModel';
 import { formatSample, readCalibrationSet, type CalibrationSample } from '../../../src/engine/calibrate/calibrationSet';
+import { planScoring } from '../../../src/engine/evaluate/scoringPlan';
+import { scoreDecoder } from '../../../src/engine/evaluate/scoreDecoder';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
+import { containerWeights } from '../../../src/engine/models/decoderWeights';
+import { openContainer } from '../../../src/engine/models/openContainer';
+import { runnableDecoder } from '../../../src/engine/models/recognizeDecoder';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import type { WorkContext } from '../../../src/engine/runtime/workContext';
 import type { CalibrateReport, CalibrateSpec } from '../../../src/protocol/calibration';
@@ -63,6 +68,32 @@ describe('text that the model writes', () => {
     expect(file).not.toContain(projectRoot);
   });
 
+  test('has the perplexity that the model gives to it when it reads it', async ({ runtime, folder }) => {
+    const { report, samples } = await calibrate(runtime, path.join(folder, 'self.jsonl'), {
+      samples: 4,
+      length: 50,
+      temperature: '0.7,1.3',
+    });
+    const container = await openContainer(model);
+    const { config } = await runnableDecoder(container);
+    const scored = async (chosen: readonly CalibrationSample[]): Promise<number> => {
+      const windows = { window: 49, count: chosen.length, targets: Int32Array.from(chosen.flatMap(({ ids }) => ids.slice(1))) };
+      const plan = planScoring(config, windows, undefined);
+      const { loss, tokens } = await scoreDecoder(
+        { weights: containerWeights(container), config, windows, bos: 0, plan },
+        workContext(runtime),
+      );
+      return Math.exp(loss / tokens);
+    };
+    expect((report.statistics.perplexity as number) / (await scored(samples))).toBeCloseTo(1, 4);
+    for (const [index, { perplexity }] of report.perSample.entries())
+      expect((perplexity as number) / (await scored(samples.slice(index, index + 1)))).toBeCloseTo(1, 4);
+    // Colder text is more probable.
+    const [cold, hot] = report.perSample.map(({ perplexity = NaN }) => perplexity) as [number, number];
+    expect(cold).toBeLessThan(hot);
+    await container.close();
+  });
+
   test('is the same for the same seed, and other for another', async ({ runtime, folder }) => {
     const first = await calibrate(runtime, path.join(folder, 'a.jsonl'), {}, { seed: 4 });
     expect((await calibrate(runtime, path.join(folder, 'b.jsonl'), {}, { seed: 4 })).file).toBe(first.file);
@@ -97,6 +128,7 @@ test('random tokens cover the vocabulary evenly', async ({ runtime, folder }) =>
   expect(quarters.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(16.3);
   expect(samples.every(({ ids, origin }) => ids[0] === 0 && origin.temperature === undefined)).toBe(true);
   // 4,096 tokens drawn 16,384 times: all but exp(-4) of them occur.
+  expect(report.statistics.perplexity).toBeUndefined();
   expect(report.statistics.vocabularyCoverage).toBeCloseTo(1 - Math.exp(-4), 1);
 });
 

@@ -25,13 +25,13 @@ type Options = Partial<Omit<DecoderGeneratorOptions, 'config' | 'weights' | 'run
 async function withGenerator<T>(
   model: string,
   runtime: Runtime,
-  { sampling = { greedy: false }, end = { kind: 'none' }, ...options }: Options,
+  { sampling = { greedy: false }, end = { kind: 'none' }, logProbabilities = false, ...options }: Options,
   use: (generator: DecoderGenerator, config: DecoderConfig) => Promise<T>,
 ): Promise<T> {
   const container = await openContainer(path.join(projectRoot, model));
   try {
     const { config } = await runnableDecoder(container);
-    const drawing = { vocabulary: config.vocabularySize, sampling, end };
+    const drawing = { vocabulary: config.vocabularySize, sampling, end, logProbabilities };
     const generator = await DecoderGenerator.create({ config, weights: containerWeights(container), runtime, drawing, ...options });
     try {
       return await use(generator, config);
@@ -131,6 +131,34 @@ test.for([tiny[0] as string, tiny[3] as string, sample])(
     expect(made[0]).toEqual(made[1]);
   },
 );
+
+test('log probabilities are those of the softmax of the logits, whatever limits the draws', async ({ runtime }) => {
+  const sampling = { greedy: false, topK: 20, repetitionPenalty: 1.3 };
+  await withGenerator(
+    tiny[0] as string,
+    runtime,
+    { sampling, logits: true, logProbabilities: true, tokensPerRun: 4 },
+    async (generator) => {
+      const [logits, given]: [number[], number[]] = [[], []];
+      const sequences = await generator.generate(
+        request({
+          prompts: [[5], [9]],
+          tokens: 10,
+          temperatures: constantTemperature(1.7),
+          onLogits: (values) => logits.push(...values),
+          onLogProbabilities: (values) => given.push(...values),
+        }),
+      );
+      expect(given).toHaveLength(20);
+      for (const [at, value] of given.entries()) {
+        const row = logits.slice(96 * at, 96 * (at + 1));
+        const token = sequences[at % 2]?.[Math.floor(at / 2)] as number;
+        const total = row.reduce((sum, logit) => sum + Math.exp(logit), 0);
+        expect(value).toBeCloseTo((row[token] as number) - Math.log(total), 4);
+      }
+    },
+  );
+});
 
 describe('the same seed gives the same tokens', () => {
   test.for([...tiny.slice(0, 2), sample])('whatever the length of a run: %s', async (model, { runtime }) => {

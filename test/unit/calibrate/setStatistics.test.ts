@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { sequenceStatistics, setStatistics } from '../../../src/engine/calibrate/setStatistics';
+import { sequenceStatistics, setStatistics, writtenPerplexity } from '../../../src/engine/calibrate/setStatistics';
 import { propertySeed } from '../../support/propertySeed';
 
 test('by hand', () => {
@@ -41,6 +41,15 @@ test('a set counts documents, tokens and different sequences', () => {
     differentSequences: 2,
   });
   expect(setStatistics(sequences, { vocabularySize: undefined, start: undefined })).toMatchObject({ documents: 3 });
+});
+
+test('the perplexity of written text leaves out start tokens that were put behind an end', () => {
+  const logProbabilities = [Math.log(1 / 2), Math.log(1 / 8), Math.log(1 / 1000), Math.log(1 / 4)];
+  const sequence = { ids: [0, 5, 1, 0, 6], logProbabilities };
+  expect(writtenPerplexity([sequence], { start: 0, ends: [1] })).toBeCloseTo(4, 10);
+  expect(writtenPerplexity([sequence], { start: 9, ends: [1] })).toBeCloseTo((2 * 8 * 1000 * 4) ** (1 / 4), 8);
+  expect(writtenPerplexity([sequence, sequence], { start: 0, ends: [1] })).toBeCloseTo(4, 10);
+  expect(writtenPerplexity([{ ids: [0, 5] }], { start: 0, ends: [1] })).toBeUndefined();
 });
 
 test('shares are shares, and entropy is at most that of equal shares', () => {

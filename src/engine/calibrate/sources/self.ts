@@ -36,7 +36,7 @@ export const selfSource: CalibrationSource = {
     const schedules = schedulesOf(spec);
     const scheduleOf = (sequence: number) => schedules[sequence % schedules.length] as TemperatureSchedule;
     const generator = await model.generator(
-      { sampling: { greedy: false, ...limits }, end: { kind: 'pack', ends: model.ends, start } },
+      { sampling: { greedy: false, ...limits }, end: { kind: 'pack', ends: model.ends, start }, logProbabilities: true },
       context,
     );
     const { progress, signal, seed } = context;
@@ -46,6 +46,7 @@ export const selfSource: CalibrationSource = {
       let tokens = 0;
       for (let first = 0; first < samples; first += batch) {
         const numbers = Array.from({ length: Math.min(batch, samples - first) }, (_, row) => first + row);
+        const probabilities: number[][] = numbers.map(() => []);
         const rows = await generator.generate({
           prompts: numbers.map(() => [start]),
           tokens: length - 1,
@@ -53,13 +54,18 @@ export const selfSource: CalibrationSource = {
           firstSequence: first,
           temperatures: numbers.map(scheduleOf),
           signal,
+          onLogProbabilities: (values) => values.forEach((value, index) => (probabilities[index % numbers.length] as number[]).push(value)),
           onTokens: (drawn) => {
             tokens += drawn.length * numbers.length;
             progress({ phase: 'Generating', done: tokens, total: samples * (length - 1), unit: 'tokens' });
           },
         });
         for (const [row, ids] of rows.entries())
-          made.push({ ids: [start, ...ids], origin: { temperature: formatTemperature(scheduleOf(first + row)), ...limits } });
+          made.push({
+            ids: [start, ...ids],
+            logProbabilities: probabilities[row] as number[],
+            origin: { temperature: formatTemperature(scheduleOf(first + row)), ...limits },
+          });
       }
       return made;
     } finally {

@@ -6,6 +6,8 @@ import type { SampleOrigin } from '../calibrationSet';
 /** A sequence, and what of its origin only the source knows. */
 export interface SourceSequence {
   readonly ids: readonly number[];
+  /** Of each token but the first, under the model; only where the model wrote it. */
+  readonly logProbabilities?: readonly number[];
   readonly origin: Pick<SampleOrigin, 'temperature' | 'topK' | 'topP' | 'repetitionPenalty'>;
 }
 
