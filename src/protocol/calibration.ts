@@ -1,16 +1,18 @@
 import type { JobSpec } from './jobs';
 import type { JobReport, RunEnvironment } from './report';
 
-/** Where calibration samples come from besides files. */
+/** Where calibration samples come from besides texts: written by the model itself, or uniform random tokens. */
 export const calibrationSources = ['self', 'random'] as const;
-export type CalibrationSourceName = (typeof calibrationSources)[number];
 
 /** Make token sequences that a compression is calibrated on. */
 export interface CalibrateSpec extends JobSpec {
   readonly kind: 'calibrate';
   readonly model: string;
-  readonly source: CalibrationSourceName;
+  /** One of `calibrationSources`, or the path of a text: UTF-8, or JSON lines with a `text` each. */
+  readonly source: string;
   readonly samples: number;
+  /** With a text: the model continues that many tokens of it, and the most probable of what it writes is kept. */
+  readonly prefix?: number;
   /** Tokens of a sample, with the start token. Default: the smaller of the context and 2048. */
   readonly length?: number;
   /** As `parseTemperatures` reads it. */
@@ -46,7 +48,8 @@ export interface SetStatistics extends SequenceStatistics {
 /** What `calibrate` prints. */
 export interface CalibrateReport extends JobReport {
   readonly kind: 'calibrate';
-  readonly source: CalibrationSourceName;
+  /** `self`, `random`, `text` or `prefix`. */
+  readonly source: string;
   readonly samples: number;
   readonly length: number;
   readonly tokens: number;

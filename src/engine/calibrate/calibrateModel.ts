@@ -10,7 +10,7 @@ import type { JobEstimate } from '../runtime/estimate';
 import type { WorkContext } from '../runtime/workContext';
 import { formatSample, type CalibrationSample } from './calibrationSet';
 import { sequenceStatistics, setStatistics, writtenPerplexity } from './setStatistics';
-import { sources } from './sources';
+import { sourceOf } from './sources';
 import type { SourceSequence } from './sources/source';
 
 /** The default length is at most this: the one of the published studies. */
@@ -33,7 +33,7 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
   const model = await openTextModel(spec.model);
   try {
     const length = lengthOf(spec, model);
-    const source = sources[spec.source];
+    const source = sourceOf(spec);
     const choices = [...source.describe({ spec, model, length }), ...model.notes];
     for (const choice of choices) context.note(choice);
     context.progress({ phase: 'Reading the model', done: 0, unit: 'files' });
@@ -45,7 +45,7 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
     const samples = sequences.map(({ ids, origin }, sequence): CalibrationSample => ({
       ids,
       text: model.tokenizer.decode(ids),
-      origin: { source: spec.source, seed: context.seed, sequence, ...origin, model: hash, provider },
+      origin: { source: source.name, seed: context.seed, sequence, ...origin, model: hash, provider },
     }));
     const lines = samples.map(formatSample).join('');
     await refuseExisting(spec.out);
@@ -64,7 +64,7 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
     const tokens = samples.length * length;
     return {
       kind: 'calibrate',
-      source: spec.source,
+      source: source.name,
       samples: samples.length,
       length,
       tokens,
@@ -99,14 +99,14 @@ export async function estimateCalibrate(spec: CalibrateSpec): Promise<JobEstimat
   const model = await openTextModel(spec.model);
   try {
     const length = lengthOf(spec, model);
-    const source = sources[spec.source];
+    const source = sourceOf(spec);
     source.describe({ spec, model, length });
     const { bytes, parameters } = weightBytes(model.container);
     const tokens = spec.samples * length;
     return {
       hostMemoryBytes: (await model.memory(source.batch(model, length), length)) + 40 * tokens,
       diskBytes: bytesPerToken * tokens,
-      seconds: 1 + (2 * bytes) / readBytesPerSecond + (source.runsModel ? (parameters * tokens) / flopsPerSecond : 0),
+      seconds: 1 + (2 * bytes) / readBytesPerSecond + (parameters * source.written({ spec, model, length })) / flopsPerSecond,
       notes: model.notes,
     };
   } finally {

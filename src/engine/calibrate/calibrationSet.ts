@@ -3,7 +3,7 @@ import { readText } from '../formats/files/readText';
 
 /** Where a sample comes from: with the number of samples, it determines the tokens. */
 export interface SampleOrigin {
-  /** `self`: written by the model itself; `random`: uniform random tokens. */
+  /** `self`: written by the model itself; `random`: uniform random tokens; `text`: a piece of a text; `prefix`: the start of a piece, continued by the model. */
   readonly source: string;
   readonly seed: number;
   /** Number of the sequence among all of its seed. */
@@ -13,6 +13,12 @@ export interface SampleOrigin {
   readonly topK?: number;
   readonly topP?: number;
   readonly repetitionPenalty?: number;
+  /** Name of the text, its SHA-256 in hexadecimal, and which of its tokens comes first in the sample. */
+  readonly file?: string;
+  readonly fileHash?: string;
+  readonly position?: number;
+  /** Tokens that are from the text, where the model continues it. */
+  readonly prefix?: number;
   /** SHA-256 of the weights of the model, in hexadecimal: of its one file, or of the digests of its files in order. */
   readonly model: string;
   readonly provider: string;

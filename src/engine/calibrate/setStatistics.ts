@@ -57,8 +57,8 @@ function gramsOf(ids: readonly number[], length: number): string[] {
 }
 
 /**
- * Perplexity of written sequences under their model: exp of the mean negative log probability over all tokens but the first of each sequence, and but start tokens behind an end token, which are put
- * there. `logProbabilities` in nats, one fewer than `ids`. Undefined without any.
+ * Perplexity of written sequences under their model: exp of the mean negative log probability over the tokens that were written, but for start tokens behind an end token, which are put
+ * there. `logProbabilities` in nats, of the last tokens of `ids`. Undefined without any.
  */
 export function writtenPerplexity(
   sequences: readonly { readonly ids: readonly number[]; readonly logProbabilities?: readonly number[] }[],
@@ -67,7 +67,8 @@ export function writtenPerplexity(
   let [sum, count] = [0, 0];
   for (const { ids, logProbabilities = [] } of sequences)
     for (const [index, value] of logProbabilities.entries()) {
-      if (ids[index + 1] === start && ends.includes(ids[index] as number)) continue;
+      const at = ids.length - logProbabilities.length + index;
+      if (ids[at] === start && ends.includes(ids[at - 1] as number)) continue;
       sum += value;
       count += 1;
     }

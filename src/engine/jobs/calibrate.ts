@@ -4,7 +4,7 @@ import { parseTemperatures, temperatureForms } from '../../common/temperatureSch
 import { formatPairs } from '../../common/textTable';
 import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
 import { calibrationSources, type CalibrateReport, type CalibrateSpec } from '../../protocol/calibration';
-import { choice, modelField, wholeNumber, type FieldProblem, type FieldWords } from '../../protocol/fields';
+import { modelField, wholeNumber, type FieldProblem, type FieldWords } from '../../protocol/fields';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
 import { environmentFacts } from '../reports/modelDocument';
 import { samplingFields } from './samplingFields';
@@ -26,7 +26,8 @@ export const calibrateKind: ComputingKind<CalibrateSpec, CalibrateReport> = {
     summary: 'Let a language model write its own calibration text.',
     details: [
       'With --source self every sample is written by the model from its start token alone; behind an end token the next document starts in ' +
-        'the same sample. With --source random the tokens are uniform, as a control.',
+        'the same sample. With --source random the tokens are uniform, as a control. With a text, samples are pieces of it, or with --prefix ' +
+        'continuations of their first tokens.',
       'The file has one sample a line: text, token ids, source, seed, temperature, and the SHA-256 of the weights. It contains no times and ' +
         'no paths: the same model, settings, seed and provider give the same file.',
     ],
@@ -34,11 +35,22 @@ export const calibrateKind: ComputingKind<CalibrateSpec, CalibrateReport> = {
       'loomweight calibrate loom-base --samples 64 --length 256 --out self.jsonl',
       'loomweight calibrate loom-base --temperature 2:1:16 --seed 7 --out hot.jsonl',
       'loomweight calibrate loom-base --source random --samples 64 --out random.jsonl',
+      'loomweight calibrate loom-base --source books.txt --prefix 8 --samples 64 --length 256 --out continued.jsonl',
     ],
   },
   fields: [
     modelField('A Hugging Face directory, a GGUF file, a folder that Loomweight wrote, or an ONNX language model.'),
-    choice('source', 'self: the model writes the text. random: uniform random tokens. Default: self.', calibrationSources),
+    {
+      key: 'source',
+      doc: 'self: the model writes the text. random: uniform random tokens. Or a text file, or JSON lines with a text each. Default: self.',
+      type: { kind: 'file', words: calibrationSources },
+      flag: { value: 'self|random|FILE' },
+    },
+    wholeNumber(
+      'prefix',
+      'With a text: the model continues this many tokens of it, and the most probable 80 % of the samples are kept.',
+      1,
+    ),
     wholeNumber('samples', `Number of samples. Default: ${defaultSamples}.`, 1, { max: 1_000_000 }),
     wholeNumber('length', 'Tokens of a sample, with the start token. Default: the smaller of the context and 2048.', 2),
     {
@@ -65,11 +77,11 @@ export const calibrateKind: ComputingKind<CalibrateSpec, CalibrateReport> = {
     ...(values as Partial<CalibrateSpec> & Pick<CalibrateSpec, 'model' | 'out'>),
   }),
 
-  inputs: ({ model }) => [model],
+  inputs: ({ model, source }) => [model, ...(isNamed(source) ? [] : [source])],
   outputs: ({ out }) => [out],
   describe: ({ model, source, samples, out }) => ({
     title: `Generate calibration samples with ${modelName(model)}`,
-    subtitle: `${source}, ${formatCount(samples)} samples`,
+    subtitle: `${isNamed(source) ? source : modelName(source)}, ${formatCount(samples)} samples`,
     output: out,
     opens: 'report',
   }),
@@ -89,10 +101,16 @@ export const calibrateKind: ComputingKind<CalibrateSpec, CalibrateReport> = {
   page: calibratePage,
 };
 
+/** True for a source that is not a text. */
+function isNamed(source: string): boolean {
+  return calibrationSources.some((name) => name === source);
+}
+
 function checkCalibrate(values: FieldValues, words: FieldWords): readonly FieldProblem[] {
-  const { temperature, source, out } = values as Partial<CalibrateSpec>;
+  const { temperature, source = 'self', prefix, out } = values as Partial<CalibrateSpec>;
   const problem = (key: string, message: string): FieldProblem => ({ key, message: `${words.name(key)} ${message}` });
-  const limits = ['temperature', 'topK', 'topP', 'repetitionPenalty'].filter((key) => source === 'random' && values[key] !== undefined);
+  const writes = source === 'self' || prefix !== undefined;
+  const limits = ['temperature', 'topK', 'topP', 'repetitionPenalty'].filter((key) => !writes && values[key] !== undefined);
   return [
     ...(temperature !== undefined && parseTemperatures(temperature) === undefined
       ? [problem('temperature', `must be ${temperatureForms}, with temperatures above 0 and at most 100, got '${temperature}'.`)]
@@ -100,7 +118,8 @@ function checkCalibrate(values: FieldValues, words: FieldWords): readonly FieldP
     ...(out !== undefined && !out.endsWith(ending)
       ? [problem('out', `must name a file with the ending ${ending}, got '${path.basename(out)}'.`)]
       : []),
-    ...limits.map((key) => problem(key, `applies only to text that the model writes: not to the ${words.name('source')} random.`)),
+    ...(prefix !== undefined && isNamed(source) ? [problem('prefix', `requires a text as ${words.name('source')}.`)] : []),
+    ...limits.map((key) => problem(key, 'applies only to what the model writes.')),
   ];
 }
 

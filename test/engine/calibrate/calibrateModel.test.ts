@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
@@ -11,6 +12,7 @@ import { openContainer } from '../../../src/engine/models/openContainer';
 import { runnableDecoder } from '../../../src/engine/models/recognizeDecoder';
 import type { Runtime } from '../../../src/engine/runtime/types';
 import type { WorkContext } from '../../../src/engine/runtime/workContext';
+import { loadTokenizer } from '../../../src/engine/text/tokenizer';
 import type { CalibrateReport, CalibrateSpec } from '../../../src/protocol/calibration';
 import { decoderGraph } from '../../support/decoderGraph';
 import { test } from '../../support/fixtures';
@@ -115,6 +117,72 @@ describe('text that the model writes', () => {
     const fromWeights = await calibrate(runtime, path.join(folder, 'b.jsonl'), more);
     expect(fromGraph.samples.map(({ ids }) => ids)).toEqual(fromWeights.samples.map(({ ids }) => ids));
     expect(fromGraph.report.model).not.toBe(digest);
+  });
+});
+
+describe('the own text', () => {
+  const books = path.join(projectRoot, 'media/samples/text/books.txt');
+  const tokensOf = async (): Promise<readonly number[]> => (await loadTokenizer([model])).encode(readFileSync(books, 'utf8'));
+
+  test('is cut into pieces without overlap, others for another seed', async ({ runtime, folder }) => {
+    const tokens = await tokensOf();
+    const { samples, report } = await calibrate(runtime, path.join(folder, 'a.jsonl'), { source: books, samples: 20 });
+    expect(report).toMatchObject({ source: 'text', samples: 20 });
+    const hash = createHash('sha256').update(readFileSync(books)).digest('hex');
+    for (const { ids, origin } of samples) {
+      expect(origin).toMatchObject({ source: 'text', file: 'books.txt', fileHash: hash });
+      expect(ids).toEqual([0, ...tokens.slice(origin.position, (origin.position as number) + 39)]);
+    }
+    const positions = samples.map(({ origin }) => origin.position as number);
+    expect(new Set(positions).size).toBe(20);
+    expect(positions).toEqual([...positions].sort((a, b) => a - b));
+    const other = await calibrate(runtime, path.join(folder, 'b.jsonl'), { source: books, samples: 20 }, { seed: 1 });
+    expect(other.samples.map(({ origin }) => origin.position)).not.toEqual(positions);
+    expect((await calibrate(runtime, path.join(folder, 'c.jsonl'), { source: books, samples: 20 })).file).toBe(
+      readFileSync(path.join(folder, 'a.jsonl'), 'utf8'),
+    );
+  });
+
+  test('of JSON lines is their text, and a short one gives fewer samples', async ({ runtime, folder }) => {
+    const file = path.join(folder, 'lines.jsonl');
+    const texts = ['It was a dark night.', 'The old man looked at her.'];
+    writeFileSync(file, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+    const tokens = (await loadTokenizer([model])).encode(texts.join('\n\n'));
+    const notes: string[] = [];
+    const { samples } = await calibrate(
+      runtime,
+      path.join(folder, 'a.jsonl'),
+      { source: file, samples: 50, length: 7 },
+      { note: (text) => void notes.push(text) },
+    );
+    expect(samples.map(({ ids }) => ids.slice(1)).flat()).toEqual(tokens.slice(0, 6 * Math.floor(tokens.length / 6)));
+    expect(notes.join(' ')).toContain(`The text fills ${samples.length} of 50 pieces of 6 tokens.`);
+    await expect(calibrate(runtime, path.join(folder, 'b.jsonl'), { source: file })).rejects.toThrow(
+      /one sample needs 39\. Use a longer text/,
+    );
+    writeFileSync(file, '');
+    await expect(calibrate(runtime, path.join(folder, 'b.jsonl'), { source: file })).rejects.toThrow(/has 0 tokens/);
+  });
+
+  test('is continued from its first tokens, and the least probable fifth is dropped', async ({ runtime, folder }) => {
+    const tokens = await tokensOf();
+    const made = await calibrate(runtime, path.join(folder, 'a.jsonl'), { source: books, prefix: 6, samples: 8, length: 30 });
+    expect(made.report).toMatchObject({ source: 'prefix', samples: 8 });
+    for (const { ids, origin } of made.samples) {
+      const position = origin.position as number;
+      expect(ids.slice(0, 7)).toEqual([0, ...tokens.slice(position, position + 6)]);
+      expect(ids.slice(7)).not.toEqual(tokens.slice(position + 6, position + 29));
+      expect(origin).toMatchObject({ source: 'prefix', prefix: 6, file: 'books.txt', temperature: '1' });
+    }
+    // 10 are written for 8: the same 10 pieces are the ones that a set of 10 texts has.
+    const all = await calibrate(runtime, path.join(folder, 'b.jsonl'), { source: books, samples: 10, length: 30 });
+    const positions = all.samples.map(({ origin }) => origin.position);
+    expect(made.samples.filter(({ origin }) => !positions.includes(origin.position))).toEqual([]);
+    const perplexities = made.report.perSample.map(({ perplexity }) => perplexity as number);
+    expect(perplexities.every(Number.isFinite)).toBe(true);
+    await expect(calibrate(runtime, path.join(folder, 'c.jsonl'), { source: books, prefix: 29, length: 30 })).rejects.toThrow(
+      /leaves none to write/,
+    );
   });
 });
 

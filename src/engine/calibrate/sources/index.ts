@@ -1,7 +1,14 @@
-import type { CalibrationSourceName } from '../../../protocol/calibration';
+import { ownEntry } from '../../../common/ownEntry';
+import type { CalibrateSpec, calibrationSources } from '../../../protocol/calibration';
 import { randomSource } from './random';
 import { selfSource } from './self';
 import type { CalibrationSource } from './source';
+import { prefixSource, textSource } from './text';
 
-/** Every source by its name. */
-export const sources: Readonly<Record<CalibrationSourceName, CalibrationSource>> = { self: selfSource, random: randomSource };
+/** Sources that need no text, by their name. */
+const named: Readonly<Record<(typeof calibrationSources)[number], CalibrationSource>> = { self: selfSource, random: randomSource };
+
+/** The source that a specification asks for: a name, or a text, as it is or continued. */
+export function sourceOf({ source, prefix }: Pick<CalibrateSpec, 'source' | 'prefix'>): CalibrationSource {
+  return ownEntry(named, source) ?? (prefix === undefined ? textSource : prefixSource);
+}

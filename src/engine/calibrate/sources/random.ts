@@ -4,7 +4,8 @@ import type { CalibrationSource } from './source';
 
 /** Uniform random tokens of the whole vocabulary behind the start token: the control that says what a text is worth. */
 export const randomSource: CalibrationSource = {
-  runsModel: false,
+  name: 'random',
+  written: () => 0,
   describe: () => ['uniform random tokens of the whole vocabulary'],
   batch: () => 1,
   sequences: ({ spec: { samples }, model: { vocabularySize, beginning }, length, context: { seed } }) => {

@@ -5,6 +5,7 @@ import type { DecoderConfig } from '../../architectures/architecture';
 import type { TensorContainer } from '../../formats/container';
 import { readText } from '../../formats/files/readText';
 import { checkTokens } from '../../text/checkTokens';
+import { textOfLines } from '../../text/textLines';
 import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
 import type { TextWindows } from '../../text/windows';
 import type { TokenSample } from './decoderRuns';
@@ -110,30 +111,4 @@ export async function encodeFile(container: TensorContainer, config: DecoderConf
   const tokens = tokenizer.encode(file.toLowerCase().endsWith('.jsonl') ? await textOfLines(file) : await readText(file));
   checkTokens(tokens, config.vocabularySize);
   return tokens;
-}
-
-/** The `text` of every line, joined by empty lines. */
-async function textOfLines(file: string): Promise<string> {
-  const lines = (await readText(file)).split('\n').filter((line) => line.trim() !== '');
-  return lines
-    .map((line, index) => {
-      const text = parsedText(line);
-      if (text !== undefined) return text;
-      throw new LoomweightError(
-        'malformed-file',
-        `Line ${index + 1} of ${file} is not a JSON object with a string 'text'. Use a .txt file, or write one such object per line.`,
-        { path: file, line: index + 1 },
-      );
-    })
-    .join('\n\n');
-}
-
-function parsedText(line: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    const text = typeof value === 'object' && value !== null && 'text' in value ? value.text : undefined;
-    return typeof text === 'string' ? text : undefined;
-  } catch {
-    return undefined;
-  }
 }
