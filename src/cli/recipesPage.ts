@@ -84,7 +84,7 @@ function valueText({ type }: Field): string {
     case 'model':
       return 'a path or a name';
     case 'file':
-      return ['a path or the name of an input', ...(type.words ?? [])].join(', or ');
+      return ['a path, or the name of an input or of a step that writes a file', ...(type.words ?? [])].join(', or ');
     case 'output':
       return 'a path';
     case 'text':

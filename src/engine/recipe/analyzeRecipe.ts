@@ -42,6 +42,7 @@ interface RecipeState extends FieldContext {
   readonly kinds: readonly StepKind[];
   readonly inputs: Map<string, string>;
   readonly outputs: Map<string, string>;
+  readonly files: Map<string, string>;
   readonly outputFolders: OutputFolders;
   readonly stepNames: Map<string, string>;
 }
@@ -71,6 +72,7 @@ export function analyzeRecipe(file: string, text: string, kinds: readonly StepKi
     method: undefined,
     inputs,
     outputs,
+    files: new Map(),
     outputFolders: new OutputFolders(),
     stepNames: names,
     report,
@@ -185,10 +187,12 @@ function readStep(node: RecipeNode, index: number, context: RecipeState, steps: 
   const complete = fields.every((field) => !field.required || field.key in values);
   if (complete) steps.push({ name, kind, spec: specOf(kind, values, { words: recipeWords, say: () => undefined }) });
   context.stepNames.set(name, kind.id);
-  if (kind.writesModel !== true) return;
   for (const { key, type } of fields) {
     const out = type.kind === 'output' ? values[key] : undefined;
-    if (typeof out === 'string') registerOutput(name, out, entry(key)?.value.span ?? start, context, before);
+    if (type.kind !== 'output' || typeof out !== 'string') continue;
+    const span = entry(key)?.value.span ?? start;
+    if (kind.writesModel === true) registerOutput(name, out, span, context, before);
+    else if (type.file !== undefined) registerFile(name, out, span, context);
   }
 }
 
@@ -211,6 +215,13 @@ function readName(node: RecipeNode | undefined, fallback: string, context: Recip
   if (context.inputs.has(name))
     context.report(node.span, `An input is also named '${name}'. Steps and inputs must have different names; choose another.`);
   return name;
+}
+
+/** A file that later steps may read by the name of its step. */
+function registerFile(name: string, out: string, span: Span, context: RecipeState): void {
+  const overlap = context.outputFolders.claim(name, out);
+  if (overlap !== undefined) context.report(span, overlap);
+  if (!context.files.has(name)) context.files.set(name, out);
 }
 
 function registerOutput(name: string, out: string, span: Span, context: RecipeState, index: number): void {

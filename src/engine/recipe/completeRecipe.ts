@@ -105,7 +105,11 @@ function completeValues(place: CursorPlace, key: string, kinds: readonly StepKin
     case 'model':
       return [...place.earlierOutputs.map((name) => word(name, 'output of an earlier step')), ...inputWords(place)];
     case 'file':
-      return [...inputWords(place), ...(type.words ?? []).map((each) => word(each, 'instead of a file'))];
+      return [
+        ...place.earlierFiles.map((name) => word(name, 'file of an earlier step')),
+        ...inputWords(place),
+        ...(type.words ?? []).map((each) => word(each, 'instead of a file')),
+      ];
     case 'texts':
       return (type.choices ?? []).map((choice) => word(choice, 'one of a list'));
     case 'size':

@@ -19,6 +19,8 @@ export interface CursorPlace {
   readonly inputs: readonly (readonly [name: string, path: string])[];
   /** Names of the steps above the cursor that write models. */
   readonly earlierOutputs: readonly string[];
+  /** Names of the steps above the cursor that write a file. */
+  readonly earlierFiles: readonly string[];
 }
 
 /** A line that is neither empty nor a comment. */
@@ -67,7 +69,7 @@ export function locateCursor(text: string, position: RecipePosition, kinds: read
     column: typed.column,
     startsItem: !isValue && typed.dashes.length === 0 && needsDash(ancestors.at(-1), typed, above),
     inputs: entriesUnder('inputs', lines),
-    earlierOutputs: modelStepNames(above, lines, stepStart, kinds),
+    ...earlierSteps(above, lines, stepStart, kinds),
   };
 }
 
@@ -161,17 +163,23 @@ function entriesUnder(key: string, lines: readonly Line[]): readonly (readonly [
   return entries;
 }
 
-/** Names of the steps that write models above the step at the cursor. */
-function modelStepNames(
+/** Names of the steps above one that write models, and of those that write a file. */
+function earlierSteps(
   above: readonly Line[],
   lines: readonly Line[],
   step: Line | undefined,
   kinds: readonly StepKind[],
-): readonly string[] {
-  if (!step) return [];
-  return above
+): Pick<CursorPlace, 'earlierOutputs' | 'earlierFiles'> {
+  if (!step) return { earlierOutputs: [], earlierFiles: [] };
+  const steps = above
     .filter(({ index, dashes }) => index < step.index && dashes[0] === step.dashes[0])
     .map((line) => siblingsOf(line, lines))
-    .filter((keys) => kinds.find(({ id }) => id === keys.get('kind'))?.writesModel === true)
-    .flatMap((keys) => keys.get('name') ?? []);
+    .map((keys) => ({ kind: kinds.find(({ id }) => id === keys.get('kind')), name: keys.get('name') }));
+  const namesWhere = (wanted: (kind: StepKind) => boolean) =>
+    steps.flatMap(({ kind, name }) => (kind && name !== undefined && wanted(kind) ? [name] : []));
+  return { earlierOutputs: namesWhere((kind) => kind.writesModel === true), earlierFiles: namesWhere(writesFile) };
+}
+
+function writesFile({ fields }: StepKind): boolean {
+  return fields.some(({ type }) => type.kind === 'output' && type.file !== undefined);
 }

@@ -20,6 +20,8 @@ export interface FieldContext {
   readonly inputs: ReadonlyMap<string, string>;
   /** Names of earlier steps that write models to the absolute folders that they write. */
   readonly outputs: ReadonlyMap<string, string>;
+  /** Names of earlier steps that write a file to its absolute path. */
+  readonly files: ReadonlyMap<string, string>;
   /** Names of all earlier steps to their kinds. */
   readonly stepNames: ReadonlyMap<string, string>;
   /** Whether the mapping that is being read has a key. */
@@ -101,6 +103,8 @@ function resolveReference(written: string, kind: 'model' | 'file', span: Span, c
     context.report(span, `'${written}' is a step that writes a model, but a file or folder of data is required here.`);
     return undefined;
   }
+  const file = kind === 'file' ? context.files.get(written) : undefined;
+  if (file !== undefined) return file;
   const stepKind = context.stepNames.get(written);
   if (stepKind !== undefined) {
     context.report(span, `Step '${written}' (${stepKind}) does not write a model. Name a step that does, an input or a path.`);

@@ -70,6 +70,17 @@ describe('completion', () => {
     expect(complete(steps.replace('model: |', 'text: |'))).toEqual(['base', 'books']);
   });
 
+  test('a file that an earlier step writes', () => {
+    const steps =
+      `${head}  - kind: calibrate\n    name: written\n    model: base\n    out: a.jsonl\n` +
+      '  - kind: compress\n    name: small\n    model: base\n    budget: 4\n    calibration: |\n';
+    expect(complete(steps)).toEqual(['written', 'base', 'books', 'random']);
+    expect(complete(steps.replace('model: base\n    budget', 'model: |\n    budget').replace('calibration: |', ''))).toEqual([
+      'base',
+      'books',
+    ]);
+  });
+
   test('settings', () => {
     expect(complete('settings:\n  |')).toEqual(['provider', 'threads', 'maxMemory', 'seed']);
     expect(complete('settings:\n  provider: |')).toContain('cuda');
