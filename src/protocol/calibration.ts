@@ -43,6 +43,8 @@ export interface SetStatistics extends SequenceStatistics {
   readonly vocabularyCoverage?: number;
   readonly documents: number;
   readonly differentSequences: number;
+  /** Shares of scripts (`Latin`, `Han`, ...) among the letters, largest first. */
+  readonly scripts: readonly { readonly script: string; readonly share: number }[];
 }
 
 /** What `calibrate` prints. */

@@ -266,6 +266,8 @@ export interface GenerateReport extends JobReport {
   readonly text: string;
   readonly promptTokens: readonly number[];
   readonly tokens: readonly number[];
+  /** Natural logarithm of the probability of each token under the model, at temperature 1 and without limits. */
+  readonly logProbabilities: readonly number[];
   /** `end`: the model wrote an end token, which is the last of `tokens`; `length`: the limit was reached. */
   readonly stopped: 'end' | 'length';
   /** What the text depends on: start token, sampling, form of the model. */

@@ -11,6 +11,7 @@ import type { WorkContext } from '../runtime/workContext';
 import { formatSample, type CalibrationSample } from './calibrationSet';
 import { sequenceStatistics, setStatistics, writtenPerplexity } from './setStatistics';
 import { sourceOf } from './sources';
+import { scriptShares } from './textScripts';
 import type { SourceSequence } from './sources/source';
 
 /** The default length is at most this: the one of the published studies. */
@@ -73,6 +74,7 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
       statistics: {
         ...setStatistics(ids, { vocabularySize: model.vocabularySize, start: model.beginning?.id }),
         ...perplexityOf(sequences),
+        scripts: scriptShares(samples.map(({ text }) => text).join('\n')),
       },
       perSample: samples.map((sample, index) => ({
         ...sequenceStatistics([sample.ids]),

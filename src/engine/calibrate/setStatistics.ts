@@ -28,7 +28,7 @@ export function sequenceStatistics(sequences: readonly (readonly number[])[]): S
 export function setStatistics(
   sequences: readonly (readonly number[])[],
   { vocabularySize, start }: { readonly vocabularySize: number | undefined; readonly start: number | undefined },
-): SetStatistics {
+): Omit<SetStatistics, 'scripts'> {
   const used = new Set(sequences.flat());
   return {
     ...sequenceStatistics(sequences),

@@ -6,6 +6,7 @@ import type { JobEstimate } from '../runtime/estimate';
 import type { WorkContext } from '../runtime/workContext';
 import { fillChatTemplate } from '../text/chatTemplate';
 import { checkTokens } from '../text/checkTokens';
+import { checkLogProbabilities } from './generator';
 import { openTextModel, weightBytes, type TextModel } from './openTextModel';
 import type { Sampling } from './sampling';
 import { TextSoFar } from './textSoFar';
@@ -36,9 +37,10 @@ export async function generateText(spec: GenerateSpec, context: WorkContext): Pr
     const { signal, seed, progress, note } = context;
     for (const choice of choices) note(choice);
     const sampling = samplingOf(spec);
-    const generator = await model.generator({ sampling, end: { kind: 'stop', ends: model.ends } }, context);
+    const generator = await model.generator({ sampling, end: { kind: 'stop', ends: model.ends }, logProbabilities: true }, context);
     try {
       const generating = performance.now();
+      const logProbabilities: number[] = [];
       const text = new TextSoFar(model.tokenizer, prompt);
       const [made = []] = await generator.generate({
         prompts: [prompt],
@@ -46,6 +48,10 @@ export async function generateText(spec: GenerateSpec, context: WorkContext): Pr
         seed,
         temperatures: constantTemperature(spec.temperature ?? 1),
         signal,
+        onLogProbabilities: (values) => {
+          checkLogProbabilities(values);
+          logProbabilities.push(...values);
+        },
         onTokens: (rows) => {
           text.add(rows.map(([token]) => token as number).filter((token) => !model.ends.includes(token)));
           progress({ phase: 'Generating', done: text.tokens, total: tokens, unit: 'tokens', text: text.stable });
@@ -59,6 +65,7 @@ export async function generateText(spec: GenerateSpec, context: WorkContext): Pr
         text: text.whole,
         promptTokens: prompt,
         tokens: made,
+        logProbabilities: logProbabilities.slice(0, made.length),
         stopped: model.ends.includes(made.at(-1) ?? -1) ? 'end' : 'length',
         choices,
         seed,

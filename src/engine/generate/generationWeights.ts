@@ -34,7 +34,10 @@ export function generationWeightBytes(config: DecoderConfig): number {
 /** Largest resident size of the weights, from reading them to the first run. */
 export function generationWeightMemory(config: DecoderConfig): number {
   const bytes = generationWeightBytes(config);
-  return bytes <= largestConstants ? 4 * bytes : bytes + 4 * config.vocabularySize * config.hiddenSize;
+  if (bytes <= largestConstants) return 4 * bytes;
+  // Matrices are read into one buffer for each of their sizes before they are transposed.
+  const sizes = new Set(expectedDecoderTensors(config).flatMap(({ shape }) => (shape.length === 2 ? [elementCount(shape)] : [])));
+  return bytes + 4 * [...sizes].reduce((sum, size) => sum + size, 0);
 }
 
 /** Reads the weights. Matrices are transposed to [in, out], so that a product with few rows reads them in order. Errors: those of the reader, `cancelled`. */
@@ -48,11 +51,13 @@ export async function readGenerationWeights(
 ): Promise<GenerationWeights> {
   const tensors = new Map<string, RuntimeTensor & { readonly data: Float32Array }>();
   const head = headMatrixName(config);
+  const buffers = new Map<number, Float32Array>();
   for (const { name, shape, role } of expectedDecoderTensors(config)) {
     throwIfCancelled(signal);
-    const values = await reader.read(name);
     const [rows, columns] = shape as readonly [number, number];
-    if (shape.length === 1 || role === 'embedding') tensors.set(name, { dtype: 'float32', shape, data: values });
+    const kept = shape.length === 1 || role === 'embedding';
+    const values = await reader.read(name, kept ? undefined : bufferOf(buffers, rows * columns));
+    if (kept) tensors.set(name, { dtype: 'float32', shape, data: values });
     if (shape.length === 2 && (role !== 'embedding' || name === head))
       tensors.set(productName(name), { dtype: 'float32', shape: [columns, rows], data: transposeMatrix(values, rows, columns) });
   }
@@ -70,6 +75,13 @@ export async function readGenerationWeights(
         return outer.constant({ kind: 'inline', dtype: 'float32', shape, bytes }, name);
       }),
   };
+}
+
+/** The buffer of a size: matrices that do not stay are read into the same one after each other. */
+function bufferOf(buffers: Map<number, Float32Array>, count: number): Float32Array {
+  const buffer = buffers.get(count) ?? new Float32Array(count);
+  buffers.set(count, buffer);
+  return buffer;
 }
 
 function weightsIn(make: (name: string, shape: readonly number[]) => Value): WeightSource {

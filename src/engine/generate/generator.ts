@@ -82,3 +82,13 @@ export function checkRequest({ prompts, tokens }: GenerationRequest, contextLeng
       { prompt: length, tokens, contextLength },
     );
 }
+
+/** Errors: `malformed-file` where log probabilities of drawn tokens are not numbers: every further token would have no meaning. */
+export function checkLogProbabilities(values: Float32Array): void {
+  if (!values.some(Number.isNaN)) return;
+  throw new LoomweightError(
+    'malformed-file',
+    "The model's logits are not numbers (NaN): its weights are damaged, or its activations overflow float32. Check it with 'loomweight inspect MODEL --stats'.",
+    {},
+  );
+}

@@ -125,7 +125,7 @@ function checkCalibrate(values: FieldValues, words: FieldWords): readonly FieldP
 
 /** Figures of a set, with what they mean. */
 function statisticsRows({ statistics }: CalibrateReport): readonly { readonly label: string; readonly value: string }[] {
-  const { unigramEntropy, distinct, repetition, perplexity, differentTokens, vocabularyCoverage, documents, differentSequences } =
+  const { unigramEntropy, distinct, repetition, perplexity, differentTokens, vocabularyCoverage, documents, differentSequences, scripts } =
     statistics;
   const coverage = vocabularyCoverage === undefined ? '' : `, ${percent(vocabularyCoverage)} of the vocabulary`;
   return [
@@ -135,6 +135,9 @@ function statisticsRows({ statistics }: CalibrateReport): readonly { readonly la
     { label: 'Unigram entropy', value: `${formatNumber(unigramEntropy, 4)} bits per token` },
     { label: 'Distinct n-grams', value: distinct.map((share, index) => `${percent(share)} of length ${index + 1}`).join(', ') },
     { label: 'Repeated 4-grams', value: percent(repetition) },
+    ...(scripts.length === 0
+      ? []
+      : [{ label: 'Scripts', value: scripts.map(({ script, share }) => `${script} ${percent(share)}`).join(', ') }]),
     { label: 'Different samples', value: formatCount(differentSequences) },
   ];
 }

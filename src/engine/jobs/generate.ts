@@ -1,6 +1,6 @@
 import { modelName } from '../../common/modelName';
 import { formatPairs } from '../../common/textTable';
-import { formatBytes, formatCount, formatNumber, formatSeconds } from '../../common/units';
+import { formatBytes, formatCount, formatSeconds } from '../../common/units';
 import { modelField, wholeNumber, yesOrNo } from '../../protocol/fields';
 import type { GenerateSpec } from '../../protocol/jobs';
 import type { ReportPageView } from '../../protocol/panels/reportPage';
@@ -59,7 +59,7 @@ export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
     return generateText(spec, context);
   },
 
-  outcome: ({ tokens, tokensPerSecond }) => `${formatCount(tokens.length)} tokens · ${formatNumber(tokensPerSecond, 3)} tokens/s`,
+  outcome: ({ tokens, tokensPerSecond }) => `${formatCount(tokens.length)} tokens · ${formatCount(Math.round(tokensPerSecond))} tokens/s`,
   text: generatedText,
   page: generatedPage,
 };
@@ -86,7 +86,7 @@ function generatedPage(report: GenerateReport, spec: GenerateSpec | undefined): 
     subtitle: report.prompt === '' ? 'Generated from the start token' : report.prompt,
     figures: [
       { label: 'Tokens', value: formatCount(report.tokens.length), note: stopped(report) },
-      { label: 'Speed', value: `${formatNumber(report.tokensPerSecond, 3)} tokens/s` },
+      { label: 'Speed', value: `${formatCount(Math.round(report.tokensPerSecond))} tokens/s` },
       { label: 'Time', value: formatSeconds(report.seconds) },
     ],
     sections: [

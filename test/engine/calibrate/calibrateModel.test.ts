@@ -65,6 +65,7 @@ describe('text that the model writes', () => {
     expect(samples.map(formatSample).join('')).toBe(file);
     // English words, not the noise of random tokens.
     expect(samples.map(({ text }) => text).join(' ')).toMatch(/\b(the|and|of|to|he|it|in)\b.*\b(the|and|of|to|he|it|in)\b/s);
+    expect(report.statistics.scripts).toEqual([{ script: 'Latin', share: 1 }]);
     expect(new Set(samples.map(({ text }) => text)).size).toBe(3);
     expect(file).not.toContain(folder);
     expect(file).not.toContain(projectRoot);

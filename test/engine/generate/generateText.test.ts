@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { writeOnnxModel } from '../../../src/engine/formats/onnx/writeOnnxModel';
@@ -143,6 +143,31 @@ describe('a chat template', () => {
       await expect(refused).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('chat template') as string });
     }
   });
+});
+
+test('each token has its log probability, the largest of a greedy text', async ({ runtime }) => {
+  const greedy = await generateText(spec({ greedy: true, maxTokens: 20 }), workContext(runtime));
+  const hot = await generateText(spec({ temperature: 5, maxTokens: 20 }), workContext(runtime));
+  for (const { tokens, logProbabilities } of [greedy, hot]) expect(logProbabilities).toHaveLength(tokens.length);
+  // The most probable of 4,096 tokens has at least their mean probability.
+  for (const value of greedy.logProbabilities) expect(value >= Math.log(1 / 4096) && value <= 0).toBe(true);
+  expect(Math.min(...hot.logProbabilities)).toBeLessThan(Math.log(1 / 4096));
+});
+
+test('a model whose logits are no numbers is refused', async ({ runtime, folder }) => {
+  const changed = changedSample(folder, {});
+  const file = path.join(changed, 'model.safetensors');
+  const bytes = readFileSync(file);
+  const headerBytes = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerBytes)) as Record<string, { data_offsets: [number, number] }>;
+  // float16 NaN in the final norm.
+  bytes.writeUInt16LE(0x7e00, 8 + headerBytes + (header['model.norm.weight']?.data_offsets[0] as number));
+  writeFileSync(file, bytes);
+  for (const greedy of [true, false])
+    await expect(generateText(spec({ model: changed, greedy }), workContext(runtime))).rejects.toMatchObject({
+      code: 'malformed-file',
+      message: expect.stringContaining('NaN') as string,
+    });
 });
 
 describe('before anything runs', () => {

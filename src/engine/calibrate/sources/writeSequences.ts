@@ -1,6 +1,7 @@
 import { formatTemperature, parseTemperatures, type TemperatureSchedule } from '../../../common/temperatureSchedule';
 import type { CalibrateSpec } from '../../../protocol/calibration';
 import { LoomweightError } from '../../../protocol/errors';
+import { checkLogProbabilities } from '../../generate/generator';
 import type { TextModel } from '../../generate/openTextModel';
 import type { SourceRequest, SourceSequence } from './source';
 
@@ -56,7 +57,10 @@ export async function writeSequences(
         firstSequence: first,
         temperatures,
         signal,
-        onLogProbabilities: (values) => values.forEach((value, index) => (probabilities[index % given.length] as number[]).push(value)),
+        onLogProbabilities: (values) => {
+          checkLogProbabilities(values);
+          for (const [index, value] of values.entries()) (probabilities[index % given.length] as number[]).push(value);
+        },
         onTokens: (drawn) => {
           tokens += drawn.length * given.length;
           progress({ phase: 'Generating', done: tokens, total, unit: 'tokens' });
