@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, writeFile } from 'node:fs/promises';
 import type { CalibrateReport, CalibrateSpec } from '../../protocol/calibration';
-import { LoomweightError } from '../../protocol/errors';
+import { LoomweightError, throwIfCancelled } from '../../protocol/errors';
 import { dataFiles } from '../formats/dataFiles';
 import { createOutputFile } from '../formats/files/outputFolder';
 import { openTextModel, weightBytes, type TextModel } from '../generate/openTextModel';
@@ -49,6 +49,27 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
       origin: { source: source.name, seed: context.seed, sequence, ...origin, model: hash, provider },
     }));
     const lines = samples.map(formatSample).join('');
+    const ids = samples.map((sample) => sample.ids);
+    const perplexityOf = (written: readonly SourceSequence[]) => {
+      const perplexity = writtenPerplexity(written, { start: model.beginning?.id, ends: model.ends });
+      return perplexity === undefined ? {} : { perplexity };
+    };
+    const tokens = samples.length * length;
+    context.progress({ phase: 'Statistics', done: 0, unit: 'samples' });
+    const statistics = {
+      ...setStatistics(ids, { vocabularySize: model.vocabularySize, start: model.beginning?.id }),
+      ...perplexityOf(sequences),
+      scripts: scriptShares(samples.map(({ text }) => text).join('\n')),
+    };
+    const perSample = samples.map((sample, index) => ({
+      ...sequenceStatistics([sample.ids]),
+      ...perplexityOf(sequences.slice(index, index + 1)),
+      beginning: sample.text.trim().slice(0, beginningLength),
+    }));
+    // A cancellation that came meanwhile is heard in the next turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    throwIfCancelled(context.signal);
+    // Last: what is cancelled or fails before leaves no file.
     await refuseExisting(spec.out);
     const output = await createOutputFile(spec.out);
     try {
@@ -57,12 +78,6 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
     } finally {
       await output.discard();
     }
-    const ids = samples.map((sample) => sample.ids);
-    const perplexityOf = (written: readonly SourceSequence[]) => {
-      const perplexity = writtenPerplexity(written, { start: model.beginning?.id, ends: model.ends });
-      return perplexity === undefined ? {} : { perplexity };
-    };
-    const tokens = samples.length * length;
     return {
       kind: 'calibrate',
       source: source.name,
@@ -71,16 +86,8 @@ export async function calibrateModel(spec: CalibrateSpec, context: WorkContext):
       tokens,
       model: hash,
       seed: context.seed,
-      statistics: {
-        ...setStatistics(ids, { vocabularySize: model.vocabularySize, start: model.beginning?.id }),
-        ...perplexityOf(sequences),
-        scripts: scriptShares(samples.map(({ text }) => text).join('\n')),
-      },
-      perSample: samples.map((sample, index) => ({
-        ...sequenceStatistics([sample.ids]),
-        ...perplexityOf(sequences.slice(index, index + 1)),
-        beginning: sample.text.trim().slice(0, beginningLength),
-      })),
+      statistics,
+      perSample,
       choices,
       environment: context.runtime.environment,
       seconds: (performance.now() - start) / 1000,

@@ -35,7 +35,7 @@ export interface CalibrationSample {
 
 /**
  * One sample a line, each with its origin: lines can be dropped, moved and mixed with those of other files. `text` makes the file readable as a corpus of JSON lines too. No times and no paths: a
- * file is a function of model, settings, seed and provider.
+ * file is a function of model, settings, seed, provider and machine.
  */
 export function formatSample({ ids, text, origin }: CalibrationSample): string {
   return `${JSON.stringify({ text, ids, ...origin })}\n`;
@@ -47,6 +47,20 @@ export async function readCalibrationSet(file: string, vocabularySize?: number):
   const samples = lines.flatMap((line, index) => (line.trim() === '' ? [] : [readSample(line, { file, line: index + 1, vocabularySize })]));
   if (samples.length > 0) return samples;
   throw new LoomweightError('invalid-argument', `${file} has no samples. Make some with 'loomweight calibrate'.`, { path: file });
+}
+
+/** The samples of a file that `calibrate` wrote; undefined for any other text. Errors: those of `readCalibrationSet`. */
+export async function findCalibrationSet(file: string, vocabularySize: number): Promise<readonly CalibrationSample[] | undefined> {
+  if (!file.toLowerCase().endsWith('.jsonl')) return undefined;
+  const first = (await readText(file)).split('\n').find((line) => line.trim() !== '') ?? '';
+  try {
+    const value: unknown = JSON.parse(first);
+    if (typeof value !== 'object' || value === null || !('ids' in value)) return undefined;
+  } catch {
+    // No samples: whoever reads the text says what is wrong with the line.
+    return undefined;
+  }
+  return readCalibrationSet(file, vocabularySize);
 }
 
 interface Place {

@@ -23,8 +23,10 @@ export interface DecoderGeneratorOptions {
   readonly logits?: boolean;
 }
 
-/** Long enough that the cache's way out of the runtime and back costs nothing, short enough for progress and cancelling. */
+/** Long enough that the cache's way out of the runtime and back costs little, short enough for progress and cancelling. */
 const runSeconds = 0.15;
+/** Tokens of a run however long it takes: with a large cache its way alone takes longer than the time above. */
+const leastPerRun = 16;
 const firstRun = 8;
 
 /** Generates with the weights of a decoder: many tokens in each run of a Loop. */
@@ -117,7 +119,7 @@ export class DecoderGenerator implements TokenGenerator {
 
 /** At most doubled, so that one slow run does not make the next one long. */
 function tokensFor(seconds: number, steps: number, took: number): number {
-  return Math.max(1, Math.min(2 * steps, Math.floor((steps * seconds) / Math.max(took, 1e-4))));
+  return Math.max(leastPerRun, Math.min(2 * steps, Math.floor((steps * seconds) / Math.max(took, 1e-4))));
 }
 
 function int64(shape: readonly number[], data: BigInt64Array): RuntimeTensor {

@@ -25,11 +25,11 @@ export const calibrateKind: ComputingKind<CalibrateSpec, CalibrateReport> = {
   command: {
     summary: 'Let a language model write its own calibration text.',
     details: [
-      'With --source self every sample is written by the model from its start token alone; behind an end token the next document starts in ' +
+      'With --source self every sample is written by the model from its start token alone; after an end token the next document starts in ' +
         'the same sample. With --source random the tokens are uniform, as a control. With a text, samples are pieces of it, or with --prefix ' +
         'continuations of their first tokens.',
       'The file has one sample a line: text, token ids, source, seed, temperature, and the SHA-256 of the weights. It contains no times and ' +
-        'no paths: the same model, settings, seed and provider give the same file.',
+        'no paths: on the same machine, the same model, settings, seed and provider give the same file.',
     ],
     examples: [
       'loomweight calibrate loom-base --samples 64 --length 256 --out self.jsonl',
@@ -138,7 +138,7 @@ function statisticsRows({ statistics }: CalibrateReport): readonly { readonly la
     ...(scripts.length === 0
       ? []
       : [{ label: 'Scripts', value: scripts.map(({ script, share }) => `${script} ${percent(share)}`).join(', ') }]),
-    { label: 'Different samples', value: formatCount(differentSequences) },
+    { label: 'Distinct samples', value: formatCount(differentSequences) },
   ];
 }
 

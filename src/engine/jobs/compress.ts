@@ -50,7 +50,7 @@ const budgetFields: readonly Field[] = [
     type: { kind: 'file', words: ['random'] },
     flag: {
       value: 'FILE',
-      doc: "Text (.txt, or .jsonl with objects that have 'text') to calibrate methods on that need it, such as gptq, and with --budget to measure sensitivity on; or random. With --budget also a folder of data with the split train, for ONNX models.",
+      doc: "Text (.txt, or .jsonl with objects that have 'text') to calibrate methods on that need it, such as gptq (of a file that 'loomweight calibrate' wrote, its tokens), and with --budget to measure sensitivity on; or random. With --budget also a folder of data with the split train, for ONNX models.",
     },
   },
   wholeNumber('samples', 'For methods that are calibrated: number of windows of the calibration text. Default: 128.', 1, {

@@ -17,10 +17,10 @@ export const generateKind: ComputingKind<GenerateSpec, GenerateReport> = {
   command: {
     summary: 'Let a language model continue a text.',
     details: [
-      'Stdout gets what the model writes behind the prompt, as it is written, and with --json the report alone. Generation ends with the ' +
+      'Stdout gets what the model writes after the prompt, as it is written, and with --json the report alone. Generation ends with the ' +
         "model's end token, or after --max-tokens. Prompt and generated tokens must fit in the model's context.",
       'Where the model has a chat template, the prompt is the message of a user, and what is written is the answer; --raw switches that off.',
-      'A Hugging Face directory, a GGUF file or an archive is generated from its weights in float32; an ONNX model runs as it is in its file.',
+      'A Hugging Face directory, a GGUF file or an archive is generated from its weights in float32; an ONNX model runs unchanged.',
     ],
     examples: [
       'loomweight generate loom-base --prompt "It was a dark night" --max-tokens 64',

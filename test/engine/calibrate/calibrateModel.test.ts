@@ -201,6 +201,32 @@ test('random tokens cover the vocabulary evenly', async ({ runtime, folder }) =>
   expect(report.statistics.vocabularyCoverage).toBeCloseTo(1 - Math.exp(-4), 1);
 });
 
+test('random tokens of one seed are in no other seed', async ({ runtime, folder }) => {
+  const seeds = [0, 1, 2, 3];
+  const made = [];
+  for (const seed of seeds) {
+    const { samples } = await calibrate(
+      runtime,
+      path.join(folder, `${seed}.jsonl`),
+      { source: 'random', samples: 4, length: 12 },
+      { seed },
+    );
+    made.push(...samples.map(({ ids }) => ids.join()));
+  }
+  expect(new Set(made).size).toBe(4 * seeds.length);
+});
+
+test('what is cancelled while statistics are computed leaves no file', async ({ runtime, folder }) => {
+  const controller = new AbortController();
+  const progress: WorkContext['progress'] = ({ phase }) => {
+    if (phase === 'Statistics') controller.abort();
+  };
+  const out = path.join(folder, 'cancelled.jsonl');
+  const made = calibrate(runtime, out, { source: 'random' }, { progress, signal: controller.signal });
+  await expect(made).rejects.toThrow(/cancelled/i);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
 describe('refused before anything runs', () => {
   test.for([
     ['samples longer than the context', { length: 513 }, /Samples of 513 tokens exceed the model's context of 512/],

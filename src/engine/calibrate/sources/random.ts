@@ -1,5 +1,5 @@
 import { LoomweightError } from '../../../protocol/errors';
-import { SeededRandom } from '../../../common/random';
+import { randomOfSequence } from '../../generate/uniforms';
 import type { CalibrationSource } from './source';
 
 /** Uniform random tokens of the whole vocabulary behind the start token: the control that says what a text is worth. */
@@ -18,7 +18,7 @@ export const randomSource: CalibrationSource = {
     const start = beginning === undefined ? [] : [beginning.id];
     return Promise.resolve(
       Array.from({ length: samples }, (_, sequence) => {
-        const random = new SeededRandom(new SeededRandom(seed).nextUint32() ^ new SeededRandom(sequence).nextUint32());
+        const random = randomOfSequence(seed, sequence);
         const drawn = Array.from({ length: length - start.length }, () => random.nextBelow(vocabularySize));
         return { ids: [...start, ...drawn], origin: {} };
       }),

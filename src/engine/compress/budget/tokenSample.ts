@@ -3,10 +3,9 @@ import { SeededRandom } from '../../../common/random';
 import { LoomweightError } from '../../../protocol/errors';
 import type { DecoderConfig } from '../../architectures/architecture';
 import type { TensorContainer } from '../../formats/container';
-import { readText } from '../../formats/files/readText';
 import { checkTokens } from '../../text/checkTokens';
-import { textOfLines } from '../../text/textLines';
-import { hasTokenizer, loadTokenizer, parseTokenizer } from '../../text/tokenizer';
+import { openTokenizer } from '../../text/openTokenizer';
+import { readTextFile } from '../../text/textLines';
 import type { TextWindows } from '../../text/windows';
 import type { TokenSample } from './decoderRuns';
 
@@ -106,9 +105,7 @@ export function started(sample: TokenSample, bos: number | undefined): TokenSamp
 /** Token ids of a text, or of the `text` of JSON lines. Errors: `malformed-file` for lines without text and a tokenizer that does not fit. */
 export async function encodeFile(container: TensorContainer, config: DecoderConfig, file: string): Promise<readonly number[]> {
   const folder = container.format === 'hugging-face' ? container.path : path.dirname(container.path);
-  const inside = container.generatedCompanions && parseTokenizer(container.generatedCompanions, container.path);
-  const tokenizer = inside && !(await hasTokenizer([folder])) ? inside : await loadTokenizer([folder]);
-  const tokens = tokenizer.encode(file.toLowerCase().endsWith('.jsonl') ? await textOfLines(file) : await readText(file));
+  const tokens = (await openTokenizer([folder], container)).encode(await readTextFile(file));
   checkTokens(tokens, config.vocabularySize);
   return tokens;
 }

@@ -1,6 +1,7 @@
 import { SeededRandom } from '../../../common/random';
 import { LoomweightError } from '../../../protocol/errors';
 import type { DecoderConfig } from '../../architectures/architecture';
+import { findCalibrationSet, type CalibrationSample } from '../../calibrate/calibrationSet';
 import type { TensorContainer } from '../../formats/container';
 import { encodeFile, started } from '../budget/tokenSample';
 import type { TokenSample } from '../budget/decoderRuns';
@@ -36,7 +37,8 @@ export function calibrationSize(
 
 /**
  * The windows that a method is calibrated on. Of a text, one window from each of as many equal stretches, at a place drawn from the seed; a text too short for that gives all the windows it has,
- * one after another. Random tokens are drawn from the seed. Each window begins with the start token where the model has one. Errors: `invalid-argument` for a text that does not
+ * one after another. Of a set that `calibrate` wrote, the first samples, each from its first token, start and end tokens included; where some are shorter than a window, all
+ * windows are as short as the shortest. Random tokens are drawn from the seed. Each window begins with the start token where the model has one. Errors: `invalid-argument` for a text that does not
  * fill one window, and those of `encodeFile`.
  */
 export async function calibrationWindows(
@@ -52,6 +54,8 @@ export async function calibrationWindows(
     const ids = BigInt64Array.from({ length: asked * length }, () => BigInt(random.nextBelow(config.vocabularySize)));
     return started({ windows: asked, length, ids }, config.bosTokenId);
   }
+  const set = await findCalibrationSet(calibration, config.vocabularySize);
+  if (set) return windowsOfSet(set.slice(0, asked), length);
   const tokens = await encodeFile(container, config, calibration);
   const own = config.bosTokenId === undefined ? length : length - 1;
   const windows = Math.min(asked, Math.floor(tokens.length / own));
@@ -67,6 +71,18 @@ export async function calibrationWindows(
     for (let place = 0; place < own; place += 1) ids[window * length + (length - own) + place] = BigInt(tokens[from + place] as number);
   }
   return started({ windows, length, ids }, config.bosTokenId);
+}
+
+function windowsOfSet(samples: readonly CalibrationSample[], most: number): TokenSample {
+  const length = samples.reduce((least, { ids }) => Math.min(least, ids.length), most);
+  return {
+    windows: samples.length,
+    length,
+    ids: BigInt64Array.from(
+      samples.flatMap(({ ids }) => ids.slice(0, length)),
+      BigInt,
+    ),
+  };
 }
 
 /** Where a window of `own` tokens starts in its stretch of a text of `tokens` tokens. */
